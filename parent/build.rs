@@ -1,6 +1,91 @@
+//! Builds stage1 and hands its bytes to the parent, so that plain `cargo build --release` gives the whole product; and links the
+//! parent statically (see linker/README.md).
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 fn main() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    println!("cargo:rustc-link-search=native={root}/linker/static");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the parent lies in the workspace");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let build_id = build_id(workspace);
+
+    let stage1 = build_stage1(workspace, &out, &build_id);
+    println!("cargo:rustc-env=PINNACE_STAGE1={}", stage1.display());
+    println!("cargo:rustc-env=PINNACE_BUILD_ID={build_id}");
+
+    let archives = workspace.join("linker/static");
+    println!("cargo:rustc-link-search=native={}", archives.display());
     println!("cargo:rustc-link-arg-bins=-static");
     println!("cargo:rustc-link-arg-bins=-no-pie");
+    println!("cargo:rerun-if-changed={}", workspace.join("linker").display());
+}
+
+/// Runs cargo for stage1 in a target directory of its own, since this build holds the lock of the outer one.
+fn build_stage1(workspace: &Path, out: &Path, build_id: &str) -> PathBuf {
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let script = workspace.join("linker/stage1.ld");
+    let script = script.to_str().expect("the path of the workspace is UTF-8");
+    let linker_flags = [
+        "-nostartfiles",
+        "-nostdlib",
+        "-static",
+        &format!("-Wl,-T,{script}"),
+        "-Wl,--build-id=none",
+        "-Wl,-z,max-page-size=4096",
+        "-Wl,-z,norelro",
+    ];
+    let mut flags = vec!["-Crelocation-model=static", "-Ctarget-feature=+crt-static", "-Cforce-unwind-tables=no"];
+    let linker_flags = linker_flags.map(|flag| format!("-Clink-arg={flag}"));
+    flags.extend(linker_flags.iter().map(String::as_str));
+
+    let target_directory = out.join("stage1-target");
+    let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
+        .current_dir(workspace)
+        .args(["build", "--package", "stage1-init", "--features", "freestanding", "--bin", "stage1"])
+        .args(["--profile", "stage1", "--target", &target, "--target-dir"])
+        .arg(&target_directory)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env("PINNACE_BUILD_ID", build_id)
+        // Wrappers and flags of the outer build (clippy's, say) are not for this one.
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env_remove("RUSTFLAGS")
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "building stage1 failed");
+
+    let built = target_directory.join(target).join("stage1/stage1");
+    let stage1 = out.join("stage1");
+    std::fs::copy(&built, &stage1).expect("stage1 was built");
+    stage1
+}
+
+/// Sixteen hexadecimal digits over every source that decides what the two programs say to each other.
+fn build_id(workspace: &Path) -> String {
+    let mut files = Vec::new();
+    for directory in ["shared-proto/src", "stage1-init/src"] {
+        println!("cargo:rerun-if-changed={}", workspace.join(directory).display());
+        collect(&workspace.join(directory), &mut files);
+    }
+    files.push(workspace.join("Cargo.lock"));
+    files.sort();
+    // FNV-1a, 64 bits: it tells builds apart; it guards nothing.
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for file in files {
+        for byte in std::fs::read(&file).unwrap_or_default() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
 }

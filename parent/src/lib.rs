@@ -1,0 +1,16 @@
+//! pinnace's front end: command line, configuration, plan, cgroups, state, errors.
+//!
+//! The path of one start: `commands/run.rs` → `container/create.rs` → `config` → `plan` → `launch` → stage1's `run.rs`.
+
+pub mod cgroup;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod container;
+pub mod error;
+pub mod host;
+pub mod launch;
+pub mod log;
+pub mod plan;
+pub mod signals;
+pub mod state;

@@ -1,1 +1,19 @@
+//! The tiny program that pinnace launches into the new namespaces: it receives a plan and carries it out.
+//!
+//! The page to read first is `run.rs`: the phases in order. No heap, no libc; every system call is listed in
+//! [`kernel::Kernel`], and unsafe code lives below `kernel/` alone.
+
 #![no_std]
+#![deny(unsafe_code)]
+
+mod exec;
+mod home;
+pub mod kernel;
+mod paths;
+mod receive;
+mod root;
+mod run;
+mod steps;
+mod topology;
+
+pub use run::run;

@@ -1,0 +1,413 @@
+//! The command line: types for clap, and nothing that acts.
+//!
+//! Only the invoked command's options are built: all of them together cost a millisecond of page faults.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use crate::error::{Error, Result};
+
+/// Options before the command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// Directory of the containers' state [default: /run/pinnace]
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Append log records to this file instead of standard error
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Format of log records: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: String,
+    /// Log what is done, too
+    #[arg(long)]
+    pub debug: bool,
+}
+
+/// What `create` and `run` share.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Create {
+    /// Name of the new container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+    /// Directory with config.json [default: the working directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// Write the pid of the container's first process to this file
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Do not use pivot_root, for a root on an initramfs
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Keep the caller's session keyring
+    #[arg(long)]
+    pub no_new_keyring: bool,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Run {
+    #[command(flatten)]
+    pub create: Create,
+    /// Return once the program runs
+    #[arg(short, long)]
+    pub detach: bool,
+}
+
+/// Commands that take an id and nothing else.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OneId {
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Kill {
+    /// Signal every process of the container
+    #[arg(short, long)]
+    pub all: bool,
+    /// Name of the container, then the signal as a name or number [default: SIGTERM]
+    #[arg(value_name = "ID [SIGNAL]", num_args = 0.., allow_hyphen_values = false)]
+    pub operands: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Delete {
+    /// Kill the container first; an unknown id is no error
+    #[arg(short, long)]
+    pub force: bool,
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct List {
+    /// table or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub format: String,
+    /// Only the ids
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Spec {
+    /// Directory to write config.json to [default: the working directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Plan {
+    /// Directory with config.json [default: the working directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// text, for people, or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+    /// Plan as with the same option of `run`
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Plan as with the same option of `run`
+    #[arg(long)]
+    pub no_new_keyring: bool,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Demo {}
+
+/// One command with its arguments.
+#[derive(Clone, Debug)]
+pub enum Invocation {
+    Create(Create),
+    Start(OneId),
+    Run(Run),
+    State(OneId),
+    Kill(Kill),
+    Delete(Delete),
+    List(List),
+    Spec(Spec),
+    Plan(Plan),
+    Demo(Demo),
+}
+
+/// A command's name, its line in the overview, and an example.
+struct Entry {
+    name: &'static str,
+    about: &'static str,
+    example: &'static str,
+    augment: fn(Command) -> Command,
+    parse: fn(&ArgMatches) -> std::result::Result<Invocation, clap::Error>,
+}
+
+macro_rules! entry {
+    ($name:literal, $variant:ident($type:ty), $about:literal, $example:literal) => {
+        Entry {
+            name: $name,
+            about: $about,
+            example: $example,
+            augment: <$type as Args>::augment_args,
+            parse: |matches| <$type as FromArgMatches>::from_arg_matches(matches).map(Invocation::$variant),
+        }
+    };
+}
+
+const ENTRIES: [Entry; 10] = [
+    entry!(
+        "create",
+        Create(Create),
+        "Create a container that waits for start",
+        "pinnace create --bundle /srv/web --pid-file /run/web.pid web"
+    ),
+    entry!("start", Start(OneId), "Start the program of a created container", "pinnace start web"),
+    entry!(
+        "run",
+        Run(Run),
+        "Create a container, start it, and wait for its end",
+        "pinnace run --bundle /srv/web web; echo \"exit status $?\"\n  pinnace run --detach --bundle /srv/web web"
+    ),
+    entry!("state", State(OneId), "Print a container's state as JSON", "pinnace state web"),
+    entry!(
+        "kill",
+        Kill(Kill),
+        "Send a signal to a container [default: SIGTERM]",
+        "pinnace kill web\n  pinnace kill --all web KILL"
+    ),
+    entry!("delete", Delete(Delete), "Delete a container that has stopped", "pinnace delete --force web"),
+    entry!("list", List(List), "List the containers", "pinnace list --format json"),
+    entry!(
+        "spec",
+        Spec(Spec),
+        "Write a default config.json",
+        "mkdir -p web/rootfs && cd web && pinnace spec"
+    ),
+    entry!(
+        "plan",
+        Plan(Plan),
+        "Print what a start would do, and do nothing",
+        "pinnace plan --bundle /srv/web\n  pinnace plan --format json | jq '.steps | length'"
+    ),
+    entry!("demo", Demo(Demo), "Run a container from a root file system inside pinnace", "pinnace demo"),
+];
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Parsed {
+    Command(Box<Global>, Invocation),
+    /// Text for standard output, and success.
+    Text(String),
+}
+
+/// Reads a command line, the program's name first.
+///
+/// Errors: usage, as one line, with the log options that were understood.
+pub fn parse(arguments: Vec<OsString>) -> std::result::Result<Parsed, UsageError> {
+    let arguments: Vec<OsString> = arguments.into_iter().enumerate().map(go_style).collect();
+    let Some(name) = command_name(&arguments[1..]) else { return without_command(arguments) };
+    if matches!(name.as_str(), "help" | "h") {
+        let about = arguments.iter().skip_while(|argument| **argument != *name).nth(1);
+        return help(about.and_then(|topic| topic.to_str())).map(Parsed::Text);
+    }
+    let entry = entry_named(&name)?;
+    let command = root_command().subcommand(subcommand(entry));
+    match command.try_get_matches_from(arguments) {
+        Ok(matches) => {
+            let global = Global::from_arg_matches(&matches).map_err(UsageError::from)?;
+            let Some((_, matches)) = matches.subcommand() else { return help(None).map(Parsed::Text) };
+            let invocation = (entry.parse)(matches).map_err(UsageError::from)?;
+            Ok(Parsed::Command(Box::new(global), invocation))
+        }
+        Err(error) => text_or_error(error),
+    }
+}
+
+/// A command line that cannot be understood.
+#[derive(Debug)]
+pub struct UsageError {
+    pub message: String,
+    /// 1, or runc's 3 for an unknown command.
+    pub exit_code: i32,
+}
+
+impl From<clap::Error> for UsageError {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let line = text.lines().next().unwrap_or_default();
+        Self { message: line.trim_start_matches("error: ").to_owned(), exit_code: 1 }
+    }
+}
+
+fn text_or_error(error: clap::Error) -> std::result::Result<Parsed, UsageError> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Ok(Parsed::Text(error.render().to_string()))
+        }
+        _ => Err(UsageError::from(error)),
+    }
+}
+
+fn without_command(arguments: Vec<OsString>) -> std::result::Result<Parsed, UsageError> {
+    match full_command().try_get_matches_from(arguments) {
+        Ok(_) => help(None).map(Parsed::Text),
+        Err(error) => text_or_error(error),
+    }
+}
+
+fn help(topic: Option<&str>) -> std::result::Result<String, UsageError> {
+    Ok(match topic {
+        None => full_command().render_help().to_string(),
+        Some(topic) => {
+            let entry = entry_named(topic)?;
+            subcommand(entry).bin_name(format!("pinnace {}", entry.name)).render_help().to_string()
+        }
+    })
+}
+
+fn entry_named(name: &str) -> std::result::Result<&'static Entry, UsageError> {
+    static TABLE: &[Entry] = &ENTRIES;
+    let found = TABLE.iter().find(|entry| entry.name == name);
+    found.ok_or_else(|| UsageError { message: format!("No help topic for '{name}'"), exit_code: 3 })
+}
+
+fn root_command() -> Command {
+    let command = Command::new("pinnace")
+        .about("An OCI container runtime: a container start is compiled to a plan, then run")
+        .version(VERSION)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .arg(
+            clap::Arg::new("version")
+                .short('v')
+                .long("version")
+                .action(clap::ArgAction::Version)
+                .help("Print the version"),
+        );
+    Global::augment_args(command)
+}
+
+fn subcommand(entry: &Entry) -> Command {
+    let command = Command::new(entry.name).about(entry.about).after_help(format!("Examples:\n  {}", entry.example));
+    (entry.augment)(command)
+}
+
+/// Everything, for the overview.
+fn full_command() -> Command {
+    ENTRIES.iter().fold(root_command(), |command, entry| command.subcommand(subcommand(entry))).after_help(
+        "Examples:\n  \
+         pinnace demo                                   see it work\n  \
+         pinnace spec && pinnace plan                   what would a start do?\n  \
+         pinnace run --bundle /srv/web web              run a container in the foreground\n  \
+         pinnace create --bundle /srv/web web && pinnace start web",
+    )
+}
+
+/// Lines as runc prints them; engines read `version` and `spec`.
+const VERSION: &str = concat!(
+    "version ",
+    env!("CARGO_PKG_VERSION"),
+    "\nbuild: ",
+    env!("PINNACE_BUILD_ID"),
+    "\nspec: 1.3.0"
+);
+
+/// Go's flag package knows one dash and two as the same; runc's callers use both (`-root DIR`).
+fn go_style((index, argument): (usize, OsString)) -> OsString {
+    let Some(text) = argument.to_str() else { return argument };
+    let name = text.strip_prefix('-').filter(|name| index > 0 && name.len() > 1 && !name.starts_with('-'));
+    match name.map(|name| name.split('=').next().unwrap_or_default()) {
+        Some(name) if LONG_OPTIONS.contains(&name) => OsString::from(format!("-{text}")),
+        _ => argument,
+    }
+}
+
+/// Every long option of every command.
+const LONG_OPTIONS: &[&str] = &[
+    "root",
+    "log",
+    "log-format",
+    "debug",
+    "help",
+    "version",
+    "bundle",
+    "pid-file",
+    "no-pivot",
+    "no-new-keyring",
+    "detach",
+    "all",
+    "force",
+    "format",
+    "quiet",
+];
+
+/// The first word that is neither a global option nor its value.
+fn command_name(arguments: &[OsString]) -> Option<String> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_str()?;
+        match text {
+            "--root" | "--log" | "--log-format" => {
+                arguments.next();
+            }
+            _ if text.starts_with('-') => {}
+            _ => return Some(text.to_owned()),
+        }
+    }
+    None
+}
+
+/// The one id that most commands take.
+pub fn one_id<'a>(command: &str, ids: &'a [String]) -> Result<&'a str> {
+    match ids {
+        [id] => Ok(id),
+        _ => Err(Error::new(format!("{command:?} requires exactly 1 argument(s)"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Parsed {
+        parse(line.split(' ').map(OsString::from).collect()).unwrap()
+    }
+
+    #[test]
+    fn options_are_understood_as_runc_understands_them() {
+        for line in [
+            "pinnace --root /r run --bundle /b -d web",
+            "pinnace -root /r run -bundle /b --detach web",
+            "pinnace --root=/r run web -d --bundle=/b",
+        ] {
+            let Parsed::Command(global, Invocation::Run(run)) = parsed(line) else { panic!("{line}") };
+            assert_eq!(global.root, Some(PathBuf::from("/r")), "{line}");
+            assert_eq!(run.create.bundle, Some(PathBuf::from("/b")), "{line}");
+            assert!(run.detach, "{line}");
+            assert_eq!(run.create.ids, ["web"], "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_exits_with_3_as_runc_does() {
+        let error = parse(vec!["pinnace".into(), "frobnicate".into()]).unwrap_err();
+        assert_eq!((error.exit_code, error.message.as_str()), (3, "No help topic for 'frobnicate'"));
+    }
+
+    #[test]
+    fn every_long_option_is_known_in_go_style() {
+        let command = full_command();
+        let own = command.get_arguments();
+        let all = command.get_subcommands().flat_map(Command::get_arguments).chain(own);
+        for option in all.filter_map(clap::Arg::get_long) {
+            assert!(LONG_OPTIONS.contains(&option), "{option}");
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_definitions() {
+        full_command().debug_assert();
+    }
+}

@@ -1,0 +1,32 @@
+//! `plan`: what a start would do, printed and not done. Needs no privilege.
+
+use super::Context;
+use crate::cgroup;
+use crate::cli;
+use crate::container::{self, Creation};
+use crate::error::{Error, Result};
+use crate::host::HostFacts;
+use crate::plan::{self, Store, show};
+
+pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
+    let bundle = container::load_bundle(arguments.bundle.as_deref())?;
+    let host = HostFacts::read()?;
+    let creation = Creation {
+        id: "CONTAINER-ID",
+        bundle: arguments.bundle.as_deref(),
+        pid_file: None,
+        no_pivot: arguments.no_pivot,
+        no_new_keyring: arguments.no_new_keyring,
+        hold: false,
+    };
+    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
+    let store = Store::default();
+    let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement), &store)?;
+    context.warn(&bundle.config.warnings);
+    match arguments.format.as_str() {
+        "text" => super::print(&show::text(&plan)),
+        "json" => super::print(&format!("{:#}\n", show::json(&plan))),
+        _ => return Err(Error::new("invalid format option")),
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! oci-spec's types → `Config`: every rule of the spec that can be checked without the host, and every field that is not implemented.
+
+mod linux;
+mod mounts;
+mod process;
+mod resources;
+mod sysctl;
+
+use std::collections::BTreeMap;
+
+use oci_spec::runtime::{Hooks, Spec};
+use shared_proto::limits::PATH_BYTES_MAX;
+
+pub use process::rlimit_name;
+
+use super::problems::Problems;
+use super::{Config, Namespace, Root};
+
+/// Checks a parsed config.json and takes over what a start needs.
+///
+/// Source: runtime-spec 1.3.0, config.md and config-linux.md; texts as runc's where callers compare them.
+pub fn check(spec: &Spec) -> Result<Config, Problems> {
+    let mut problems = Problems::default();
+    let mut warnings = Vec::new();
+    let linux = spec.linux().as_ref();
+
+    let namespaces = linux::namespaces(linux, &mut problems);
+    let root = root(spec, &mut problems);
+    let process = process::check(spec.process().as_ref(), &mut problems);
+    let mounts = mounts::check(spec.mounts().as_deref().unwrap_or_default(), &mut problems, &mut warnings);
+    let hostname = name(spec.hostname().as_deref(), "$.hostname", &mut problems);
+    let domainname = name(spec.domainname().as_deref(), "$.domainname", &mut problems);
+    let config = Config {
+        oci_version: spec.version().clone(),
+        process,
+        root,
+        mounts,
+        devices: linux::devices(linux, &mut problems),
+        sysctls: sysctl::check(linux, &namespaces, domainname.is_some(), &mut problems),
+        masked_paths: linux::paths(linux.and_then(|linux| linux.masked_paths().as_deref()), "maskedPaths", &mut problems),
+        readonly_paths: linux::paths(
+            linux.and_then(|linux| linux.readonly_paths().as_deref()),
+            "readonlyPaths",
+            &mut problems,
+        ),
+        rootfs_propagation: linux::rootfs_propagation(linux, &mut problems),
+        cgroups_path: linux::cgroups_path(linux, &mut problems),
+        resources: resources::check(linux.and_then(|linux| linux.resources().as_ref()), &mut problems),
+        annotations: annotations(spec, &mut problems),
+        hostname,
+        domainname,
+        namespaces,
+        warnings,
+    };
+    check_namespace_needs(&config, &mut problems);
+    version(&config.oci_version, &mut problems);
+    hooks(spec.hooks().as_ref(), &mut problems);
+    linux::not_implemented(linux, &mut problems);
+    if problems.0.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+fn root(spec: &Spec, problems: &mut Problems) -> Root {
+    let Some(root) = spec.root() else {
+        problems.add("$.root", "root must be specified");
+        return Root { path: String::new(), readonly: false };
+    };
+    let path = text_of(root.path());
+    if path.is_empty() {
+        problems.add("$.root.path", "is empty");
+    }
+    problems.check_text("$.root.path", &path, PATH_BYTES_MAX);
+    Root { path, readonly: root.readonly().unwrap_or(false) }
+}
+
+/// A host or domain name; an empty one means none. The kernel's limit is 64 bytes.
+fn name(name: Option<&str>, path: &str, problems: &mut Problems) -> Option<String> {
+    let name = name.filter(|name| !name.is_empty())?;
+    problems.check_text(path, name, 64);
+    Some(name.to_owned())
+}
+
+/// What changes something that the container would share with the host must have a namespace for it.
+fn check_namespace_needs(config: &Config, problems: &mut Problems) {
+    let namespaces = &config.namespaces;
+    if namespaces.uts == Namespace::Inherit {
+        if config.hostname.is_some() {
+            problems.add("$.hostname", "unable to set hostname without a private UTS namespace");
+        }
+        if config.domainname.is_some() {
+            problems.add("$.domainname", "unable to set domainname without a private UTS namespace");
+        }
+    }
+    if namespaces.mount == Namespace::Inherit {
+        let private = "unable to restrict sys entries without a private MNT namespace";
+        if !config.masked_paths.is_empty() {
+            problems.add("$.linux.maskedPaths", private);
+        }
+        if !config.readonly_paths.is_empty() {
+            problems.add("$.linux.readonlyPaths", private);
+        }
+        if !config.mounts.is_empty() {
+            problems.add("$.mounts", "unable to mount without a private MNT namespace");
+        }
+        if config.root.readonly {
+            problems.add("$.root.readonly", "unable to make the root read-only without a private MNT namespace");
+        }
+    }
+}
+
+/// Real engines write `1.0.2-dev`; only what is certainly of another specification is refused.
+fn version(version: &str, problems: &mut Problems) {
+    let mut numbers = version.split(['.', '-', '+']);
+    let is_version = (0..3).all(|_| numbers.next().is_some_and(|number| number.parse::<u32>().is_ok()));
+    if version.is_empty() {
+        problems.add("$.ociVersion", "is missing");
+    } else if !is_version {
+        problems.add("$.ociVersion", format!("{version:?} is not a SemVer version"));
+    } else if !version.starts_with("1.") {
+        problems.add("$.ociVersion", format!("{version} is not supported: only 1.x is"));
+    }
+}
+
+fn hooks(hooks: Option<&Hooks>, problems: &mut Problems) {
+    let Some(hooks) = hooks else { return };
+    #[allow(deprecated)] // Engines still write prestart, and the spec still has it.
+    let prestart = hooks.prestart();
+    for (name, list) in [
+        ("prestart", prestart),
+        ("createRuntime", hooks.create_runtime()),
+        ("createContainer", hooks.create_container()),
+        ("startContainer", hooks.start_container()),
+        ("poststart", hooks.poststart()),
+        ("poststop", hooks.poststop()),
+    ] {
+        problems.not_implemented(format!("$.hooks.{name}"), list.as_ref().is_some_and(|list| !list.is_empty()));
+    }
+}
+
+fn annotations(spec: &Spec, problems: &mut Problems) -> BTreeMap<String, String> {
+    let annotations = spec.annotations().iter().flatten();
+    let annotations: BTreeMap<_, _> = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
+    if annotations.contains_key("") {
+        problems.add("$.annotations", "a key is empty");
+    }
+    annotations
+}
+
+/// A path that came from JSON, and so is UTF-8.
+fn text_of(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// `/a//b/./c/../d` as `/a/b/d`: `..` never leads above the root. A relative path means the root's.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_without_leaving_the_root() {
+        for (path, cleaned) in
+            [("/a//b/./c/../d", "/a/b/d"), ("../../etc", "/etc"), ("/", "/"), ("mnt", "/mnt"), ("/a/", "/a")]
+        {
+            assert_eq!(clean(path), cleaned, "{path}");
+        }
+    }
+}

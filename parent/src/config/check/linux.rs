@@ -1,0 +1,157 @@
+//! `linux`, but for resources and sysctl.
+
+use oci_spec::runtime::{Linux, LinuxDeviceType, LinuxNamespaceType};
+use shared_proto::limits::PATH_BYTES_MAX;
+
+use super::super::problems::Problems;
+use super::super::{Device, DeviceKind, Namespace, Namespaces, Propagation, PropagationKind};
+use super::{clean, text_of};
+
+pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Namespaces {
+    let mut namespaces = Namespaces::default();
+    let mut seen = Vec::new();
+    let list = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    for (index, namespace) in list.iter().enumerate() {
+        let path = format!("$.linux.namespaces[{index}]");
+        let kind = namespace.typ();
+        if seen.contains(&kind) {
+            problems.add(&path, format!("malformed spec file: duplicated ns {kind}"));
+        }
+        seen.push(kind);
+        let place = match kind {
+            LinuxNamespaceType::Pid => &mut namespaces.pid,
+            LinuxNamespaceType::Network => &mut namespaces.network,
+            LinuxNamespaceType::Mount => &mut namespaces.mount,
+            LinuxNamespaceType::Ipc => &mut namespaces.ipc,
+            LinuxNamespaceType::Uts => &mut namespaces.uts,
+            LinuxNamespaceType::Cgroup => &mut namespaces.cgroup,
+            LinuxNamespaceType::User | LinuxNamespaceType::Time => {
+                problems.add(format!("{path}.type"), format!("{kind} namespace: not implemented yet"));
+                continue;
+            }
+        };
+        *place = match namespace.path().as_deref().map(text_of).filter(|path| !path.is_empty()) {
+            None => Namespace::New,
+            Some(file) => {
+                if !file.starts_with('/') {
+                    problems.add(format!("{path}.path"), format!("{file} is not an absolute path"));
+                }
+                problems.check_text(&format!("{path}.path"), &file, PATH_BYTES_MAX);
+                Namespace::Join(file)
+            }
+        };
+    }
+    namespaces
+}
+
+pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Device> {
+    let list = linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
+    let mut devices = Vec::with_capacity(list.len());
+    for (index, device) in list.iter().enumerate() {
+        let path = format!("$.linux.devices[{index}]");
+        let written = text_of(device.path());
+        problems.check_text(&format!("{path}.path"), &written, PATH_BYTES_MAX - 1);
+        if !written.starts_with('/') || clean(&written) == "/" {
+            problems.add(format!("{path}.path"), format!("{written:?} is not the absolute path of a file"));
+        }
+        let kind = match device.typ() {
+            LinuxDeviceType::C | LinuxDeviceType::U => DeviceKind::Character,
+            LinuxDeviceType::B => DeviceKind::Block,
+            LinuxDeviceType::P => DeviceKind::Fifo,
+            LinuxDeviceType::A => {
+                problems.add(format!("{path}.type"), "a device node is c, b, u or p");
+                continue;
+            }
+        };
+        let file_mode = device.file_mode().unwrap_or(0o666);
+        // podman writes the file type as well, as stat(2) gives it.
+        if file_mode & !0o177_777 != 0 {
+            problems.add(format!("{path}.fileMode"), format!("{file_mode} is not a file mode"));
+        }
+        devices.push(Device {
+            path: clean(&written),
+            kind,
+            major: device_number(device.major(), &format!("{path}.major"), 0xfff, problems),
+            minor: device_number(device.minor(), &format!("{path}.minor"), 0xf_ffff, problems),
+            file_mode: file_mode & 0o7777,
+            uid: device.uid().unwrap_or(0),
+            gid: device.gid().unwrap_or(0),
+        });
+    }
+    devices
+}
+
+/// The kernel has 12 bits for the major number and 20 for the minor.
+fn device_number(number: i64, path: &str, max: u32, problems: &mut Problems) -> u32 {
+    match u32::try_from(number) {
+        Ok(number) if number <= max => number,
+        _ => {
+            problems.add(path, format!("{number} is not between 0 and {max}"));
+            0
+        }
+    }
+}
+
+/// Masked or read-only paths: absolute, cleaned, each once.
+pub(super) fn paths(list: Option<&[String]>, field: &str, problems: &mut Problems) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
+    for (index, written) in list.unwrap_or_default().iter().enumerate() {
+        let path = format!("$.linux.{field}[{index}]");
+        problems.check_text(&path, written, PATH_BYTES_MAX);
+        if !written.starts_with('/') {
+            problems.add(&path, format!("{written:?} is not an absolute path"));
+        }
+        let cleaned = clean(written);
+        if cleaned == "/" {
+            problems.add(&path, "is the root itself");
+        }
+        if !paths.contains(&cleaned) {
+            paths.push(cleaned);
+        }
+    }
+    paths
+}
+
+pub(super) fn rootfs_propagation(linux: Option<&Linux>, problems: &mut Problems) -> Option<Propagation> {
+    let word = linux?.rootfs_propagation().as_deref().filter(|word| !word.is_empty())?;
+    let (kind, recursive) = match word {
+        "shared" => (PropagationKind::Shared, false),
+        "rshared" => (PropagationKind::Shared, true),
+        "slave" => (PropagationKind::Slave, false),
+        "rslave" => (PropagationKind::Slave, true),
+        "private" => (PropagationKind::Private, false),
+        "rprivate" => (PropagationKind::Private, true),
+        "unbindable" => (PropagationKind::Unbindable, false),
+        "runbindable" => (PropagationKind::Unbindable, true),
+        _ => {
+            problems.add("$.linux.rootfsPropagation", format!("rootfsPropagation={word} is not supported"));
+            return None;
+        }
+    };
+    Some(Propagation { kind, recursive })
+}
+
+pub(super) fn cgroups_path(linux: Option<&Linux>, problems: &mut Problems) -> Option<String> {
+    let path = text_of(linux?.cgroups_path().as_ref()?);
+    problems.check_text("$.linux.cgroupsPath", &path, PATH_BYTES_MAX);
+    Some(path).filter(|path| !path.is_empty())
+}
+
+/// Fields that are set although pinnace cannot do them yet.
+pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
+    let Some(linux) = linux else { return };
+    let is_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    for (field, is_set) in [
+        ("uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
+        ("gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
+        ("netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
+        ("seccomp", linux.seccomp().is_some()),
+        ("mountLabel", is_text(linux.mount_label())),
+        ("intelRdt", linux.intel_rdt().is_some()),
+        ("memoryPolicy", linux.memory_policy().is_some()),
+        ("personality", linux.personality().is_some()),
+        ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
+    ] {
+        problems.not_implemented(format!("$.linux.{field}"), is_set);
+    }
+}

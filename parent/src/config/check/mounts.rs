@@ -1,0 +1,117 @@
+//! `mounts`.
+
+use shared_proto::limits::PATH_BYTES_MAX;
+
+use super::super::options;
+use super::super::problems::Problems;
+use super::super::{Mount, MountKind};
+use super::{clean, text_of};
+
+/// What may be bound below /proc without hiding the kernel's answers from who relies on them (runc's list).
+const PROC_EXCEPTIONS: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+pub(super) fn check(
+    mounts: &[oci_spec::runtime::Mount],
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Vec<Mount> {
+    let mut checked = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.iter().enumerate() {
+        let path = format!("$.mounts[{index}]");
+        let is_mapped = |mappings: &Option<Vec<_>>| mappings.as_ref().is_some_and(|list| !list.is_empty());
+        problems.not_implemented(format!("{path}.uidMappings"), is_mapped(mount.uid_mappings()));
+        problems.not_implemented(format!("{path}.gidMappings"), is_mapped(mount.gid_mappings()));
+        let destination = destination(mount, &path, problems, warnings);
+        let options = options::sort(mount.options().as_deref().unwrap_or_default(), &path, problems);
+        if options.propagation.len() > 8 {
+            problems.add(format!("{path}.options"), "more than eight changes of propagation");
+        }
+        let kind = kind(mount, &options, &path, problems);
+        if !matches!(kind, MountKind::Bind { .. }) {
+            check_proc(&destination, &path, problems);
+        }
+        checked.push(Mount {
+            destination,
+            kind,
+            attributes: options.attributes,
+            recursive_attributes: options.recursive_attributes,
+            data: options.data,
+            propagation: options.propagation,
+        });
+    }
+    checked
+}
+
+fn destination(
+    mount: &oci_spec::runtime::Mount,
+    path: &str,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> String {
+    let written = text_of(mount.destination());
+    let path = format!("{path}.destination");
+    problems.check_text(&path, &written, PATH_BYTES_MAX - 1);
+    if !written.starts_with('/') {
+        warnings.push(format!(
+            "mount destination {written} is not absolute. Support for non-absolute mount destinations will be removed in a \
+             future release."
+        ));
+    }
+    let cleaned = clean(&written);
+    if cleaned == "/" {
+        problems.add(&path, "cannot mount over the root: use root.path");
+    }
+    cleaned
+}
+
+fn kind(
+    mount: &oci_spec::runtime::Mount,
+    options: &options::Options,
+    path: &str,
+    problems: &mut Problems,
+) -> MountKind {
+    let source = mount.source().as_deref().map(text_of).unwrap_or_default();
+    problems.check_text(&format!("{path}.source"), &source, PATH_BYTES_MAX);
+    if let Some(recursive) = options.bind {
+        if source.is_empty() {
+            problems.add(format!("{path}.source"), "a bind mount needs a source");
+        }
+        if let Some(data) = options.data.first() {
+            problems.add(format!("{path}.options"), format!("a bind mount takes no filesystem data: {data}"));
+        }
+        return MountKind::Bind { source, recursive };
+    }
+    match mount.typ().as_deref().unwrap_or_default() {
+        "" => problems.add(format!("{path}.type"), "is missing, and the options have neither bind nor rbind"),
+        "bind" => problems.add(format!("{path}.type"), "bind is no filesystem: the options need bind or rbind"),
+        // The container's own cgroups, whichever version the host has.
+        "cgroup" | "cgroup2" => return MountKind::Cgroup,
+        fstype => {
+            problems.check_text(&format!("{path}.type"), fstype, PATH_BYTES_MAX);
+            return MountKind::Filesystem { fstype: fstype.to_owned(), source };
+        }
+    }
+    MountKind::Cgroup
+}
+
+/// A new filesystem inside /proc would hide from the runtime what it writes to. (Binds are the caller's own business; what the
+/// runtime itself writes goes through a procfs of its own.)
+fn check_proc(destination: &str, path: &str, problems: &mut Problems) {
+    if destination.starts_with("/proc/") && !PROC_EXCEPTIONS.contains(&destination) {
+        problems.add(
+            format!("{path}.destination"),
+            format!("{destination:?} cannot be mounted because it is inside /proc"),
+        );
+    }
+}

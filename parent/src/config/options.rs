@@ -1,0 +1,197 @@
+//! Mount options: the words of mount(8) and the runtime-spec, and what each asks of the kernel.
+
+use shared_proto::limits::OPTION_BYTES_MAX;
+
+use super::problems::Problems;
+use super::{MountAttributes, Propagation, PropagationKind};
+
+// MOUNT_ATTR_* of linux/mount.h. Access times are one field of several values, not a bit each.
+const RDONLY: u64 = 0x1;
+const NOSUID: u64 = 0x2;
+const NODEV: u64 = 0x4;
+const NOEXEC: u64 = 0x8;
+const ATIME: u64 = 0x70;
+const RELATIME: u64 = 0x0;
+const NOATIME: u64 = 0x10;
+const STRICTATIME: u64 = 0x20;
+const NODIRATIME: u64 = 0x80;
+const NOSYMFOLLOW: u64 = 0x20_0000;
+
+/// What one word means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// A flag of the mount: bits to set, bits to clear. The same word with an `r` before it means the whole tree.
+    Attribute { set: u64, clear: u64 },
+    Bind { recursive: bool },
+    Propagation(PropagationKind),
+    /// A flag of the superblock that fsconfig(2) takes by this name.
+    Superblock,
+    /// What every mount is anyway, or what the kernel has no word for any more: `silent` and `loud` decide about log messages of
+    /// mount(2) alone, and `iversion` is each filesystem's own choice since fsconfig(2).
+    Nothing,
+    /// Known, but not to this version.
+    NotImplemented,
+    Remount,
+}
+
+const fn set(bits: u64) -> Meaning {
+    Meaning::Attribute { set: bits, clear: 0 }
+}
+
+const fn clear(bits: u64) -> Meaning {
+    Meaning::Attribute { set: 0, clear: bits }
+}
+
+const fn atime(value: u64) -> Meaning {
+    Meaning::Attribute { set: value, clear: ATIME }
+}
+
+const WORDS: [(&str, Meaning); 45] = [
+    ("ro", set(RDONLY)),
+    ("rw", clear(RDONLY)),
+    ("nosuid", set(NOSUID)),
+    ("suid", clear(NOSUID)),
+    ("nodev", set(NODEV)),
+    ("dev", clear(NODEV)),
+    ("noexec", set(NOEXEC)),
+    ("exec", clear(NOEXEC)),
+    ("nodiratime", set(NODIRATIME)),
+    ("diratime", clear(NODIRATIME)),
+    ("nosymfollow", set(NOSYMFOLLOW)),
+    ("symfollow", clear(NOSYMFOLLOW)),
+    ("relatime", atime(RELATIME)),
+    ("norelatime", atime(RELATIME)),
+    ("noatime", atime(NOATIME)),
+    ("atime", atime(RELATIME)),
+    ("strictatime", atime(STRICTATIME)),
+    ("nostrictatime", atime(RELATIME)),
+    ("bind", Meaning::Bind { recursive: false }),
+    ("rbind", Meaning::Bind { recursive: true }),
+    ("shared", Meaning::Propagation(PropagationKind::Shared)),
+    ("slave", Meaning::Propagation(PropagationKind::Slave)),
+    ("private", Meaning::Propagation(PropagationKind::Private)),
+    ("unbindable", Meaning::Propagation(PropagationKind::Unbindable)),
+    ("sync", Meaning::Superblock),
+    ("async", Meaning::Superblock),
+    ("dirsync", Meaning::Superblock),
+    ("lazytime", Meaning::Superblock),
+    ("nolazytime", Meaning::Superblock),
+    ("mand", Meaning::Superblock),
+    ("nomand", Meaning::Superblock),
+    ("defaults", Meaning::Nothing),
+    ("silent", Meaning::Nothing),
+    ("loud", Meaning::Nothing),
+    ("iversion", Meaning::Nothing),
+    ("noiversion", Meaning::Nothing),
+    ("auto", Meaning::Nothing),
+    ("noauto", Meaning::Nothing),
+    ("user", Meaning::Nothing),
+    ("nouser", Meaning::Nothing),
+    ("_netdev", Meaning::Nothing),
+    ("idmap", Meaning::NotImplemented),
+    ("ridmap", Meaning::NotImplemented),
+    ("tmpcopyup", Meaning::NotImplemented),
+    ("remount", Meaning::Remount),
+];
+
+/// The options of one mount, sorted by what they are for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    /// `Some(recursive)` for a bind mount.
+    pub(super) bind: Option<bool>,
+    pub(super) attributes: MountAttributes,
+    pub(super) recursive_attributes: MountAttributes,
+    pub(super) propagation: Vec<Propagation>,
+    pub(super) data: Vec<String>,
+}
+
+/// Sorts the options of the mount at `path`.
+pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> Options {
+    let mut sorted = Options::default();
+    for (index, option) in options.iter().enumerate() {
+        let place = || format!("{path}.options[{index}]");
+        problems.check_text(&place(), option, OPTION_BYTES_MAX);
+        match meaning(option) {
+            Some((Meaning::Attribute { set, clear }, false)) => apply(&mut sorted.attributes, set, clear),
+            Some((Meaning::Attribute { set, clear }, true)) => apply(&mut sorted.recursive_attributes, set, clear),
+            Some((Meaning::Propagation(kind), recursive)) => sorted.propagation.push(Propagation { kind, recursive }),
+            Some((Meaning::Bind { recursive }, _)) => sorted.bind = Some(recursive),
+            Some((Meaning::Superblock, _)) => sorted.data.push(option.clone()),
+            Some((Meaning::Nothing, _)) => {}
+            Some((Meaning::NotImplemented, _)) => problems.add(place(), format!("{option}: not implemented yet")),
+            Some((Meaning::Remount, _)) => problems.add(place(), "remount: a new mount cannot be remounted"),
+            None if option.is_empty() => problems.add(place(), "is empty"),
+            None => sorted.data.push(option.clone()),
+        }
+    }
+    sorted
+}
+
+/// What a word means, and whether it means the whole tree below.
+fn meaning(word: &str) -> Option<(Meaning, bool)> {
+    let find = |word: &str| WORDS.iter().find(|(known, _)| *known == word).map(|&(_, meaning)| meaning);
+    if let Some(meaning) = find(word) {
+        return Some((meaning, false));
+    }
+    match find(word.strip_prefix('r')?)? {
+        meaning @ (Meaning::Attribute { .. } | Meaning::Propagation(_)) => Some((meaning, true)),
+        _ => None,
+    }
+}
+
+/// Of two words about the same flag, the later counts.
+fn apply(attributes: &mut MountAttributes, set: u64, clear: u64) {
+    attributes.set = attributes.set & !clear | set;
+    attributes.clear = attributes.clear & !(set & !ATIME) | clear;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(options: &[&str]) -> (Options, Problems) {
+        let mut problems = Problems::default();
+        let options: Vec<String> = options.iter().map(|option| String::from(*option)).collect();
+        let sorted = sort(&options, "$.mounts[0]", &mut problems);
+        (sorted, problems)
+    }
+
+    #[test]
+    fn flags_set_and_clear() {
+        let (options, problems) = check(&["nosuid", "ro", "rw", "noatime"]);
+        assert_eq!(problems, Problems::default());
+        assert_eq!(options.attributes, MountAttributes { set: NOSUID | NOATIME, clear: RDONLY | ATIME });
+        let (options, _) = check(&["noatime", "relatime", "suid", "nosuid"]);
+        assert_eq!(options.attributes, MountAttributes { set: NOSUID, clear: ATIME });
+    }
+
+    #[test]
+    fn words_with_an_r_mean_the_whole_tree() {
+        let (options, _) = check(&["rbind", "rro", "rslave", "rnosymfollow"]);
+        assert_eq!(options.bind, Some(true));
+        assert_eq!(options.recursive_attributes.set, RDONLY | NOSYMFOLLOW);
+        assert_eq!(options.propagation, [Propagation { kind: PropagationKind::Slave, recursive: true }]);
+        assert_eq!(options.attributes, MountAttributes::default());
+    }
+
+    #[test]
+    fn what_is_not_known_goes_to_the_filesystem() {
+        let (options, problems) = check(&["mode=755", "newinstance", "sync", "defaults", "rsync"]);
+        assert_eq!(problems, Problems::default());
+        assert_eq!(options.data, ["mode=755", "newinstance", "sync", "rsync"]);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named_with_its_place() {
+        let (_, problems) = check(&["ro", "tmpcopyup", "remount", "a\0b"]);
+        let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "$.mounts[0].options[1]: tmpcopyup: not implemented yet",
+                "$.mounts[0].options[2]: remount: a new mount cannot be remounted",
+                "$.mounts[0].options[3]: contains a NUL byte",
+            ]
+        );
+    }
+}

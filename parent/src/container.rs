@@ -1,0 +1,63 @@
+//! The life of one container: what the commands are made of.
+
+mod create;
+mod delete;
+mod signal;
+mod start;
+
+pub use create::{Created, Creation, create, load_bundle, plan_request};
+pub use delete::{delete, destroy};
+pub use signal::{kill, kill_all, parse as parse_signal};
+pub use start::start;
+
+use crate::cgroup::Cgroups;
+use crate::error::Result;
+use crate::state::{Init, Record, StateDirectory, StateRoot, Status};
+
+/// A container as its state directory shows it.
+#[derive(Debug)]
+pub struct Container {
+    pub id: String,
+    pub directory: StateDirectory,
+    pub record: Record,
+    pub init: Option<Init>,
+}
+
+impl Container {
+    /// Reads the state of an existing container, without a lock.
+    pub fn open(root: &StateRoot, id: &str) -> Result<Self> {
+        Self::read(id, root.open(id)?)
+    }
+
+    /// The same under the container's lock, for commands that change it.
+    pub fn open_locked(root: &StateRoot, id: &str) -> Result<Self> {
+        let directory = root.open(id)?;
+        directory.lock()?;
+        Self::read(id, directory)
+    }
+
+    fn read(id: &str, directory: StateDirectory) -> Result<Self> {
+        let record = directory.record()?;
+        let init = directory.init()?;
+        Ok(Self { id: id.to_owned(), directory, record, init })
+    }
+
+    /// The container's cgroups.
+    pub fn cgroups(&self) -> Cgroups {
+        let made = self.init.as_ref().map(|init| init.cgroups.clone()).unwrap_or_default();
+        Cgroups::open(self.record.cgroups.clone(), made)
+    }
+
+    /// The status, derived now.
+    pub fn status(&self) -> Result<Status> {
+        self.directory.status(self.init.as_ref(), || self.cgroups().is_frozen())
+    }
+
+    /// The init process's pid, and 0 where there is none (any more), as `state` shows it.
+    pub fn pid(&self, status: Status) -> i32 {
+        match (&self.init, status) {
+            (Some(init), Status::Created | Status::Running | Status::Paused) => init.pid,
+            _ => 0,
+        }
+    }
+}

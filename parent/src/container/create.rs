@@ -1,0 +1,209 @@
+//! From a bundle to a container that waits for its start, or begins at once.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::cgroup::{self, Cgroups, Placement};
+use crate::config::{self, Config, Namespace};
+use crate::error::{Error, Result};
+use crate::host::HostFacts;
+use crate::launch::{Launch, Reactor, Surroundings, block_on};
+use crate::log::rfc3339_nanoseconds;
+use crate::plan::{self, Plan, Request, Store};
+use crate::state::{Init, Record, START_SOCKET, StateDirectory, StateRoot, start_time, write_pid_file};
+
+/// What the caller of `create` and `run` decides.
+#[derive(Clone, Debug)]
+pub struct Creation<'a> {
+    pub id: &'a str,
+    /// The bundle directory; `None` is the working directory.
+    pub bundle: Option<&'a Path>,
+    pub pid_file: Option<&'a Path>,
+    pub no_pivot: bool,
+    pub no_new_keyring: bool,
+    /// The program waits for `start` by another process.
+    pub hold: bool,
+}
+
+/// A bundle, read and checked.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Absolute, without symlinks; so is `rootfs`.
+    pub path: String,
+    pub rootfs: String,
+    pub config: Config,
+}
+
+/// Reads and checks a bundle: config.json and the root file system's path.
+pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
+    let given = bundle.unwrap_or(Path::new("."));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(given, flags, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))?;
+    let path = real_path(&directory)?;
+    let config = config::load(directory.as_fd())?;
+    let rootfs = real_rootfs(&directory, &config.root.path)?;
+    Ok(Bundle { path, rootfs, config })
+}
+
+/// The root file system's real path.
+///
+/// Errors: it is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
+fn real_rootfs(bundle: &OwnedFd, path: &str) -> Result<String> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::openat2(bundle, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(root) => real_path(&root),
+        Err(Errno::LOOP) => Err(Error::new("invalid rootfs: not an absolute path, or a symlink")),
+        Err(errno) => Err(Error::call(format_args!("invalid rootfs: stat {path}"), errno)),
+    }
+}
+
+/// The path behind an open directory, as the kernel knows it.
+fn real_path(directory: &OwnedFd) -> Result<String> {
+    use std::os::fd::AsRawFd;
+
+    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let path = rustix::fs::readlink(&link, Vec::new()).map_err(|errno| Error::call(format_args!("readlink {link}"), errno))?;
+    path.into_string().map_err(|_| Error::new("the bundle's path is not UTF-8"))
+}
+
+/// The plan's request for a bundle.
+pub fn plan_request<'a>(
+    creation: &Creation<'_>,
+    bundle: &'a Bundle,
+    host: &'a HostFacts,
+    placement: &'a Placement,
+) -> Request<'a> {
+    Request {
+        config: &bundle.config,
+        host,
+        placement,
+        root: &bundle.rootfs,
+        bundle: &bundle.path,
+        no_pivot: creation.no_pivot,
+        no_new_keyring: creation.no_new_keyring,
+        hold: creation.hold,
+    }
+}
+
+/// A container whose stage1 is at work, or held.
+#[derive(Debug)]
+pub struct Created {
+    pub launch: Launch,
+    pub cgroups: Cgroups,
+    pub directory: StateDirectory,
+    pub own_pid_namespace: bool,
+    /// What should be said although all went well.
+    pub warnings: Vec<String>,
+}
+
+/// Creates a container. With `hold` it waits for `start` when this returns; without, its program has been executed.
+///
+/// Whatever fails, nothing is left behind.
+pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
+    let bundle = load_bundle(creation.bundle)?;
+    let host = HostFacts::read()?;
+    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
+    let store = Store::default();
+    let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement), &store)?;
+
+    let directory = root.create(creation.id)?;
+    let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
+    let made = directory
+        .write_record(&record(&bundle, placement.clone()))
+        .and_then(|()| launch(creation, &bundle.config, &plan, &directory, &mut cgroups));
+    match made {
+        Ok((launch, plan_warnings)) => {
+            let mut warnings = bundle.config.warnings.clone();
+            warnings.extend(plan_warnings);
+            let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
+            Ok(Created { launch, cgroups, directory, own_pid_namespace, warnings })
+        }
+        Err(error) => {
+            // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
+            let _ = cgroups.destroy();
+            let _ = directory.remove();
+            if let Some(path) = creation.pid_file {
+                let _ = std::fs::remove_file(path);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn record(bundle: &Bundle, placement: Placement) -> Record {
+    Record {
+        oci_version: bundle.config.oci_version.clone(),
+        bundle: bundle.path.clone(),
+        rootfs: bundle.rootfs.clone(),
+        created: rfc3339_nanoseconds(SystemTime::now()),
+        annotations: bundle.config.annotations.clone(),
+        owner: rustix::process::getuid().as_raw(),
+        program: bundle.config.process.args.first().cloned().unwrap_or_default(),
+        own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
+        cgroups: placement,
+    }
+}
+
+/// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
+fn launch(
+    creation: &Creation<'_>,
+    config: &Config,
+    plan: &Plan<'_>,
+    directory: &StateDirectory,
+    cgroups: &mut Cgroups,
+) -> Result<(Launch, Vec<String>)> {
+    let born_in = cgroups.prepare(&config.resources)?;
+    let listener = if creation.hold { Some(listen(directory)?) } else { None };
+    let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
+    let mut launch = Launch::begin(plan, surroundings)?;
+
+    let tasks = cgroups.populate(&config.resources)?;
+    if plan.bootstrap.await_cgroups {
+        launch.send_cgroups(&tasks)?;
+    }
+    drop(tasks);
+    if plan.bootstrap.await_network {
+        launch.make_network()?;
+    }
+    let pid = launch.pid().as_raw_pid();
+    directory.write_init(&Init { pid, start_time: start_time(pid).unwrap_or(0), cgroups: cgroups.made() })?;
+
+    let reactor = Reactor::default();
+    block_on(&reactor, async {
+        launch.ready(&reactor, plan).await?;
+        if let Some(path) = creation.pid_file {
+            write_pid_file(path, pid)?;
+        }
+        if creation.hold {
+            return launch.send_hold();
+        }
+        launch.send_start()?;
+        launch.executed(&reactor, plan).await
+    })?;
+    let warnings = launch.warnings(plan);
+    Ok((launch, warnings))
+}
+
+/// The socket at which `start` will call. Its path is short whatever the state root's is: it goes through our own descriptor.
+fn listen(directory: &StateDirectory) -> Result<OwnedFd> {
+    let failed = |errno| Error::call("listen for start", errno);
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(failed)?;
+    let address = SocketAddrUnix::new(start_socket_path(directory)).map_err(failed)?;
+    rustix::net::bind(&socket, &address).map_err(failed)?;
+    rustix::net::listen(&socket, 1).map_err(failed)?;
+    Ok(socket)
+}
+
+/// The start socket by way of an open state directory.
+pub(super) fn start_socket_path(directory: &StateDirectory) -> PathBuf {
+    use std::os::fd::AsRawFd;
+
+    PathBuf::from(format!("/proc/self/fd/{}/{START_SOCKET}", directory.as_fd().as_raw_fd()))
+}

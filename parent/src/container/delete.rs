@@ -1,0 +1,72 @@
+//! Taking away what `create` made, and nothing else.
+
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+
+use super::Container;
+use crate::cgroup::Cgroups;
+use crate::error::{Error, Kind, Result};
+use crate::state::{StateDirectory, StateRoot, Status};
+
+/// How long a killed container may take to end. Its memory has to be given back first.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Deletes a container that is stopped, or created; with `force` any, and an id that is unknown is a success.
+pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
+    let container = match Container::open_locked(root, id) {
+        Ok(container) => container,
+        Err(error) if error.kind() == Kind::NoSuchContainer => return delete_unknown(root, id, force, error),
+        Err(error) => return Err(error),
+    };
+    let status = container.status()?;
+    match status {
+        Status::Stopped | Status::Creating => {}
+        Status::Created => end(&container)?,
+        Status::Running | Status::Paused if force => end(&container)?,
+        Status::Running | Status::Paused => {
+            return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")));
+        }
+    }
+    let cgroups = container.cgroups();
+    destroy(&cgroups, container.directory, container.record.own_pid_namespace)
+}
+
+/// An id without a record: nothing, or a directory that a creation left when it was cut off.
+fn delete_unknown(root: &StateRoot, id: &str, force: bool, error: Error) -> Result<()> {
+    match root.open(id) {
+        Ok(directory) => {
+            directory.lock()?;
+            directory.remove()
+        }
+        Err(_) if force => Ok(()),
+        Err(_) => Err(error),
+    }
+}
+
+/// Kills the init process and waits for its end.
+fn end(container: &Container) -> Result<()> {
+    let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else { return Ok(()) };
+    if !container.record.own_pid_namespace {
+        container.cgroups().kill(Signal::KILL)?;
+    }
+    // Ignored: it may have ended by itself meanwhile, which the wait below sees.
+    let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
+    let mut polled = [PollFd::new(&handle, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: END_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
+    match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout))) {
+        Ok(0) => Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs()))),
+        Ok(_) => Ok(()),
+        Err(errno) => Err(Error::call("wait for the container's end", errno)),
+    }
+}
+
+/// Removes cgroups and state of a container whose init has ended. Without a pid namespace of its own it may have left processes.
+pub fn destroy(cgroups: &Cgroups, directory: StateDirectory, own_pid_namespace: bool) -> Result<()> {
+    if !own_pid_namespace {
+        cgroups.kill(Signal::KILL)?;
+    }
+    cgroups.destroy()?;
+    directory.remove()
+}

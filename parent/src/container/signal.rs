@@ -1,0 +1,125 @@
+//! Signals to a container, by pidfd: a pid that has come to mean somebody else is never hit.
+
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use super::Container;
+use crate::error::{Error, Kind, Result, check};
+
+/// Sends a signal number to the init process; 0 only asks whether it lives.
+///
+/// Errors: `container not running`, which engines compare.
+pub fn kill(container: &Container, signal: i32) -> Result<()> {
+    let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else { return Err(not_running()) };
+    if !container.record.own_pid_namespace && signal == Signal::KILL.as_raw() {
+        // Without a pid namespace nobody ends with init: all must be reached.
+        container.cgroups().kill(Signal::KILL)?;
+    }
+    match send(&handle, signal) {
+        Ok(()) => Ok(()),
+        Err(Errno::SRCH) => Err(not_running()),
+        Err(errno) => Err(Error::call("unable to signal init", errno)),
+    }
+}
+
+/// Sends a signal to every process in the container's cgroups; a container that has ended is a success.
+pub fn kill_all(container: &Container, signal: i32) -> Result<()> {
+    let Some(signal) = Signal::from_named_raw(signal) else { return kill(container, signal) };
+    container.cgroups().kill(signal)?;
+    match kill(container, signal.as_raw()) {
+        Err(error) if error.kind() == Kind::NotRunning => Ok(()),
+        killed => killed,
+    }
+}
+
+fn not_running() -> Error {
+    Error::of_kind(Kind::NotRunning, "container not running")
+}
+
+/// pidfd_send_signal(2) with any number, real-time signals and 0 included.
+fn send(handle: &std::os::fd::OwnedFd, signal: i32) -> std::result::Result<(), Errno> {
+    use std::os::fd::AsRawFd;
+
+    // SAFETY: numbers only; no signal information is passed.
+    let returned = unsafe {
+        sc::syscall!(PIDFD_SEND_SIGNAL, handle.as_raw_fd(), signal, std::ptr::null::<u8>(), 0usize)
+    };
+    check(returned)
+}
+
+/// A signal as users write it: a number, or a name in any case, with or without SIG.
+pub fn parse(text: &str) -> Result<i32> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let found = NAMES.iter().find(|(known, _)| *known == name).map(|&(_, number)| number);
+    found.or_else(|| real_time(name)).ok_or_else(|| Error::new(format!("unknown signal {text:?}")))
+}
+
+/// `RTMIN`, `RTMIN+n`, `RTMAX`, `RTMAX-n`, counted as the C library does.
+fn real_time(name: &str) -> Option<i32> {
+    const RTMIN: i32 = 34;
+    const RTMAX: i32 = 64;
+    let number = if let Some(rest) = name.strip_prefix("RTMIN") {
+        RTMIN + if rest.is_empty() { 0 } else { rest.strip_prefix('+')?.parse::<i32>().ok()? }
+    } else {
+        let rest = name.strip_prefix("RTMAX")?;
+        RTMAX - if rest.is_empty() { 0 } else { rest.strip_prefix('-')?.parse::<i32>().ok()? }
+    };
+    (RTMIN..=RTMAX).contains(&number).then_some(number)
+}
+
+/// signal(7), numbers of x86-64 and aarch64.
+const NAMES: [(&str, i32); 35] = [
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("IOT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("STKFLT", 16),
+    ("CHLD", 17),
+    ("CLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
+    ("WINCH", 28),
+    ("IO", 29),
+    ("POLL", 29),
+    ("PWR", 30),
+    ("SYS", 31),
+    ("UNUSED", 31),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_taken_as_users_write_them() {
+        for (text, number) in [("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("37", 37), ("0", 0), ("rtmin+3", 37)] {
+            assert_eq!(parse(text).unwrap(), number, "{text}");
+        }
+        assert_eq!(parse("FOO").unwrap_err().to_string(), "unknown signal \"FOO\"");
+        assert!(parse("RTMAX-31").is_err());
+    }
+}

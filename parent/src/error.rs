@@ -1,0 +1,104 @@
+//! One error type: a text for people and a small kind for callers that branch.
+//!
+//! An error gains context on its way up (`context`) and is reported once, where it leaves the program.
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+/// The one result type of the parent.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a caller may branch on. Everything else is only text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing that a caller treats in its own way.
+    Other,
+    /// No container has this id.
+    NoSuchContainer,
+    /// The container is not running (any more).
+    NotRunning,
+}
+
+/// An error as it is printed, in runc's manner: `what: object: reason`, lower case, no full stop.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+}
+
+impl Error {
+    /// An error of no particular kind.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::of_kind(Kind::Other, message)
+    }
+
+    /// An error that callers tell apart by its kind.
+    pub fn of_kind(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// A failed system call: `action` names the call and its object, such as `open /etc/passwd`.
+    pub fn call(action: impl fmt::Display, errno: Errno) -> Self {
+        Self::new(format!("{action}: {}", errno_text(errno)))
+    }
+
+    /// The same as [`Error::call`] for an error of the standard library.
+    pub fn io(action: impl fmt::Display, error: &std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(raw) => Self::call(action, Errno::from_raw_os_error(raw)),
+            None => Self::new(format!("{action}: {error}")),
+        }
+    }
+
+    /// Puts what was being done before the text; the kind stays.
+    pub fn context(self, doing: impl fmt::Display) -> Self {
+        Self { kind: self.kind, message: format!("{doing}: {}", self.message) }
+    }
+
+    /// What a caller may branch on.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The kernel's reason in lower case, as runc prints it and as engines compare it
+/// (`no such file or directory`).
+pub fn errno_text(errno: Errno) -> String {
+    let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.to_lowercase()
+}
+
+/// The errno in the raw return value of a system call that rustix has no binding for.
+pub fn check(returned: usize) -> std::result::Result<(), Errno> {
+    let signed = returned as isize;
+    if (-4095..0).contains(&signed) { Err(Errno::from_raw_os_error(-signed as i32)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errno_texts_are_those_of_runc() {
+        assert_eq!(errno_text(Errno::NOENT), "no such file or directory");
+        assert_eq!(errno_text(Errno::IO), "input/output error");
+        assert_eq!(Error::call("open /x", Errno::ACCESS).to_string(), "open /x: permission denied");
+    }
+
+    #[test]
+    fn context_comes_before_and_keeps_the_kind() {
+        let error = Error::of_kind(Kind::NotRunning, "container not running").context("kill");
+        assert_eq!(error.to_string(), "kill: container not running");
+        assert_eq!(error.kind(), Kind::NotRunning);
+    }
+}

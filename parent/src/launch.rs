@@ -1,0 +1,241 @@
+//! From a plan to a running stage1: the only part of the parent that speaks the protocol.
+//!
+//! ```text
+//! Launch::begin   bootstrap into the socket, clone3 straight into execveat of the sealed stage1
+//!   (the caller makes cgroups meanwhile; we make the network namespace)
+//! send_cgroups, send_network, send_start or send_hold
+//! ready, executed stage1's answers
+//! ```
+
+mod network;
+mod reactor;
+mod spawn;
+mod transport;
+mod words;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, WaitIdOptions};
+use shared_proto::bootstrap::DescriptorSlot;
+use shared_proto::{Failure, Reply, Report};
+
+pub use reactor::{Reactor, block_on};
+
+use crate::config::Namespace;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, joined_namespaces};
+use spawn::{Birth, Child};
+use transport::Socket;
+
+/// What a start needs beside its plan.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The cgroup v2 directory to be born in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The socket at which stage1 will listen for `start`, if it is to be held.
+    pub listener: Option<OwnedFd>,
+}
+
+/// A stage1 at work. Dropping it before it was let go ends it.
+#[derive(Debug)]
+pub struct Launch {
+    child: Child,
+    socket: Socket,
+    /// Warnings that came before an answer.
+    warnings: Vec<Failure>,
+    let_go: bool,
+}
+
+impl Launch {
+    /// Sends the plan and clones stage1, which begins at once.
+    pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
+        let (socket, childs_end) = Socket::pair()?;
+        let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
+        socket.send_bootstrap(plan, &descriptors)?;
+        drop(descriptors);
+        let pid_namespace = match &plan.namespaces.pid {
+            Namespace::Join(path) => Some(open_namespace(path, linux_raw_sys::general::CLONE_NEWPID)?),
+            Namespace::New | Namespace::Inherit => None,
+        };
+        let birth = Birth {
+            namespaces: spawn::clone_flags(plan.namespaces),
+            cgroup: surroundings.cgroup,
+            pid_namespace: pid_namespace.as_ref().map(AsFd::as_fd),
+            socket: childs_end.as_fd(),
+        };
+        let child = spawn::spawn(&birth)?;
+        Ok(Self { child, socket, warnings: Vec::new(), let_go: false })
+    }
+
+    /// The child's pid in our pid namespace.
+    pub fn pid(&self) -> Pid {
+        self.child.pid
+    }
+
+    /// A handle to the child.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.child.pidfd.as_fd()
+    }
+
+    /// Hands over the `tasks` files of the v1 cgroups.
+    pub fn send_cgroups(&self, tasks: &[OwnedFd]) -> Result<()> {
+        let descriptor_count = u16::try_from(tasks.len()).unwrap_or(u16::MAX);
+        let tasks: Vec<BorrowedFd<'_>> = tasks.iter().map(AsFd::as_fd).collect();
+        self.socket.send(Reply::Cgroups { descriptor_count }, &tasks)
+    }
+
+    /// Makes the network namespace and hands it over.
+    pub fn make_network(&self) -> Result<()> {
+        let namespace = network::new_namespace()?;
+        self.socket.send(Reply::Network, &[namespace.as_fd()])
+    }
+
+    /// Lets the program begin as soon as all is ready.
+    pub fn send_start(&self) -> Result<()> {
+        self.socket.send(Reply::Start, &[])
+    }
+
+    /// Leaves stage1 waiting at its listener, whatever becomes of us.
+    pub fn send_hold(&mut self) -> Result<()> {
+        self.socket.send(Reply::Hold, &[])?;
+        self.let_go = true;
+        Ok(())
+    }
+
+    /// Waits until everything up to the wait for `start` is done.
+    pub async fn ready(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        match self.next_report(reactor).await? {
+            Some(Report::Ready) => {
+                self.child.has_executed_stage1();
+                Ok(())
+            }
+            Some(Report::Failed(failure)) => Err(words::failure(plan, &failure)),
+            Some(Report::Warned(_)) => unreachable!("next_report keeps warnings"),
+            None => Err(self.death(reactor).await),
+        }
+    }
+
+    /// After `ready` and `send_start`: waits until the program has been executed.
+    pub async fn executed(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        match self.next_report(reactor).await? {
+            // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
+            None => {
+                self.let_go = true;
+                Ok(())
+            }
+            Some(Report::Failed(failure)) => Err(words::failure(plan, &failure)),
+            Some(_) => Err(Error::new("stage1 answered out of turn")),
+        }
+    }
+
+    /// What could not be had and was done without, in words.
+    pub fn warnings(&self, plan: &Plan<'_>) -> Vec<String> {
+        self.warnings.iter().map(|warning| words::failure(plan, warning).to_string()).collect()
+    }
+
+    /// The program's exit code, or 128 and the signal that ended it.
+    pub fn wait(&self) -> Result<i32> {
+        exit_code(self.pidfd())
+    }
+
+    async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<Report>> {
+        loop {
+            reactor.readable(self.socket.as_fd()).await;
+            match self.socket.receive_report()? {
+                Some(Report::Warned(warning)) => self.warnings.push(warning),
+                report => return Ok(report),
+            }
+        }
+    }
+
+    /// stage1 ended without a word: says how.
+    async fn death(&mut self, reactor: &Reactor) -> Error {
+        if let Some(errno) = self.child.execution_failure() {
+            return Error::call("execute stage1", errno);
+        }
+        reactor.readable(self.child.pidfd.as_fd()).await;
+        match self.wait() {
+            Ok(137) => Error::new(
+                "container init was killed (SIGKILL) while it was being set up: possibly out of memory, \
+                 the memory limit could be too low",
+            ),
+            Ok(159) => Error::new("container init was killed by a seccomp filter (SIGSYS)"),
+            Ok(code) if code > 128 => Error::new(format!("container init was killed by signal {}", code - 128)),
+            Ok(code) => Error::new(format!("container init ended with status {code} before it was ready")),
+            Err(error) => error,
+        }
+    }
+}
+
+impl Drop for Launch {
+    fn drop(&mut self) {
+        if !self.let_go {
+            // Ignored: it may have ended by itself.
+            let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::KILL);
+            let _ = self.wait();
+            self.child.has_executed_stage1();
+        }
+    }
+}
+
+/// Asks a held stage1 to start its program, and waits until that has been executed.
+///
+/// `socket` is connected to the listener. Errors: execve failed, in the kernel's words.
+pub fn start_held(socket: OwnedFd, program: &str) -> Result<()> {
+    let socket = Socket::from(socket);
+    socket.send(Reply::Start, &[])?;
+    loop {
+        match socket.receive_report() {
+            Ok(None) => return Ok(()),
+            Ok(Some(Report::Warned(_))) => {}
+            Ok(Some(Report::Failed(failure))) => return Err(words::start_failure(program, &failure)),
+            Ok(Some(Report::Ready)) => return Err(Error::new("stage1 answered out of turn")),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits for the process behind `pidfd`, a child of ours: its exit code, or 128 and the signal.
+fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
+    let id = rustix::process::WaitId::PidFd(pidfd);
+    let status = rustix::io::retry_on_intr(|| rustix::process::waitid(id.clone(), WaitIdOptions::EXITED))
+        .map_err(|errno| Error::call("wait for the container", errno))?;
+    let status = status.ok_or_else(|| Error::new("wait for the container: no status"))?;
+    Ok(match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code as i32,
+        (None, Some(signal)) => 128 + signal as i32,
+        (None, None) => 255,
+    })
+}
+
+/// The descriptors for the plan's slots, in the order of travel.
+fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<Vec<OwnedFd>> {
+    use linux_raw_sys::general as uapi;
+
+    let mut descriptors: Vec<OwnedFd> = listener.into_iter().collect();
+    for (slot, path) in joined_namespaces(plan.namespaces) {
+        let Some(path) = path else { continue };
+        let kind = match slot {
+            DescriptorSlot::MountNamespace => uapi::CLONE_NEWNS,
+            DescriptorSlot::NetworkNamespace => uapi::CLONE_NEWNET,
+            DescriptorSlot::IpcNamespace => uapi::CLONE_NEWIPC,
+            DescriptorSlot::UtsNamespace => uapi::CLONE_NEWUTS,
+            DescriptorSlot::CgroupNamespace => uapi::CLONE_NEWCGROUP,
+            DescriptorSlot::Listener => continue,
+        };
+        descriptors.push(open_namespace(path, kind)?);
+    }
+    Ok(descriptors)
+}
+
+/// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).
+fn open_namespace(path: &str, kind: u32) -> Result<OwnedFd> {
+    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty());
+    let file = opened.map_err(|errno| Error::call(format_args!("open namespace {path}"), errno))?;
+    match network::namespace_type(file.as_fd()) {
+        Ok(found) if found == kind => Ok(file),
+        Ok(_) => Err(Error::new(format!("namespace {path}: it is of another type"))),
+        Err(_) => Err(Error::new(format!("namespace {path}: it is not a namespace file"))),
+    }
+}

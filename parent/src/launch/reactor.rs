@@ -1,0 +1,96 @@
+//! Waiting for several descriptors at once, without a thread: one ppoll under futures.
+//!
+//! The first use of async-io's reactor starts a thread, which costs more than a whole container's mounts; before a container runs,
+//! and while a foreground `run` waits, there are three descriptors to look at and nothing else.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use rustix::event::{PollFd, PollFlags};
+
+/// The descriptors that futures wait for.
+#[derive(Debug, Default)]
+pub struct Reactor {
+    interests: RefCell<Vec<(RawFd, bool)>>,
+}
+
+impl Reactor {
+    /// Resolves once `descriptor` can be read, or its other end is closed.
+    pub async fn readable(&self, descriptor: BorrowedFd<'_>) {
+        let number = descriptor.as_raw_fd();
+        poll_fn(|_| {
+            let mut interests = self.interests.borrow_mut();
+            match interests.iter().position(|&(waiting, _)| waiting == number) {
+                Some(index) if interests[index].1 => {
+                    interests.swap_remove(index);
+                    Poll::Ready(())
+                }
+                Some(_) => Poll::Pending,
+                None => {
+                    interests.push((number, false));
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Blocks until one of the descriptors is ready.
+    fn wait(&self) {
+        let mut interests = self.interests.borrow_mut();
+        let mut polled: Vec<PollFd<'_>> = interests
+            .iter()
+            .map(|&(number, _)| {
+                // SAFETY: the future that registered the number borrows its descriptor, and is not dropped while this function runs;
+                // numbers whose future was dropped are cleared before each poll of the futures.
+                let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+                PollFd::from_borrowed_fd(descriptor, PollFlags::IN)
+            })
+            .collect();
+        // Ignored: after EINTR the futures are polled again, and wait again.
+        let _ = rustix::event::poll(&mut polled, None);
+        let ready: Vec<bool> = polled.iter().map(|entry| !entry.revents().is_empty()).collect();
+        for (interest, ready) in interests.iter_mut().zip(ready) {
+            interest.1 = ready;
+        }
+    }
+}
+
+/// Runs `future` to its end on this thread. Every future in it waits through `reactor` alone.
+pub fn block_on<F: Future>(reactor: &Reactor, future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            reactor.interests.borrow_mut().clear();
+            return output;
+        }
+        reactor.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn the_first_of_two_descriptors_that_can_be_read_wins() {
+        let (quiet, _quiet_writer) = rustix::pipe::pipe().unwrap();
+        let (loud, loud_writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&loud_writer, b"x").unwrap();
+        let reactor = Reactor::default();
+        let first = async {
+            reactor.readable(quiet.as_fd()).await;
+            "quiet"
+        };
+        let second = async {
+            reactor.readable(loud.as_fd()).await;
+            "loud"
+        };
+        assert_eq!(block_on(&reactor, smol::future::or(first, second)), "loud");
+    }
+}

@@ -1,0 +1,274 @@
+//! The one clone: clone3(CLONE_VM) on a small stack of its own, straight into execveat of a sealed copy of stage1.
+//!
+//! No intermediate process, no copied page tables. The child shares our memory until it has executed stage1, so it does three
+//! system calls and nothing else: no allocation, no thread-local, no panic.
+
+use std::arch::asm;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use linux_raw_sys::general::{self as uapi, clone_args};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use sc::syscall;
+
+use super::network::set_namespace;
+use crate::config::{Namespace, Namespaces};
+use crate::error::{Error, Result};
+
+/// stage1's bytes, built and embedded by build.rs.
+static STAGE1: &[u8] = include_bytes!(env!("PINNACE_STAGE1"));
+
+/// Bytes of the stack on which the child makes its three calls.
+const STACK_BYTES: usize = 8 << 10;
+
+/// Nothing may change any more, these seals included.
+const SEALS: SealFlags =
+    SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// How the child is born.
+pub(super) struct Birth<'a> {
+    /// CLONE_NEW* flags of the namespaces that come with the clone.
+    pub(super) namespaces: u64,
+    /// The cgroup v2 directory to be born in.
+    pub(super) cgroup: Option<BorrowedFd<'a>>,
+    /// An existing pid namespace to be born in.
+    pub(super) pid_namespace: Option<BorrowedFd<'a>>,
+    /// Stays open in the child.
+    pub(super) socket: BorrowedFd<'a>,
+}
+
+/// The CLONE_NEW* flags for the new namespaces. The network comes later and from the parent, the cgroup namespace once the child
+/// is in its cgroups.
+pub(super) fn clone_flags(namespaces: &Namespaces) -> u64 {
+    let flag = |namespace: &Namespace, flag: u32| if *namespace == Namespace::New { u64::from(flag) } else { 0 };
+    flag(&namespaces.pid, uapi::CLONE_NEWPID)
+        | flag(&namespaces.mount, uapi::CLONE_NEWNS)
+        | flag(&namespaces.ipc, uapi::CLONE_NEWIPC)
+        | flag(&namespaces.uts, uapi::CLONE_NEWUTS)
+}
+
+/// A child that executes stage1, or already has.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    /// What the child reads and writes until it has executed stage1.
+    shared: Option<Box<Shared>>,
+}
+
+impl Child {
+    /// The child has a memory of its own now, or is gone: what it shared with us can be freed.
+    pub(super) fn has_executed_stage1(&mut self) {
+        self.shared = None;
+    }
+
+    /// Why stage1 could not be executed; asked after the child has closed the socket.
+    pub(super) fn execution_failure(&self) -> Option<Errno> {
+        let errno = self.shared.as_ref()?.failure.load(Ordering::Acquire);
+        (errno != 0).then(|| Errno::from_raw_os_error(errno))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Nobody said that the child is done with it: better a few lost pages than a child on a freed stack.
+        if let Some(shared) = self.shared.take() {
+            Box::leak(shared);
+        }
+    }
+}
+
+/// Everything that the child touches.
+#[derive(Debug)]
+#[repr(C, align(16))]
+struct Shared {
+    stack: [u8; STACK_BYTES],
+    stage1: RawFd,
+    socket: RawFd,
+    /// The socket's number in decimal, NUL-terminated: stage1's argument.
+    argument: [u8; 12],
+    failure: AtomicI32,
+}
+
+/// Clones the child. It runs at once.
+pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
+    let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
+    let mut shared = Box::new(Shared {
+        stack: [0; STACK_BYTES],
+        stage1: stage1.as_raw_fd(),
+        socket: birth.socket.as_raw_fd(),
+        argument: decimal(birth.socket.as_raw_fd()),
+        failure: AtomicI32::new(0),
+    });
+    let mut pidfd: RawFd = -1;
+    let mut flags = u64::from(uapi::CLONE_VM | uapi::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND | birth.namespaces;
+    if birth.cgroup.is_some() {
+        flags |= CLONE_INTO_CGROUP;
+    }
+    let arguments = clone_args {
+        flags,
+        pidfd: &raw mut pidfd as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(uapi::SIGCHLD),
+        stack: shared.stack.as_mut_ptr() as u64,
+        stack_size: STACK_BYTES as u64,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: birth.cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
+    };
+    let clone = || {
+        // SAFETY: `shared` holds the child's stack and all that `child` reads; it is boxed, and freed only once the child has
+        // executed stage1 or is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
+        unsafe { clone3(&arguments, &raw const *shared) }
+    };
+    let cloned = match birth.pid_namespace {
+        Some(namespace) => in_pid_namespace(namespace, clone)?,
+        None => clone(),
+    };
+    let pid = cloned.map_err(|errno| Error::call("clone container init", errno))?;
+    // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Child { pid, pidfd, shared: Some(shared) })
+}
+
+/// CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of linux/sched.h: they exceed the 32 bits of linux-raw-sys's constants.
+const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
+/// Runs `clone` so that its child is born in another pid namespace. This thread's children are born in its own afterwards.
+fn in_pid_namespace<T>(namespace: BorrowedFd<'_>, clone: impl FnOnce() -> T) -> Result<T> {
+    let own = rustix::fs::open("/proc/thread-self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::call("open the own pid namespace", errno))?;
+    set_namespace(namespace, uapi::CLONE_NEWPID).map_err(|errno| Error::call("join pid namespace", errno))?;
+    let cloned = clone();
+    set_namespace(own.as_fd(), uapi::CLONE_NEWPID)
+        .map_err(|errno| Error::call("return to the own pid namespace", errno))?;
+    Ok(cloned)
+}
+
+/// clone3(2); the child calls `child` on its new stack and never returns.
+///
+/// # Safety
+/// `shared` stays valid until the child has executed another program or ended, and nobody else uses its stack.
+unsafe fn clone3(arguments: &clone_args, shared: *const Shared) -> std::result::Result<Pid, Errno> {
+    let returned: isize;
+    // SAFETY: the caller vouches for `shared` and the stack in `arguments`. The parent comes out of the call as from any system call;
+    // the child finds zero, has the pointer in a register that the kernel preserves, and stays on its side of the branch.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call {child}",
+            "ud2",
+            "2:",
+            child = sym child,
+            in("r12") shared,
+            inlateout("rax") uapi::__NR_clone3 as isize => returned,
+            in("rdi") arguments,
+            in("rsi") size_of::<clone_args>(),
+            lateout("rcx") _, lateout("r11") _,
+        );
+        #[cfg(target_arch = "aarch64")]
+        asm!(
+            "svc #0",
+            "cbnz x0, 2f",
+            "mov x29, #0",
+            "mov x0, x20",
+            "bl {child}",
+            "udf #0",
+            "2:",
+            child = sym child,
+            in("x20") shared,
+            in("x8") uapi::__NR_clone3 as usize,
+            inlateout("x0") arguments as *const clone_args as isize => returned,
+            in("x1") size_of::<clone_args>(),
+        );
+    }
+    match i32::try_from(returned) {
+        Ok(number) if number > 0 => Pid::from_raw(number).ok_or(Errno::SRCH),
+        Ok(number) => Err(Errno::from_raw_os_error(-number)),
+        Err(_) => Err(Errno::INVAL),
+    }
+}
+
+/// The child: descriptors away, the socket kept, stage1.
+unsafe extern "C" fn child(shared: *const Shared) -> ! {
+    /// From linux/close_range.h.
+    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+    // SAFETY: `spawn` keeps `shared` alive. The calls take numbers, and pointers into `shared` or to constants; none of them
+    // returns into code that allocates, unwinds or touches a thread-local.
+    unsafe {
+        let shared = &*shared;
+        let environment = [std::ptr::null::<u8>()];
+        let arguments = [c"pinnace-stage1".as_ptr().cast(), shared.argument.as_ptr(), std::ptr::null()];
+        // What callers have leaked to us (shims, buildah) must not reach the container, nor stay open in a held stage1.
+        syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC);
+        syscall!(FCNTL, shared.socket, uapi::F_SETFD, 0usize);
+        let returned = syscall!(
+            EXECVEAT,
+            shared.stage1,
+            c"".as_ptr(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+            uapi::AT_EMPTY_PATH
+        );
+        shared.failure.store(-(returned as isize) as i32, Ordering::Release);
+        syscall!(EXIT, 127);
+        std::hint::unreachable_unchecked()
+    }
+}
+
+/// A memfd with this content that nobody can change any more.
+pub(super) fn sealed_memfd(name: &CStr, content: &[u8], executable: bool) -> Result<OwnedFd> {
+    let failed = |errno| Error::call(format_args!("memfd {}", name.to_string_lossy()), errno);
+    let base = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Linux 6.3 wants to be told; vm.memfd_noexec may refuse what is not said.
+    let told = if executable { MemfdFlags::EXEC } else { MemfdFlags::NOEXEC_SEAL };
+    let memfd = match rustix::fs::memfd_create(name, base | told) {
+        Err(Errno::INVAL) => rustix::fs::memfd_create(name, base),
+        made => made,
+    }
+    .map_err(failed)?;
+    let mut rest = content;
+    while !rest.is_empty() {
+        let written = rustix::io::write(&memfd, rest).map_err(failed)?;
+        rest = &rest[written..];
+    }
+    rustix::fs::fcntl_add_seals(&memfd, SEALS).map_err(failed)?;
+    Ok(memfd)
+}
+
+/// A descriptor's number in decimal, NUL-terminated.
+fn decimal(number: RawFd) -> [u8; 12] {
+    let mut text = [0; 12];
+    for (to, from) in text.iter_mut().zip(number.to_string().bytes()) {
+        *to = from;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_memfd_cannot_be_written() {
+        let memfd = sealed_memfd(c"test", b"content", true).unwrap();
+        assert_eq!(rustix::io::write(&memfd, b"x"), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&memfd, 0), Err(Errno::PERM));
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        assert_eq!(&decimal(307)[..4], b"307\0");
+    }
+}

@@ -1,0 +1,122 @@
+//! Frames and descriptors over a SOCK_SEQPACKET pair: one frame, one message.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType,
+};
+use shared_proto::bootstrap::MAGIC_MEMFD;
+use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX};
+use shared_proto::{EncodeError, Message, Reply, Report, encode, encoded_bytes};
+
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// Written by build.rs into both programs.
+const BUILD_ID: &[u8; BUILD_ID_BYTES] = match env!("PINNACE_BUILD_ID").as_bytes().first_chunk() {
+    Some(id) => id,
+    None => panic!("build.rs writes a build id of this length"),
+};
+
+/// One end of the conversation.
+#[derive(Debug)]
+pub(super) struct Socket(OwnedFd);
+
+impl From<OwnedFd> for Socket {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Socket {
+    /// Our end, and stage1's.
+    pub(super) fn pair() -> Result<(Self, OwnedFd)> {
+        let (ours, childs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(|errno| Error::call("socketpair", errno))?;
+        Ok((Self(ours), childs))
+    }
+
+    /// Encodes the plan and leaves it in the socket, where stage1 finds it when it begins. One that is too large for the socket
+    /// travels as a sealed memfd.
+    pub(super) fn send_bootstrap(&self, plan: &Plan<'_>, descriptors: &[OwnedFd]) -> Result<()> {
+        let message = Message {
+            bootstrap: plan.bootstrap,
+            steps: &plan.steps,
+            arguments: plan.arguments,
+            environment: plan.environment,
+        };
+        let mut bytes = vec![0; encoded_bytes(&message)];
+        encode(&message, BUILD_ID, &mut bytes).map_err(|error| match error {
+            EncodeError::TooLarge => Error::new("args, env and mounts together are too large"),
+            EncodeError::OptionWithNul => Error::new("a mount option holds a NUL byte"),
+        })?;
+        let mut descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        if bytes.len() <= INLINE_BYTES_MAX {
+            match self.send_bytes(&bytes, &descriptors) {
+                // The administrator has made socket buffers small.
+                Err(Errno::MSGSIZE) => {}
+                sent => return sent.map_err(|errno| Error::call("send the plan", errno)),
+            }
+        }
+        let memfd = super::spawn::sealed_memfd(c"pinnace-plan", &bytes, false)?;
+        descriptors.insert(0, memfd.as_fd());
+        let mut announcement = [0; 16];
+        announcement[..8].copy_from_slice(&MAGIC_MEMFD);
+        announcement[8..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.send_bytes(&announcement, &descriptors).map_err(|errno| Error::call("send the plan", errno))
+    }
+
+    /// Sends one reply with its descriptors. A stage1 that has ended meanwhile is not an error here: its report, or its death, is.
+    pub(super) fn send(&self, reply: Reply, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        match self.send_bytes(&reply.encode(), descriptors) {
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(Error::call("send to stage1", errno)),
+        }
+    }
+
+    /// The next report; `None` at the end of the file.
+    pub(super) fn receive_report(&self) -> Result<Option<Report>> {
+        let mut frame = [0; FRAME_BYTES];
+        let mut slices = [IoSliceMut::new(&mut frame)];
+        let mut no_descriptors = RecvAncillaryBuffer::new(&mut []);
+        let received = rustix::io::retry_on_intr(|| {
+            rustix::net::recvmsg(&self.0, &mut slices, &mut no_descriptors, RecvFlags::CMSG_CLOEXEC)
+        });
+        let bytes = match received {
+            Ok(message) => message.bytes,
+            // stage1 ended with replies of ours unread.
+            Err(Errno::CONNRESET) => 0,
+            Err(errno) => return Err(Error::call("receive from stage1", errno)),
+        };
+        if bytes == 0 {
+            return Ok(None);
+        }
+        match Report::decode(&frame[..bytes]) {
+            Some(report) => Ok(Some(report)),
+            None => Err(Error::new("stage1 sent a malformed report")),
+        }
+    }
+
+    fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> std::result::Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FRAME_DESCRIPTOR_COUNT_MAX))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(Errno::TOOMANYREFS);
+        }
+        rustix::io::retry_on_intr(|| {
+            rustix::net::sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)
+        })
+        .map(drop)
+    }
+}

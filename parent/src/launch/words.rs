@@ -1,0 +1,99 @@
+//! stage1's numbers in the words that people read and engines compare.
+
+use rustix::io::Errno;
+use shared_proto::{Call, Failure, Phase, Refusal, Step};
+
+use crate::error::{Error, errno_text};
+use crate::plan::{Plan, show};
+
+/// A failure of stage1. runc's texts, where callers know them.
+pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
+    let program = plan.arguments.first().map_or("", String::as_str);
+    if let Some(text) = program_failure(program, failure) {
+        return Error::new(format!("unable to start container process: {text}"));
+    }
+    let reason = reason(failure);
+    let step = failure.step.and_then(|index| plan.steps.get(index as usize));
+    if let Some(Step::BecomeUser { working_directory, .. }) = step.map(|phased| phased.step)
+        && failure.call == Call::ChangeDirectory
+    {
+        return Error::new(format!(
+            "unable to start container process: chdir to cwd ({working_directory:?}) set in config.json failed: {reason}"
+        ));
+    }
+    let place = match failure.step {
+        Some(index) => show::step_words(plan, index),
+        None => skeleton_words(plan, failure),
+    };
+    let hint = hint(failure, step.map(|phased| &phased.step));
+    Error::new(format!("unable to start container process: {place}: {}: {reason}{hint}", failure.call.name()))
+}
+
+/// The same for `start`, which has no plan: only the program itself can fail there, or what is locked down before it.
+pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
+    match program_failure(program, failure) {
+        Some(text) => Error::new(text),
+        None => Error::new(format!("{}: {}", failure.call.name(), reason(failure))),
+    }
+}
+
+/// What is wrong with the program itself.
+fn program_failure(program: &str, failure: &Failure) -> Option<String> {
+    let reason = reason(failure);
+    match (failure.call, errno(failure)) {
+        (Call::FindProgram, _) if program.is_empty() => Some(String::from("exec: no command")),
+        (Call::FindProgram, _) => Some(format!("exec: {program:?}: executable file not found in $PATH")),
+        (Call::Access, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+            Some(format!("exec: {program:?}: stat {program}: {reason}"))
+        }
+        (Call::Access, _) => Some(format!("exec: {program:?}: {reason}")),
+        (Call::Execute, _) => Some(format!("exec {program}: {reason}")),
+        _ => None,
+    }
+}
+
+fn errno(failure: &Failure) -> Errno {
+    Errno::from_raw_os_error(i32::from(failure.errno))
+}
+
+fn reason(failure: &Failure) -> String {
+    match failure.call {
+        Call::Decode => match Refusal::from_number(failure.errno) {
+            Some(refusal) => String::from(refusal.text()),
+            None => format!("refusal {}", failure.errno),
+        },
+        _ => errno_text(errno(failure)),
+    }
+}
+
+/// Where the skeleton was.
+fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
+    match (failure.phase, failure.call) {
+        (Phase::Setup, Call::SetNamespace) => String::from("join namespaces"),
+        (Phase::Setup, Call::OpenTree | Call::MoveMount | Call::PivotRoot | Call::ChangeRoot) => {
+            format!("enter root {}", plan.bootstrap.root)
+        }
+        (Phase::Views, Call::Write) => String::from("enter cgroups"),
+        (Phase::Views, Call::SetNamespace) => String::from("enter network namespace"),
+        (Phase::Identity, Call::CurrentDirectory) => String::from("working directory is outside the root"),
+        (phase, _) => String::from(phase.name()),
+    }
+}
+
+/// What the kernel's word usually means, where that is known.
+fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'static str {
+    match (step, failure.call, errno(failure)) {
+        (_, Call::FilesystemOpen, Errno::NODEV) => " (the kernel has no such filesystem)",
+        (_, Call::FilesystemOption, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
+        (Some(Step::MaskPath { .. }), Call::Status, Errno::NXIO) => " (/dev/null in the container is not the null device)",
+        (Some(Step::MakeDevice { .. }), Call::MakeNode, Errno::EXIST) => " (another kind of file is there)",
+        (_, Call::Open, Errno::LOOP) => " (a symlink where none is allowed)",
+        (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
+            " (raising a hard limit needs CAP_SYS_RESOURCE)"
+        }
+        (Some(Step::SetCapabilities { .. }), Call::SetCapabilities, Errno::PERM) => {
+            " (unable to apply caps: the runtime itself lacks some of them)"
+        }
+        _ => "",
+    }
+}

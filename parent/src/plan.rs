@@ -1,0 +1,151 @@
+//! Config + HostFacts → Plan: everything that stage1 will do, decided and in order, before anything happens.
+//!
+//! Pure: no files, no processes. One file per feature, named as stage1's `steps/`; `show.rs` prints a plan.
+
+mod capabilities;
+mod devices;
+mod identity;
+mod keep;
+mod masks;
+mod mounts;
+mod root;
+pub mod show;
+
+use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep};
+use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};
+use shared_proto::{BindOrigin, Phase, Planned, Step, order};
+
+use crate::cgroup::Placement;
+use crate::config::{Config, Namespaces};
+use crate::error::{Error, Result};
+use crate::host::{CgroupHost, HostFacts};
+use keep::Keep;
+
+/// What a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub config: &'a Config,
+    pub host: &'a HostFacts,
+    /// Where the container's cgroups will be.
+    pub placement: &'a Placement,
+    /// The root file system: absolute, without symlinks.
+    pub root: &'a str,
+    /// The bundle: absolute; relative bind sources mean it.
+    pub bundle: &'a str,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// Another process will call `start`.
+    pub hold: bool,
+}
+
+/// An ordered list of steps, and what the skeleton around them needs.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub bootstrap: Bootstrap<Planned<'a>>,
+    pub steps: Vec<PhasedStep<Planned<'a>>>,
+    pub arguments: &'a [String],
+    pub environment: &'a [String],
+    pub namespaces: &'a Namespaces,
+}
+
+/// Text and lists that plans make themselves.
+#[derive(Debug, Default)]
+pub struct Store {
+    texts: Keep<String>,
+    lists: Keep<Vec<String>>,
+}
+
+/// Decides everything of one start. `store` keeps what is not in the configuration already.
+///
+/// Errors: more steps or bind sources than the protocol carries.
+pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
+    let config = request.config;
+    let mut draft = Draft { steps: Vec::with_capacity(64), store };
+
+    let first_view = mounts::plan(&mut draft, request)?;
+    devices::plan(&mut draft, config, first_view);
+    masks::plan(&mut draft, config);
+    root::plan_finish(&mut draft, config);
+    identity::plan(&mut draft, request);
+    capabilities::plan(&mut draft, request);
+
+    let mut steps = draft.steps;
+    // Within a phase the order of the draft is the order of the plan.
+    steps.sort_by_key(|phased| phased.phase);
+    check_bounds(&steps)?;
+    Ok(Plan {
+        bootstrap: root::plan_bootstrap(request),
+        steps,
+        arguments: &config.process.args,
+        environment: &config.process.env,
+        namespaces: &config.namespaces,
+    })
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    steps: Vec<PhasedStep<Planned<'a>>>,
+    store: &'a Store,
+}
+
+impl<'a> Draft<'a> {
+    fn push(&mut self, phase: Phase, step: Step<Planned<'a>>) {
+        self.steps.push(PhasedStep { phase, step });
+    }
+
+    fn keep(&self, text: String) -> &'a str {
+        self.store.texts.keep(text)
+    }
+
+    fn keep_list(&self, list: Vec<String>) -> &'a [String] {
+        self.store.lists.keep(list)
+    }
+}
+
+fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
+    if steps.len() > STEP_COUNT_MAX {
+        return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
+    }
+    let early = |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Early, .. });
+    let early_binds = steps.iter().filter(early).count();
+    if early_binds > EARLY_BIND_COUNT_MAX {
+        return Err(Error::new(format!("there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}")));
+    }
+    // Our own mistake if it ever happens: stage1 would refuse the plan, and here the reason is at hand.
+    match order::first_violation(steps.iter().map(|phased| phased.step.kind())) {
+        Some((index, reason)) => Err(Error::new(format!("step {index} stands too late: {reason}"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether stage1 has to wait for `tasks` files: on v2 it is born in its cgroup instead.
+fn awaits_cgroups(host: &HostFacts) -> bool {
+    matches!(&host.cgroups, CgroupHost::V1 { hierarchies, .. } if !hierarchies.is_empty())
+}
+
+/// The descriptors that will travel with the plan.
+fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
+    let mut slots = DescriptorSlots::default();
+    if request.hold {
+        slots = slots.with(DescriptorSlot::Listener);
+    }
+    for (slot, path) in joined_namespaces(&request.config.namespaces) {
+        if path.is_some() {
+            slots = slots.with(slot);
+        }
+    }
+    slots
+}
+
+/// The namespaces that stage1 joins itself (the parent enters the pid namespace), in the order of travel.
+pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 5] {
+    [
+        (DescriptorSlot::MountNamespace, namespaces.mount.path()),
+        (DescriptorSlot::NetworkNamespace, namespaces.network.path()),
+        (DescriptorSlot::IpcNamespace, namespaces.ipc.path()),
+        (DescriptorSlot::UtsNamespace, namespaces.uts.path()),
+        (DescriptorSlot::CgroupNamespace, namespaces.cgroup.path()),
+    ]
+}

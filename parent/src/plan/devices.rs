@@ -1,0 +1,90 @@
+//! Device nodes and the links that every container has (config-linux.md "Default Devices", "Default Runtime Symlinks").
+
+use shared_proto::{Phase, Step};
+
+use super::Draft;
+use crate::config::{Config, Device, DeviceKind, MountKind};
+
+const S_IFIFO: u32 = 0o010000;
+const S_IFCHR: u32 = 0o020000;
+const S_IFBLK: u32 = 0o060000;
+
+/// Path, major and minor number; all are character devices with mode 0666.
+const DEFAULT_DEVICES: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/random", 1, 8),
+    ("/dev/full", 1, 7),
+    ("/dev/tty", 5, 0),
+    ("/dev/zero", 1, 5),
+    ("/dev/urandom", 1, 9),
+];
+
+/// Path and target.
+const DEFAULT_LINKS: [(&str, &str); 5] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/ptmx", "pts/ptmx"),
+];
+
+/// Plans the nodes and links. `views` are the destinations of mounts that wait: what lies below one of them waits as well.
+///
+/// A /dev that the caller binds is the caller's: nothing is made in it.
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, views: Vec<&'a str>) {
+    let phase_of = |path: &str| if views.iter().any(|view| covers(view, path)) { Phase::Views } else { Phase::Mounts };
+    if dev_is_bound(config) {
+        return;
+    }
+    for (path, major, minor) in DEFAULT_DEVICES {
+        // A configured node of the same path takes the default's place.
+        if config.devices.iter().all(|device| device.path != path) {
+            let mode = S_IFCHR | 0o666;
+            draft.push(phase_of(path), Step::MakeDevice { path, mode, major, minor, uid: 0, gid: 0 });
+        }
+    }
+    for device in &config.devices {
+        draft.push(phase_of(&device.path), configured(device));
+    }
+    for (path, target) in DEFAULT_LINKS {
+        draft.push(phase_of(path), Step::MakeSymlink { path, target });
+    }
+}
+
+fn configured(device: &Device) -> Step<shared_proto::Planned<'_>> {
+    let kind = match device.kind {
+        DeviceKind::Character => S_IFCHR,
+        DeviceKind::Block => S_IFBLK,
+        DeviceKind::Fifo => S_IFIFO,
+    };
+    Step::MakeDevice {
+        path: &device.path,
+        mode: kind | device.file_mode,
+        major: device.major,
+        minor: device.minor,
+        uid: device.uid,
+        gid: device.gid,
+    }
+}
+
+fn dev_is_bound(config: &Config) -> bool {
+    config.mounts.iter().any(|mount| mount.destination == "/dev" && matches!(mount.kind, MountKind::Bind { .. }))
+}
+
+/// Whether a mount at `view` may change what `path` means.
+fn covers(view: &str, path: &str) -> bool {
+    path == view || path.strip_prefix(view).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_covers_what_lies_below_it() {
+        assert!(covers("/dev", "/dev/null"));
+        assert!(covers("/dev/null", "/dev/null"));
+        assert!(!covers("/de", "/dev/null"));
+        assert!(!covers("/sys", "/dev/null"));
+    }
+}

@@ -1,0 +1,60 @@
+//! How the container's root becomes the root, and what the root mount is in the end.
+
+use shared_proto::bootstrap::{Bootstrap, RootChange};
+use shared_proto::{Phase, Planned, Propagation, PropagationKind, Propagations, Step};
+
+use super::{Draft, Request, awaits_cgroups, descriptor_slots};
+use crate::config::{self, Config, Namespace};
+
+pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>> {
+    let config = request.config;
+    let namespaces = &config.namespaces;
+    let has_home = config.process.env.iter().any(|entry| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty()));
+    Bootstrap {
+        root: request.root,
+        root_change: match namespaces.mount {
+            Namespace::New if request.no_pivot => RootChange::Move,
+            Namespace::New => RootChange::Pivot,
+            Namespace::Join(_) => RootChange::Bind,
+            Namespace::Inherit => RootChange::Chroot,
+        },
+        initial_propagation: initial_propagation(config.rootfs_propagation),
+        descriptors: descriptor_slots(request),
+        await_cgroups: awaits_cgroups(request.host),
+        await_network: namespaces.network == Namespace::New,
+        new_cgroup_namespace: namespaces.cgroup == Namespace::New,
+        home_of: (!has_home).then_some(config.process.user.uid),
+    }
+}
+
+/// What the new namespace's mounts become at first. A slave still gets the host's new mounts, as runc's default does; an unbindable
+/// root could not even be bound, so it becomes that in the end.
+fn initial_propagation(wanted: Option<config::Propagation>) -> Propagation {
+    let kind = match wanted.map(|wanted| wanted.kind) {
+        None | Some(config::PropagationKind::Slave) => PropagationKind::Slave,
+        Some(config::PropagationKind::Shared) => PropagationKind::Shared,
+        Some(config::PropagationKind::Private | config::PropagationKind::Unbindable) => PropagationKind::Private,
+    };
+    Propagation { kind, recursive: true }
+}
+
+/// The root mount's last touches, and the working directory while the root can still be written.
+pub(super) fn plan_finish(draft: &mut Draft<'_>, config: &Config) {
+    let wanted = config.rootfs_propagation.map(propagation);
+    let at_end = wanted.filter(|wanted| matches!(wanted.kind, PropagationKind::Shared | PropagationKind::Unbindable));
+    if config.root.readonly || at_end.is_some() {
+        let propagations = Propagations::new(at_end).unwrap_or_default();
+        draft.push(Phase::Views, Step::FinishRoot { readonly: config.root.readonly, propagations });
+    }
+}
+
+/// The protocol's words for the configuration's.
+pub(super) fn propagation(propagation: config::Propagation) -> Propagation {
+    let kind = match propagation.kind {
+        config::PropagationKind::Shared => PropagationKind::Shared,
+        config::PropagationKind::Slave => PropagationKind::Slave,
+        config::PropagationKind::Private => PropagationKind::Private,
+        config::PropagationKind::Unbindable => PropagationKind::Unbindable,
+    };
+    Propagation { kind, recursive: propagation.recursive }
+}

@@ -1,0 +1,255 @@
+//! A plan as people and programs read it: one step a line, number, phase, kind, object.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use shared_proto::bootstrap::RootChange;
+use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Step};
+
+use super::Plan;
+use crate::config::Namespace;
+
+/// The whole plan for people. The skeleton's own deeds stand between the phases, without a number.
+pub fn text(plan: &Plan<'_>) -> String {
+    let mut out = String::new();
+    for line in skeleton_before(plan) {
+        row(&mut out, "", Phase::Setup, "", &line);
+    }
+    let mut phase = Phase::Mounts;
+    for (index, phased) in plan.steps.iter().enumerate() {
+        between(&mut out, plan, phase, phased.phase);
+        phase = phased.phase;
+        row(&mut out, &index.to_string(), phase, phased.step.kind().name(), &object(&phased.step));
+    }
+    between(&mut out, plan, phase, Phase::Execute);
+    row(&mut out, "", Phase::Execute, "", &format!("execute {}", plan.arguments.join(" ")));
+    out
+}
+
+fn row(out: &mut String, number: &str, phase: Phase, kind: &str, object: &str) {
+    // Ignored: writing to a String cannot fail.
+    let _ = writeln!(out, "{number:>4}  {:<8}  {kind:<20}  {object}", phase.name());
+}
+
+fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let namespaces = named_namespaces(plan);
+    let new: Vec<&str> = namespaces.iter().filter(|(_, kind)| **kind == Namespace::New).map(|(name, _)| *name).collect();
+    if !new.is_empty() {
+        lines.push(format!("new namespaces: {}", new.join(" ")));
+    }
+    for (name, namespace) in &namespaces {
+        if let Namespace::Join(path) = namespace {
+            lines.push(format!("join {name} namespace {path}"));
+        }
+    }
+    let how = match plan.bootstrap.root_change {
+        RootChange::Pivot => "pivot to",
+        RootChange::Move => "move over / (no pivot)",
+        RootChange::Chroot => "chroot to",
+        RootChange::Bind => "bind and chroot to",
+    };
+    let all = propagation(plan.bootstrap.initial_propagation);
+    lines.push(format!("{how} {} (host mounts {all})", plan.bootstrap.root));
+    lines
+}
+
+fn named_namespaces<'p>(plan: &'p Plan<'_>) -> [(&'static str, &'p Namespace); 6] {
+    let namespaces = plan.namespaces;
+    [
+        ("pid", &namespaces.pid),
+        ("mount", &namespaces.mount),
+        ("network", &namespaces.network),
+        ("ipc", &namespaces.ipc),
+        ("uts", &namespaces.uts),
+        ("cgroup", &namespaces.cgroup),
+    ]
+}
+
+/// What the skeleton does between two phases.
+fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
+    let crosses = |phase: Phase| from < phase && phase <= to;
+    if crosses(Phase::Views) {
+        if plan.bootstrap.await_cgroups {
+            row(out, "", Phase::Views, "", "wait for the cgroups, enter them");
+        }
+        if plan.bootstrap.new_cgroup_namespace {
+            row(out, "", Phase::Views, "", "new cgroup namespace");
+        }
+        if plan.bootstrap.await_network {
+            row(out, "", Phase::Views, "", "wait for the network namespace, enter it");
+        }
+    }
+    if crosses(Phase::Identity) && plan.bootstrap.root_change == RootChange::Pivot {
+        row(out, "", Phase::Views, "", "detach the host's tree");
+    }
+    if crosses(Phase::Lockdown) {
+        row(out, "", Phase::Identity, "", "find the program, report ready, wait for start");
+    }
+}
+
+/// The plan for programs: `{"root":…,"namespaces":{…},"steps":[{"number","phase","kind","object"}…],"args":[…]}`.
+pub fn json(plan: &Plan<'_>) -> Value {
+    let namespaces = named_namespaces(plan).into_iter().filter_map(|(name, namespace)| match namespace {
+        Namespace::Inherit => None,
+        Namespace::New => Some((name.to_owned(), Value::from("new"))),
+        Namespace::Join(path) => Some((name.to_owned(), json!({ "join": path }))),
+    });
+    let steps = plan.steps.iter().enumerate().map(|(index, phased)| {
+        json!({
+            "number": index,
+            "phase": phased.phase.name(),
+            "kind": phased.step.kind().name(),
+            "object": object(&phased.step),
+        })
+    });
+    json!({
+        "root": plan.bootstrap.root,
+        "namespaces": namespaces.collect::<serde_json::Map<_, _>>(),
+        "steps": steps.collect::<Vec<_>>(),
+        "args": plan.arguments,
+    })
+}
+
+/// The step as errors name it: `step 17, mount proc on /proc`.
+pub fn step_words(plan: &Plan<'_>, index: u32) -> String {
+    match plan.steps.get(index as usize) {
+        Some(phased) => format!("step {index}, {} {}", phased.step.kind().name(), object(&phased.step)),
+        None => format!("step {index}"),
+    }
+}
+
+/// What a step is about.
+fn object(step: &Step<Planned<'_>>) -> String {
+    match step {
+        Step::MountFilesystem { fstype, target, options, attributes, propagations, .. } => {
+            let mut words: Vec<String> = options.to_vec();
+            words.extend(attribute_words(*attributes, ""));
+            words.extend(propagation_words(*propagations));
+            format!("{fstype} on {target}{}", bracketed(&words))
+        }
+        Step::BindMount { source, target, recursive, attributes, recursive_attributes, propagations, .. } => {
+            let mut words = Vec::new();
+            words.extend(recursive.then(|| String::from("recursive")));
+            words.extend(attribute_words(*attributes, ""));
+            words.extend(attribute_words(*recursive_attributes, "r"));
+            words.extend(propagation_words(*propagations));
+            format!("{source} on {target}{}", bracketed(&words))
+        }
+        Step::SetMountAttributes { path, attributes } => {
+            format!("{path}{}", bracketed(&attribute_words(*attributes, "")))
+        }
+        Step::MakeDevice { path, mode, major, minor, uid, gid } => {
+            let kind = match mode & 0o170000 {
+                0o020000 => format!("c {major}:{minor}"),
+                0o060000 => format!("b {major}:{minor}"),
+                _ => String::from("p"),
+            };
+            let owner = if (*uid, *gid) == (0, 0) { String::new() } else { format!(" {uid}:{gid}") };
+            format!("{path} {kind} {:04o}{owner}", mode & 0o7777)
+        }
+        Step::MakeSymlink { path, target } => format!("{path} -> {target}"),
+        Step::MakeDirectory { path } | Step::ReadonlyPath { path } | Step::MaskPath { path } => (*path).to_owned(),
+        Step::FinishRoot { readonly, propagations } => {
+            let mut words = propagation_words(*propagations);
+            words.extend(readonly.then(|| String::from("ro")));
+            format!("/{}", bracketed(&words))
+        }
+        Step::WriteSysctl { name, value } => format!("{name} = {value}"),
+        Step::SetOomScoreAdjust { value } => (*value).to_owned(),
+        Step::SetHostname { name } | Step::SetDomainname { name } => (*name).to_owned(),
+        Step::NewSessionKeyring => String::from("anonymous"),
+        Step::SetNoNewPrivileges => String::from("on"),
+        Step::SetRlimit { resource, soft, hard } => {
+            format!("{} {}..{}", rlimit_name(*resource), limit(*soft), limit(*hard))
+        }
+        Step::DropBounding { keep, .. } => format!("all but {}", capability_words(*keep)),
+        Step::BecomeUser { uid, gid, groups, working_directory, .. } => {
+            let groups: String = groups.iter().map(|group| format!(",{group}")).collect();
+            format!("{uid}:{gid}{groups} in {working_directory}")
+        }
+        Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
+            let mut text = format!("effective {}", capability_words(*effective));
+            for (name, set) in [("permitted", permitted), ("inheritable", inheritable), ("ambient", ambient)] {
+                // Ignored: writing to a String cannot fail.
+                let _ = match set {
+                    set if set == effective => write!(text, ", {name} the same"),
+                    set => write!(text, ", {name} {}", capability_words(*set)),
+                };
+            }
+            text
+        }
+        Step::SetUmask { umask } => format!("{umask:04o}"),
+    }
+}
+
+fn bracketed(words: &[String]) -> String {
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(",")) }
+}
+
+/// MOUNT_ATTR_* bits and the words of mount(8), from linux/mount.h; the atime field is a number, not a bit each.
+fn attribute_words(attributes: Attributes, prefix: &str) -> Vec<String> {
+    const FLAGS: [(u32, &str, &str); 6] = [
+        (0x1, "ro", "rw"),
+        (0x2, "nosuid", "suid"),
+        (0x4, "nodev", "dev"),
+        (0x8, "noexec", "exec"),
+        (0x80, "nodiratime", "diratime"),
+        (0x20_0000, "nosymfollow", "symfollow"),
+    ];
+    let mut words = Vec::new();
+    for (bit, set, cleared) in FLAGS {
+        if attributes.set & bit != 0 {
+            words.push(format!("{prefix}{set}"));
+        } else if attributes.clear & bit != 0 {
+            words.push(format!("{prefix}{cleared}"));
+        }
+    }
+    match (attributes.set & 0x70, attributes.clear & 0x70) {
+        (0x10, _) => words.push(format!("{prefix}noatime")),
+        (0x20, _) => words.push(format!("{prefix}strictatime")),
+        (_, 0) => {}
+        _ => words.push(format!("{prefix}relatime")),
+    }
+    words
+}
+
+fn propagation_words(propagations: Propagations) -> Vec<String> {
+    propagations.iter().map(propagation).collect()
+}
+
+fn propagation(propagation: Propagation) -> String {
+    let kind = match propagation.kind {
+        PropagationKind::Shared => "shared",
+        PropagationKind::Slave => "slave",
+        PropagationKind::Private => "private",
+        PropagationKind::Unbindable => "unbindable",
+    };
+    format!("{}{kind}", if propagation.recursive { "r" } else { "" })
+}
+
+fn limit(value: u64) -> String {
+    if value == u64::MAX { String::from("infinity") } else { value.to_string() }
+}
+
+fn rlimit_name(resource: u32) -> String {
+    match crate::config::rlimit_name(resource) {
+        Some(name) => name.to_owned(),
+        None => format!("RLIMIT {resource}"),
+    }
+}
+
+/// Short lists by name, long ones by their number.
+fn capability_words(set: u64) -> String {
+    match set.count_ones() {
+        0 => String::from("none"),
+        count if count > 5 => format!("{count} capabilities ({set:#x})"),
+        _ => {
+            let names = (0..64).filter(|bit| set & (1 << bit) != 0).map(|bit| match crate::config::capability_name(bit) {
+                Some(name) => name.to_owned(),
+                None => format!("capability {bit}"),
+            });
+            names.collect::<Vec<_>>().join(" ")
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Signals that a foreground `run` passes on to the container.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use linux_raw_sys::general::{self as uapi, SIG_SETMASK};
+use rustix::io::Errno;
+use sc::syscall;
+
+use crate::error::{Error, Result, check};
+
+/// Bytes of the kernel's signal set.
+const SIGNAL_SET_BYTES: usize = 8;
+
+/// Bytes of struct signalfd_siginfo (signalfd(2)).
+const RECORD_BYTES: usize = 128;
+
+/// All signals, blocked and readable from a descriptor. Dropping it brings the old mask back.
+#[derive(Debug)]
+pub struct Signals {
+    descriptor: OwnedFd,
+    old_mask: u64,
+}
+
+impl Signals {
+    /// Blocks every signal of the calling thread that can be blocked.
+    pub fn block() -> Result<Self> {
+        let mut old_mask = 0u64;
+        let all = u64::MAX;
+        let failed = |errno: Errno| Error::call("signalfd", errno);
+        // SAFETY: both sets are of the size that is passed; the kernel reads the first and writes the second.
+        let returned = unsafe {
+            syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const all, &raw mut old_mask, SIGNAL_SET_BYTES)
+        };
+        check(returned).map_err(failed)?;
+        let wanted = !ignored();
+        // SAFETY: the set is of the size that is passed; -1 asks for a new descriptor.
+        let returned = unsafe {
+            syscall!(SIGNALFD4, -1i32, &raw const wanted, SIGNAL_SET_BYTES, uapi::O_CLOEXEC | uapi::O_NONBLOCK)
+        };
+        check(returned).map_err(failed)?;
+        // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(returned as RawFd) };
+        Ok(Self { descriptor, old_mask })
+    }
+
+    /// Sends every signal that has come to the process behind `pidfd`.
+    pub fn forward(&self, pidfd: BorrowedFd<'_>) {
+        let mut record = [0u8; RECORD_BYTES];
+        while rustix::io::read(&self.descriptor, &mut record) == Ok(record.len()) {
+            // The first field of struct signalfd_siginfo is the number.
+            let number = u32::from_ne_bytes([record[0], record[1], record[2], record[3]]);
+            // SAFETY: numbers only; no signal information is passed. Ignored: the program may just have ended.
+            let _ = unsafe {
+                syscall!(PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0usize)
+            };
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // SAFETY: the set is of the size that is passed. Ignored: a mask that was in force can be set again.
+        let _ = unsafe {
+            syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const self.old_mask, std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
+        };
+    }
+}
+
+/// Signals that mean the runtime itself: its children, and what a terminal tells it.
+fn ignored() -> u64 {
+    [uapi::SIGCHLD, uapi::SIGURG, uapi::SIGWINCH].into_iter().map(|signal| 1u64 << (signal - 1)).sum()
+}

@@ -1,0 +1,34 @@
+//! The two files of a container's state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup;
+
+/// What was asked for: written before the child exists, so that whatever ends the runtime, `delete` finds the cgroups.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Record {
+    pub oci_version: String,
+    /// Absolute paths.
+    pub bundle: String,
+    pub rootfs: String,
+    /// RFC 3339 with nanoseconds.
+    pub created: String,
+    pub annotations: BTreeMap<String, String>,
+    pub owner: u32,
+    /// The program as it was asked for, for the errors of `start`.
+    pub program: String,
+    /// The container has a pid namespace of its own, which ends with its init.
+    pub own_pid_namespace: bool,
+    pub cgroups: cgroup::Placement,
+}
+
+/// Who the child is: written once it exists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Init {
+    pub pid: i32,
+    /// Clock ticks after boot: field 22 of /proc/PID/stat. Together with the pid it names one process for ever.
+    pub start_time: u64,
+    pub cgroups: cgroup::Made,
+}

@@ -1,0 +1,148 @@
+//! The one big message, parent → stage1: a header, then step records, argument and environment blobs, text.
+
+use zerocopy::little_endian::U32;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::blob::{Blob, Form};
+use crate::limits::BUILD_ID_BYTES;
+use crate::step::{Phase, Propagation, Step};
+
+/// First bytes of a bootstrap.
+pub const MAGIC: [u8; 8] = *b"PINNACE\x01";
+
+/// First bytes of the datagram that stands for a bootstrap in a memfd: then the message's bytes as U64. The memfd comes before
+/// the other descriptors.
+pub const MAGIC_MEMFD: [u8; 8] = *b"PINNMEM\x01";
+
+/// How the container's root becomes the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RootChange {
+    /// pivot_root(2); the old root is detached when the views are done.
+    Pivot = 1,
+    /// Moved over `/` and chroot, for an initramfs, which pivot_root refuses (`--no-pivot`).
+    Move = 2,
+    /// chroot alone: the container has the runtime's own mount namespace, and nothing is mounted in it.
+    Chroot = 3,
+    /// Bound onto itself and chroot: the mount namespace was joined, and others live in it.
+    Bind = 4,
+}
+
+/// Descriptors that travel with the bootstrap, by name. They come in ascending order of the slot's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DescriptorSlot {
+    /// The listening socket at which `start` calls.
+    Listener = 0,
+    /// Namespace files to join.
+    MountNamespace = 1,
+    NetworkNamespace = 2,
+    IpcNamespace = 3,
+    UtsNamespace = 4,
+    CgroupNamespace = 5,
+}
+
+impl DescriptorSlot {
+    /// Every slot, in the order in which descriptors travel.
+    pub const ALL: [DescriptorSlot; 6] = [
+        DescriptorSlot::Listener,
+        DescriptorSlot::MountNamespace,
+        DescriptorSlot::NetworkNamespace,
+        DescriptorSlot::IpcNamespace,
+        DescriptorSlot::UtsNamespace,
+        DescriptorSlot::CgroupNamespace,
+    ];
+}
+
+/// The slots that are filled: bit N is the slot with number N.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DescriptorSlots(u32);
+
+impl DescriptorSlots {
+    /// The same with `slot` filled.
+    #[must_use]
+    pub const fn with(self, slot: DescriptorSlot) -> Self {
+        Self(self.0 | 1 << slot as u32)
+    }
+
+    /// Whether `slot` is filled.
+    pub const fn contains(self, slot: DescriptorSlot) -> bool {
+        self.0 & 1 << slot as u32 != 0
+    }
+
+    /// How many descriptors travel.
+    pub const fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// The filled slots in the order of travel.
+    pub fn iter(self) -> impl Iterator<Item = DescriptorSlot> {
+        DescriptorSlot::ALL.into_iter().filter(move |&slot| self.contains(slot))
+    }
+
+    #[cfg(feature = "encode")]
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Option<Self> {
+        if bits >> DescriptorSlot::ALL.len() == 0 { Some(Self(bits)) } else { None }
+    }
+}
+
+/// What the skeleton needs to know: everything of a start that is not a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bootstrap<F: Form> {
+    /// The container's root file system: an absolute path of the host without symlinks.
+    pub root: F::Text,
+    pub root_change: RootChange,
+    /// What all mounts become in the new mount namespace, before anything is mounted. `Shared` means that bind sources
+    /// stay peers of the host's mounts, and everything else becomes a slave.
+    pub initial_propagation: Propagation,
+    pub descriptors: DescriptorSlots,
+    /// `Reply::Cgroups` will come, and must be waited for before the views.
+    pub await_cgroups: bool,
+    /// `Reply::Network` will come, and must be waited for before the views.
+    pub await_network: bool,
+    /// Unshare the cgroup namespace once in the cgroups.
+    pub new_cgroup_namespace: bool,
+    /// HOME is not in the environment: take the home directory of this user id from the container's passwd.
+    pub home_of: Option<u32>,
+}
+
+/// A step with the phase in which it runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PhasedStep<F: Form> {
+    pub phase: Phase,
+    pub step: Step<F>,
+}
+
+pub(crate) const FLAG_AWAIT_CGROUPS: u32 = 1;
+pub(crate) const FLAG_AWAIT_NETWORK: u32 = 2;
+pub(crate) const FLAG_NEW_CGROUP_NAMESPACE: u32 = 4;
+pub(crate) const FLAG_HOME: u32 = 8;
+pub(crate) const FLAGS_ALL: u32 = 15;
+
+/// The header as it lies in a message. The sections follow it without gaps, in the order of their counts here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    pub magic: [u8; 8],
+    pub version: U32,
+    /// The whole message, header included.
+    pub message_bytes: U32,
+    pub build_id: [u8; BUILD_ID_BYTES],
+    pub flags: U32,
+    pub descriptors: U32,
+    pub root: Blob,
+    pub root_change: u8,
+    pub initial_propagation: u8,
+    pub reserved: [u8; 2],
+    pub home_of: U32,
+    pub step_count: U32,
+    pub argument_count: U32,
+    pub environment_count: U32,
+    pub text_bytes: U32,
+}
+
+const _: () = assert!(size_of::<Header>() == 72);

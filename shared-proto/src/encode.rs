@@ -1,0 +1,278 @@
+//! Builds a bootstrap into a byte slice. The parent's side.
+
+use alloc::string::String;
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32, U64};
+
+use crate::blob::{Blob, Planned};
+use crate::bootstrap::*;
+use crate::limits::{BUILD_ID_BYTES, MESSAGE_BYTES_MAX, VERSION};
+use crate::step::{Attributes, BindOrigin, Step, StepRecord};
+
+/// Why a plan does not fit a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodeError {
+    /// The message would be larger than `MESSAGE_BYTES_MAX`, or than the buffer.
+    TooLarge,
+    /// A mount option holds a NUL: it would arrive as two.
+    OptionWithNul,
+}
+
+/// Everything of one start, borrowed: lists for `'a`, what their steps name for `'p`. (The forms make `'p` invariant,
+/// so that with one lifetime a plan could be encoded only where it was made.)
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a, 'p> {
+    pub bootstrap: Bootstrap<Planned<'p>>,
+    pub steps: &'a [PhasedStep<Planned<'p>>],
+    pub arguments: &'a [String],
+    pub environment: &'a [String],
+}
+
+/// Bytes that `message` takes.
+pub fn encoded_bytes(message: &Message<'_, '_>) -> usize {
+    let mut text = TextCounter(0);
+    text.text(message.bootstrap.root);
+    for phased in message.steps {
+        record(phased, &mut text);
+    }
+    for item in message.arguments.iter().chain(message.environment) {
+        text.text(item);
+    }
+    text_start(message) + text.0
+}
+
+/// Writes `message` to the beginning of `buffer` and returns its bytes.
+///
+/// Strings must be free of NUL bytes, which the parent's config checks. Where they are not, the decoder refuses the message;
+/// in a list of options it could not tell, so that one is refused here.
+pub fn encode(
+    message: &Message<'_, '_>,
+    build_id: &[u8; BUILD_ID_BYTES],
+    buffer: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let message_bytes = encoded_bytes(message);
+    if message_bytes > MESSAGE_BYTES_MAX || message_bytes > buffer.len() {
+        return Err(EncodeError::TooLarge);
+    }
+    if message.steps.iter().any(|phased| has_option_with_nul(&phased.step)) {
+        return Err(EncodeError::OptionWithNul);
+    }
+    let (records, text) = buffer[..message_bytes].split_at_mut(text_start(message));
+    let text_bytes = text.len();
+    let mut records = Records(records);
+    let mut text = TextWriter { bytes: text, used: 0 };
+
+    let bootstrap = &message.bootstrap;
+    records.push(&Header {
+        magic: MAGIC,
+        version: U32::new(VERSION),
+        message_bytes: word(message_bytes),
+        build_id: *build_id,
+        flags: U32::new(flags(bootstrap)),
+        descriptors: U32::new(bootstrap.descriptors.bits()),
+        root: text.text(bootstrap.root),
+        root_change: bootstrap.root_change as u8,
+        initial_propagation: bootstrap.initial_propagation.code() as u8,
+        reserved: [0; 2],
+        home_of: U32::new(bootstrap.home_of.unwrap_or(0)),
+        step_count: word(message.steps.len()),
+        argument_count: word(message.arguments.len()),
+        environment_count: word(message.environment.len()),
+        text_bytes: word(text_bytes),
+    });
+    for phased in message.steps {
+        records.push(&record(phased, &mut text));
+    }
+    for item in message.arguments.iter().chain(message.environment) {
+        records.push(&text.text(item));
+    }
+    Ok(message_bytes)
+}
+
+fn has_option_with_nul(step: &Step<Planned<'_>>) -> bool {
+    match step {
+        Step::MountFilesystem { options, .. } => options.iter().any(|option| option.as_bytes().contains(&0)),
+        _ => false,
+    }
+}
+
+/// Where the text section begins.
+fn text_start(message: &Message<'_, '_>) -> usize {
+    size_of::<Header>()
+        + message.steps.len() * size_of::<StepRecord>()
+        + (message.arguments.len() + message.environment.len()) * size_of::<Blob>()
+}
+
+/// Callers stay below `MESSAGE_BYTES_MAX`, which fits.
+fn word(number: usize) -> U32 {
+    U32::new(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn flags(bootstrap: &Bootstrap<Planned<'_>>) -> u32 {
+    let flag = |set: bool, bit: u32| if set { bit } else { 0 };
+    flag(bootstrap.await_cgroups, FLAG_AWAIT_CGROUPS)
+        | flag(bootstrap.await_network, FLAG_AWAIT_NETWORK)
+        | flag(bootstrap.new_cgroup_namespace, FLAG_NEW_CGROUP_NAMESPACE)
+        | flag(bootstrap.home_of.is_some(), FLAG_HOME)
+}
+
+/// The fixed-size records, one behind the other.
+struct Records<'b>(&'b mut [u8]);
+
+impl Records<'_> {
+    fn push(&mut self, record: &(impl IntoBytes + zerocopy::Immutable)) {
+        let bytes = record.as_bytes();
+        let (here, rest) = core::mem::take(&mut self.0).split_at_mut(bytes.len());
+        here.copy_from_slice(bytes);
+        self.0 = rest;
+    }
+}
+
+/// Where strings go: once to count their bytes, once to write them.
+trait TextSink {
+    fn append(&mut self, parts: &mut dyn Iterator<Item = &[u8]>) -> Blob;
+
+    fn text(&mut self, text: &str) -> Blob {
+        self.append(&mut core::iter::once(text.as_bytes()))
+    }
+
+    /// Every item with its NUL.
+    fn texts(&mut self, list: &[String]) -> Blob {
+        self.append(&mut list.iter().flat_map(|item| [item.as_bytes(), b"\0"]))
+    }
+
+    fn ids(&mut self, ids: &[u32]) -> Blob {
+        let mut blob = None;
+        // A list of ids is short; each is appended on its own and the blob spans them.
+        for id in ids {
+            let piece = self.append_open(&id.to_le_bytes());
+            let blob = blob.get_or_insert(Blob { offset: piece, bytes: U32::ZERO });
+            blob.bytes += U32::new(4);
+        }
+        let end = self.append(&mut core::iter::empty());
+        blob.unwrap_or(end)
+    }
+
+    /// Bytes without a NUL behind them; returns their offset.
+    fn append_open(&mut self, bytes: &[u8]) -> U32;
+}
+
+struct TextCounter(usize);
+
+impl TextSink for TextCounter {
+    fn append(&mut self, parts: &mut dyn Iterator<Item = &[u8]>) -> Blob {
+        self.0 += parts.map(<[u8]>::len).sum::<usize>() + 1;
+        Blob::UNUSED
+    }
+
+    fn append_open(&mut self, bytes: &[u8]) -> U32 {
+        self.0 += bytes.len();
+        U32::ZERO
+    }
+}
+
+struct TextWriter<'b> {
+    bytes: &'b mut [u8],
+    used: usize,
+}
+
+impl TextSink for TextWriter<'_> {
+    fn append(&mut self, parts: &mut dyn Iterator<Item = &[u8]>) -> Blob {
+        let start = self.used;
+        for part in parts {
+            self.append_open(part);
+        }
+        let bytes = self.used - start;
+        self.append_open(b"\0");
+        Blob { offset: word(start), bytes: word(bytes) }
+    }
+
+    fn append_open(&mut self, bytes: &[u8]) -> U32 {
+        let start = self.used;
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        self.used += bytes.len();
+        word(start)
+    }
+}
+
+const NONE: Blob = Blob::UNUSED;
+
+fn attributes(attributes: Attributes) -> U64 {
+    U64::new(u64::from(attributes.set) | u64::from(attributes.clear) << 32)
+}
+
+fn pair(low: u32, high: u32) -> U64 {
+    U64::new(u64::from(low) | u64::from(high) << 32)
+}
+
+/// One step's record. The mirror of `decode::step`.
+fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRecord {
+    let zero = U64::ZERO;
+    let (word, blobs, numbers) = match phased.step {
+        Step::MountFilesystem { fstype, source, target, options, attributes: a, propagations } => (
+            propagations.code(),
+            [text.text(fstype), text.text(source), text.text(target), text.texts(options)],
+            [attributes(a), zero, zero, zero],
+        ),
+        Step::BindMount {
+            source,
+            target,
+            origin,
+            recursive,
+            attributes: a,
+            recursive_attributes: r,
+            propagations,
+        } => (
+            propagations.code(),
+            [text.text(source), text.text(target), NONE, NONE],
+            [
+                attributes(a),
+                attributes(r),
+                U64::new(u64::from(recursive)),
+                U64::new(u64::from(origin == BindOrigin::Late)),
+            ],
+        ),
+        Step::SetMountAttributes { path, attributes: a } => {
+            (0, [text.text(path), NONE, NONE, NONE], [attributes(a), zero, zero, zero])
+        }
+        Step::MakeDevice { path, mode, major, minor, uid, gid } => {
+            (mode, [text.text(path), NONE, NONE, NONE], [pair(major, minor), pair(uid, gid), zero, zero])
+        }
+        Step::MakeSymlink { path, target } => {
+            (0, [text.text(path), text.text(target), NONE, NONE], [zero; 4])
+        }
+        Step::MakeDirectory { path } | Step::ReadonlyPath { path } | Step::MaskPath { path } => {
+            (0, [text.text(path), NONE, NONE, NONE], [zero; 4])
+        }
+        Step::FinishRoot { readonly, propagations } => {
+            (propagations.code(), [NONE; 4], [U64::new(u64::from(readonly)), zero, zero, zero])
+        }
+        Step::WriteSysctl { name, value } => (0, [text.text(name), text.text(value), NONE, NONE], [zero; 4]),
+        Step::SetOomScoreAdjust { value: name }
+        | Step::SetHostname { name }
+        | Step::SetDomainname { name } => (0, [text.text(name), NONE, NONE, NONE], [zero; 4]),
+        Step::NewSessionKeyring | Step::SetNoNewPrivileges => (0, [NONE; 4], [zero; 4]),
+        Step::SetRlimit { resource, soft, hard } => {
+            (resource, [NONE; 4], [U64::new(soft), U64::new(hard), zero, zero])
+        }
+        Step::DropBounding { keep, last } => (last, [NONE; 4], [U64::new(keep), zero, zero, zero]),
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => (
+            u32::from(keep_capabilities),
+            [text.ids(groups), text.text(working_directory), NONE, NONE],
+            [pair(uid, gid), zero, zero, zero],
+        ),
+        Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
+            (0, [NONE; 4], [effective, permitted, inheritable, ambient].map(U64::new))
+        }
+        Step::SetUmask { umask } => (umask, [NONE; 4], [zero; 4]),
+    };
+    StepRecord {
+        kind: U16::new(phased.step.kind() as u16),
+        phase: phased.phase as u8,
+        reserved: 0,
+        word: U32::new(word),
+        blobs,
+        numbers,
+    }
+}

@@ -1,0 +1,107 @@
+//! What went wrong, in numbers. The parent, which owns the plan, turns them into words.
+
+use crate::step::Phase;
+
+/// One failed operation of stage1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub phase: Phase,
+    /// Index of the step in the plan; `None` in the skeleton between the steps.
+    pub step: Option<u32>,
+    pub call: Call,
+    /// The kernel's errno, or one that stage1 chose where the kernel had no objection (EEXIST for a device
+    /// node of another kind).
+    pub errno: u16,
+}
+
+/// Declares [`Call`] with its numbers and names in one table.
+macro_rules! calls {
+    ($($(#[$note:meta])* $variant:ident = $number:literal $name:literal,)*) => {
+        /// The operation that failed. Numbers are never used again for another one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum Call { $($(#[$note])* $variant = $number,)* }
+
+        impl Call {
+            /// Every call, in the order of its number.
+            pub const ALL: &[Call] = &[$(Call::$variant,)*];
+
+            /// The system call's own name, or what the operation is called where it is none.
+            pub const fn name(self) -> &'static str {
+                match self { $(Call::$variant => $name,)* }
+            }
+
+            /// The call with this number.
+            pub const fn from_number(number: u16) -> Option<Call> {
+                match number { $($number => Some(Call::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+calls! {
+    /// The message was refused before anything was done; the errno field holds the refusal's number.
+    Decode = 1 "decode",
+    Receive = 2 "recvmsg",
+    Send = 3 "sendmsg",
+    Accept = 4 "accept4",
+    Map = 5 "mmap",
+    SetSession = 6 "setsid",
+    SetNamespace = 7 "setns",
+    Unshare = 8 "unshare",
+    MountAttributes = 9 "mount_setattr",
+    OpenTree = 10 "open_tree",
+    MoveMount = 11 "move_mount",
+    FilesystemOpen = 12 "fsopen",
+    FilesystemOption = 13 "fsconfig",
+    FilesystemCreate = 14 "fsconfig create",
+    FilesystemMount = 15 "fsmount",
+    PivotRoot = 16 "pivot_root",
+    ChangeRoot = 17 "chroot",
+    ChangeDirectory = 18 "chdir",
+    Unmount = 19 "umount2",
+    Open = 20 "openat2",
+    MakeDirectory = 21 "mkdirat",
+    MakeNode = 22 "mknodat",
+    MakeSymlink = 23 "symlinkat",
+    ChangeOwner = 24 "fchownat",
+    Status = 25 "fstat",
+    Read = 26 "read",
+    Write = 27 "write",
+    SetHostname = 28 "sethostname",
+    SetDomainname = 29 "setdomainname",
+    Keyring = 30 "keyctl",
+    SetRlimit = 31 "prlimit64",
+    SetGroups = 32 "setgroups",
+    SetGroupId = 33 "setresgid",
+    SetUserId = 34 "setresuid",
+    KeepCapabilities = 35 "prctl PR_SET_KEEPCAPS",
+    DropBounding = 36 "prctl PR_CAPBSET_DROP",
+    SetCapabilities = 37 "capset",
+    NoNewPrivileges = 38 "prctl PR_SET_NO_NEW_PRIVS",
+    Access = 39 "faccessat2",
+    CloseRange = 40 "close_range",
+    Execute = 41 "execve",
+    Dumpable = 42 "prctl PR_SET_DUMPABLE",
+    /// The parent ended before stage1 was told to go on.
+    ParentGone = 43 "parent gone",
+    SignalReset = 44 "rt_sigaction",
+    /// Looking the program up along PATH.
+    FindProgram = 45 "find program",
+    CurrentDirectory = 46 "getcwd",
+    StatusFilesystem = 47 "fstatfs",
+    ChangeMode = 48 "fchmodat",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_calls_are_one_to_one() {
+        for call in Call::ALL {
+            assert_eq!(Call::from_number(*call as u16), Some(*call));
+        }
+        assert_eq!(Call::from_number(0), None);
+    }
+}

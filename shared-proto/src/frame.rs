@@ -1,0 +1,142 @@
+//! The short messages after the bootstrap: reports of stage1, replies of the parent. One size both ways.
+
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::failure::{Call, Failure};
+use crate::limits::{FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX};
+use crate::step::Phase;
+
+/// No step: the skeleton failed.
+const NO_STEP: u32 = u32::MAX;
+
+/// stage1 → parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Everything up to the wait for `start` is done.
+    Ready,
+    /// Something failed; stage1 ends after this.
+    Failed(Failure),
+    /// Something that the configuration asked for could not be had and may be done without.
+    Warned(Failure),
+}
+
+/// parent → stage1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The cgroups are there: one descriptor of a `tasks` file for each v1 hierarchy.
+    Cgroups { descriptor_count: u16 },
+    /// The network namespace is there: one descriptor.
+    Network,
+    /// Execute the program now.
+    Start,
+    /// The container is created: wait at the listener for the `Start` of another process.
+    Hold,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct ReportRecord {
+    kind: U16,
+    phase: u8,
+    reserved: u8,
+    step: U32,
+    call: U16,
+    errno: U16,
+    reserved_tail: [u8; 20],
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct ReplyRecord {
+    kind: U16,
+    descriptor_count: U16,
+    reserved: [u8; 28],
+}
+
+const _: () = assert!(size_of::<ReportRecord>() == FRAME_BYTES);
+const _: () = assert!(size_of::<ReplyRecord>() == FRAME_BYTES);
+
+impl Report {
+    /// The bytes that travel.
+    pub fn encode(self) -> [u8; FRAME_BYTES] {
+        let (kind, failure) = match self {
+            Report::Ready => (1, None),
+            Report::Failed(failure) => (2, Some(failure)),
+            Report::Warned(failure) => (3, Some(failure)),
+        };
+        let record = ReportRecord {
+            kind: U16::new(kind),
+            phase: failure.map_or(0, |failure| failure.phase as u8),
+            reserved: 0,
+            step: U32::new(failure.map_or(0, |failure| failure.step.unwrap_or(NO_STEP))),
+            call: U16::new(failure.map_or(0, |failure| failure.call as u16)),
+            errno: U16::new(failure.map_or(0, |failure| failure.errno)),
+            reserved_tail: [0; 20],
+        };
+        zerocopy::transmute!(record)
+    }
+
+    /// The report in `bytes`; `None` unless every bit is as [`Report::encode`] writes it.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let record = ReportRecord::ref_from_bytes(bytes).ok()?;
+        let failure = || {
+            Some(Failure {
+                phase: Phase::from_number(record.phase)?,
+                step: Some(record.step.get()).filter(|&step| step != NO_STEP),
+                call: Call::from_number(record.call.get())?,
+                errno: record.errno.get(),
+            })
+        };
+        let report = match record.kind.get() {
+            1 => Report::Ready,
+            2 => Report::Failed(failure()?),
+            3 => Report::Warned(failure()?),
+            _ => return None,
+        };
+        (report.encode() == bytes).then_some(report)
+    }
+}
+
+impl Reply {
+    /// The bytes that travel.
+    pub fn encode(self) -> [u8; FRAME_BYTES] {
+        let (kind, descriptor_count) = match self {
+            Reply::Cgroups { descriptor_count } => (1, descriptor_count),
+            Reply::Network => (2, 1),
+            Reply::Start => (3, 0),
+            Reply::Hold => (4, 0),
+        };
+        let record = ReplyRecord {
+            kind: U16::new(kind),
+            descriptor_count: U16::new(descriptor_count),
+            reserved: [0; 28],
+        };
+        zerocopy::transmute!(record)
+    }
+
+    /// The reply in `bytes`; `None` unless every bit is as [`Reply::encode`] writes it.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let record = ReplyRecord::ref_from_bytes(bytes).ok()?;
+        let descriptor_count = record.descriptor_count.get();
+        let reply = match record.kind.get() {
+            1 if usize::from(descriptor_count) <= FRAME_DESCRIPTOR_COUNT_MAX => {
+                Reply::Cgroups { descriptor_count }
+            }
+            2 => Reply::Network,
+            3 => Reply::Start,
+            4 => Reply::Hold,
+            _ => return None,
+        };
+        (reply.encode() == bytes).then_some(reply)
+    }
+
+    /// How many descriptors travel with this reply.
+    pub fn descriptor_count(self) -> usize {
+        match self {
+            Reply::Cgroups { descriptor_count } => usize::from(descriptor_count),
+            Reply::Network => 1,
+            Reply::Start | Reply::Hold => 0,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Which kinds of steps must come before which others, and why. Checked when a plan is made and when it is decoded.
+
+use crate::step::StepKind::{self, *};
+
+/// `(first, second, reason)`: no `first` may follow a `second`.
+pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
+    (MountFilesystem, ReadonlyPath, "a mount placed later would hide the read-only path"),
+    (BindMount, ReadonlyPath, "a mount placed later would hide the read-only path"),
+    (MountFilesystem, MaskPath, "a mount placed later would uncover the masked path"),
+    (BindMount, MaskPath, "a mount placed later would uncover the masked path"),
+    (MountFilesystem, FinishRoot, "a read-only root takes no new mount point"),
+    (BindMount, FinishRoot, "a read-only root takes no new mount point"),
+    (MakeSymlink, FinishRoot, "a read-only root takes no new link"),
+    (MakeDirectory, FinishRoot, "a read-only root takes no new directory"),
+    (MakeDevice, FinishRoot, "a read-only root takes no new node"),
+    (ReadonlyPath, MaskPath, "a masked path below a read-only one must stay masked"),
+    (SetHostname, BecomeUser, "sethostname needs CAP_SYS_ADMIN"),
+    (SetDomainname, BecomeUser, "setdomainname needs CAP_SYS_ADMIN"),
+    (WriteSysctl, BecomeUser, "kernel parameters belong to root"),
+    (SetOomScoreAdjust, BecomeUser, "lowering the score needs CAP_SYS_RESOURCE"),
+    (SetRlimit, BecomeUser, "raising a hard limit needs CAP_SYS_RESOURCE"),
+    (DropBounding, BecomeUser, "PR_CAPBSET_DROP needs CAP_SETPCAP"),
+    (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
+    (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
+];
+
+/// The first rule that a sequence of kinds breaks: `(index of the late step, reason)`.
+pub fn first_violation(kinds: impl Iterator<Item = StepKind>) -> Option<(usize, &'static str)> {
+    let mut seen = 0u64;
+    for (index, kind) in kinds.enumerate() {
+        for &(first, second, reason) in MUST_COME_BEFORE {
+            if kind == first && seen & bit(second) != 0 {
+                return Some((index, reason));
+            }
+        }
+        seen |= bit(kind);
+    }
+    None
+}
+
+const fn bit(kind: StepKind) -> u64 {
+    1 << (kind as u16)
+}
+
+// `bit` holds as long as kinds are numbered below 64; the design stops at some forty.
+const _: () = assert!((StepKind::ALL[StepKind::ALL.len() - 1] as u16) < 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_step_is_named_with_its_reason() {
+        assert_eq!(first_violation([SetHostname, BecomeUser].into_iter()), None);
+        let (index, reason) = first_violation([BecomeUser, SetHostname].into_iter()).unwrap();
+        assert_eq!(index, 1);
+        assert!(reason.contains("CAP_SYS_ADMIN"));
+    }
+}

@@ -1,0 +1,360 @@
+//! The steps of a plan: what each asks of stage1, its number, its phase.
+//!
+//! Steps are semantic (`MaskPath`), not system calls, and never refer to each other's results.
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::blob::{Blob, Form};
+
+/// The parts of a start, in their order. Steps exist in `Mounts`, `Views`, `Identity` and `Lockdown`; `Setup` and
+/// `Execute` are the skeleton's own and appear in failures only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// Receive, join and unshare namespaces, move to the new root.
+    Setup = 1,
+    /// The container's file systems, as far as they show neither cgroups nor the network.
+    Mounts = 2,
+    /// After the container is in its cgroups and its network: what shows them, and what must come after that.
+    Views = 3,
+    /// The host's tree is gone: names, limits, user, capabilities.
+    Identity = 4,
+    /// After `start`: what the program must not be without and stage1 could not live with.
+    Lockdown = 5,
+    /// Closing descriptors and execve.
+    Execute = 6,
+}
+
+impl Phase {
+    /// The phase with this number.
+    pub const fn from_number(number: u8) -> Option<Phase> {
+        Some(match number {
+            1 => Phase::Setup,
+            2 => Phase::Mounts,
+            3 => Phase::Views,
+            4 => Phase::Identity,
+            5 => Phase::Lockdown,
+            6 => Phase::Execute,
+            _ => return None,
+        })
+    }
+
+    /// One lower-case word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Setup => "setup",
+            Phase::Mounts => "mounts",
+            Phase::Views => "views",
+            Phase::Identity => "identity",
+            Phase::Lockdown => "lockdown",
+            Phase::Execute => "execute",
+        }
+    }
+}
+
+/// MOUNT_ATTR_* bits of mount_setattr(2): first `clear`, then `set`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    pub set: u32,
+    pub clear: u32,
+}
+
+impl Attributes {
+    /// Nothing to change.
+    pub const fn is_empty(self) -> bool {
+        self.set == 0 && self.clear == 0
+    }
+}
+
+/// How mounts below a mount reach others, and others it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Propagation {
+    pub kind: PropagationKind,
+    pub recursive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PropagationKind {
+    Shared = 1,
+    Slave = 2,
+    Private = 3,
+    Unbindable = 4,
+}
+
+impl Propagation {
+    /// Four bits: the kind, and 8 for the whole tree below.
+    pub const fn code(self) -> u32 {
+        self.kind as u32 | if self.recursive { 8 } else { 0 }
+    }
+
+    /// The propagation with this code.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        let kind = match code & 7 {
+            1 => PropagationKind::Shared,
+            2 => PropagationKind::Slave,
+            3 => PropagationKind::Private,
+            4 => PropagationKind::Unbindable,
+            _ => return None,
+        };
+        if code > 15 {
+            return None;
+        }
+        Some(Propagation { kind, recursive: code & 8 != 0 })
+    }
+}
+
+/// Up to eight changes of propagation, in order: four bits each, the first in the lowest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Propagations(u32);
+
+impl Propagations {
+    /// `None` for more than eight.
+    pub fn new(list: impl IntoIterator<Item = Propagation>) -> Option<Self> {
+        let mut code = 0;
+        for (index, propagation) in list.into_iter().enumerate() {
+            if index == 8 {
+                return None;
+            }
+            code |= propagation.code() << (4 * index);
+        }
+        Some(Self(code))
+    }
+
+    /// The packed form.
+    pub const fn code(self) -> u32 {
+        self.0
+    }
+
+    /// `None` for an unknown propagation or a gap.
+    pub fn from_code(code: u32) -> Option<Self> {
+        let list = Self(code);
+        (Self::new(list.iter())? == list).then_some(list)
+    }
+
+    /// In order.
+    pub fn iter(self) -> impl Iterator<Item = Propagation> {
+        (0..8).map_while(move |index| Propagation::from_code((self.0 >> (4 * index)) & 15))
+    }
+}
+
+/// One step as it lies in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct StepRecord {
+    pub kind: U16,
+    pub phase: u8,
+    pub reserved: u8,
+    /// Small flags of the kind, or packed propagations.
+    pub word: U32,
+    pub blobs: [Blob; 4],
+    pub numbers: [U64; 4],
+}
+
+const _: () = assert!(size_of::<StepRecord>() == 72);
+
+/// Declares [`StepKind`] with its numbers, names and phases in one table.
+macro_rules! kinds {
+    ($($variant:ident = $number:literal $name:literal $phases:expr,)*) => {
+        /// The kind of a step. Numbers are never used again for another one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum StepKind { $($variant = $number,)* }
+
+        impl StepKind {
+            /// Every kind, in the order of its number.
+            pub const ALL: &[StepKind] = &[$(StepKind::$variant,)*];
+
+            /// The name that plans and errors show.
+            pub const fn name(self) -> &'static str {
+                match self { $(StepKind::$variant => $name,)* }
+            }
+
+            /// The phases in which a step of this kind may stand.
+            pub const fn phases(self) -> &'static [Phase] {
+                match self { $(StepKind::$variant => $phases,)* }
+            }
+
+            /// The kind with this number.
+            pub const fn from_number(number: u16) -> Option<StepKind> {
+                match number { $($number => Some(StepKind::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+/// What prepares the container's tree may come before or after the joins.
+const PREPARE: &[Phase] = &[Phase::Mounts, Phase::Views];
+const VIEWS: &[Phase] = &[Phase::Views];
+const IDENTITY: &[Phase] = &[Phase::Identity];
+const LOCKDOWN: &[Phase] = &[Phase::Lockdown];
+
+kinds! {
+    MountFilesystem = 1 "mount" PREPARE,
+    BindMount = 2 "bind" PREPARE,
+    SetMountAttributes = 3 "set-mount-attributes" PREPARE,
+    MakeDevice = 4 "make-device" PREPARE,
+    MakeSymlink = 5 "make-symlink" PREPARE,
+    MakeDirectory = 6 "make-directory" PREPARE,
+    ReadonlyPath = 7 "readonly-path" PREPARE,
+    MaskPath = 8 "mask-path" PREPARE,
+    FinishRoot = 9 "finish-root" VIEWS,
+    WriteSysctl = 10 "write-sysctl" IDENTITY,
+    SetOomScoreAdjust = 11 "set-oom-score-adj" IDENTITY,
+    SetHostname = 12 "set-hostname" IDENTITY,
+    SetDomainname = 13 "set-domainname" IDENTITY,
+    NewSessionKeyring = 14 "new-session-keyring" IDENTITY,
+    SetRlimit = 15 "set-rlimit" IDENTITY,
+    DropBounding = 16 "drop-bounding" IDENTITY,
+    BecomeUser = 17 "become-user" IDENTITY,
+    SetCapabilities = 18 "set-capabilities" IDENTITY,
+    SetUmask = 19 "set-umask" IDENTITY,
+    SetNoNewPrivileges = 20 "set-no-new-privs" LOCKDOWN,
+}
+
+/// Where the source of a bind mount is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindOrigin {
+    /// On the host, before the root changes: the whole path is the host's.
+    Early,
+    /// Through the old root when the step runs: for cgroups that the parent makes meanwhile. No symlinks.
+    Late,
+}
+
+/// One step. Paths of the container are absolute and mean its root; they never leave it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step<F: Form> {
+    /// A new instance of a filesystem. `target` is made if it is missing.
+    MountFilesystem {
+        fstype: F::Text,
+        /// What /proc/mounts shows; may be empty.
+        source: F::Text,
+        target: F::Text,
+        /// `key=value` or `flag`, for fsconfig(2).
+        options: F::Texts,
+        attributes: Attributes,
+        propagations: Propagations,
+    },
+    /// A bind mount. A missing `target` becomes a directory or an empty file, as the source is.
+    BindMount {
+        source: F::Text,
+        target: F::Text,
+        origin: BindOrigin,
+        recursive: bool,
+        attributes: Attributes,
+        recursive_attributes: Attributes,
+        propagations: Propagations,
+    },
+    /// Changes the mount at `path` alone.
+    SetMountAttributes {
+        path: F::Text,
+        attributes: Attributes,
+    },
+    /// A device node or fifo. An existing one of the same kind and number is taken; another is an error.
+    MakeDevice {
+        path: F::Text,
+        /// S_IFCHR, S_IFBLK or S_IFIFO with permission bits.
+        mode: u32,
+        major: u32,
+        minor: u32,
+        uid: u32,
+        gid: u32,
+    },
+    /// A symlink with this target. Whatever is there already stays.
+    MakeSymlink {
+        path: F::Text,
+        target: F::Text,
+    },
+    /// A directory (0755) and its parents, where missing.
+    MakeDirectory {
+        path: F::Text,
+    },
+    /// Makes an existing path read-only; a missing one is skipped.
+    ReadonlyPath {
+        path: F::Text,
+    },
+    /// Hides an existing path behind /dev/null or an empty directory; a missing one is skipped.
+    MaskPath {
+        path: F::Text,
+    },
+    /// The root mount's propagation and read-only flag.
+    FinishRoot {
+        readonly: bool,
+        propagations: Propagations,
+    },
+    /// `name` is relative to /proc/sys.
+    WriteSysctl {
+        name: F::Text,
+        value: F::Text,
+    },
+    /// The value as text, as it is written.
+    SetOomScoreAdjust {
+        value: F::Text,
+    },
+    SetHostname {
+        name: F::Text,
+    },
+    SetDomainname {
+        name: F::Text,
+    },
+    NewSessionKeyring,
+    /// RLIMIT_* number; `u64::MAX` is infinity.
+    SetRlimit {
+        resource: u32,
+        soft: u64,
+        hard: u64,
+    },
+    /// Drops every capability that is not in `keep` from the bounding set. Bit N is capability N, up to `last`.
+    DropBounding {
+        keep: u64,
+        last: u32,
+    },
+    /// Enters the working directory and becomes the user; the directory may be open to either side of it.
+    BecomeUser {
+        uid: u32,
+        gid: u32,
+        groups: F::Ids,
+        working_directory: F::Text,
+        keep_capabilities: bool,
+    },
+    /// Bit N of each set is capability N.
+    SetCapabilities {
+        effective: u64,
+        permitted: u64,
+        inheritable: u64,
+        ambient: u64,
+    },
+    SetUmask {
+        umask: u32,
+    },
+    SetNoNewPrivileges,
+}
+
+impl<F: Form> Step<F> {
+    /// The kind, which carries number, name and phases.
+    pub const fn kind(&self) -> StepKind {
+        match self {
+            Step::MountFilesystem { .. } => StepKind::MountFilesystem,
+            Step::BindMount { .. } => StepKind::BindMount,
+            Step::SetMountAttributes { .. } => StepKind::SetMountAttributes,
+            Step::MakeDevice { .. } => StepKind::MakeDevice,
+            Step::MakeSymlink { .. } => StepKind::MakeSymlink,
+            Step::MakeDirectory { .. } => StepKind::MakeDirectory,
+            Step::ReadonlyPath { .. } => StepKind::ReadonlyPath,
+            Step::MaskPath { .. } => StepKind::MaskPath,
+            Step::FinishRoot { .. } => StepKind::FinishRoot,
+            Step::WriteSysctl { .. } => StepKind::WriteSysctl,
+            Step::SetOomScoreAdjust { .. } => StepKind::SetOomScoreAdjust,
+            Step::SetHostname { .. } => StepKind::SetHostname,
+            Step::SetDomainname { .. } => StepKind::SetDomainname,
+            Step::NewSessionKeyring => StepKind::NewSessionKeyring,
+            Step::SetRlimit { .. } => StepKind::SetRlimit,
+            Step::DropBounding { .. } => StepKind::DropBounding,
+            Step::BecomeUser { .. } => StepKind::BecomeUser,
+            Step::SetCapabilities { .. } => StepKind::SetCapabilities,
+            Step::SetUmask { .. } => StepKind::SetUmask,
+            Step::SetNoNewPrivileges => StepKind::SetNoNewPrivileges,
+        }
+    }
+}

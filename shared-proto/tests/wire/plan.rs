@@ -1,0 +1,261 @@
+//! A plan that owns its strings, so that what was decoded can be encoded again. The fuzz targets use this file too.
+
+use shared_proto::limits::BUILD_ID_BYTES;
+use shared_proto::{
+    Bootstrap, Form, Message, PhasedStep, Planned, Refusal, Step, View, Wire, encode, encoded_bytes,
+};
+
+/// The build of all tests.
+pub(crate) const BUILD_ID: [u8; BUILD_ID_BYTES] = *b"build of tests \xff";
+
+/// Decodes `bytes`. Whatever is accepted must be the one encoding of what it means.
+pub(crate) fn check(bytes: &[u8]) -> Result<Plan, Refusal> {
+    let view = View::decode(bytes, &BUILD_ID)?;
+    let plan = Plan::read(&view);
+    assert_eq!(plan.steps.len(), view.step_count(), "steps were lost after decode");
+    let text_start = bytes.len() - plan.text_bytes;
+    let again = plan.encode();
+    assert_eq!(again.len(), bytes.len(), "encoded again, the message has another length");
+    for (index, (first, second)) in bytes.iter().zip(&again).enumerate() {
+        let is_replaced = index >= text_start && !first.is_ascii() && *second == REPLACEMENT;
+        assert!(first == second || is_replaced, "encoded again, byte {index} is {second}, not {first}");
+    }
+    Ok(plan)
+}
+
+/// Encodes a message of steps that live for the call only.
+pub(crate) fn encode_message(message: &Message<'_, '_>) -> Vec<u8> {
+    let mut buffer = vec![0xA5; encoded_bytes(message)];
+    let used = encode(message, &BUILD_ID, &mut buffer).expect("the message fits");
+    assert_eq!(used, buffer.len());
+    buffer
+}
+
+/// The parent's strings are UTF-8 and the wire's are not: a byte that is no ASCII becomes this one.
+const REPLACEMENT: u8 = b'?';
+
+/// Strings and lists as indices into [`Strings`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Stored;
+
+impl Form for Stored {
+    type Text = usize;
+    type Texts = usize;
+    type Ids = usize;
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Strings {
+    texts: Vec<String>,
+    lists: Vec<Vec<String>>,
+    ids: Vec<Vec<u32>>,
+}
+
+impl Strings {
+    pub(crate) fn add_text(&mut self, text: String) -> usize {
+        self.texts.push(text);
+        self.texts.len() - 1
+    }
+
+    pub(crate) fn add_texts(&mut self, list: Vec<String>) -> usize {
+        self.lists.push(list);
+        self.lists.len() - 1
+    }
+
+    pub(crate) fn add_ids(&mut self, ids: Vec<u32>) -> usize {
+        self.ids.push(ids);
+        self.ids.len() - 1
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) strings: Strings,
+    pub(crate) bootstrap: Bootstrap<Stored>,
+    pub(crate) steps: Vec<PhasedStep<Stored>>,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<String>,
+    /// Bytes of the text section that this was read from.
+    text_bytes: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(strings: Strings, bootstrap: Bootstrap<Stored>, arguments: Vec<String>) -> Self {
+        Plan { strings, bootstrap, steps: Vec::new(), arguments, environment: Vec::new(), text_bytes: 0 }
+    }
+
+    /// Copies everything that a view shows.
+    pub(crate) fn read(view: &View<'_>) -> Self {
+        let mut strings = Strings::default();
+        let bootstrap = convert_bootstrap(&view.bootstrap(), &mut strings);
+        let mut plan = Plan::new(strings, bootstrap, view.arguments().map(owned).collect());
+        plan.steps = view.steps().map(|phased| convert_step(&phased, &mut plan.strings)).collect();
+        plan.environment = view.environment().map(owned).collect();
+        plan.text_bytes = plan.count_text_bytes();
+        plan
+    }
+
+    /// Calls `with` with the parent's form of this plan.
+    pub(crate) fn message<R>(&self, with: impl FnOnce(&Message<'_, '_>) -> R) -> R {
+        let mut strings = &self.strings;
+        let steps: Vec<PhasedStep<Planned<'_>>> =
+            self.steps.iter().map(|phased| convert_step(phased, &mut strings)).collect();
+        with(&Message {
+            bootstrap: convert_bootstrap(&self.bootstrap, &mut strings),
+            steps: &steps,
+            arguments: &self.arguments,
+            environment: &self.environment,
+        })
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        self.message(encode_message)
+    }
+
+    /// Changes every string.
+    pub(crate) fn map_texts(&mut self, change: impl Fn(String) -> String) {
+        let lists = self.strings.lists.iter_mut().flatten();
+        let arguments = self.arguments.iter_mut().chain(&mut self.environment);
+        for text in self.strings.texts.iter_mut().chain(lists).chain(arguments) {
+            *text = change(std::mem::take(text));
+        }
+    }
+
+    fn count_text_bytes(&self) -> usize {
+        let with_nul = |text: &String| text.len() + 1;
+        let list_bytes = |list: &Vec<String>| list.iter().map(with_nul).sum::<usize>() + 1;
+        let arguments = self.arguments.iter().chain(&self.environment).map(with_nul).sum::<usize>();
+        arguments
+            + self.strings.texts.iter().map(with_nul).sum::<usize>()
+            + self.strings.lists.iter().map(list_bytes).sum::<usize>()
+            + self.strings.ids.iter().map(|ids| ids.len() * 4 + 1).sum::<usize>()
+    }
+}
+
+fn owned(text: &std::ffi::CStr) -> String {
+    let replaced = |byte: &u8| char::from(if byte.is_ascii() { *byte } else { REPLACEMENT });
+    text.to_bytes().iter().map(replaced).collect()
+}
+
+/// How strings and lists pass from one form into another.
+pub(crate) trait Convert<A: Form, B: Form> {
+    fn text(&mut self, text: A::Text) -> B::Text;
+    fn texts(&mut self, texts: A::Texts) -> B::Texts;
+    fn ids(&mut self, ids: A::Ids) -> B::Ids;
+}
+
+impl<'a> Convert<Wire<'a>, Stored> for Strings {
+    fn text(&mut self, text: <Wire<'a> as Form>::Text) -> usize {
+        self.add_text(owned(text))
+    }
+
+    fn texts(&mut self, texts: <Wire<'a> as Form>::Texts) -> usize {
+        self.add_texts(texts.iter().map(owned).collect())
+    }
+
+    fn ids(&mut self, ids: <Wire<'a> as Form>::Ids) -> usize {
+        self.add_ids(ids.iter().map(|id| id.get()).collect())
+    }
+}
+
+impl<'a> Convert<Stored, Planned<'a>> for &'a Strings {
+    fn text(&mut self, text: usize) -> &'a str {
+        &self.texts[text]
+    }
+
+    fn texts(&mut self, texts: usize) -> &'a [String] {
+        &self.lists[texts]
+    }
+
+    fn ids(&mut self, ids: usize) -> &'a [u32] {
+        &self.ids[ids]
+    }
+}
+
+fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Convert<A, B>) -> Bootstrap<B> {
+    let &Bootstrap {
+        root,
+        root_change,
+        initial_propagation,
+        descriptors,
+        await_cgroups,
+        await_network,
+        new_cgroup_namespace,
+        home_of,
+    } = from;
+    Bootstrap {
+        root: to.text(root),
+        root_change,
+        initial_propagation,
+        descriptors,
+        await_cgroups,
+        await_network,
+        new_cgroup_namespace,
+        home_of,
+    }
+}
+
+fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A, B>) -> PhasedStep<B> {
+    let step = match from.step {
+        Step::MountFilesystem { fstype, source, target, options, attributes, propagations } => {
+            Step::MountFilesystem {
+                fstype: to.text(fstype),
+                source: to.text(source),
+                target: to.text(target),
+                options: to.texts(options),
+                attributes,
+                propagations,
+            }
+        }
+        Step::BindMount {
+            source,
+            target,
+            origin,
+            recursive,
+            attributes,
+            recursive_attributes,
+            propagations,
+        } => Step::BindMount {
+            source: to.text(source),
+            target: to.text(target),
+            origin,
+            recursive,
+            attributes,
+            recursive_attributes,
+            propagations,
+        },
+        Step::SetMountAttributes { path, attributes } => {
+            Step::SetMountAttributes { path: to.text(path), attributes }
+        }
+        Step::MakeDevice { path, mode, major, minor, uid, gid } => {
+            Step::MakeDevice { path: to.text(path), mode, major, minor, uid, gid }
+        }
+        Step::MakeSymlink { path, target } => {
+            Step::MakeSymlink { path: to.text(path), target: to.text(target) }
+        }
+        Step::MakeDirectory { path } => Step::MakeDirectory { path: to.text(path) },
+        Step::ReadonlyPath { path } => Step::ReadonlyPath { path: to.text(path) },
+        Step::MaskPath { path } => Step::MaskPath { path: to.text(path) },
+        Step::FinishRoot { readonly, propagations } => Step::FinishRoot { readonly, propagations },
+        Step::WriteSysctl { name, value } => Step::WriteSysctl { name: to.text(name), value: to.text(value) },
+        Step::SetOomScoreAdjust { value } => Step::SetOomScoreAdjust { value: to.text(value) },
+        Step::SetHostname { name } => Step::SetHostname { name: to.text(name) },
+        Step::SetDomainname { name } => Step::SetDomainname { name: to.text(name) },
+        Step::NewSessionKeyring => Step::NewSessionKeyring,
+        Step::SetRlimit { resource, soft, hard } => Step::SetRlimit { resource, soft, hard },
+        Step::DropBounding { keep, last } => Step::DropBounding { keep, last },
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => Step::BecomeUser {
+            uid,
+            gid,
+            groups: to.ids(groups),
+            working_directory: to.text(working_directory),
+            keep_capabilities,
+        },
+        Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
+            Step::SetCapabilities { effective, permitted, inheritable, ambient }
+        }
+        Step::SetUmask { umask } => Step::SetUmask { umask },
+        Step::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+    };
+    PhasedStep { phase: from.phase, step }
+}

@@ -1,0 +1,168 @@
+//! One message with a step of every kind in it, and the means to change single fields of it.
+
+use shared_proto::bootstrap::Header;
+use shared_proto::step::StepRecord;
+use shared_proto::{
+    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Message, Phase, PhasedStep, Planned,
+    Propagation, PropagationKind, Propagations, RootChange, Step,
+};
+use zerocopy::FromBytes;
+
+use crate::plan::encode_message;
+
+/// How many steps [`full`] has.
+pub(crate) const STEP_COUNT: usize = 22;
+
+pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
+const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
+
+/// A bootstrap without anything that could be left out.
+pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
+    Bootstrap {
+        root,
+        root_change: RootChange::Pivot,
+        initial_propagation: SLAVE,
+        descriptors: DescriptorSlots::default(),
+        await_cgroups: false,
+        await_network: false,
+        new_cgroup_namespace: false,
+        home_of: None,
+    }
+}
+
+/// A message with these steps in the first phase that each may stand in.
+pub(crate) fn with_steps<'p>(steps: &[Step<Planned<'p>>]) -> Vec<u8> {
+    let phased = |step: &Step<Planned<'p>>| PhasedStep { phase: step.kind().phases()[0], step: *step };
+    with_phased(&steps.iter().map(phased).collect::<Vec<_>>())
+}
+
+/// A message with these steps.
+pub(crate) fn with_phased(steps: &[PhasedStep<Planned<'_>>]) -> Vec<u8> {
+    with_strings(steps, &["/init".to_owned()], &[])
+}
+
+/// A message with these steps, arguments and environment.
+pub(crate) fn with_strings(
+    steps: &[PhasedStep<Planned<'_>>],
+    arguments: &[String],
+    environment: &[String],
+) -> Vec<u8> {
+    encode_message(&Message { bootstrap: bootstrap("/root"), steps, arguments, environment })
+}
+
+/// The message whose bytes are stored: every kind of step, and every field with a value of its own.
+pub(crate) fn full() -> Vec<u8> {
+    let options = ["mode=755", "size=65536k"].map(str::to_owned);
+    let arguments = ["/bin/sh", "-c", ""].map(str::to_owned);
+    let environment = ["PATH=/bin:/usr/bin", "TERM=xterm"].map(str::to_owned);
+    let mut steps = Vec::new();
+    steps.extend(mounts(&options).map(|step| PhasedStep { phase: Phase::Mounts, step }));
+    steps.extend(views().map(|step| PhasedStep { phase: Phase::Views, step }));
+    steps.extend(identity().map(|step| PhasedStep { phase: Phase::Identity, step }));
+    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    assert_eq!(steps.len(), STEP_COUNT);
+    encode_message(&Message {
+        bootstrap: Bootstrap {
+            root_change: RootChange::Bind,
+            descriptors: DescriptorSlots::default()
+                .with(DescriptorSlot::Listener)
+                .with(DescriptorSlot::MountNamespace)
+                .with(DescriptorSlot::CgroupNamespace),
+            await_cgroups: true,
+            await_network: true,
+            new_cgroup_namespace: true,
+            home_of: Some(1000),
+            ..bootstrap("/var/lib/bundle/rootfs")
+        },
+        steps: &steps,
+        arguments: &arguments,
+        environment: &environment,
+    })
+}
+
+fn mounts(options: &[String]) -> [Step<Planned<'_>>; 6] {
+    [
+        Step::MountFilesystem {
+            fstype: "tmpfs",
+            source: "shm",
+            target: "/dev/shm",
+            options,
+            attributes: Attributes { set: 6, clear: 1 },
+            propagations: list([SLAVE, SHARED]),
+        },
+        Step::MountFilesystem {
+            fstype: "proc",
+            source: "",
+            target: "/proc",
+            options: &[],
+            attributes: Attributes::default(),
+            propagations: Propagations::default(),
+        },
+        Step::BindMount {
+            source: "/etc/hosts",
+            target: "/etc/hosts",
+            origin: BindOrigin::Early,
+            recursive: true,
+            attributes: Attributes { set: 1, clear: 2 },
+            recursive_attributes: Attributes { set: 4, clear: 8 },
+            propagations: list([SHARED]),
+        },
+        Step::MakeDevice { path: "/dev/null", mode: 0o020_666, major: 1, minor: 3, uid: 5, gid: 7 },
+        Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
+        Step::MakeDirectory { path: "/work" },
+    ]
+}
+
+fn views<'a>() -> [Step<Planned<'a>>; 5] {
+    [
+        Step::BindMount {
+            source: "/sys/fs/cgroup/pids/web",
+            target: "/sys/fs/cgroup/pids",
+            origin: BindOrigin::Late,
+            recursive: false,
+            attributes: Attributes { set: 15, clear: 0 },
+            recursive_attributes: Attributes::default(),
+            propagations: Propagations::default(),
+        },
+        Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
+        Step::ReadonlyPath { path: "/proc/sys" },
+        Step::MaskPath { path: "/proc/kcore" },
+        Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
+    ]
+}
+
+fn identity<'a>() -> [Step<Planned<'a>>; 10] {
+    [
+        Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
+        Step::SetOomScoreAdjust { value: "-500" },
+        Step::SetHostname { name: "web" },
+        Step::SetDomainname { name: "example.org" },
+        Step::NewSessionKeyring,
+        Step::SetRlimit { resource: 7, soft: 1024, hard: u64::MAX },
+        Step::DropBounding { keep: 0x0000_0001_8000_0421, last: 40 },
+        Step::BecomeUser {
+            uid: 1000,
+            gid: 1001,
+            groups: &[10, 0x0102_0304],
+            working_directory: "/home/user",
+            keep_capabilities: true,
+        },
+        Step::SetCapabilities { effective: 0x21, permitted: 0x421, inheritable: 0x20, ambient: 0x400 },
+        Step::SetUmask { umask: 0o027 },
+    ]
+}
+
+pub(crate) fn list<const N: usize>(propagations: [Propagation; N]) -> Propagations {
+    Propagations::new(propagations).expect("at most eight")
+}
+
+/// Changes the header of a message in place.
+pub(crate) fn header_mut(bytes: &mut [u8]) -> &mut Header {
+    Header::mut_from_prefix(bytes).expect("the message has a header").0
+}
+
+/// Changes step `index` of a message in place.
+pub(crate) fn step_mut(bytes: &mut [u8], index: usize) -> &mut StepRecord {
+    let start = size_of::<Header>() + index * size_of::<StepRecord>();
+    StepRecord::mut_from_prefix(&mut bytes[start..]).expect("the message has this step").0
+}

@@ -1,0 +1,93 @@
+//! The program: found while the container is created, executed once it is started.
+
+use core::ffi::CStr;
+
+use shared_proto::limits::PATH_BYTES_MAX;
+use shared_proto::{Call, DescriptorSlot, Reply, Report, View};
+
+use crate::home::Home;
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
+use crate::paths::PathBuffer;
+use crate::receive::{self, DescriptorList, Received};
+
+/// Finds the program as execvp(3) does, with the container's PATH. Its absence so fails the creation.
+///
+/// Errors: ENOENT if no directory of PATH has it, or the path with a slash does not exist; EISDIR; EACCES.
+pub(crate) fn find<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<PathBuffer, Fault> {
+    let current_directory = kernel.current_directory_is_reachable().at(Call::CurrentDirectory)?;
+    if !current_directory {
+        // CVE-2024-21626: a working directory behind a leaked descriptor lies outside the root.
+        return Err(Fault { call: Call::CurrentDirectory, errno: Errno::NOENT });
+    }
+    let name = view.arguments().next().unwrap_or_default();
+    if name.is_empty() {
+        return Err(Fault { call: Call::FindProgram, errno: Errno::NOENT });
+    }
+    if name.to_bytes().contains(&b'/') {
+        check_program(kernel, name).at(Call::Access)?;
+        return PathBuffer::new(name.to_bytes()).at(Call::Access);
+    }
+    let path = view.environment().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
+    for directory in path.unwrap_or_default().split(|&byte| byte == b':') {
+        let Ok(candidate) = join(directory, name) else { continue };
+        if check_program(kernel, candidate.as_c_str()).is_ok() {
+            return Ok(candidate);
+        }
+    }
+    Err(Fault { call: Call::FindProgram, errno: Errno::NOENT })
+}
+
+/// An empty directory of PATH is the working directory.
+fn join(directory: &[u8], name: &CStr) -> Result<PathBuffer, Errno> {
+    let directory = if directory.is_empty() { b"." } else { directory };
+    let mut joined = heapless::Vec::<u8, PATH_BYTES_MAX>::new();
+    let fits = joined.extend_from_slice(directory).is_ok()
+        && joined.push(b'/').is_ok()
+        && joined.extend_from_slice(name.to_bytes()).is_ok();
+    if fits { PathBuffer::new(&joined) } else { Err(Errno::NAMETOOLONG) }
+}
+
+/// A file that this user may execute.
+fn check_program<K: Kernel>(kernel: &mut K, path: &CStr) -> Result<(), Errno> {
+    if kernel.status_of(path)?.is_directory() {
+        return Err(Errno::ISDIR);
+    }
+    kernel.check_executable(path)
+}
+
+/// Says that all is ready, and waits for the word to go on: at once from the parent, or later at the listener.
+///
+/// Returns the socket on which a failure from now on is to be told.
+pub(crate) fn wait_for_start<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    received: &Received,
+) -> Result<Descriptor, Fault> {
+    kernel.send(socket, &Report::Ready.encode()).at(Call::Send)?;
+    match receive::reply(kernel, socket, &mut DescriptorList::new())? {
+        Reply::Start => return Ok(socket),
+        Reply::Hold => {}
+        Reply::Cgroups { .. } | Reply::Network => return Err(receive::unexpected()),
+    }
+    let listener = received.descriptor(DescriptorSlot::Listener).ok_or(receive::unexpected())?;
+    loop {
+        let caller = kernel.accept(listener).at(Call::Accept)?;
+        match receive::reply(kernel, caller, &mut DescriptorList::new()) {
+            Ok(Reply::Start) => return Ok(caller),
+            // A caller that went away or spoke something else started nothing: wait for the next.
+            _ => kernel.close(caller),
+        }
+    }
+}
+
+/// Replaces this program. Every descriptor above standard error is closed by it.
+pub(crate) fn execute<K: Kernel>(
+    kernel: &mut K,
+    view: &View<'_>,
+    program: &PathBuffer,
+    home: &Home,
+) -> Result<core::convert::Infallible, Fault> {
+    kernel.close_on_execute_from(3).at(Call::CloseRange)?;
+    let errno = kernel.execute(program.as_c_str(), view.arguments(), view.environment().chain(home.entry()));
+    Err(Fault { call: Call::Execute, errno })
+}

@@ -1,0 +1,226 @@
+//! The complete list of system calls that stage1 makes, typed. `linux.rs` makes them; `fake.rs` records them in tests.
+
+use core::ffi::CStr;
+
+use shared_proto::{Attributes, Call, Propagation};
+use zerocopy::little_endian::U32;
+
+pub use rustix::io::Errno;
+
+use crate::receive::DescriptorList;
+
+#[allow(unsafe_code)]
+pub mod arch;
+#[cfg(test)]
+pub(crate) mod fake;
+#[allow(unsafe_code)]
+mod linux;
+
+pub use linux::Linux;
+
+/// The kernel's answer.
+pub(crate) type Result<T> = core::result::Result<T, Errno>;
+
+/// A file descriptor. It is closed by `Kernel::close`, or by the kernel when the program is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor(pub(crate) i32);
+
+impl Descriptor {
+    /// Paths are then relative to the working directory, or absolute.
+    pub(crate) const CURRENT_DIRECTORY: Descriptor = Descriptor(-100);
+
+    /// A descriptor's number as the parent writes it on the command line: decimal digits.
+    pub fn from_argument(argument: Option<&CStr>) -> Option<Self> {
+        core::str::from_utf8(argument?.to_bytes()).ok()?.parse().ok().map(Descriptor)
+    }
+}
+
+/// A failed call, on its way to becoming a `Failure`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) call: Call,
+    pub(crate) errno: Errno,
+}
+
+impl Fault {
+    /// The number that travels.
+    pub(crate) fn errno_number(self) -> u16 {
+        self.errno.raw_os_error() as u16
+    }
+}
+
+/// Names the call that failed.
+pub(crate) trait At<T> {
+    fn at(self, call: Call) -> core::result::Result<T, Fault>;
+}
+
+impl<T> At<T> for Result<T> {
+    fn at(self, call: Call) -> core::result::Result<T, Fault> {
+        self.map_err(|errno| Fault { call, errno })
+    }
+}
+
+/// The namespaces that stage1 joins or makes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamespaceKind {
+    Mount,
+    Network,
+    Ipc,
+    Uts,
+    Cgroup,
+}
+
+/// What a path is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// A place in the tree, no access to content.
+    Path,
+    /// The same without following a symlink in the last component.
+    PathNoFollow,
+    /// The same, and it is a directory.
+    Directory,
+    /// Reading, without blocking on a fifo or taking a terminal.
+    Read,
+    /// Writing to what exists.
+    Write,
+}
+
+/// How a path is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// As the host does. Only before the root has changed.
+    Host,
+    /// The directory is the root: neither `..` nor a symlink leaves it. No magic links.
+    InRoot,
+    /// The same, and any symlink is refused.
+    InRootNoSymlinks,
+    /// Below the directory, on its own mount, without symlinks other than those of procfs itself.
+    Beneath,
+}
+
+/// What fstat(2) says, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// File type and permission bits.
+    pub mode: u32,
+    /// Device number of a device node, as the kernel encodes it.
+    pub device: u64,
+}
+
+const S_IFMT: u32 = 0o170000;
+
+impl Status {
+    pub(crate) fn kind(self) -> u32 {
+        self.mode & S_IFMT
+    }
+
+    pub(crate) fn is_directory(self) -> bool {
+        self.kind() == 0o040000
+    }
+
+    pub(crate) fn is_regular(self) -> bool {
+        self.kind() == 0o100000
+    }
+
+    /// The character device with these numbers.
+    pub(crate) fn is_character_device(self, major: u32, minor: u32) -> bool {
+        self.kind() == 0o020000 && self.device == device_number(major, minor)
+    }
+}
+
+/// The kernel's 64-bit encoding of a device number.
+pub(crate) fn device_number(major: u32, minor: u32) -> u64 {
+    rustix::fs::makedev(major, minor)
+}
+
+/// Every system call of stage1. Errors are the kernel's errno.
+pub trait Kernel {
+    // Messages.
+    /// One datagram and the descriptors that came with it (close-on-exec). 0 bytes are the end of the file.
+    fn receive(&mut self, socket: Descriptor, buffer: &mut [u8], descriptors: &mut DescriptorList) -> Result<usize>;
+    fn send(&mut self, socket: Descriptor, bytes: &[u8]) -> Result<()>;
+    fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
+
+    // Memory and descriptors.
+    /// Zeroed memory that is never given back.
+    fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]>;
+    /// A sealed memfd's content.
+    fn map_file(&mut self, file: Descriptor, bytes: usize) -> Result<&'static [u8]>;
+    fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize>;
+    fn write(&mut self, file: Descriptor, bytes: &[u8]) -> Result<()>;
+    fn close(&mut self, descriptor: Descriptor);
+    fn close_on_execute_from(&mut self, first: u32) -> Result<()>;
+
+    // The process.
+    fn set_undumpable(&mut self) -> Result<()>;
+    fn set_session(&mut self) -> Result<()>;
+    /// Every standard signal at its default, none blocked.
+    fn reset_signals(&mut self) -> Result<()>;
+    fn set_umask(&mut self, umask: u32);
+    fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()>;
+    fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;
+
+    // Looking up.
+    fn open(&mut self, directory: Descriptor, path: &CStr, open: Open, resolve: Resolve) -> Result<Descriptor>;
+    fn status(&mut self, file: Descriptor) -> Result<Status>;
+    /// Follows symlinks.
+    fn status_of(&mut self, path: &CStr) -> Result<Status>;
+    /// The magic number of the filesystem.
+    fn filesystem_type(&mut self, file: Descriptor) -> Result<u64>;
+    fn check_executable(&mut self, path: &CStr) -> Result<()>;
+    /// Whether the working directory lies below the root.
+    fn current_directory_is_reachable(&mut self) -> Result<bool>;
+
+    // Making.
+    fn make_directory(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()>;
+    /// An empty file.
+    fn make_file(&mut self, directory: Descriptor, name: &CStr) -> Result<()>;
+    fn make_node(&mut self, directory: Descriptor, name: &CStr, mode: u32, major: u32, minor: u32) -> Result<()>;
+    fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()>;
+    fn change_owner(&mut self, directory: Descriptor, name: &CStr, uid: u32, gid: u32) -> Result<()>;
+
+    // Mounts.
+    /// A detached copy of the tree at `path`, or of its top mount alone.
+    fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor>;
+    /// Puts a detached mount at `path`; an empty one means `directory` itself.
+    fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()>;
+    fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation) -> Result<()>;
+    fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()>;
+    fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor>;
+    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()>;
+    fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()>;
+    fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()>;
+    fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor>;
+    fn unmount_detached(&mut self, path: &CStr) -> Result<()>;
+
+    // The root and the working directory.
+    fn pivot_root(&mut self, new: &CStr, old: &CStr) -> Result<()>;
+    fn change_root(&mut self, path: &CStr) -> Result<()>;
+    fn change_directory(&mut self, path: &CStr) -> Result<()>;
+    fn change_directory_to(&mut self, directory: Descriptor) -> Result<()>;
+
+    // Names, limits, identity.
+    fn set_hostname(&mut self, name: &[u8]) -> Result<()>;
+    fn set_domainname(&mut self, name: &[u8]) -> Result<()>;
+    fn new_session_keyring(&mut self) -> Result<()>;
+    fn set_rlimit(&mut self, resource: u32, soft: u64, hard: u64) -> Result<()>;
+    fn set_groups(&mut self, groups: &[U32]) -> Result<()>;
+    fn set_group_id(&mut self, gid: u32) -> Result<()>;
+    fn set_user_id(&mut self, uid: u32) -> Result<()>;
+    fn keep_capabilities(&mut self) -> Result<()>;
+    fn drop_bounding(&mut self, capability: u32) -> Result<()>;
+    fn set_capabilities(&mut self, effective: u64, permitted: u64, inheritable: u64) -> Result<()>;
+    fn clear_ambient(&mut self) -> Result<()>;
+    fn raise_ambient(&mut self, capability: u32) -> Result<()>;
+    fn set_no_new_privileges(&mut self) -> Result<()>;
+
+    // The end.
+    /// Returns only if it fails.
+    fn execute<'a>(
+        &mut self,
+        program: &CStr,
+        arguments: impl ExactSizeIterator<Item = &'a CStr>,
+        environment: impl Iterator<Item = &'a CStr>,
+    ) -> Errno;
+    fn exit(&mut self, status: i32) -> !;
+}

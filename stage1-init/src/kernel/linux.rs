@@ -1,0 +1,473 @@
+//! The system calls themselves: rustix where it has them, `sc` where it lacks them. Nothing here decides anything.
+
+use core::ffi::{CStr, c_char};
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use linux_raw_sys::general as uapi;
+use linux_raw_sys::prctl;
+use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::net::{self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags};
+use rustix::{process, system, thread};
+use sc::syscall;
+use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
+use shared_proto::{Attributes, Propagation, PropagationKind};
+use zerocopy::little_endian::U32;
+
+use super::{Descriptor, Errno, Kernel, NamespaceKind, Open, Resolve, Result, Status};
+use crate::receive::DescriptorList;
+
+/// The running kernel.
+#[derive(Default)]
+pub struct Linux(());
+
+impl Linux {
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+/// From linux/close_range.h and linux/keyctl.h, which linux-raw-sys leaves out.
+const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+
+/// Bytes for the descriptors of one datagram.
+const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(FRAME_DESCRIPTOR_COUNT_MAX));
+
+/// Lends a descriptor to rustix for one call.
+fn lend<'a>(descriptor: Descriptor) -> BorrowedFd<'a> {
+    // SAFETY: stage1 closes a descriptor only through `Kernel::close`, which cannot run during the one call that this borrow is
+    // for; -1, the one forbidden value, is never stored in a `Descriptor`, since descriptors come from the kernel or the parent.
+    unsafe { BorrowedFd::borrow_raw(descriptor.0) }
+}
+
+/// Takes a descriptor from rustix; from now on `Kernel::close` closes it.
+fn keep(descriptor: OwnedFd) -> Descriptor {
+    Descriptor(descriptor.into_raw_fd())
+}
+
+/// The errno in a raw return value.
+fn check(returned: usize) -> Result<usize> {
+    let signed = returned as isize;
+    if (-4095..0).contains(&signed) { Err(Errno::from_raw_os_error(-signed as i32)) } else { Ok(returned) }
+}
+
+/// mount_setattr(2): rustix has no binding.
+fn mount_setattr(directory: Descriptor, path: &CStr, recursive: bool, attributes: &uapi::mount_attr) -> Result<()> {
+    let mut flags = if path.is_empty() { uapi::AT_EMPTY_PATH } else { 0 };
+    if recursive {
+        flags |= uapi::AT_RECURSIVE;
+    }
+    // SAFETY: `path` is NUL-terminated and `attributes` is the structure whose size is passed; the kernel only reads both.
+    check(unsafe {
+        syscall!(
+            MOUNT_SETATTR,
+            directory.0,
+            path.as_ptr(),
+            flags,
+            ptr::from_ref(attributes),
+            size_of::<uapi::mount_attr>()
+        )
+    })?;
+    Ok(())
+}
+
+/// prctl(2) with numbers only.
+fn control(option: u32, argument: usize, more: usize) -> Result<()> {
+    // SAFETY: the options that this file passes take numbers, no pointers.
+    check(unsafe { syscall!(PRCTL, option, argument, more, 0usize, 0usize) })?;
+    Ok(())
+}
+
+impl Kernel for Linux {
+    fn receive(&mut self, socket: Descriptor, buffer: &mut [u8], descriptors: &mut DescriptorList) -> Result<usize> {
+        let mut space = [MaybeUninit::uninit(); ANCILLARY_BYTES];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [rustix::io::IoSliceMut::new(buffer)];
+        let received = net::recvmsg(lend(socket), &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+        if received.flags.contains(net::ReturnFlags::TRUNC) {
+            return Err(Errno::MSGSIZE);
+        }
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                for descriptor in rights {
+                    descriptors.push(keep(descriptor)).map_err(|_| Errno::PROTO)?;
+                }
+            }
+        }
+        Ok(received.bytes)
+    }
+
+    fn send(&mut self, socket: Descriptor, bytes: &[u8]) -> Result<()> {
+        net::send(lend(socket), bytes, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
+        net::accept_with(lend(listener), SocketFlags::CLOEXEC).map(keep)
+    }
+
+    fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]> {
+        // SAFETY: a new private mapping, at a place that the kernel chooses, touches no memory that exists.
+        let memory = unsafe {
+            rustix::mm::mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+        };
+        // SAFETY: the mapping is zeroed, `bytes` long, never unmapped, and no one else has its address.
+        Ok(unsafe { core::slice::from_raw_parts_mut(memory.cast(), bytes) })
+    }
+
+    fn map_file(&mut self, file: Descriptor, bytes: usize) -> Result<&'static [u8]> {
+        // A length behind the end would be a SIGBUS later.
+        if fs::fstat(lend(file))?.st_size < bytes as i64 || bytes == 0 {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: as in `map_memory`; the parent has sealed the file against writing and shrinking.
+        let memory =
+            unsafe { rustix::mm::mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::PRIVATE, lend(file), 0)? };
+        // SAFETY: the mapping is `bytes` long, inside the file, never unmapped and never written.
+        Ok(unsafe { core::slice::from_raw_parts(memory.cast(), bytes) })
+    }
+
+    fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize> {
+        rustix::io::read(lend(file), buffer)
+    }
+
+    fn write(&mut self, file: Descriptor, bytes: &[u8]) -> Result<()> {
+        match rustix::io::write(lend(file), bytes)? {
+            written if written == bytes.len() => Ok(()),
+            _ => Err(Errno::IO),
+        }
+    }
+
+    fn close(&mut self, descriptor: Descriptor) {
+        // SAFETY: callers close what they own, once; a second close would be refused by the kernel (EBADF), since stage1 has one
+        // thread and opens nothing in between that it would not notice in its tests (the fake kernel refuses double closes).
+        unsafe { rustix::io::close(descriptor.0) }
+    }
+
+    fn close_on_execute_from(&mut self, first: u32) -> Result<()> {
+        // SAFETY: numbers only; CLOSE_RANGE_CLOEXEC closes nothing now.
+        check(unsafe { syscall!(CLOSE_RANGE, first, u32::MAX, CLOSE_RANGE_CLOEXEC) })?;
+        Ok(())
+    }
+
+    fn set_undumpable(&mut self) -> Result<()> {
+        control(prctl::PR_SET_DUMPABLE, 0, 0)
+    }
+
+    fn set_session(&mut self) -> Result<()> {
+        process::setsid().map(drop)
+    }
+
+    fn reset_signals(&mut self) -> Result<()> {
+        const SIGNAL_SET_BYTES: usize = 8;
+        let default_action = MaybeUninit::<uapi::kernel_sigaction>::zeroed();
+        let (kill, stop) = (uapi::SIGKILL, uapi::SIGSTOP);
+        for signal in (1..32).filter(|&signal| signal != kill && signal != stop) {
+            // SAFETY: an all-zero action is SIG_DFL with no flags; the kernel only reads it.
+            check(unsafe {
+                syscall!(RT_SIGACTION, signal, default_action.as_ptr(), ptr::null::<u8>(), SIGNAL_SET_BYTES)
+            })?;
+        }
+        let none = 0u64;
+        // SAFETY: `none` is a kernel signal set of the size that is passed; the kernel only reads it.
+        check(unsafe {
+            syscall!(RT_SIGPROCMASK, uapi::SIG_SETMASK, ptr::from_ref(&none), ptr::null::<u8>(), SIGNAL_SET_BYTES)
+        })?;
+        Ok(())
+    }
+
+    fn set_umask(&mut self, umask: u32) {
+        process::umask(Mode::from_raw_mode(umask));
+    }
+
+    fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()> {
+        // SAFETY: numbers only.
+        check(unsafe { syscall!(SETNS, namespace.0, clone_flag(kind)) })?;
+        Ok(())
+    }
+
+    fn unshare(&mut self, kind: NamespaceKind) -> Result<()> {
+        // SAFETY: numbers only; no CLONE_FILES, so that no descriptor table changes under anybody.
+        check(unsafe { syscall!(UNSHARE, clone_flag(kind)) })?;
+        Ok(())
+    }
+
+    fn open(&mut self, directory: Descriptor, path: &CStr, open: Open, resolve: Resolve) -> Result<Descriptor> {
+        let flags = OFlags::CLOEXEC
+            | match open {
+                Open::Path => OFlags::PATH,
+                Open::PathNoFollow => OFlags::PATH | OFlags::NOFOLLOW,
+                Open::Directory => OFlags::PATH | OFlags::DIRECTORY,
+                Open::Read => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+                Open::Write => OFlags::WRONLY | OFlags::NOCTTY,
+            };
+        let in_root = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let resolve = match resolve {
+            Resolve::Host => ResolveFlags::empty(),
+            Resolve::InRoot => in_root,
+            Resolve::InRootNoSymlinks => in_root | ResolveFlags::NO_SYMLINKS,
+            Resolve::Beneath => ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS,
+        };
+        loop {
+            match fs::openat2(lend(directory), path, flags, Mode::empty(), resolve) {
+                // Something was renamed or mounted meanwhile and the kernel cannot vouch for the path: look again.
+                Err(Errno::AGAIN) => {}
+                opened => return opened.map(keep),
+            }
+        }
+    }
+
+    fn status(&mut self, file: Descriptor) -> Result<Status> {
+        fs::fstat(lend(file)).map(status)
+    }
+
+    fn status_of(&mut self, path: &CStr) -> Result<Status> {
+        fs::stat(path).map(status)
+    }
+
+    fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {
+        fs::fstatfs(lend(file)).map(|statfs| statfs.f_type as u64)
+    }
+
+    fn check_executable(&mut self, path: &CStr) -> Result<()> {
+        fs::access(path, fs::Access::EXEC_OK)
+    }
+
+    fn current_directory_is_reachable(&mut self) -> Result<bool> {
+        let mut buffer = [0u8; 4096];
+        // SAFETY: the kernel writes at most the length that is passed into `buffer`.
+        match check(unsafe { syscall!(GETCWD, buffer.as_mut_ptr(), buffer.len()) }) {
+            Ok(_) => Ok(buffer[0] == b'/'),
+            // The path is longer than the buffer: it begins at the root then.
+            Err(Errno::RANGE) => Ok(true),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn make_directory(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()> {
+        fs::mkdirat(lend(directory), name, Mode::from_raw_mode(mode))
+    }
+
+    fn make_file(&mut self, directory: Descriptor, name: &CStr) -> Result<()> {
+        fs::mknodat(lend(directory), name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0)
+    }
+
+    fn make_node(&mut self, directory: Descriptor, name: &CStr, mode: u32, major: u32, minor: u32) -> Result<()> {
+        let device = fs::makedev(major, minor);
+        fs::mknodat(lend(directory), name, FileType::from_raw_mode(mode), Mode::from_raw_mode(mode), device)
+    }
+
+    fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()> {
+        fs::symlinkat(target, lend(directory), name)
+    }
+
+    fn change_owner(&mut self, directory: Descriptor, name: &CStr, uid: u32, gid: u32) -> Result<()> {
+        let (uid, gid) = (fs::Uid::from_raw(uid), fs::Gid::from_raw(gid));
+        fs::chownat(lend(directory), name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor> {
+        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        if path.is_empty() {
+            flags |= OpenTreeFlags::AT_EMPTY_PATH;
+        }
+        if recursive {
+            flags |= OpenTreeFlags::AT_RECURSIVE;
+        }
+        mount::open_tree(lend(directory), path, flags).map(keep)
+    }
+
+    fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()> {
+        let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        if path.is_empty() {
+            flags |= MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        }
+        mount::move_mount(lend(mount), c"", lend(directory), path, flags)
+    }
+
+    fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation) -> Result<()> {
+        let flag = match propagation.kind {
+            PropagationKind::Shared => uapi::MS_SHARED,
+            PropagationKind::Slave => uapi::MS_SLAVE,
+            PropagationKind::Private => uapi::MS_PRIVATE,
+            PropagationKind::Unbindable => uapi::MS_UNBINDABLE,
+        };
+        let attributes = uapi::mount_attr { attr_set: 0, attr_clr: 0, propagation: u64::from(flag), userns_fd: 0 };
+        mount_setattr(directory, path, propagation.recursive, &attributes)
+    }
+
+    fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()> {
+        let attributes = uapi::mount_attr {
+            attr_set: u64::from(attributes.set),
+            attr_clr: u64::from(attributes.clear),
+            propagation: 0,
+            userns_fd: 0,
+        };
+        mount_setattr(mount, c"", recursive, &attributes)
+    }
+
+    fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
+        mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(keep)
+    }
+
+    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
+        mount::fsconfig_set_string(lend(filesystem), key, value)
+    }
+
+    fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()> {
+        mount::fsconfig_set_flag(lend(filesystem), key)
+    }
+
+    fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {
+        mount::fsconfig_create(lend(filesystem))
+    }
+
+    fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor> {
+        let attributes = MountAttrFlags::from_bits_retain(attributes);
+        mount::fsmount(lend(filesystem), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(keep)
+    }
+
+    fn unmount_detached(&mut self, path: &CStr) -> Result<()> {
+        mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+    }
+
+    fn pivot_root(&mut self, new: &CStr, old: &CStr) -> Result<()> {
+        process::pivot_root(new, old)
+    }
+
+    fn change_root(&mut self, path: &CStr) -> Result<()> {
+        process::chroot(path)
+    }
+
+    fn change_directory(&mut self, path: &CStr) -> Result<()> {
+        process::chdir(path)
+    }
+
+    fn change_directory_to(&mut self, directory: Descriptor) -> Result<()> {
+        process::fchdir(lend(directory))
+    }
+
+    fn set_hostname(&mut self, name: &[u8]) -> Result<()> {
+        system::sethostname(name)
+    }
+
+    fn set_domainname(&mut self, name: &[u8]) -> Result<()> {
+        system::setdomainname(name)
+    }
+
+    fn new_session_keyring(&mut self) -> Result<()> {
+        // SAFETY: a null name joins a new anonymous keyring; the other arguments are numbers.
+        check(unsafe { syscall!(KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<u8>()) })?;
+        Ok(())
+    }
+
+    fn set_rlimit(&mut self, resource: u32, soft: u64, hard: u64) -> Result<()> {
+        let limit = uapi::rlimit64 { rlim_cur: soft, rlim_max: hard };
+        // SAFETY: `limit` is the structure that the call reads; no old limit is asked for.
+        check(unsafe { syscall!(PRLIMIT64, 0usize, resource, ptr::from_ref(&limit), ptr::null::<u8>()) })?;
+        Ok(())
+    }
+
+    fn set_groups(&mut self, groups: &[U32]) -> Result<()> {
+        // SAFETY: the kernel reads `len` little-endian 32-bit numbers, byte by byte, from memory that holds as many.
+        check(unsafe { syscall!(SETGROUPS, groups.len(), groups.as_ptr()) })?;
+        Ok(())
+    }
+
+    fn set_group_id(&mut self, gid: u32) -> Result<()> {
+        let gid = fs::Gid::from_raw(gid);
+        thread::set_thread_res_gid(gid, gid, gid)
+    }
+
+    fn set_user_id(&mut self, uid: u32) -> Result<()> {
+        let uid = fs::Uid::from_raw(uid);
+        thread::set_thread_res_uid(uid, uid, uid)
+    }
+
+    fn keep_capabilities(&mut self) -> Result<()> {
+        control(prctl::PR_SET_KEEPCAPS, 1, 0)
+    }
+
+    fn drop_bounding(&mut self, capability: u32) -> Result<()> {
+        control(prctl::PR_CAPBSET_DROP, capability as usize, 0)
+    }
+
+    fn set_capabilities(&mut self, effective: u64, permitted: u64, inheritable: u64) -> Result<()> {
+        let header = uapi::__user_cap_header_struct { version: uapi::_LINUX_CAPABILITY_VERSION_3, pid: 0 };
+        let half = |shift: u32| uapi::__user_cap_data_struct {
+            effective: (effective >> shift) as u32,
+            permitted: (permitted >> shift) as u32,
+            inheritable: (inheritable >> shift) as u32,
+        };
+        let data = [half(0), half(32)];
+        // SAFETY: version 3 of the header announces two data structures, which `data` has; the kernel only reads.
+        check(unsafe { syscall!(CAPSET, ptr::from_ref(&header), data.as_ptr()) })?;
+        Ok(())
+    }
+
+    fn clear_ambient(&mut self) -> Result<()> {
+        control(prctl::PR_CAP_AMBIENT, prctl::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)
+    }
+
+    fn raise_ambient(&mut self, capability: u32) -> Result<()> {
+        control(prctl::PR_CAP_AMBIENT, prctl::PR_CAP_AMBIENT_RAISE as usize, capability as usize)
+    }
+
+    fn set_no_new_privileges(&mut self) -> Result<()> {
+        control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0)
+    }
+
+    fn execute<'a>(
+        &mut self,
+        program: &CStr,
+        arguments: impl ExactSizeIterator<Item = &'a CStr>,
+        environment: impl Iterator<Item = &'a CStr>,
+    ) -> Errno {
+        let argument_count = arguments.len();
+        // One NULL ends each list; the environment may be one entry longer than the message's (HOME).
+        let room = argument_count + environment.size_hint().1.unwrap_or(usize::MAX / 16) + 2;
+        let pointers = match self.map_memory(room * size_of::<*const c_char>()) {
+            Ok(memory) => memory,
+            Err(errno) => return errno,
+        };
+        // SAFETY: a mapping is aligned to a page, and zero is a valid (null) pointer.
+        let (_, pointers, _) = unsafe { pointers.align_to_mut::<*const c_char>() };
+        for (slot, argument) in pointers.iter_mut().zip(arguments) {
+            *slot = argument.as_ptr();
+        }
+        let (argument_pointers, environment_pointers) = pointers.split_at_mut(argument_count + 1);
+        for (slot, entry) in environment_pointers.iter_mut().zip(environment) {
+            *slot = entry.as_ptr();
+        }
+        // SAFETY: both lists end with a null pointer, since there is one more zeroed slot than strings; the strings are
+        // NUL-terminated and live as long as this program.
+        let returned = unsafe {
+            syscall!(EXECVE, program.as_ptr(), argument_pointers.as_ptr(), environment_pointers.as_ptr())
+        };
+        check(returned).err().unwrap_or(Errno::IO)
+    }
+
+    fn exit(&mut self, status: i32) -> ! {
+        // SAFETY: exit_group takes a number and does not return.
+        unsafe { syscall!(EXIT_GROUP, status) };
+        super::arch::trap()
+    }
+}
+
+fn clone_flag(kind: NamespaceKind) -> u32 {
+    match kind {
+        NamespaceKind::Mount => uapi::CLONE_NEWNS,
+        NamespaceKind::Network => uapi::CLONE_NEWNET,
+        NamespaceKind::Ipc => uapi::CLONE_NEWIPC,
+        NamespaceKind::Uts => uapi::CLONE_NEWUTS,
+        NamespaceKind::Cgroup => uapi::CLONE_NEWCGROUP,
+    }
+}
+
+fn status(stat: fs::Stat) -> Status {
+    Status { mode: stat.st_mode, device: stat.st_rdev }
+}

@@ -1,0 +1,124 @@
+//! Paths of the container: always resolved inside its root, by descriptor, and made where missing.
+
+use core::ffi::CStr;
+
+use shared_proto::Call;
+use shared_proto::limits::PATH_BYTES_MAX;
+
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+
+/// What a missing path becomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Directory,
+    File,
+}
+
+/// A NUL-terminated copy of part of a path.
+pub(crate) struct PathBuffer {
+    bytes: [u8; PATH_BYTES_MAX + 1],
+}
+
+impl PathBuffer {
+    /// `part` must be free of NULs; one that is too long is refused.
+    pub(crate) fn new(part: &[u8]) -> Result<Self, Errno> {
+        let mut bytes = [0; PATH_BYTES_MAX + 1];
+        bytes.get_mut(..part.len()).filter(|_| part.len() <= PATH_BYTES_MAX).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(part);
+        Ok(Self { bytes })
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+/// Opens `path` inside `root` without access to its content, following symlinks inside `root`.
+pub(crate) fn open<K: Kernel>(kernel: &mut K, root: Descriptor, path: &CStr) -> Result<Descriptor, Fault> {
+    kernel.open(root, path, Open::Path, Resolve::InRoot).at(Call::Open)
+}
+
+/// The same, but a path that does not exist is `None`.
+pub(crate) fn open_existing<K: Kernel>(
+    kernel: &mut K,
+    root: Descriptor,
+    path: &CStr,
+) -> Result<Option<Descriptor>, Fault> {
+    match kernel.open(root, path, Open::Path, Resolve::InRoot) {
+        Ok(descriptor) => Ok(Some(descriptor)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(Fault { call: Call::Open, errno }),
+    }
+}
+
+/// Opens `path`, which is made first if it is missing, with its parents.
+pub(crate) fn open_or_make<K: Kernel>(
+    kernel: &mut K,
+    root: Descriptor,
+    path: &CStr,
+    missing: Missing,
+) -> Result<Descriptor, Fault> {
+    match kernel.open(root, path, Open::Path, Resolve::InRoot) {
+        Err(Errno::NOENT) => {}
+        opened => return opened.at(Call::Open),
+    }
+    let (directory, name) = split(path);
+    let parent = open_or_make_directory(kernel, root, directory)?;
+    let name_text = PathBuffer::new(name).at(Call::Open)?;
+    let made = match missing {
+        Missing::Directory => kernel.make_directory(parent, name_text.as_c_str(), 0o755).at(Call::MakeDirectory),
+        Missing::File => kernel.make_file(parent, name_text.as_c_str()).at(Call::MakeNode),
+    };
+    if parent != root {
+        kernel.close(parent);
+    }
+    made?;
+    open(kernel, root, path)
+}
+
+/// Opens the directory `path`, component by component, making those that are missing. May return `root` itself.
+///
+/// Each component is made below a descriptor of its parent, so that no symlink can lead the making outside (CVE-2024-45310). A
+/// dangling symlink on the way is an error.
+pub(crate) fn open_or_make_directory<K: Kernel>(
+    kernel: &mut K,
+    root: Descriptor,
+    path: &[u8],
+) -> Result<Descriptor, Fault> {
+    if path.iter().all(|&byte| byte == b'/') {
+        return Ok(root);
+    }
+    let whole = PathBuffer::new(path).at(Call::Open)?;
+    match kernel.open(root, whole.as_c_str(), Open::Directory, Resolve::InRoot) {
+        Err(Errno::NOENT) => {}
+        opened => return opened.at(Call::Open),
+    }
+    let mut parent = root;
+    let mut end = 0;
+    for name in path.split(|&byte| byte == b'/') {
+        end += name.len() + 1;
+        if name.is_empty() {
+            continue;
+        }
+        let prefix = PathBuffer::new(path.get(..end - 1).unwrap_or(path)).at(Call::Open)?;
+        let opened = match kernel.open(root, prefix.as_c_str(), Open::Directory, Resolve::InRoot) {
+            Err(Errno::NOENT) => {
+                let name = PathBuffer::new(name).at(Call::Open)?;
+                kernel.make_directory(parent, name.as_c_str(), 0o755).at(Call::MakeDirectory)?;
+                kernel.open(root, prefix.as_c_str(), Open::Directory, Resolve::InRoot)
+            }
+            opened => opened,
+        };
+        if parent != root {
+            kernel.close(parent);
+        }
+        parent = opened.at(Call::Open)?;
+    }
+    Ok(parent)
+}
+
+/// The directory part (with its last slash) and the last component.
+pub(crate) fn split(path: &CStr) -> (&[u8], &[u8]) {
+    let bytes = path.to_bytes();
+    let start = bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    bytes.split_at(start)
+}

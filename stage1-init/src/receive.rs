@@ -1,0 +1,96 @@
+//! Bytes and descriptors from the parent → a checked view.
+
+use heapless::Vec;
+use shared_proto::bootstrap::{MAGIC_MEMFD, RootChange};
+use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use shared_proto::{Call, DescriptorSlot, Reply, View};
+
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
+
+/// Descriptors of one datagram, in the order of travel.
+pub(crate) type DescriptorList = Vec<Descriptor, FRAME_DESCRIPTOR_COUNT_MAX>;
+
+/// A checked bootstrap with its descriptors. The message stays where it is for the life of the program.
+pub(crate) struct Received {
+    pub(crate) view: View<'static>,
+    descriptors: DescriptorList,
+}
+
+impl Received {
+    /// The descriptor in `slot`, if it is filled.
+    pub(crate) fn descriptor(&self, slot: DescriptorSlot) -> Option<Descriptor> {
+        let slots = self.view.bootstrap().descriptors;
+        let position = slots.iter().position(|filled| filled == slot)?;
+        self.descriptors.get(position).copied()
+    }
+}
+
+/// Receives the bootstrap and checks all of it.
+pub(crate) fn bootstrap<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    build_id: &[u8; BUILD_ID_BYTES],
+) -> Result<Received, Fault> {
+    let mut descriptors = DescriptorList::new();
+    let memory = kernel.map_memory(INLINE_BYTES_MAX).at(Call::Map)?;
+    let received = kernel.receive(socket, memory, &mut descriptors).at(Call::Receive)?;
+    let memory: &'static [u8] = memory;
+    let bytes = memory.get(..received).unwrap_or_default();
+    let bytes = match bytes.strip_prefix(&MAGIC_MEMFD) {
+        Some(length) => from_memfd(kernel, length, &mut descriptors)?,
+        None => bytes,
+    };
+    let refused = |number: u16| Fault { call: Call::Decode, errno: Errno::from_raw_os_error(i32::from(number)) };
+    let view = View::decode(bytes, build_id).map_err(|refusal| refused(refusal as u16))?;
+    let slots = view.bootstrap().descriptors;
+    if slots.count() != descriptors.len() || needs_missing_namespace(&view) {
+        return Err(refused(shared_proto::Refusal::HeaderValue as u16));
+    }
+    Ok(Received { view, descriptors })
+}
+
+/// A root bound into a joined mount namespace needs that namespace.
+fn needs_missing_namespace(view: &View<'_>) -> bool {
+    let bootstrap = view.bootstrap();
+    bootstrap.root_change == RootChange::Bind && !bootstrap.descriptors.contains(DescriptorSlot::MountNamespace)
+}
+
+/// A message that was too large for the socket: its memfd came first.
+fn from_memfd<K: Kernel>(
+    kernel: &mut K,
+    length: &[u8],
+    descriptors: &mut DescriptorList,
+) -> Result<&'static [u8], Fault> {
+    let invalid = Fault { call: Call::Map, errno: Errno::INVAL };
+    let length = u64::from_le_bytes(length.try_into().map_err(|_| invalid)?);
+    if descriptors.is_empty() || length > MESSAGE_BYTES_MAX as u64 {
+        return Err(invalid);
+    }
+    let memfd = descriptors.remove(0);
+    let bytes = kernel.map_file(memfd, length as usize).at(Call::Map)?;
+    kernel.close(memfd);
+    Ok(bytes)
+}
+
+/// The parent's next reply with its descriptors. End-of-file means that the parent is gone.
+pub(crate) fn reply<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    descriptors: &mut DescriptorList,
+) -> Result<Reply, Fault> {
+    let mut frame = [0; FRAME_BYTES];
+    let received = kernel.receive(socket, &mut frame, descriptors).at(Call::Receive)?;
+    if received == 0 {
+        return Err(Fault { call: Call::ParentGone, errno: Errno::PIPE });
+    }
+    let reply = frame.get(..received).and_then(Reply::decode);
+    match reply.filter(|reply| reply.descriptor_count() == descriptors.len()) {
+        Some(reply) => Ok(reply),
+        None => Err(unexpected()),
+    }
+}
+
+/// A reply that is malformed, or does not belong here.
+pub(crate) fn unexpected() -> Fault {
+    Fault { call: Call::Receive, errno: Errno::PROTO }
+}

@@ -1,0 +1,79 @@
+//! The phases of a container start, in order. Everything else in this crate is called from here.
+
+use shared_proto::limits::BUILD_ID_BYTES;
+use shared_proto::{Failure, Phase, Report, View};
+
+use crate::kernel::{Descriptor, Fault, Kernel};
+use crate::receive::{self, Received};
+use crate::steps::Context;
+use crate::{exec, home, root, steps, topology};
+
+/// Receives a bootstrap on `socket`, carries it out, and becomes the container's program, or reports why not and ends.
+pub fn run<K: Kernel>(kernel: &mut K, socket: Descriptor, build_id: &[u8; BUILD_ID_BYTES]) -> ! {
+    let mut answer_to = socket;
+    let failure = match receive::bootstrap(kernel, socket, build_id) {
+        Ok(received) => start(kernel, &mut answer_to, &received),
+        Err(fault) => at(Phase::Setup)(fault),
+    };
+    // Ignored: if the parent is gone, nobody is left to tell.
+    let _ = kernel.send(answer_to, &Report::Failed(failure).encode());
+    kernel.exit(1)
+}
+
+/// One start. `socket` is the parent's, and after a `Hold` that of the process which calls `start`.
+fn start<K: Kernel>(kernel: &mut K, socket: &mut Descriptor, received: &Received) -> Failure {
+    match phases(kernel, socket, received) {
+        Err(failure) => failure,
+        Ok(never) => match never {},
+    }
+}
+
+fn phases<K: Kernel>(
+    kernel: &mut K,
+    socket: &mut Descriptor,
+    received: &Received,
+) -> Result<core::convert::Infallible, Failure> {
+    let view = &received.view;
+    let bootstrap = view.bootstrap();
+
+    topology::become_leader(kernel).map_err(at(Phase::Setup))?;
+    topology::join(kernel, received).map_err(at(Phase::Setup))?;
+    let root = root::enter(kernel, view).map_err(at(Phase::Setup))?;
+    let mut context = Context::new(kernel, *socket, root);
+
+    run_phase(&mut context, view, Phase::Mounts)?;
+    topology::attach(context.kernel, *socket, &bootstrap).map_err(at(Phase::Views))?;
+    run_phase(&mut context, view, Phase::Views)?;
+    context.leave_old_root(bootstrap.root_change).map_err(at(Phase::Views))?;
+
+    let home = match bootstrap.home_of {
+        Some(uid) => home::find(context.kernel, context.root.new, uid),
+        None => home::Home::none(),
+    };
+    run_phase(&mut context, view, Phase::Identity)?;
+    let program = exec::find(context.kernel, view).map_err(at(Phase::Identity))?;
+    context.forget_descriptors();
+
+    *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
+    run_phase(&mut context, view, Phase::Lockdown)?;
+    exec::execute(context.kernel, view, &program, &home).map_err(at(Phase::Execute))
+}
+
+/// Carries out the steps of one phase, and names the step that failed.
+fn run_phase<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>, phase: Phase) -> Result<(), Failure> {
+    for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase == phase) {
+        context.step_index = index as u32;
+        steps::run(context, &phased.step).map_err(|fault| Failure {
+            phase,
+            step: Some(index as u32),
+            call: fault.call,
+            errno: fault.errno_number(),
+        })?;
+    }
+    Ok(())
+}
+
+/// A failure of the skeleton itself.
+fn at(phase: Phase) -> impl Fn(Fault) -> Failure {
+    move |fault| Failure { phase, step: None, call: fault.call, errno: fault.errno_number() }
+}

@@ -1,0 +1,121 @@
+//! Step kind → function. One file per feature, named as the plan's.
+
+mod capabilities;
+mod devices;
+mod hostname;
+mod identity;
+mod masks;
+mod mounts;
+mod proc;
+mod rlimits;
+mod sysctl;
+
+use shared_proto::bootstrap::RootChange;
+use shared_proto::{Step, Wire};
+
+use crate::kernel::{Descriptor, Fault, Kernel};
+use crate::root::{self, Root};
+
+/// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
+pub(crate) struct Context<'k, K: Kernel> {
+    pub(crate) kernel: &'k mut K,
+    /// The parent, for warnings.
+    socket: Descriptor,
+    pub(crate) root: Root,
+    pub(crate) step_index: u32,
+    /// The next of `root.sources`: bind steps take them in order.
+    next_source: usize,
+    /// A private procfs (see `proc.rs`).
+    proc: Option<Descriptor>,
+    /// The container's verified /dev/null, and the one read-only tmpfs behind every masked directory.
+    null: Option<Descriptor>,
+    empty_directory: Option<Descriptor>,
+    /// The directory in which the last node or link was made, with its path: /dev takes a dozen in a row.
+    directory: Option<(&'static [u8], Descriptor)>,
+}
+
+impl<'k, K: Kernel> Context<'k, K> {
+    pub(crate) fn new(kernel: &'k mut K, socket: Descriptor, root: Root) -> Self {
+        Self {
+            kernel,
+            socket,
+            root,
+            step_index: 0,
+            next_source: 0,
+            proc: None,
+            null: None,
+            empty_directory: None,
+            directory: None,
+        }
+    }
+
+    /// Detaches the host's tree.
+    pub(crate) fn leave_old_root(&mut self, root_change: RootChange) -> Result<(), Fault> {
+        match self.root.old.take() {
+            Some(old) => root::leave_old(self.kernel, old, root_change),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes what is cached: nothing of it is needed while the container waits for its start.
+    pub(crate) fn forget_descriptors(&mut self) {
+        self.forget_directory();
+        for descriptor in [self.proc.take(), self.null.take(), self.empty_directory.take()].into_iter().flatten() {
+            self.kernel.close(descriptor);
+        }
+        self.kernel.close(self.root.new);
+    }
+
+    /// A mount may have covered the cached directory.
+    fn forget_directory(&mut self) {
+        if let Some((_, directory)) = self.directory.take() {
+            self.kernel.close(directory);
+        }
+    }
+}
+
+/// Carries out one step.
+pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'static>>) -> Result<(), Fault> {
+    if !matches!(step, Step::MakeDevice { .. } | Step::MakeSymlink { .. }) {
+        context.forget_directory();
+    }
+    match *step {
+        Step::MountFilesystem { fstype, source, target, options, attributes, propagations } => {
+            let filesystem = mounts::Filesystem { fstype, source, options };
+            mounts::filesystem(context, &filesystem, target, attributes, propagations)
+        }
+        Step::BindMount { source, target, origin, recursive, attributes, recursive_attributes, propagations } => {
+            let tree = mounts::source_tree(context, source, origin, recursive)?;
+            mounts::bind(context, tree, target, [(attributes, false), (recursive_attributes, true)], propagations)
+        }
+        Step::SetMountAttributes { path, attributes } => mounts::set_attributes(context, path, attributes),
+        Step::MakeDevice { path, mode, major, minor, uid, gid } => {
+            devices::node(context, path, &devices::Node { mode, major, minor, uid, gid })
+        }
+        Step::MakeSymlink { path, target } => devices::symlink(context, path, target),
+        Step::MakeDirectory { path } => mounts::directory(context, path),
+        Step::ReadonlyPath { path } => masks::readonly(context, path),
+        Step::MaskPath { path } => masks::mask(context, path),
+        Step::FinishRoot { readonly, propagations } => mounts::finish_root(context, readonly, propagations),
+        Step::WriteSysctl { name, value } => sysctl::write(context, name, value),
+        Step::SetOomScoreAdjust { value } => sysctl::oom_score_adjust(context, value),
+        Step::SetHostname { name } => hostname::hostname(context.kernel, name),
+        Step::SetDomainname { name } => hostname::domainname(context.kernel, name),
+        Step::NewSessionKeyring => identity::session_keyring(context.kernel),
+        Step::SetRlimit { resource, soft, hard } => rlimits::set(context.kernel, resource, soft, hard),
+        Step::DropBounding { keep, last } => capabilities::drop_bounding(context.kernel, keep, last),
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => {
+            let user = identity::User { uid, gid, groups, keep_capabilities };
+            identity::become_user(context.kernel, &user, working_directory)
+        }
+        Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
+            let sets = capabilities::Sets { effective, permitted, inheritable, ambient };
+            capabilities::set(context, &sets)
+        }
+        Step::SetUmask { umask } => {
+            context.kernel.set_umask(umask);
+            Ok(())
+        }
+        Step::SetNoNewPrivileges => capabilities::no_new_privileges(context.kernel),
+    }
+}

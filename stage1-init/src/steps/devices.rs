@@ -1,0 +1,90 @@
+//! Device nodes, and the links beside them.
+
+use core::ffi::CStr;
+
+use shared_proto::Call;
+
+use super::Context;
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve, Status, device_number};
+use crate::paths::{self, PathBuffer};
+
+const S_IFMT: u32 = 0o170000;
+const S_IFIFO: u32 = 0o010000;
+
+/// What a node is.
+pub(super) struct Node {
+    /// File type and permission bits.
+    pub(super) mode: u32,
+    pub(super) major: u32,
+    pub(super) minor: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+impl Node {
+    fn is(&self, status: Status) -> bool {
+        let kind = self.mode & S_IFMT;
+        status.kind() == kind && (kind == S_IFIFO || status.device == device_number(self.major, self.minor))
+    }
+}
+
+/// Makes a device node or fifo.
+///
+/// Errors: EEXIST if something else is there (runtime-spec config-linux.md "Devices": the runtime MUST say so).
+pub(super) fn node<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr, node: &Node) -> Result<(), Fault> {
+    let (directory, name) = parent(context, path)?;
+    let (kernel, name) = (&mut *context.kernel, name.as_c_str());
+    match kernel.make_node(directory, name, node.mode, node.major, node.minor) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return check_existing(kernel, directory, name, node),
+        Err(errno) => return Err(Fault { call: Call::MakeNode, errno }),
+    }
+    if (node.uid, node.gid) != (0, 0) {
+        kernel.change_owner(directory, name, node.uid, node.gid).at(Call::ChangeOwner)?;
+    }
+    Ok(())
+}
+
+fn check_existing<K: Kernel>(
+    kernel: &mut K,
+    directory: Descriptor,
+    name: &CStr,
+    node: &Node,
+) -> Result<(), Fault> {
+    let existing = kernel.open(directory, name, Open::PathNoFollow, Resolve::InRoot).at(Call::Open)?;
+    let status = kernel.status(existing).at(Call::Status)?;
+    kernel.close(existing);
+    if node.is(status) { Ok(()) } else { Err(Fault { call: Call::MakeNode, errno: Errno::EXIST }) }
+}
+
+/// Makes a symlink; what is already there stays, since images bring their own.
+pub(super) fn symlink<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &'static CStr,
+    target: &CStr,
+) -> Result<(), Fault> {
+    let (directory, name) = parent(context, path)?;
+    match context.kernel.make_symlink(directory, name.as_c_str(), target) {
+        Err(Errno::EXIST) => Ok(()),
+        made => made.at(Call::MakeSymlink),
+    }
+}
+
+/// The directory of `path`, made if it is missing, and the last component.
+fn parent<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &'static CStr,
+) -> Result<(Descriptor, PathBuffer), Fault> {
+    let (directory_path, name) = paths::split(path);
+    let name = PathBuffer::new(name).at(Call::Open)?;
+    match context.directory {
+        Some((cached, directory)) if cached == directory_path => return Ok((directory, name)),
+        _ => context.forget_directory(),
+    }
+    let root = context.root.new;
+    let directory = paths::open_or_make_directory(context.kernel, root, directory_path)?;
+    if directory != root {
+        context.directory = Some((directory_path, directory));
+    }
+    Ok((directory, name))
+}

@@ -1,0 +1,202 @@
+//! File systems, bind mounts, and the root's own flags.
+
+use core::ffi::CStr;
+
+use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations, TextList};
+
+use super::Context;
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+use crate::paths::{self, Missing, PathBuffer};
+
+const MOUNT_ATTR_RDONLY: u32 = 1;
+
+/// A new filesystem instance.
+pub(super) struct Filesystem<'a> {
+    pub(super) fstype: &'a CStr,
+    pub(super) source: &'a CStr,
+    pub(super) options: TextList<'a>,
+}
+
+/// Mounts a new filesystem instance on `target`.
+///
+/// Source: fsopen(2), fsconfig(2), fsmount(2), Linux 5.2; runtime-spec config.md "Mounts".
+pub(super) fn filesystem<K: Kernel>(
+    context: &mut Context<'_, K>,
+    filesystem: &Filesystem<'_>,
+    target: &CStr,
+    attributes: Attributes,
+    propagations: Propagations,
+) -> Result<(), Fault> {
+    let place = target_of(context, filesystem.fstype, target)?;
+    let kernel = &mut *context.kernel;
+    let instance = kernel.filesystem_open(filesystem.fstype).at(Call::FilesystemOpen)?;
+    if !filesystem.source.is_empty() {
+        kernel.filesystem_string(instance, c"source", filesystem.source).at(Call::FilesystemOption)?;
+    }
+    let mut has_mode = false;
+    for option in filesystem.options.iter() {
+        has_mode |= option.to_bytes().starts_with(b"mode=");
+        set_option(kernel, instance, option).at(Call::FilesystemOption)?;
+    }
+    if filesystem.fstype == c"tmpfs" && !has_mode {
+        inherit_mode(kernel, instance, place)?;
+    }
+    kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
+    let mount = kernel.filesystem_mount(instance, attributes.set).at(Call::FilesystemMount)?;
+    kernel.close(instance);
+    put(kernel, mount, place, propagations)
+}
+
+/// proc and sysfs go only on a real directory: through a symlink, an image could choose what a later write to them hits
+/// (CVE-2023-28642 and its kin).
+fn target_of<K: Kernel>(
+    context: &mut Context<'_, K>,
+    fstype: &CStr,
+    target: &CStr,
+) -> Result<Descriptor, Fault> {
+    let (kernel, root) = (&mut *context.kernel, context.root.new);
+    if fstype != c"proc" && fstype != c"sysfs" {
+        return paths::open_or_make(kernel, root, target, Missing::Directory);
+    }
+    match kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks) {
+        Err(Errno::NOENT) => {
+            let made = paths::open_or_make(kernel, root, target, Missing::Directory)?;
+            kernel.close(made);
+            kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks).at(Call::Open)
+        }
+        opened => opened.at(Call::Open),
+    }
+}
+
+/// `key=value`, or a flag.
+fn set_option<K: Kernel>(kernel: &mut K, instance: Descriptor, option: &CStr) -> Result<(), Errno> {
+    let bytes = option.to_bytes();
+    match bytes.iter().position(|&byte| byte == b'=') {
+        None => kernel.filesystem_flag(instance, option),
+        Some(equals) => {
+            let key = PathBuffer::new(bytes.get(..equals).unwrap_or_default())?;
+            let value = PathBuffer::new(bytes.get(equals + 1..).unwrap_or_default())?;
+            kernel.filesystem_string(instance, key.as_c_str(), value.as_c_str())
+        }
+    }
+}
+
+/// A tmpfs without a mode takes that of the directory it covers, as runc's and crun's do.
+fn inherit_mode<K: Kernel>(kernel: &mut K, instance: Descriptor, place: Descriptor) -> Result<(), Fault> {
+    let mode = kernel.status(place).at(Call::Status)?.mode & 0o7777;
+    let digits = [9, 6, 3, 0].map(|shift| b'0' + ((mode >> shift) & 7) as u8);
+    let value = PathBuffer::new(&digits).at(Call::FilesystemOption)?;
+    kernel.filesystem_string(instance, c"mode", value.as_c_str()).at(Call::FilesystemOption)
+}
+
+/// Moves the detached `mount` onto `place` and sets its propagation. Both are closed.
+fn put<K: Kernel>(
+    kernel: &mut K,
+    mount: Descriptor,
+    place: Descriptor,
+    propagations: Propagations,
+) -> Result<(), Fault> {
+    kernel.move_mount(mount, place, c"").at(Call::MoveMount)?;
+    for propagation in propagations.iter() {
+        kernel.set_propagation(mount, c"", propagation).at(Call::MountAttributes)?;
+    }
+    kernel.close(place);
+    kernel.close(mount);
+    Ok(())
+}
+
+/// The detached tree of a bind mount's source.
+pub(super) fn source_tree<K: Kernel>(
+    context: &mut Context<'_, K>,
+    source: &CStr,
+    origin: BindOrigin,
+    recursive: bool,
+) -> Result<Descriptor, Fault> {
+    match (origin, context.root.old) {
+        (BindOrigin::Late, Some(old)) => {
+            let kernel = &mut *context.kernel;
+            let found = kernel.open(old, source, Open::Path, Resolve::InRootNoSymlinks).at(Call::Open)?;
+            let tree = kernel.open_tree(found, c"", recursive).at(Call::OpenTree)?;
+            kernel.close(found);
+            Ok(tree)
+        }
+        (BindOrigin::Late, None) => Err(Fault { call: Call::OpenTree, errno: Errno::NOENT }),
+        (BindOrigin::Early, _) => {
+            let tree = context.root.sources.get(context.next_source).copied();
+            context.next_source += 1;
+            tree.unwrap_or(Err(Fault { call: Call::OpenTree, errno: Errno::NOENT }))
+        }
+    }
+}
+
+/// Mounts the detached `tree` on `target`, which is made to match it where it is missing.
+///
+/// Source: open_tree(2), mount_setattr(2), move_mount(2); runtime-spec config.md "Mounts".
+pub(super) fn bind<K: Kernel>(
+    context: &mut Context<'_, K>,
+    tree: Descriptor,
+    target: &CStr,
+    attributes: [(Attributes, bool); 2],
+    propagations: Propagations,
+) -> Result<(), Fault> {
+    let (kernel, root) = (&mut *context.kernel, context.root.new);
+    for (attributes, recursive) in attributes {
+        if !attributes.is_empty() {
+            kernel.set_attributes(tree, attributes, recursive).at(Call::MountAttributes)?;
+        }
+    }
+    let place = match paths::open_existing(kernel, root, target)? {
+        Some(place) => place,
+        None => {
+            let source = kernel.status(tree).at(Call::Status)?;
+            let missing = if source.is_directory() { Missing::Directory } else { Missing::File };
+            paths::open_or_make(kernel, root, target, missing)?
+        }
+    };
+    put(kernel, tree, place, propagations)
+}
+
+/// Changes a mount that is there.
+pub(super) fn set_attributes<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &CStr,
+    attributes: Attributes,
+) -> Result<(), Fault> {
+    let mount = paths::open(context.kernel, context.root.new, path)?;
+    context.kernel.set_attributes(mount, attributes, false).at(Call::MountAttributes)?;
+    context.kernel.close(mount);
+    Ok(())
+}
+
+/// Makes a directory with its parents, if it is missing.
+pub(super) fn directory<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Result<(), Fault> {
+    let root = context.root.new;
+    let made = paths::open_or_make(context.kernel, root, path, Missing::Directory)?;
+    context.kernel.close(made);
+    Ok(())
+}
+
+/// Gives the root mount its propagation, and makes it read-only.
+pub(super) fn finish_root<K: Kernel>(
+    context: &mut Context<'_, K>,
+    readonly: bool,
+    propagations: Propagations,
+) -> Result<(), Fault> {
+    let root = context.root.new;
+    for propagation in propagations.iter() {
+        set_root_propagation(context.kernel, root, propagation)?;
+    }
+    if readonly {
+        let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
+        context.kernel.set_attributes(root, attributes, false).at(Call::MountAttributes)?;
+    }
+    Ok(())
+}
+
+fn set_root_propagation<K: Kernel>(
+    kernel: &mut K,
+    root: Descriptor,
+    propagation: Propagation,
+) -> Result<(), Fault> {
+    kernel.set_propagation(root, c"", propagation).at(Call::MountAttributes)
+}

@@ -1,0 +1,39 @@
+//! A procfs of stage1's own, attached nowhere: writes that configure the container cannot be led to another file by what
+//! an image or a volume has put on /proc (CVE-2019-16884, CVE-2025-52881).
+
+use core::ffi::CStr;
+
+use shared_proto::Call;
+
+use super::Context;
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+
+/// statfs(2)'s number for procfs, from linux/magic.h.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// Writes `value` to the file at `path` below the private procfs.
+pub(super) fn write<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, value: &[u8]) -> Result<(), Fault> {
+    let proc = private_proc(context)?;
+    let kernel = &mut *context.kernel;
+    let file = kernel.open(proc, path, Open::Write, Resolve::Beneath).at(Call::Open)?;
+    if kernel.filesystem_type(file).at(Call::StatusFilesystem)? != PROC_SUPER_MAGIC {
+        kernel.close(file);
+        return Err(Fault { call: Call::StatusFilesystem, errno: Errno::XDEV });
+    }
+    let written = kernel.write(file, value).at(Call::Write);
+    kernel.close(file);
+    written
+}
+
+fn private_proc<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fault> {
+    if let Some(proc) = context.proc {
+        return Ok(proc);
+    }
+    let kernel = &mut *context.kernel;
+    let instance = kernel.filesystem_open(c"proc").at(Call::FilesystemOpen)?;
+    kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
+    let proc = kernel.filesystem_mount(instance, 0).at(Call::FilesystemMount)?;
+    kernel.close(instance);
+    context.proc = Some(proc);
+    Ok(proc)
+}

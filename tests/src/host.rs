@@ -1,0 +1,113 @@
+//! Facts about the machine and about the program under test.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+/// The directory of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").to_owned()
+}
+
+fn target_directory() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// The program under test.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let path =
+            env::var_os("PINNACE").map_or_else(|| target_directory().join("release/pinnace"), PathBuf::from);
+        assert!(path.is_file(), "{} is not there: run ci/build, or set PINNACE", path.display());
+        path
+    })
+}
+
+/// Whether the program under test is pinnace: some expectations are more than runc can do.
+pub fn is_pinnace() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let output = Command::new(program()).arg("--version").output().expect("run --version");
+        String::from_utf8_lossy(&output.stdout).starts_with("pinnace")
+    })
+}
+
+/// The stage1 program that the newest build embedded; `STAGE1_ELF` names another.
+pub fn stage1_elf() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("STAGE1_ELF") {
+        return Some(path.into());
+    }
+    let builds = fs::read_dir(target_directory().join("release/build")).ok()?;
+    builds
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("pinnace-"))
+        .map(|entry| entry.path().join("out/stage1"))
+        .filter(|path| path.is_file())
+        .max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
+}
+
+/// The files that engines gave to their runtimes, when the directory that holds them is beside the workspace.
+pub fn shared_configs() -> Option<PathBuf> {
+    let directory = workspace().parent()?.join("shared/configs");
+    directory.is_dir().then_some(directory)
+}
+
+/// Says on stderr what was not tested, and why.
+pub fn skip(name: &str, reason: &str) {
+    eprintln!("SKIP {name}: {reason}");
+}
+
+/// An id that no other test, process or earlier run uses, so that finding it anywhere names the culprit.
+pub fn unique_id() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("pt-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A busybox without shared libraries.
+pub fn busybox() -> PathBuf {
+    find_program("busybox").expect("busybox-static is installed (ci/setup)")
+}
+
+/// The path of `name` in PATH or in the directories of the administrator's programs.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let administrators = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
+    env::split_paths(&path).chain(administrators).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// Where each cgroup hierarchy is mounted, by controller list as /proc/self/cgroup writes it (`memory`, `cpu,cpuacct`,
+/// `name=systemd`; empty for v2).
+pub fn cgroup_hierarchies() -> BTreeMap<String, PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("read mountinfo");
+    let mut found = BTreeMap::new();
+    for line in mounts.lines() {
+        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let point = PathBuf::from(left.split(' ').nth(4).expect("a mount point"));
+        let mut fields = right.split(' ');
+        match fields.next() {
+            Some("cgroup2") => found.insert(String::new(), point),
+            Some("cgroup") => {
+                let options = fields.nth(1).unwrap_or_default();
+                let controllers: Vec<_> = options.split(',').filter(|word| !matches!(*word, "rw" | "ro" | "xattr")).collect();
+                found.insert(controllers.join(","), point)
+            }
+            _ => None,
+        };
+    }
+    found
+}
+
+/// Waits until `condition` holds, for ten seconds at most.
+#[track_caller]
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
