@@ -91,14 +91,14 @@ impl Launch {
         self.socket.send(Reply::Network, &[namespace.as_fd()])
     }
 
-    /// Lets the program begin as soon as all is ready.
-    pub fn send_start(&self) -> Result<()> {
-        self.socket.send(Reply::Start, &[])
+    /// Lets the program begin as soon as all is ready. `ignored_signals` are ours; the program's shall not be ignored.
+    pub fn send_start(&self, ignored_signals: u32) -> Result<()> {
+        self.socket.send(Reply::Start { ignored_signals }, &[])
     }
 
     /// Leaves stage1 waiting at its listener, whatever becomes of us.
-    pub fn send_hold(&mut self) -> Result<()> {
-        self.socket.send(Reply::Hold, &[])?;
+    pub fn send_hold(&mut self, ignored_signals: u32) -> Result<()> {
+        self.socket.send(Reply::Hold { ignored_signals }, &[])?;
         self.let_go = true;
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Launch {
         }
     }
 
-    /// After `ready` and `send_start`: waits until the program has been executed.
+    /// After `ready`, with `send_start` before or after it: waits until the program has been executed.
     pub async fn executed(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
         match self.next_report(reactor).await? {
             // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
@@ -184,7 +184,7 @@ impl Drop for Launch {
 /// `socket` is connected to the listener. Errors: execve failed, in the kernel's words.
 pub fn start_held(socket: OwnedFd, program: &str) -> Result<()> {
     let socket = Socket::from(socket);
-    socket.send(Reply::Start, &[])?;
+    socket.send(Reply::Start { ignored_signals: 0 }, &[])?;
     loop {
         match socket.receive_report() {
             Ok(None) => return Ok(()),

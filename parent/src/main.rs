@@ -1,21 +1,32 @@
 //! Arguments → command → exit code.
+//!
+//! No `fn main`: what Rust's runtime does before it (signal handlers and a signal stack for overflows of the stack, looking at the
+//! standard descriptors) is some twenty system calls and a signal disposition that the container would inherit.
 
-use std::process::ExitCode;
+#![no_main]
+
+use std::ffi::{c_char, c_int};
 
 use pinnace::cli::{self, Parsed};
 use pinnace::commands;
 use pinnace::log::{Format, Log};
 
-fn main() -> ExitCode {
+/// Called by the C library's start-up code, which has already handed the arguments to `std::env`.
+#[unsafe(no_mangle)]
+extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
+    run()
+}
+
+fn run() -> c_int {
     let (global, invocation) = match cli::parse(std::env::args_os().collect()) {
         Ok(Parsed::Command(global, invocation)) => (global, invocation),
         Ok(Parsed::Text(text)) => {
             commands::print(&text);
-            return ExitCode::SUCCESS;
+            return 0;
         }
         Err(usage) => {
             Log::to_stderr().error(&usage.message);
-            return ExitCode::from(usage.exit_code as u8);
+            return usage.exit_code;
         }
     };
     let format = match global.log_format.as_str() {
@@ -23,21 +34,21 @@ fn main() -> ExitCode {
         "json" => Format::Json,
         other => {
             Log::to_stderr().error(&format!("invalid log-format: {other}"));
-            return ExitCode::FAILURE;
+            return 1;
         }
     };
     let log = match Log::open(global.log.as_deref(), format, global.debug) {
         Ok(log) => log,
         Err(error) => {
             Log::to_stderr().error(&error.to_string());
-            return ExitCode::FAILURE;
+            return 1;
         }
     };
     match commands::run(&global, &invocation, &log) {
-        Ok(code) => ExitCode::from(code as u8),
+        Ok(code) => code,
         Err(error) => {
             log.error(&error.to_string());
-            ExitCode::FAILURE
+            1
         }
     }
 }

@@ -13,6 +13,7 @@ mod status;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 pub use record::{Init, Record};
-pub use status::{Status, start_time};
+pub use status::{ProcessFacts, Status};
 
 use crate::error::{Error, Kind, Result};
 
@@ -51,16 +52,20 @@ impl StateRoot {
     /// Errors: the id is malformed, or taken.
     pub fn create(&self, id: &str) -> Result<StateDirectory> {
         check_id(id)?;
-        let made_root = !self.path.exists();
-        if made_root {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700);
-            builder.create(&self.path).map_err(|error| Error::io(format_args!("mkdir {}", self.path.display()), &error))?;
-        }
         let path = self.path.join(id);
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
+        let mut builder = fs::DirBuilder::new();
+        builder.mode(0o700);
+        let made = match builder.create(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let make_root = builder.recursive(true).create(&self.path);
+                make_root.map_err(|error| Error::io(format_args!("mkdir {}", self.path.display()), &error))?;
+                builder.recursive(false).create(&path)
+            }
+            made => made,
+        };
+        match made {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(Error::new("container with given ID already exists"));
             }
             Err(error) => return Err(Error::io(format_args!("mkdir {}", path.display()), &error)),
@@ -82,7 +87,7 @@ impl StateRoot {
     pub fn ids(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && default_root().is_ok_and(|root| root == self.path) => {
+            Err(error) if error.kind() == ErrorKind::NotFound && default_root().is_ok_and(|root| root == self.path) => {
                 return Ok(Vec::new());
             }
             Err(error) => return Err(Error::io(format_args!("open {}", self.path.display()), &error)),

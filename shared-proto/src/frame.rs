@@ -28,10 +28,10 @@ pub enum Reply {
     Cgroups { descriptor_count: u16 },
     /// The network namespace is there: one descriptor.
     Network,
-    /// Execute the program now.
-    Start,
+    /// Execute the program now. Bit N-1 is signal number N, which the parent's caller ignored: the program must not.
+    Start { ignored_signals: u32 },
     /// The container is created: wait at the listener for the `Start` of another process.
-    Hold,
+    Hold { ignored_signals: u32 },
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -51,7 +51,8 @@ struct ReportRecord {
 struct ReplyRecord {
     kind: U16,
     descriptor_count: U16,
-    reserved: [u8; 28],
+    ignored_signals: U32,
+    reserved: [u8; 24],
 }
 
 const _: () = assert!(size_of::<ReportRecord>() == FRAME_BYTES);
@@ -101,16 +102,17 @@ impl Report {
 impl Reply {
     /// The bytes that travel.
     pub fn encode(self) -> [u8; FRAME_BYTES] {
-        let (kind, descriptor_count) = match self {
-            Reply::Cgroups { descriptor_count } => (1, descriptor_count),
-            Reply::Network => (2, 1),
-            Reply::Start => (3, 0),
-            Reply::Hold => (4, 0),
+        let (kind, descriptor_count, ignored_signals) = match self {
+            Reply::Cgroups { descriptor_count } => (1, descriptor_count, 0),
+            Reply::Network => (2, 1, 0),
+            Reply::Start { ignored_signals } => (3, 0, ignored_signals),
+            Reply::Hold { ignored_signals } => (4, 0, ignored_signals),
         };
         let record = ReplyRecord {
             kind: U16::new(kind),
             descriptor_count: U16::new(descriptor_count),
-            reserved: [0; 28],
+            ignored_signals: U32::new(ignored_signals),
+            reserved: [0; 24],
         };
         zerocopy::transmute!(record)
     }
@@ -119,13 +121,14 @@ impl Reply {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let record = ReplyRecord::ref_from_bytes(bytes).ok()?;
         let descriptor_count = record.descriptor_count.get();
+        let ignored_signals = record.ignored_signals.get();
         let reply = match record.kind.get() {
             1 if usize::from(descriptor_count) <= FRAME_DESCRIPTOR_COUNT_MAX => {
                 Reply::Cgroups { descriptor_count }
             }
             2 => Reply::Network,
-            3 => Reply::Start,
-            4 => Reply::Hold,
+            3 => Reply::Start { ignored_signals },
+            4 => Reply::Hold { ignored_signals },
             _ => return None,
         };
         (reply.encode() == bytes).then_some(reply)
@@ -136,7 +139,7 @@ impl Reply {
         match self {
             Reply::Cgroups { descriptor_count } => usize::from(descriptor_count),
             Reply::Network => 1,
-            Reply::Start | Reply::Hold => 0,
+            Reply::Start { .. } | Reply::Hold { .. } => 0,
         }
     }
 }

@@ -246,7 +246,7 @@ pub enum Step<F: Form> {
         recursive_attributes: Attributes,
         propagations: Propagations,
     },
-    /// Changes the mount at `path` alone.
+    /// Changes the mount at `path` and all below it.
     SetMountAttributes {
         path: F::Text,
         attributes: Attributes,

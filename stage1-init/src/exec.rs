@@ -65,19 +65,30 @@ pub(crate) fn wait_for_start<K: Kernel>(
 ) -> Result<Descriptor, Fault> {
     kernel.send(socket, &Report::Ready.encode()).at(Call::Send)?;
     match receive::reply(kernel, socket, &mut DescriptorList::new())? {
-        Reply::Start => return Ok(socket),
-        Reply::Hold => {}
+        Reply::Start { ignored_signals } => {
+            reset_signals(kernel, ignored_signals)?;
+            return Ok(socket);
+        }
+        Reply::Hold { ignored_signals } => reset_signals(kernel, ignored_signals)?,
         Reply::Cgroups { .. } | Reply::Network => return Err(receive::unexpected()),
     }
     let listener = received.descriptor(DescriptorSlot::Listener).ok_or(receive::unexpected())?;
     loop {
         let caller = kernel.accept(listener).at(Call::Accept)?;
         match receive::reply(kernel, caller, &mut DescriptorList::new()) {
-            Ok(Reply::Start) => return Ok(caller),
+            Ok(Reply::Start { .. }) => return Ok(caller),
             // A caller that went away or spoke something else started nothing: wait for the next.
             _ => kernel.close(caller),
         }
     }
+}
+
+/// What the parent's caller ignored must not be ignored by the container. (Handlers went with the execution of stage1.)
+fn reset_signals<K: Kernel>(kernel: &mut K, ignored: u32) -> Result<(), Fault> {
+    for signal in (1..32).filter(|signal| ignored & 1 << (signal - 1) != 0) {
+        kernel.reset_signal(signal).at(Call::SignalReset)?;
+    }
+    Ok(())
 }
 
 /// Replaces this program. Every descriptor above standard error is closed by it.
@@ -87,7 +98,7 @@ pub(crate) fn execute<K: Kernel>(
     program: &PathBuffer,
     home: &Home,
 ) -> Result<core::convert::Infallible, Fault> {
-    kernel.close_on_execute_from(3).at(Call::CloseRange)?;
+    kernel.close_on_execute_from(Descriptor::FIRST).at(Call::CloseRange)?;
     let errno = kernel.execute(program.as_c_str(), view.arguments(), view.environment().chain(home.entry()));
     Err(Fault { call: Call::Execute, errno })
 }

@@ -21,13 +21,21 @@ pub use linux::Linux;
 /// The kernel's answer.
 pub(crate) type Result<T> = core::result::Result<T, Errno>;
 
-/// A file descriptor. It is closed by `Kernel::close`, or by the kernel when the program is executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A file descriptor. Most are not closed one by one: see `steps::Context::sweep`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Descriptor(pub(crate) i32);
 
 impl Descriptor {
     /// Paths are then relative to the working directory, or absolute.
     pub(crate) const CURRENT_DIRECTORY: Descriptor = Descriptor(-100);
+
+    /// The first number above the standard three.
+    pub(crate) const FIRST: Descriptor = Descriptor(3);
+
+    /// The next higher number.
+    pub(crate) fn next(self) -> Descriptor {
+        Descriptor(self.0 + 1)
+    }
 
     /// A descriptor's number as the parent writes it on the command line: decimal digits.
     pub fn from_argument(argument: Option<&CStr>) -> Option<Self> {
@@ -149,13 +157,16 @@ pub trait Kernel {
     fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize>;
     fn write(&mut self, file: Descriptor, bytes: &[u8]) -> Result<()>;
     fn close(&mut self, descriptor: Descriptor);
-    fn close_on_execute_from(&mut self, first: u32) -> Result<()>;
+    /// Closes every descriptor with this number or a higher one.
+    fn close_from(&mut self, first: Descriptor) -> Result<()>;
+    fn close_on_execute_from(&mut self, first: Descriptor) -> Result<()>;
 
     // The process.
     fn set_undumpable(&mut self) -> Result<()>;
     fn set_session(&mut self) -> Result<()>;
-    /// Every standard signal at its default, none blocked.
-    fn reset_signals(&mut self) -> Result<()>;
+    /// Gives a signal its default disposition.
+    fn reset_signal(&mut self, signal: u32) -> Result<()>;
+    fn unblock_signals(&mut self) -> Result<()>;
     fn set_umask(&mut self, umask: u32);
     fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()>;
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;

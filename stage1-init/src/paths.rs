@@ -68,9 +68,6 @@ pub(crate) fn open_or_make<K: Kernel>(
         Missing::Directory => kernel.make_directory(parent, name_text.as_c_str(), 0o755).at(Call::MakeDirectory),
         Missing::File => kernel.make_file(parent, name_text.as_c_str()).at(Call::MakeNode),
     };
-    if parent != root {
-        kernel.close(parent);
-    }
     made?;
     open(kernel, root, path)
 }

@@ -23,6 +23,11 @@ impl Received {
         let position = slots.iter().position(|filled| filled == slot)?;
         self.descriptors.get(position).copied()
     }
+
+    /// The descriptor with the highest number, if any came.
+    pub(crate) fn highest_descriptor(&self) -> Option<Descriptor> {
+        self.descriptors.iter().copied().max()
+    }
 }
 
 /// Receives the bootstrap and checks all of it.
@@ -67,9 +72,7 @@ fn from_memfd<K: Kernel>(
         return Err(invalid);
     }
     let memfd = descriptors.remove(0);
-    let bytes = kernel.map_file(memfd, length as usize).at(Call::Map)?;
-    kernel.close(memfd);
-    Ok(bytes)
+    kernel.map_file(memfd, length as usize).at(Call::Map)
 }
 
 /// The parent's next reply with its descriptors. End-of-file means that the parent is gone.

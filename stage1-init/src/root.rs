@@ -17,6 +17,14 @@ pub(crate) struct Root {
     pub(crate) sources: Vec<Result<Descriptor, Fault>, EARLY_BIND_COUNT_MAX>,
 }
 
+impl Root {
+    /// The descriptor with the highest number.
+    pub(crate) fn highest_descriptor(&self) -> Descriptor {
+        let sources = self.sources.iter().flatten().copied();
+        sources.chain(self.old).fold(self.new, Descriptor::max)
+    }
+}
+
 /// Makes the container's root the root. Afterwards the host's tree is reachable through `Root::old` alone.
 pub(crate) fn enter<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Root, Fault> {
     let bootstrap = view.bootstrap();
@@ -108,7 +116,6 @@ pub(crate) fn leave_old<K: Kernel>(
         RootChange::Pivot => {
             kernel.change_directory_to(old).at(Call::ChangeDirectory)?;
             kernel.unmount_detached(c".").at(Call::Unmount)?;
-            kernel.change_directory(c"/").at(Call::ChangeDirectory)?;
         }
         RootChange::Move => {
             // The old root lies below the new one for good; its windows into the kernel are taken away.
@@ -120,10 +127,9 @@ pub(crate) fn leave_old<K: Kernel>(
                     Err(errno) => return Err(Fault { call: Call::Unmount, errno }),
                 }
             }
-            kernel.change_directory(c"/").at(Call::ChangeDirectory)?;
         }
         RootChange::Chroot | RootChange::Bind => {}
     }
-    kernel.close(old);
+    // The working directory is in the old tree now; the step that becomes the user enters the right one.
     Ok(())
 }

@@ -39,7 +39,8 @@ fn phases<K: Kernel>(
     topology::become_leader(kernel).map_err(at(Phase::Setup))?;
     topology::join(kernel, received).map_err(at(Phase::Setup))?;
     let root = root::enter(kernel, view).map_err(at(Phase::Setup))?;
-    let mut context = Context::new(kernel, *socket, root);
+    let highest = received.highest_descriptor().max(Some(*socket)).max(Some(root.highest_descriptor()));
+    let mut context = Context::new(kernel, *socket, root, highest.unwrap_or(*socket).next());
 
     run_phase(&mut context, view, Phase::Mounts)?;
     topology::attach(context.kernel, *socket, &bootstrap).map_err(at(Phase::Views))?;
@@ -52,7 +53,7 @@ fn phases<K: Kernel>(
     };
     run_phase(&mut context, view, Phase::Identity)?;
     let program = exec::find(context.kernel, view).map_err(at(Phase::Identity))?;
-    context.forget_descriptors();
+    context.close_all().map_err(at(Phase::Identity))?;
 
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
     run_phase(&mut context, view, Phase::Lockdown)?;
@@ -63,6 +64,7 @@ fn phases<K: Kernel>(
 fn run_phase<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>, phase: Phase) -> Result<(), Failure> {
     for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase == phase) {
         context.step_index = index as u32;
+        context.sweep().map_err(at(phase))?;
         steps::run(context, &phased.step).map_err(|fault| Failure {
             phase,
             step: Some(index as u32),

@@ -6,12 +6,12 @@ use shared_proto::{Bootstrap, Call, DescriptorSlot, Reply, Wire};
 use crate::kernel::{At, Descriptor, Fault, Kernel, NamespaceKind};
 use crate::receive::{self, DescriptorList, Received};
 
-/// A session of its own, the default answer to every signal, and no way to be traced or read by processes of a joined
-/// pid namespace (CVE-2016-9962).
+/// A session of its own, no signal blocked, and no way to be traced or read by processes of a joined pid namespace
+/// (CVE-2016-9962).
 pub(crate) fn become_leader<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
     kernel.set_undumpable().at(Call::Dumpable)?;
     kernel.set_session().at(Call::SetSession)?;
-    kernel.reset_signals().at(Call::SignalReset)?;
+    kernel.unblock_signals().at(Call::SignalReset)?;
     // Modes of nodes and directories are then exactly those that the plan says.
     kernel.set_umask(0);
     Ok(())
@@ -28,7 +28,6 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, received: &Received) -> Result<(),
     ] {
         if let Some(namespace) = received.descriptor(slot) {
             kernel.set_namespace(namespace, kind).at(Call::SetNamespace)?;
-            kernel.close(namespace);
         }
     }
     Ok(())
@@ -51,7 +50,6 @@ pub(crate) fn attach<K: Kernel>(
         }
         for tasks in tasks_files {
             kernel.write(tasks, b"0").at(Call::Write)?;
-            kernel.close(tasks);
         }
     }
     if bootstrap.new_cgroup_namespace {
@@ -65,7 +63,6 @@ pub(crate) fn attach<K: Kernel>(
         }
         for namespace in network {
             kernel.set_namespace(namespace, NamespaceKind::Network).at(Call::SetNamespace)?;
-            kernel.close(namespace);
         }
     }
     Ok(())

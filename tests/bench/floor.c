@@ -1,7 +1,7 @@
 /*
  * The floor: what a default `run` of /bin/true asks of the kernel, in straight line.
  *
- *     floor ROOTFS v1|v2
+ *     floor ROOTFS v1|v2|v2-without-namespace
  *
  * It makes the same kernel calls as a runtime that runs the specification which `runc spec` writes (terminal false), one after the
  * other, as plain C would. It reads no configuration, keeps no state, and looks only at whether each call succeeded. A runtime can
@@ -45,6 +45,7 @@ struct hierarchy {
 static struct hierarchy hierarchies[HIERARCHIES_MAX];
 static int hierarchy_count;
 static int is_v2;
+static int has_cgroup_namespace;
 
 static long must(long result, const char *what)
 {
@@ -316,10 +317,10 @@ static void container(const char *rootfs)
     char *const arguments[] = {"/bin/true", NULL};
     char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", NULL};
     setsid();
-    if (is_v2)
-        must(unshare(CLONE_NEWCGROUP), "unshare cgroup");
-    else
+    if (!is_v2)
         join_cgroups_v1();
+    if (has_cgroup_namespace)
+        must(unshare(CLONE_NEWCGROUP), "unshare cgroup");
     make_network();
     must(mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL), "slave");
     must(mount(rootfs, rootfs, NULL, MS_BIND | MS_REC, NULL), rootfs);
@@ -337,10 +338,11 @@ static void container(const char *rootfs)
 int main(int count, char **arguments)
 {
     if (count != 3) {
-        fprintf(stderr, "usage: floor ROOTFS v1|v2\n");
+        fprintf(stderr, "usage: floor ROOTFS v1|v2|v2-without-namespace\n");
         return 2;
     }
-    is_v2 = strcmp(arguments[2], "v2") == 0;
+    is_v2 = strcmp(arguments[2], "v1") != 0;
+    has_cgroup_namespace = strcmp(arguments[2], "v2") == 0;
     struct clone_args clone = {
         .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
         .exit_signal = SIGCHLD,

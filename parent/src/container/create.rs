@@ -15,7 +15,7 @@ use crate::host::HostFacts;
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
 use crate::log::rfc3339_nanoseconds;
 use crate::plan::{self, Plan, Request, Store};
-use crate::state::{Init, Record, START_SOCKET, StateDirectory, StateRoot, start_time, write_pid_file};
+use crate::state::{Init, ProcessFacts, Record, START_SOCKET, StateDirectory, StateRoot, write_pid_file};
 
 /// What the caller of `create` and `run` decides.
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ fn launch(
     directory: &StateDirectory,
     cgroups: &mut Cgroups,
 ) -> Result<(Launch, Vec<String>)> {
-    let born_in = cgroups.prepare(&config.resources)?;
+    let born_in = cgroups.prepare()?;
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
     let mut launch = Launch::begin(plan, surroundings)?;
@@ -172,18 +172,23 @@ fn launch(
         launch.make_network()?;
     }
     let pid = launch.pid().as_raw_pid();
-    directory.write_init(&Init { pid, start_time: start_time(pid).unwrap_or(0), cgroups: cgroups.made() })?;
+    // A child that is gone already says why on its socket.
+    let facts = ProcessFacts::read(pid).unwrap_or(ProcessFacts { start_time: 0, ignored_signals: 0 });
+    directory.write_init(&Init { pid, start_time: facts.start_time, cgroups: cgroups.made() })?;
+    if let Some(path) = creation.pid_file {
+        write_pid_file(path, pid)?;
+    }
+    if !creation.hold {
+        // Said beforehand, stage1 need not wait for us when it is ready.
+        launch.send_start(facts.ignored_signals)?;
+    }
 
     let reactor = Reactor::default();
     block_on(&reactor, async {
         launch.ready(&reactor, plan).await?;
-        if let Some(path) = creation.pid_file {
-            write_pid_file(path, pid)?;
-        }
         if creation.hold {
-            return launch.send_hold();
+            return launch.send_hold(facts.ignored_signals);
         }
-        launch.send_start()?;
         launch.executed(&reactor, plan).await
     })?;
     let warnings = launch.warnings(plan);

@@ -12,8 +12,6 @@ use crate::config::{Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
 use crate::host::CgroupHost;
 
-const MOUNT_ATTR_RDONLY: u64 = 1;
-
 /// Plans all mounts; returns the destinations of those that wait.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<Vec<&'a str>> {
     let mut phase = Phase::Mounts;
@@ -43,7 +41,16 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<V
             ),
             MountKind::Bind { source, recursive } => {
                 let source = absolute(draft, request.bundle, source);
-                draft.push(phase, bind(mount, source, target, BindOrigin::Early, *recursive, propagations));
+                let step = Step::BindMount {
+                    source,
+                    target,
+                    origin: BindOrigin::Early,
+                    recursive: *recursive,
+                    attributes: attributes(mount.attributes),
+                    recursive_attributes: attributes(mount.recursive_attributes),
+                    propagations,
+                };
+                draft.push(phase, step);
             }
             MountKind::Cgroup => plan_cgroup(draft, request, mount, phase, propagations),
         }
@@ -65,25 +72,6 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
 /// A relative source means the bundle.
 fn absolute<'a>(draft: &Draft<'a>, bundle: &str, source: &'a str) -> &'a str {
     if source.starts_with('/') { source } else { draft.keep(format!("{bundle}/{source}")) }
-}
-
-fn bind<'a>(
-    mount: &Mount,
-    source: &'a str,
-    target: &'a str,
-    origin: BindOrigin,
-    recursive: bool,
-    propagations: Propagations,
-) -> Step<shared_proto::Planned<'a>> {
-    Step::BindMount {
-        source,
-        target,
-        origin,
-        recursive,
-        attributes: attributes(mount.attributes),
-        recursive_attributes: attributes(mount.recursive_attributes),
-        propagations,
-    }
 }
 
 /// The container's own cgroups: on v2 one mount; on v1 a tmpfs with a directory for each hierarchy.
@@ -119,7 +107,6 @@ fn plan_cgroup_v1<'a>(
     propagations: Propagations,
 ) {
     let target = mount.destination.as_str();
-    let writable = MountAttributes { set: mount.attributes.set & !MOUNT_ATTR_RDONLY, ..mount.attributes };
     let own_namespace = request.config.namespaces.cgroup != Namespace::Inherit;
     draft.push(
         phase,
@@ -128,23 +115,23 @@ fn plan_cgroup_v1<'a>(
             source: "tmpfs",
             target,
             options: draft.keep_list(vec![String::from("mode=755")]),
-            attributes: attributes(writable),
+            // One change for the whole tree in the end is cheaper than one for each mount.
+            attributes: Attributes::default(),
             propagations,
         },
     );
     for view in request.placement.views() {
-        plan_hierarchy(draft, mount, view, phase, own_namespace);
+        plan_hierarchy(draft, target, view, phase, own_namespace);
     }
-    if mount.attributes.set & MOUNT_ATTR_RDONLY != 0 {
-        let attributes = Attributes { set: MOUNT_ATTR_RDONLY as u32, clear: 0 };
+    let attributes = attributes(mount.attributes);
+    if !attributes.is_empty() {
         draft.push(phase, Step::SetMountAttributes { path: target, attributes });
     }
 }
 
 /// One hierarchy, and links for controllers that share it. In a cgroup namespace a new mount shows the container's cgroup as its root;
 /// without one, the cgroup's directory is bound.
-fn plan_hierarchy<'a>(draft: &mut Draft<'a>, mount: &'a Mount, view: View, phase: Phase, own_namespace: bool) {
-    let destination = mount.destination.as_str();
+fn plan_hierarchy<'a>(draft: &mut Draft<'a>, destination: &str, view: View, phase: Phase, own_namespace: bool) {
     let target = draft.keep(format!("{destination}/{}", view.name));
     if own_namespace {
         let step = Step::MountFilesystem {
@@ -152,13 +139,24 @@ fn plan_hierarchy<'a>(draft: &mut Draft<'a>, mount: &'a Mount, view: View, phase
             source: "cgroup",
             target,
             options: draft.keep_list(view.options),
-            attributes: attributes(mount.attributes),
+            attributes: Attributes::default(),
             propagations: Propagations::default(),
         };
         draft.push(phase, step);
     } else {
         let source = draft.keep(view.source);
-        draft.push(phase, bind(mount, source, target, BindOrigin::Late, false, Propagations::default()));
+        draft.push(
+            phase,
+            Step::BindMount {
+                source,
+                target,
+                origin: BindOrigin::Late,
+                recursive: false,
+                attributes: Attributes::default(),
+                recursive_attributes: Attributes::default(),
+                propagations: Propagations::default(),
+            },
+        );
     }
     for link in view.links {
         let path = draft.keep(format!("{destination}/{link}"));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{Init, StateDirectory};
@@ -56,21 +57,43 @@ impl StateDirectory {
 }
 
 /// When the process began, in clock ticks after boot; `None` if it is gone or has ended (a zombie).
-///
-/// Source: proc_pid_stat(5), fields 3 and 22.
-pub fn start_time(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    parse_start_time(&text)
+fn start_time(pid: i32) -> Option<u64> {
+    ProcessFacts::read(pid).map(|facts| facts.start_time)
 }
 
-/// The name in field 2 may hold blanks and parentheses; the fields that follow its last `)` do not.
-fn parse_start_time(stat: &str) -> Option<u64> {
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    let process_state = fields.next()?;
-    if matches!(process_state, "Z" | "X" | "x") {
-        return None;
+/// What /proc/PID/stat says of a living process, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessFacts {
+    /// Clock ticks after boot.
+    pub start_time: u64,
+    /// Bit N-1 is signal N; the real-time signals are not among them.
+    pub ignored_signals: u32,
+}
+
+impl ProcessFacts {
+    /// `None` if the process is gone or has ended (a zombie).
+    ///
+    /// Source: proc_pid_stat(5), fields 3, 22 and 33.
+    pub fn read(pid: i32) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(format!("/proc/{pid}/stat"), flags, Mode::empty()).ok()?;
+        // Fifty numbers and a name: one read is enough.
+        let mut text = [0; 2048];
+        let bytes = rustix::io::read(&file, &mut text).ok()?;
+        Self::parse(&String::from_utf8_lossy(&text[..bytes]))
     }
-    fields.nth(18)?.parse().ok()
+
+    /// The name in field 2 may hold blanks and parentheses; the fields that follow its last `)` do not.
+    fn parse(stat: &str) -> Option<Self> {
+        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+        let process_state = fields.next()?;
+        if matches!(process_state, "Z" | "X" | "x") {
+            return None;
+        }
+        let start_time = fields.nth(18)?.parse().ok()?;
+        let ignored_signals = fields.nth(10)?.parse::<u64>().ok()? as u32;
+        Some(Self { start_time, ignored_signals })
+    }
 }
 
 #[cfg(test)]
@@ -78,11 +101,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_time_is_field_22_whatever_the_name() {
-        let rest = (4..22).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
-        assert_eq!(parse_start_time(&format!("7 (a) b) S {rest} 4711 23")), Some(4711));
-        assert_eq!(parse_start_time(&format!("7 (a) Z {rest} 4711 23")), None);
-        assert_eq!(parse_start_time("7 (a"), None);
+    fn the_fields_are_found_whatever_the_name() {
+        let numbers = |from: u32, to: u32| (from..=to).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
+        let rest = format!("{} 4711 {} 4096 34", numbers(4, 21), numbers(23, 32));
+        let facts = ProcessFacts { start_time: 4711, ignored_signals: 4096 };
+        assert_eq!(ProcessFacts::parse(&format!("7 (a) b) S {rest}")), Some(facts));
+        assert_eq!(ProcessFacts::parse(&format!("7 (a) Z {rest}")), None);
+        assert_eq!(ProcessFacts::parse("7 (a"), None);
     }
 
     #[test]

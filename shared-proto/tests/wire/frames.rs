@@ -9,7 +9,7 @@ const SKELETON: Failure = Failure { phase: Phase::Setup, step: None, call: Call:
 const REPORTS: [Report; 4] =
     [Report::Ready, Report::Failed(FAILURE), Report::Failed(SKELETON), Report::Warned(FAILURE)];
 const REPLIES: [Reply; 4] =
-    [Reply::Cgroups { descriptor_count: 9 }, Reply::Network, Reply::Start, Reply::Hold];
+    [Reply::Cgroups { descriptor_count: 9 }, Reply::Network, Reply::Start { ignored_signals: 4096 }, Reply::Hold { ignored_signals: 1 }];
 
 /// A frame of every kind with its title.
 pub(crate) fn every() -> Vec<(String, [u8; FRAME_BYTES])> {
@@ -96,7 +96,7 @@ fn fields_that_a_kind_does_not_use_are_refused() {
         bytes[index] = 1;
         assert_eq!(Report::decode(&bytes), None, "byte {index}");
     }
-    for reply in [Reply::Network, Reply::Start, Reply::Hold] {
+    for reply in [Reply::Network, Reply::Start { ignored_signals: 4096 }, Reply::Hold { ignored_signals: 1 }] {
         let mut bytes = reply.encode();
         bytes[2] ^= 2;
         assert_eq!(Reply::decode(&bytes), None, "{reply:?}");
@@ -124,7 +124,7 @@ fn every_unknown_kind_phase_and_call_is_refused() {
         let mut bytes = failed;
         bytes[8..10].copy_from_slice(&number.to_le_bytes());
         assert_eq!(Report::decode(&bytes).is_some(), Call::from_number(number).is_some(), "call {number}");
-        let mut bytes = Reply::Start.encode();
+        let mut bytes = Reply::Start { ignored_signals: 0 }.encode();
         bytes[..2].copy_from_slice(&number.to_le_bytes());
         // A reply for cgroups may come without descriptors.
         assert_eq!(Reply::decode(&bytes).is_some(), matches!(number, 1 | 3 | 4), "kind {number}");

@@ -34,6 +34,9 @@ impl Linux {
 const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
 const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
 
+/// Bytes of the kernel's signal set.
+const SIGNAL_SET_BYTES: usize = 8;
+
 /// Bytes for the descriptors of one datagram.
 const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(FRAME_DESCRIPTOR_COUNT_MAX));
 
@@ -148,9 +151,15 @@ impl Kernel for Linux {
         unsafe { rustix::io::close(descriptor.0) }
     }
 
-    fn close_on_execute_from(&mut self, first: u32) -> Result<()> {
+    fn close_from(&mut self, first: Descriptor) -> Result<()> {
+        // SAFETY: numbers only; callers name a number above every descriptor that they still use.
+        check(unsafe { syscall!(CLOSE_RANGE, first.0, u32::MAX, 0) })?;
+        Ok(())
+    }
+
+    fn close_on_execute_from(&mut self, first: Descriptor) -> Result<()> {
         // SAFETY: numbers only; CLOSE_RANGE_CLOEXEC closes nothing now.
-        check(unsafe { syscall!(CLOSE_RANGE, first, u32::MAX, CLOSE_RANGE_CLOEXEC) })?;
+        check(unsafe { syscall!(CLOSE_RANGE, first.0, u32::MAX, CLOSE_RANGE_CLOEXEC) })?;
         Ok(())
     }
 
@@ -162,16 +171,16 @@ impl Kernel for Linux {
         process::setsid().map(drop)
     }
 
-    fn reset_signals(&mut self) -> Result<()> {
-        const SIGNAL_SET_BYTES: usize = 8;
+    fn reset_signal(&mut self, signal: u32) -> Result<()> {
         let default_action = MaybeUninit::<uapi::kernel_sigaction>::zeroed();
-        let (kill, stop) = (uapi::SIGKILL, uapi::SIGSTOP);
-        for signal in (1..32).filter(|&signal| signal != kill && signal != stop) {
-            // SAFETY: an all-zero action is SIG_DFL with no flags; the kernel only reads it.
-            check(unsafe {
-                syscall!(RT_SIGACTION, signal, default_action.as_ptr(), ptr::null::<u8>(), SIGNAL_SET_BYTES)
-            })?;
-        }
+        // SAFETY: an all-zero action is SIG_DFL with no flags; the kernel only reads it.
+        check(unsafe {
+            syscall!(RT_SIGACTION, signal, default_action.as_ptr(), ptr::null::<u8>(), SIGNAL_SET_BYTES)
+        })?;
+        Ok(())
+    }
+
+    fn unblock_signals(&mut self) -> Result<()> {
         let none = 0u64;
         // SAFETY: `none` is a kernel signal set of the size that is passed; the kernel only reads it.
         check(unsafe {
@@ -427,15 +436,21 @@ impl Kernel for Linux {
         arguments: impl ExactSizeIterator<Item = &'a CStr>,
         environment: impl Iterator<Item = &'a CStr>,
     ) -> Errno {
+        /// Pointers that fit the stack; more of them take a mapping.
+        const NEAR: usize = 512;
         let argument_count = arguments.len();
         // One NULL ends each list; the environment may be one entry longer than the message's (HOME).
         let room = argument_count + environment.size_hint().1.unwrap_or(usize::MAX / 16) + 2;
-        let pointers = match self.map_memory(room * size_of::<*const c_char>()) {
-            Ok(memory) => memory,
-            Err(errno) => return errno,
+        let mut near = [ptr::null::<c_char>(); NEAR];
+        let pointers: &mut [*const c_char] = if room <= NEAR {
+            &mut near
+        } else {
+            match self.map_memory(room * size_of::<*const c_char>()) {
+                // SAFETY: a mapping is aligned to a page, and zero is a valid (null) pointer.
+                Ok(memory) => unsafe { memory.align_to_mut().1 },
+                Err(errno) => return errno,
+            }
         };
-        // SAFETY: a mapping is aligned to a page, and zero is a valid (null) pointer.
-        let (_, pointers, _) = unsafe { pointers.align_to_mut::<*const c_char>() };
         for (slot, argument) in pointers.iter_mut().zip(arguments) {
             *slot = argument.as_ptr();
         }

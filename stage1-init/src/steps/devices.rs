@@ -6,7 +6,6 @@ use shared_proto::Call;
 
 use super::Context;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve, Status, device_number};
-use crate::paths::{self, PathBuffer};
 
 const S_IFMT: u32 = 0o170000;
 const S_IFIFO: u32 = 0o010000;
@@ -32,7 +31,7 @@ impl Node {
 ///
 /// Errors: EEXIST if something else is there (runtime-spec config-linux.md "Devices": the runtime MUST say so).
 pub(super) fn node<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr, node: &Node) -> Result<(), Fault> {
-    let (directory, name) = parent(context, path)?;
+    let (directory, name) = context.parent(path)?;
     let (kernel, name) = (&mut *context.kernel, name.as_c_str());
     match kernel.make_node(directory, name, node.mode, node.major, node.minor) {
         Ok(()) => {}
@@ -53,7 +52,6 @@ fn check_existing<K: Kernel>(
 ) -> Result<(), Fault> {
     let existing = kernel.open(directory, name, Open::PathNoFollow, Resolve::InRoot).at(Call::Open)?;
     let status = kernel.status(existing).at(Call::Status)?;
-    kernel.close(existing);
     if node.is(status) { Ok(()) } else { Err(Fault { call: Call::MakeNode, errno: Errno::EXIST }) }
 }
 
@@ -63,28 +61,9 @@ pub(super) fn symlink<K: Kernel>(
     path: &'static CStr,
     target: &CStr,
 ) -> Result<(), Fault> {
-    let (directory, name) = parent(context, path)?;
+    let (directory, name) = context.parent(path)?;
     match context.kernel.make_symlink(directory, name.as_c_str(), target) {
         Err(Errno::EXIST) => Ok(()),
         made => made.at(Call::MakeSymlink),
     }
-}
-
-/// The directory of `path`, made if it is missing, and the last component.
-fn parent<K: Kernel>(
-    context: &mut Context<'_, K>,
-    path: &'static CStr,
-) -> Result<(Descriptor, PathBuffer), Fault> {
-    let (directory_path, name) = paths::split(path);
-    let name = PathBuffer::new(name).at(Call::Open)?;
-    match context.directory {
-        Some((cached, directory)) if cached == directory_path => return Ok((directory, name)),
-        _ => context.forget_directory(),
-    }
-    let root = context.root.new;
-    let directory = paths::open_or_make_directory(context.kernel, root, directory_path)?;
-    if directory != root {
-        context.directory = Some((directory_path, directory));
-    }
-    Ok((directory, name))
 }

@@ -22,8 +22,6 @@ pub(super) fn readonly<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> 
     let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
     kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
     kernel.move_mount(tree, place, c"").at(Call::MoveMount)?;
-    kernel.close(tree);
-    kernel.close(place);
     Ok(())
 }
 
@@ -38,9 +36,7 @@ pub(super) fn mask<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Resu
         let null = null_device(context)?;
         let cover = context.kernel.open_tree(null, c"", false).at(Call::OpenTree)?;
         context.kernel.move_mount(cover, place, c"").at(Call::MoveMount)?;
-        context.kernel.close(cover);
     }
-    context.kernel.close(place);
     Ok(())
 }
 
@@ -52,7 +48,6 @@ fn null_device<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fa
     let null = paths::open(context.kernel, context.root.new, c"/dev/null")?;
     let status = context.kernel.status(null).at(Call::Status)?;
     if !status.is_character_device(1, 3) {
-        context.kernel.close(null);
         return Err(Fault { call: Call::Status, errno: Errno::NXIO });
     }
     context.null = Some(null);
@@ -64,17 +59,15 @@ fn cover_directory<K: Kernel>(context: &mut Context<'_, K>, place: Descriptor) -
     if let Some(empty) = context.empty_directory {
         let cover = context.kernel.open_tree(empty, c"", false).at(Call::OpenTree)?;
         context.kernel.move_mount(cover, place, c"").at(Call::MoveMount)?;
-        context.kernel.close(cover);
         return Ok(());
     }
     let kernel = &mut *context.kernel;
     let instance = kernel.filesystem_open(c"tmpfs").at(Call::FilesystemOpen)?;
-    for (key, value) in [(c"source", c"tmpfs"), (c"nr_blocks", c"1"), (c"nr_inodes", c"1"), (c"mode", c"0755")] {
+    for (key, value) in [(c"nr_blocks", c"1"), (c"nr_inodes", c"1")] {
         kernel.filesystem_string(instance, key, value).at(Call::FilesystemOption)?;
     }
     kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
     let empty = kernel.filesystem_mount(instance, MOUNT_ATTR_RDONLY).at(Call::FilesystemMount)?;
-    kernel.close(instance);
     kernel.move_mount(empty, place, c"").at(Call::MoveMount)?;
     context.empty_directory = Some(empty);
     Ok(())

@@ -23,11 +23,10 @@ pub(super) struct Filesystem<'a> {
 pub(super) fn filesystem<K: Kernel>(
     context: &mut Context<'_, K>,
     filesystem: &Filesystem<'_>,
-    target: &CStr,
+    target: &'static CStr,
     attributes: Attributes,
     propagations: Propagations,
 ) -> Result<(), Fault> {
-    let place = target_of(context, filesystem.fstype, target)?;
     let kernel = &mut *context.kernel;
     let instance = kernel.filesystem_open(filesystem.fstype).at(Call::FilesystemOpen)?;
     if !filesystem.source.is_empty() {
@@ -39,33 +38,67 @@ pub(super) fn filesystem<K: Kernel>(
         set_option(kernel, instance, option).at(Call::FilesystemOption)?;
     }
     if filesystem.fstype == c"tmpfs" && !has_mode {
+        let place = paths::open_or_make(kernel, context.root.new, target, Missing::Directory)?;
         inherit_mode(kernel, instance, place)?;
     }
     kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
     let mount = kernel.filesystem_mount(instance, attributes.set).at(Call::FilesystemMount)?;
-    kernel.close(instance);
-    put(kernel, mount, place, propagations)
+    put_on_directory(context, filesystem.fstype, mount, target)?;
+    set_propagations(context.kernel, mount, propagations)
 }
 
-/// proc and sysfs go only on a real directory: through a symlink, an image could choose what a later write to them hits
-/// (CVE-2023-28642 and its kin).
-fn target_of<K: Kernel>(
+/// Moves the detached `mount` onto the directory `target`, which is made if it is missing.
+///
+/// The last component is not followed if it is a symlink, and neither is one before it for proc and sysfs: an image could choose
+/// what later writes to them hit (CVE-2023-28642 and its kin). For other filesystems a symlink is resolved inside the root.
+fn put_on_directory<K: Kernel>(
     context: &mut Context<'_, K>,
     fstype: &CStr,
-    target: &CStr,
-) -> Result<Descriptor, Fault> {
-    let (kernel, root) = (&mut *context.kernel, context.root.new);
-    if fstype != c"proc" && fstype != c"sysfs" {
-        return paths::open_or_make(kernel, root, target, Missing::Directory);
+    mount: Descriptor,
+    target: &'static CStr,
+) -> Result<(), Fault> {
+    let (root, strict) = (context.root.new, fstype == c"proc" || fstype == c"sysfs");
+    if strict && paths::split(target).0 != b"/" {
+        return put_strictly(context, mount, target);
     }
-    match kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks) {
+    let (directory, name) = context.parent(target)?;
+    let (kernel, name) = (&mut *context.kernel, name.as_c_str());
+    let moved = match kernel.move_mount(mount, directory, name) {
         Err(Errno::NOENT) => {
-            let made = paths::open_or_make(kernel, root, target, Missing::Directory)?;
-            kernel.close(made);
-            kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks).at(Call::Open)
+            kernel.make_directory(directory, name, 0o755).at(Call::MakeDirectory)?;
+            kernel.move_mount(mount, directory, name)
         }
-        opened => opened.at(Call::Open),
-    }
+        // Not a directory, or a symlink.
+        Err(Errno::INVAL | Errno::NOTDIR) if strict => return put_strictly(context, mount, target),
+        Err(Errno::INVAL | Errno::NOTDIR) => {
+            let place = paths::open_or_make(kernel, root, target, Missing::Directory)?;
+            context.directory = None;
+            context.kernel.move_mount(mount, place, c"")
+        }
+        moved => moved,
+    };
+    moved.at(Call::MoveMount)?;
+    context.mounted(target);
+    Ok(())
+}
+
+/// The same through a path without any symlink.
+fn put_strictly<K: Kernel>(
+    context: &mut Context<'_, K>,
+    mount: Descriptor,
+    target: &'static CStr,
+) -> Result<(), Fault> {
+    let (kernel, root) = (&mut *context.kernel, context.root.new);
+    let place = match kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks) {
+        Err(Errno::NOENT) => {
+            paths::open_or_make(kernel, root, target, Missing::Directory)?;
+            kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks).at(Call::Open)?
+        }
+        opened => opened.at(Call::Open)?,
+    };
+    kernel.move_mount(mount, place, c"").at(Call::MoveMount)?;
+    context.mounted(target);
+    Ok(())
 }
 
 /// `key=value`, or a flag.
@@ -89,19 +122,14 @@ fn inherit_mode<K: Kernel>(kernel: &mut K, instance: Descriptor, place: Descript
     kernel.filesystem_string(instance, c"mode", value.as_c_str()).at(Call::FilesystemOption)
 }
 
-/// Moves the detached `mount` onto `place` and sets its propagation. Both are closed.
-fn put<K: Kernel>(
+fn set_propagations<K: Kernel>(
     kernel: &mut K,
     mount: Descriptor,
-    place: Descriptor,
     propagations: Propagations,
 ) -> Result<(), Fault> {
-    kernel.move_mount(mount, place, c"").at(Call::MoveMount)?;
     for propagation in propagations.iter() {
         kernel.set_propagation(mount, c"", propagation).at(Call::MountAttributes)?;
     }
-    kernel.close(place);
-    kernel.close(mount);
     Ok(())
 }
 
@@ -114,11 +142,10 @@ pub(super) fn source_tree<K: Kernel>(
 ) -> Result<Descriptor, Fault> {
     match (origin, context.root.old) {
         (BindOrigin::Late, Some(old)) => {
-            let kernel = &mut *context.kernel;
-            let found = kernel.open(old, source, Open::Path, Resolve::InRootNoSymlinks).at(Call::Open)?;
-            let tree = kernel.open_tree(found, c"", recursive).at(Call::OpenTree)?;
-            kernel.close(found);
-            Ok(tree)
+            // The host's cgroup file systems have no symlinks, and neither have the paths of mount points in mountinfo.
+            let below_root = CStr::from_bytes_with_nul(source.to_bytes_with_nul().get(1..).unwrap_or_default());
+            let below_root = below_root.map_err(|_| Fault { call: Call::OpenTree, errno: Errno::INVAL })?;
+            context.kernel.open_tree(old, below_root, recursive).at(Call::OpenTree)
         }
         (BindOrigin::Late, None) => Err(Fault { call: Call::OpenTree, errno: Errno::NOENT }),
         (BindOrigin::Early, _) => {
@@ -135,7 +162,7 @@ pub(super) fn source_tree<K: Kernel>(
 pub(super) fn bind<K: Kernel>(
     context: &mut Context<'_, K>,
     tree: Descriptor,
-    target: &CStr,
+    target: &'static CStr,
     attributes: [(Attributes, bool); 2],
     propagations: Propagations,
 ) -> Result<(), Fault> {
@@ -153,26 +180,26 @@ pub(super) fn bind<K: Kernel>(
             paths::open_or_make(kernel, root, target, missing)?
         }
     };
-    put(kernel, tree, place, propagations)
+    kernel.move_mount(tree, place, c"").at(Call::MoveMount)?;
+    set_propagations(kernel, tree, propagations)?;
+    context.mounted(target);
+    Ok(())
 }
 
-/// Changes a mount that is there.
+/// Changes a mount that is there, and all below it.
 pub(super) fn set_attributes<K: Kernel>(
     context: &mut Context<'_, K>,
     path: &CStr,
     attributes: Attributes,
 ) -> Result<(), Fault> {
     let mount = paths::open(context.kernel, context.root.new, path)?;
-    context.kernel.set_attributes(mount, attributes, false).at(Call::MountAttributes)?;
-    context.kernel.close(mount);
-    Ok(())
+    context.kernel.set_attributes(mount, attributes, true).at(Call::MountAttributes)
 }
 
 /// Makes a directory with its parents, if it is missing.
 pub(super) fn directory<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Result<(), Fault> {
     let root = context.root.new;
-    let made = paths::open_or_make(context.kernel, root, path, Missing::Directory)?;
-    context.kernel.close(made);
+    paths::open_or_make(context.kernel, root, path, Missing::Directory)?;
     Ok(())
 }
 

@@ -17,11 +17,9 @@ pub(super) fn write<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, value:
     let kernel = &mut *context.kernel;
     let file = kernel.open(proc, path, Open::Write, Resolve::Beneath).at(Call::Open)?;
     if kernel.filesystem_type(file).at(Call::StatusFilesystem)? != PROC_SUPER_MAGIC {
-        kernel.close(file);
         return Err(Fault { call: Call::StatusFilesystem, errno: Errno::XDEV });
     }
     let written = kernel.write(file, value).at(Call::Write);
-    kernel.close(file);
     written
 }
 
@@ -33,7 +31,6 @@ fn private_proc<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, F
     let instance = kernel.filesystem_open(c"proc").at(Call::FilesystemOpen)?;
     kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
     let proc = kernel.filesystem_mount(instance, 0).at(Call::FilesystemMount)?;
-    kernel.close(instance);
     context.proc = Some(proc);
     Ok(proc)
 }

@@ -1,0 +1,237 @@
+//! The container's cgroups: where they are, what they limit, and their end. Knows nothing of the protocol.
+//!
+//! Nobody here ever writes a pid to a cgroup file: that waits for a grace period of RCU, 9 to 10 ms on an idle host. On v2 the child is born
+//! in its cgroup; on v1 it enters by itself, through descriptors that `populate` opens.
+
+mod bpf;
+mod devices;
+mod files;
+mod place;
+mod v1;
+mod v2;
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use serde::{Deserialize, Serialize};
+
+pub use place::{Directory, Placement, View, place};
+
+use crate::config::Resources;
+use crate::error::{Error, Result};
+
+/// What making the cgroups did, for whoever takes them away again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Directories that were there before: they stay.
+    kept: BTreeSet<String>,
+    /// Missing parents that were made on the way, the outermost first: they go if nobody else uses them.
+    parents: Vec<String>,
+}
+
+impl Made {
+    fn note_parent(&mut self, path: String) {
+        self.parents.push(path);
+    }
+}
+
+/// The cgroups of one container.
+#[derive(Debug)]
+pub struct Cgroups {
+    placement: Placement,
+    made: Made,
+}
+
+/// How long a directory may stay busy after its last process has ended.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Cgroups {
+    /// A handle; nothing is done yet.
+    pub fn open(placement: Placement, made: Made) -> Self {
+        Self { placement, made }
+    }
+
+    /// Before the child exists: makes the v2 directory that it will be born in, if the host has one.
+    ///
+    /// Errors: a cgroup of that name is in use or frozen.
+    pub fn prepare(&mut self) -> Result<Option<OwnedFd>> {
+        let Some(directory) = &self.placement.unified else { return Ok(None) };
+        if !self.placement.is_hybrid() {
+            v2::enable_controllers(directory, &mut self.made)?;
+        }
+        make(directory, &mut self.made)?;
+        files::open_directory(&directory.absolute()).map(Some)
+    }
+
+    /// While the child mounts: makes the v1 directories, writes all limits, and returns a `tasks` file of each v1 hierarchy.
+    pub fn populate(&mut self, resources: &Resources) -> Result<Vec<OwnedFd>> {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            v2::limit(unified, resources)?;
+            return Ok(Vec::new());
+        }
+        v1::check_controllers(&self.placement.hierarchies, resources)?;
+        let mut tasks = Vec::with_capacity(self.placement.hierarchies.len());
+        for directory in &self.placement.hierarchies {
+            make(directory, &mut self.made)?;
+            v1::limit(directory, resources)?;
+            tasks.push(files::open_for_writing(&format!("{}/tasks", directory.absolute()))?);
+        }
+        Ok(tasks)
+    }
+
+    /// What has been made up to now.
+    pub fn made(&self) -> Made {
+        self.made.clone()
+    }
+
+    /// Takes away what was made. Directories that are gone already are no error.
+    ///
+    /// Errors: a directory stays busy; the message says who is in it.
+    pub fn destroy(&self) -> Result<()> {
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        for directory in self.placement.all() {
+            let path = directory.absolute();
+            if !self.made.kept.contains(&path) {
+                remove(&path, deadline)?;
+            }
+        }
+        for parent in self.made.parents.iter().rev() {
+            // Ignored: others use it, or took it away.
+            let _ = rustix::fs::rmdir(parent.as_str());
+        }
+        Ok(())
+    }
+
+    /// Sends `signal` to every process in the container's cgroups.
+    pub fn kill(&self, signal: Signal) -> Result<()> {
+        let Some(directory) = self.freezer() else { return Ok(()) };
+        let path = directory.absolute();
+        if signal == Signal::KILL && directory.is_unified() {
+            match files::write(&format!("{path}/cgroup.kill"), "1") {
+                Err(Errno::NOENT) => {}
+                killed => return killed.map_err(|errno| Error::call(format_args!("write {path}/cgroup.kill"), errno)),
+            }
+        }
+        // Frozen processes cannot fork away from the list that is being read.
+        let frozen = self.freeze(directory, true);
+        for pid in processes_below(&path) {
+            let handle = Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+            if let Some(handle) = handle {
+                // Ignored: it has just ended.
+                let _ = rustix::process::pidfd_send_signal(&handle, signal);
+            }
+        }
+        if frozen {
+            self.freeze(directory, false);
+        }
+        Ok(())
+    }
+
+    /// The pids in the container's cgroups and below.
+    pub fn processes(&self) -> Vec<i32> {
+        self.freezer().map(|directory| processes_below(&directory.absolute())).unwrap_or_default()
+    }
+
+    /// Whether the processes are stopped by the freezer.
+    pub fn is_frozen(&self) -> bool {
+        self.freezer().is_some_and(is_frozen)
+    }
+
+    /// The hierarchy that can freeze: v1's own, or the unified one.
+    fn freezer(&self) -> Option<&Directory> {
+        let v1 = self.placement.hierarchies.iter();
+        let freezer = v1.clone().find(|directory| directory.has("freezer"));
+        freezer.or(self.placement.unified.as_ref()).or_else(|| v1.into_iter().next())
+    }
+
+    /// Asks for the new state without waiting for it; false if the hierarchy cannot freeze.
+    fn freeze(&self, directory: &Directory, frozen: bool) -> bool {
+        let path = directory.absolute();
+        let written = if directory.is_unified() {
+            files::write(&format!("{path}/cgroup.freeze"), if frozen { "1" } else { "0" })
+        } else {
+            files::write(&format!("{path}/freezer.state"), if frozen { "FROZEN" } else { "THAWED" })
+        };
+        written.is_ok()
+    }
+}
+
+fn is_frozen(directory: &Directory) -> bool {
+    let path = directory.absolute();
+    if directory.is_unified() {
+        files::read(&format!("{path}/cgroup.events")).is_ok_and(|text| text.contains("frozen 1"))
+    } else {
+        files::read(&format!("{path}/freezer.state")).is_ok_and(|text| text.starts_with("FR"))
+    }
+}
+
+/// Makes a directory with its parents; one that is there already must be empty and thawed.
+fn make(directory: &Directory, made: &mut Made) -> Result<()> {
+    let path = directory.absolute();
+    match files::make_directory(&path) {
+        Ok(()) => return Ok(()),
+        Err(Errno::EXIST) => {}
+        Err(Errno::NOENT) => {
+            make_parents(directory, made)?;
+            return files::make_directory(&path).map_err(|errno| Error::call(format_args!("mkdir {path}"), errno));
+        }
+        Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
+    }
+    made.kept.insert(path.clone());
+    let inside = processes_below(&path);
+    if !inside.is_empty() {
+        return Err(Error::new(format!("container's cgroup is not empty: {path} has processes {inside:?}")));
+    }
+    if (directory.is_unified() || directory.has("freezer")) && is_frozen(directory) {
+        return Err(Error::new(format!("container's cgroup unexpectedly frozen: {path}")));
+    }
+    Ok(())
+}
+
+/// Makes the parents that are missing, the outermost first. v1's cpuset gives nothing to a new directory, so it is filled on the way.
+fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
+    for parent in directory.parents() {
+        match files::make_directory(&parent) {
+            Ok(()) => made.note_parent(parent.clone()),
+            Err(Errno::EXIST) => continue,
+            Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
+        }
+        if directory.has("cpuset") {
+            v1::copy_cpuset(&parent)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a cgroup with the cgroups that the container made below it.
+fn remove(path: &str, deadline: Instant) -> Result<()> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match rustix::fs::rmdir(path) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::BUSY | Errno::NOTEMPTY) => {}
+            Err(errno) => return Err(Error::call(format_args!("rmdir {path}"), errno)),
+        }
+        for child in files::subdirectories(path) {
+            remove(&child, deadline)?;
+        }
+        if Instant::now() >= deadline {
+            let inside = processes_below(path);
+            return Err(Error::new(format!("unable to remove cgroup {path}: busy; processes in it: {inside:?}")));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+fn processes_below(path: &str) -> Vec<i32> {
+    let own = files::read(&format!("{path}/cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<i32> = own.lines().filter_map(|line| line.parse().ok()).collect();
+    for child in files::subdirectories(path) {
+        pids.extend(processes_below(&child));
+    }
+    pids
+}

@@ -1,0 +1,254 @@
+//! Which devices a container may open and make: the configured rules, and what every container may.
+//!
+//! Rules are tried from the last to the first; the first that speaks about all that is asked for decides.
+
+use crate::config::{DeviceRule, DeviceRuleKind};
+
+/// Rules, and what holds where none speaks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Policy {
+    pub(super) allow_by_default: bool,
+    pub(super) rules: Vec<DeviceRule>,
+}
+
+impl Policy {
+    /// The configured rules after the last one about everything, then runc's defaults. Without any rule nothing but the defaults is allowed.
+    pub(super) fn new(configured: &[DeviceRule]) -> Self {
+        let everything = |rule: &&DeviceRule| {
+            rule.kind == DeviceRuleKind::All
+                && rule.major.is_none()
+                && rule.minor.is_none()
+                && rule.read
+                && rule.write
+                && rule.mknod
+        };
+        let start = configured.iter().rposition(|rule| everything(&rule));
+        let allow_by_default = start.is_some_and(|index| configured[index].allow);
+        let mut rules: Vec<DeviceRule> = configured.iter().skip(start.map_or(0, |index| index + 1)).copied().collect();
+        if !allow_by_default || rules.iter().any(|rule| !rule.allow) {
+            rules.extend(DEFAULTS);
+        }
+        Self { allow_by_default, rules }
+    }
+}
+
+/// Major 10, minor 200 is tun, which containers have come to rely on.
+const DEFAULTS: [DeviceRule; 11] = [
+    DeviceRule { read: false, write: false, ..default_rule(DeviceRuleKind::Character, None, None) },
+    DeviceRule { read: false, write: false, ..default_rule(DeviceRuleKind::Block, None, None) },
+    default_rule(DeviceRuleKind::Character, Some(1), Some(3)),
+    default_rule(DeviceRuleKind::Character, Some(1), Some(8)),
+    default_rule(DeviceRuleKind::Character, Some(1), Some(7)),
+    default_rule(DeviceRuleKind::Character, Some(5), Some(0)),
+    default_rule(DeviceRuleKind::Character, Some(1), Some(5)),
+    default_rule(DeviceRuleKind::Character, Some(1), Some(9)),
+    default_rule(DeviceRuleKind::Character, Some(136), None),
+    default_rule(DeviceRuleKind::Character, Some(5), Some(2)),
+    default_rule(DeviceRuleKind::Character, Some(10), Some(200)),
+];
+
+const fn default_rule(kind: DeviceRuleKind, major: Option<u32>, minor: Option<u32>) -> DeviceRule {
+    DeviceRule { allow: true, kind, major, minor, read: true, write: true, mknod: true }
+}
+
+/// A rule in the words of v1's files. `a` there means all access to everything, so a narrower rule about all kinds becomes two.
+pub(super) fn v1_lines(rule: &DeviceRule) -> Vec<String> {
+    let number = |number: Option<u32>| number.map_or(String::from("*"), |number| number.to_string());
+    let access: String =
+        [(rule.read, 'r'), (rule.write, 'w'), (rule.mknod, 'm')].iter().filter(|(has, _)| *has).map(|(_, word)| word).collect();
+    let line = |kind: char| format!("{kind} {}:{} {access}", number(rule.major), number(rule.minor));
+    match rule.kind {
+        DeviceRuleKind::Character => vec![line('c')],
+        DeviceRuleKind::Block => vec![line('b')],
+        DeviceRuleKind::All => vec![line('c'), line('b')],
+    }
+}
+
+/// One eBPF instruction as the kernel reads it (linux/bpf.h, struct bpf_insn).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Instruction {
+    code: u8,
+    /// Destination in the low half, source in the high one.
+    registers: u8,
+    offset: i16,
+    immediate: i32,
+}
+
+// Codes of linux/bpf.h, composed: class, size or operation, mode or source.
+const LOAD_WORD: u8 = 0x61;
+const MOVE: u8 = 0xbc;
+const MOVE_IMMEDIATE: u8 = 0xb4;
+const AND_IMMEDIATE: u8 = 0x54;
+const SHIFT_RIGHT_IMMEDIATE: u8 = 0x74;
+const JUMP_NOT_EQUAL_IMMEDIATE: u8 = 0x56;
+const JUMP_NOT_EQUAL: u8 = 0x5e;
+const JUMP_EQUAL_IMMEDIATE: u8 = 0x16;
+const EXIT: u8 = 0x95;
+
+// What the context of BPF_PROG_TYPE_CGROUP_DEVICE says.
+const TYPE_BLOCK: i32 = 1;
+const TYPE_CHARACTER: i32 = 2;
+const ACCESS_MKNOD: i32 = 1;
+const ACCESS_READ: i32 = 2;
+const ACCESS_WRITE: i32 = 4;
+
+// Registers: the verdict, the context and scratch, then what is asked for.
+const VERDICT: u8 = 0;
+const SCRATCH: u8 = 1;
+const KIND: u8 = 2;
+const ACCESS: u8 = 3;
+const MAJOR: u8 = 4;
+const MINOR: u8 = 5;
+
+const fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> Instruction {
+    Instruction { code, registers: destination | source << 4, offset, immediate }
+}
+
+/// The policy as a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
+pub(super) fn program(policy: &Policy) -> Vec<Instruction> {
+    let mut program = vec![
+        // { u32 access_type; u32 major; u32 minor; }, where access_type is (access << 16) | type.
+        instruction(LOAD_WORD, KIND, SCRATCH, 0, 0),
+        instruction(MOVE, ACCESS, KIND, 0, 0),
+        instruction(AND_IMMEDIATE, KIND, 0, 0, 0xffff),
+        instruction(SHIFT_RIGHT_IMMEDIATE, ACCESS, 0, 0, 16),
+        instruction(LOAD_WORD, MAJOR, SCRATCH, 4, 0),
+        instruction(LOAD_WORD, MINOR, SCRATCH, 8, 0),
+    ];
+    for rule in policy.rules.iter().rev() {
+        program.extend(rule_block(rule));
+    }
+    program.push(instruction(MOVE_IMMEDIATE, VERDICT, 0, 0, i32::from(policy.allow_by_default)));
+    program.push(instruction(EXIT, 0, 0, 0, 0));
+    program
+}
+
+/// One rule: jumps behind itself where it does not apply.
+fn rule_block(rule: &DeviceRule) -> Vec<Instruction> {
+    let mut block = Vec::new();
+    match rule.kind {
+        DeviceRuleKind::All => {}
+        DeviceRuleKind::Character => block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_CHARACTER)),
+        DeviceRuleKind::Block => block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_BLOCK)),
+    }
+    let bit = |has: bool, bit: i32| if has { bit } else { 0 };
+    let access = bit(rule.mknod, ACCESS_MKNOD) | bit(rule.read, ACCESS_READ) | bit(rule.write, ACCESS_WRITE);
+    if access != ACCESS_MKNOD | ACCESS_READ | ACCESS_WRITE {
+        block.push(instruction(MOVE, SCRATCH, ACCESS, 0, 0));
+        block.push(instruction(AND_IMMEDIATE, SCRATCH, 0, 0, access));
+        block.push(if rule.allow {
+            // Allows what it names all of.
+            instruction(JUMP_NOT_EQUAL, SCRATCH, ACCESS, 0, 0)
+        } else {
+            // Denies what it names any of.
+            instruction(JUMP_EQUAL_IMMEDIATE, SCRATCH, 0, 0, 0)
+        });
+    }
+    for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
+        if let Some(number) = number {
+            block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, register, 0, 0, number as i32));
+        }
+    }
+    block.push(instruction(MOVE_IMMEDIATE, VERDICT, 0, 0, i32::from(rule.allow)));
+    block.push(instruction(EXIT, 0, 0, 0, 0));
+    let end = block.len();
+    for (index, step) in block.iter_mut().enumerate() {
+        if matches!(step.code, JUMP_NOT_EQUAL_IMMEDIATE | JUMP_NOT_EQUAL | JUMP_EQUAL_IMMEDIATE) {
+            step.offset = (end - index - 1) as i16;
+        }
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a program as the kernel would.
+    fn verdict(program: &[Instruction], kind: i32, access: i32, major: i32, minor: i32) -> bool {
+        let context = [access << 16 | kind, major, minor];
+        let mut registers = [0i32; 6];
+        let mut next = 0usize;
+        loop {
+            let step = program[next];
+            let (to, from) = (usize::from(step.registers & 15), usize::from(step.registers >> 4));
+            next += 1;
+            let jump = match step.code {
+                LOAD_WORD => {
+                    registers[to] = context[step.offset as usize / 4];
+                    false
+                }
+                MOVE => {
+                    registers[to] = registers[from];
+                    false
+                }
+                MOVE_IMMEDIATE => {
+                    registers[to] = step.immediate;
+                    false
+                }
+                AND_IMMEDIATE => {
+                    registers[to] &= step.immediate;
+                    false
+                }
+                SHIFT_RIGHT_IMMEDIATE => {
+                    registers[to] = (registers[to] as u32 >> step.immediate) as i32;
+                    false
+                }
+                JUMP_NOT_EQUAL_IMMEDIATE => registers[to] != step.immediate,
+                JUMP_NOT_EQUAL => registers[to] != registers[from],
+                JUMP_EQUAL_IMMEDIATE => registers[to] == step.immediate,
+                EXIT => return registers[0] == 1,
+                code => panic!("code {code:#x}"),
+            };
+            if jump {
+                next += step.offset as usize;
+            }
+        }
+    }
+
+    const DENY_ALL: DeviceRule = DeviceRule {
+        allow: false,
+        kind: DeviceRuleKind::All,
+        major: None,
+        minor: None,
+        read: true,
+        write: true,
+        mknod: true,
+    };
+
+    #[test]
+    fn the_defaults_are_allowed_and_nothing_else() {
+        for policy in [Policy::new(&[]), Policy::new(&[DENY_ALL])] {
+            let program = program(&policy);
+            assert!(verdict(&program, TYPE_CHARACTER, ACCESS_READ | ACCESS_WRITE, 1, 3));
+            assert!(verdict(&program, TYPE_CHARACTER, ACCESS_MKNOD, 4, 64));
+            assert!(verdict(&program, TYPE_CHARACTER, ACCESS_READ, 136, 9));
+            assert!(!verdict(&program, TYPE_CHARACTER, ACCESS_READ, 1, 1));
+            assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ, 8, 0));
+            assert!(verdict(&program, TYPE_BLOCK, ACCESS_MKNOD, 8, 0));
+        }
+    }
+
+    #[test]
+    fn a_later_rule_counts_and_a_denied_part_denies_the_whole() {
+        let allow = DeviceRule { allow: true, kind: DeviceRuleKind::Block, major: Some(8), ..DENY_ALL };
+        let deny_writes = DeviceRule { allow: false, read: false, mknod: false, ..allow };
+        let program = program(&Policy::new(&[DENY_ALL, allow, deny_writes]));
+        assert!(verdict(&program, TYPE_BLOCK, ACCESS_READ, 8, 1));
+        assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, 8, 1));
+    }
+
+    #[test]
+    fn allow_all_needs_no_program() {
+        let allow_all = DeviceRule { allow: true, ..DENY_ALL };
+        assert_eq!(Policy::new(&[DENY_ALL, allow_all]), Policy { allow_by_default: true, rules: vec![] });
+    }
+
+    #[test]
+    fn rules_read_as_v1_writes_them() {
+        let rule = DeviceRule { allow: true, kind: DeviceRuleKind::Character, major: Some(136), minor: None, ..DENY_ALL };
+        assert_eq!(v1_lines(&rule), ["c 136:* rwm"]);
+        assert_eq!(v1_lines(&DeviceRule { write: false, ..DENY_ALL }), ["c *:* rm", "b *:* rm"]);
+    }
+}

@@ -1,0 +1,53 @@
+//! Files of cgroup hierarchies. They have no symlinks; the last component is not followed all the same.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+pub(super) fn read(path: &str) -> std::result::Result<String, Errno> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match rustix::io::read(&file, &mut buffer)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            bytes => text.extend_from_slice(&buffer[..bytes]),
+        }
+    }
+}
+
+pub(super) fn write(path: &str, value: &str) -> std::result::Result<(), Errno> {
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    rustix::io::write(&file, value.as_bytes()).map(drop)
+}
+
+/// Writes a limit; the error names the file and the value.
+pub(super) fn set(directory: &str, file: &str, value: impl ToString) -> Result<()> {
+    let (path, value) = (format!("{directory}/{file}"), value.to_string());
+    write(&path, &value).map_err(|errno| Error::call(format_args!("write {value:?} to {path}"), errno))
+}
+
+pub(super) fn open_for_writing(path: &str) -> Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("open {path}"), errno))
+}
+
+pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::call(format_args!("open {path}"), errno))
+}
+
+pub(super) fn make_directory(path: &str) -> std::result::Result<(), Errno> {
+    rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))
+}
+
+/// The absolute paths of the cgroups below one; none if it is gone.
+pub(super) fn subdirectories(path: &str) -> Vec<String> {
+    let entries = open_directory(path).ok().and_then(|directory| Dir::new(directory).ok());
+    let directories = entries.into_iter().flatten().flatten().filter(|entry| entry.file_type() == FileType::Directory);
+    let names = directories.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    names.filter(|name| name != "." && name != "..").map(|name| format!("{path}/{name}")).collect()
+}

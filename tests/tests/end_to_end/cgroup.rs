@@ -1,0 +1,238 @@
+//! Where the container's cgroup lies, what limits it has, and that it goes when the container goes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pinnace_tests::{Bundle, Container, cgroup_hierarchies, json, skip};
+
+/// The directory of a hierarchy, or a reason to skip.
+fn hierarchy(name: &str) -> Option<PathBuf> {
+    let found = cgroup_hierarchies().get(name).cloned();
+    if found.is_none() {
+        skip("cgroup", &format!("no v1 hierarchy `{name}` on this machine"));
+    }
+    found
+}
+
+/// The container's path in a hierarchy, as the kernel tells it.
+fn path_of(container: &Container, name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read cgroup");
+    let line = text.lines().find(|line| line.split(':').nth(1) == Some(name)).expect("the hierarchy");
+    line.splitn(3, ':').nth(2).expect("a path").to_owned()
+}
+
+fn sleeping() -> Bundle {
+    Bundle::new().args(&["/bin/sleep", "100"])
+}
+
+fn read(directory: &Path, file: &str) -> String {
+    let path = directory.join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+}
+
+#[test]
+fn absolute_path_is_from_the_mount_point() {
+    if hierarchy("memory").is_none() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().into_owned();
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}-top/inner"))).container();
+    container.run_detached().succeeded();
+    for controllers in ["memory", "pids", "freezer", "devices", "name=systemd"] {
+        assert_eq!(path_of(&container, controllers), format!("/{name}-top/inner"), "{controllers}");
+    }
+    container.delete_force().succeeded();
+    for directory in cgroup_hierarchies().values() {
+        assert!(!directory.join(format!("{name}-top/inner")).exists(), "{}", directory.display());
+        // Runtimes remove the container's own directory and keep those above it.
+        let _ = fs::remove_dir(directory.join(format!("{name}-top")));
+    }
+}
+
+#[test]
+fn relative_path_is_below_the_callers_own_cgroup() {
+    if hierarchy("memory").is_none() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().into_owned();
+    let container = bundle.set("/linux/cgroupsPath", json!(name)).container();
+    container.run_detached().succeeded();
+    let own = fs::read_to_string("/proc/self/cgroup").expect("read cgroup");
+    for controllers in ["memory", "pids"] {
+        let line = own.lines().find(|line| line.split(':').nth(1) == Some(controllers)).expect("the hierarchy");
+        let own = line.splitn(3, ':').nth(2).expect("a path").trim_end_matches('/');
+        assert_eq!(path_of(&container, controllers), format!("{own}/{name}"), "{controllers}");
+    }
+}
+
+#[test]
+fn absent_path_is_the_id() {
+    if hierarchy("memory").is_none() {
+        return;
+    }
+    let container = sleeping().container();
+    container.run_detached().succeeded();
+    let path = path_of(&container, "pids");
+    assert!(path.ends_with(&format!("/{}", container.id)), "{path}");
+}
+
+#[test]
+fn dots_in_the_path_do_not_lead_out() {
+    let bundle = sleeping();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().into_owned();
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/../../{name}"))).container();
+    let outcome = container.run_detached();
+    // Cleaned as runc does, or refused: both stay inside.
+    if outcome.code == 0 {
+        assert_eq!(path_of(&container, "pids"), format!("/{name}"));
+    }
+}
+
+#[test]
+fn every_process_of_the_container_is_in_every_hierarchy() {
+    let container = sleeping().container();
+    container.run_detached().succeeded();
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read cgroup");
+    for line in text.lines().filter(|line| !line.starts_with("0:")) {
+        assert!(line.contains(&container.id), "{text}");
+    }
+}
+
+#[test]
+fn memory_limits_are_in_the_kernels_files() {
+    let Some(directory) = hierarchy("memory") else { return };
+    let memory = json!({"limit": 33554432, "reservation": 16777216});
+    let container = sleeping().set("/linux/resources/memory", memory).container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "memory").trim_start_matches('/'));
+    assert_eq!(read(&own, "memory.limit_in_bytes"), "33554432");
+    assert_eq!(read(&own, "memory.soft_limit_in_bytes"), "16777216");
+}
+
+#[test]
+fn program_that_takes_more_memory_than_its_limit_is_killed() {
+    if hierarchy("memory").is_none() {
+        return;
+    }
+    let memory = json!({"limit": 16777216, "swap": 16777216});
+    let program = "head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null; echo $?";
+    let outcome = Bundle::new().set("/linux/resources/memory", memory.clone()).shell(program).run();
+    if outcome.code == 1 && outcome.stderr.contains("memsw") {
+        return skip("program_that_takes_more_memory", "no swap accounting");
+    }
+    assert!(outcome.stdout.trim() == "137" || outcome.code == 137, "{}", outcome.describe());
+}
+
+#[test]
+fn memory_limit_that_is_too_small_is_an_error_and_leaves_nothing() {
+    if hierarchy("memory").is_none() {
+        return;
+    }
+    let container = sleeping().set("/linux/resources/memory", json!({"limit": 4096})).container();
+    let before = container.snapshot();
+    assert_eq!(container.run_detached().code, 1);
+    let _ = fs::remove_dir(container.state_root());
+    container.snapshot().assert_same_as(&before);
+}
+
+#[test]
+fn cpu_limits_are_in_the_kernels_files() {
+    let Some(directory) = hierarchy("cpu") else { return };
+    let cpu = json!({"shares": 512, "quota": 50000, "period": 100000});
+    let container = sleeping().set("/linux/resources/cpu", cpu).container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "cpu").trim_start_matches('/'));
+    assert_eq!(read(&own, "cpu.shares"), "512");
+    assert_eq!(read(&own, "cpu.cfs_quota_us"), "50000");
+    assert_eq!(read(&own, "cpu.cfs_period_us"), "100000");
+}
+
+#[test]
+fn cpu_set_is_in_the_kernels_files_and_in_force() {
+    if hierarchy("cpuset").is_none() {
+        return;
+    }
+    let outcome = Bundle::new()
+        .set("/linux/resources/cpu", json!({"cpus": "0", "mems": "0"}))
+        .args(&["/bin/grep", "Cpus_allowed_list", "/proc/self/status"])
+        .run();
+    assert_eq!(outcome.succeeded(), "Cpus_allowed_list:\t0");
+}
+
+#[test]
+fn pids_limit_is_in_the_kernels_file_and_in_force() {
+    let Some(directory) = hierarchy("pids") else { return };
+    let container = sleeping().set("/linux/resources/pids", json!({"limit": 7})).container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "pids").trim_start_matches('/'));
+    assert_eq!(read(&own, "pids.max"), "7");
+
+    let forks = "for number in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait";
+    let outcome = Bundle::new().set("/linux/resources/pids", json!({"limit": 4})).shell(forks).run();
+    assert!(outcome.stderr.contains("can't fork"), "{}", outcome.describe());
+    let unlimited = Bundle::new().set("/linux/resources/pids", json!({"limit": -1})).shell(forks).run();
+    unlimited.succeeded();
+}
+
+#[test]
+fn cgroup_is_removed_with_the_container_and_with_what_runs_in_it() {
+    let container = Bundle::new().shell("sleep 100 & sleep 100 & wait").container();
+    container.run_detached().succeeded();
+    assert!(!container.snapshot().cgroups.is_empty());
+    container.delete_force().succeeded();
+    let left = container.snapshot();
+    assert!(left.cgroups.is_empty() && left.processes.is_empty(), "{left}");
+}
+
+#[test]
+fn cgroup_made_by_the_container_below_its_own_is_removed_too() {
+    let Some(directory) = hierarchy("memory") else { return };
+    let container = sleeping().container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "memory").trim_start_matches('/'));
+    fs::create_dir_all(own.join("below/deeper")).expect("mkdir");
+    container.delete_force().succeeded();
+    assert!(!own.exists());
+}
+
+/// "Delete MUST NOT remove what create did not make" (runtime-spec); runc removes it all the same.
+#[test]
+fn cgroup_that_was_there_before_stays() {
+    let Some(directory) = hierarchy("memory") else { return };
+    if !pinnace_tests::is_pinnace() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = format!("{}-kept", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let kept = directory.join(&name);
+    fs::create_dir(&kept).expect("mkdir");
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}"))).container();
+    container.run_detached().succeeded();
+    container.delete_force().succeeded();
+    let stayed = kept.exists();
+    let _ = fs::remove_dir(&kept);
+    assert!(stayed);
+    assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
+}
+
+#[test]
+fn cgroup_that_others_live_in_is_refused() {
+    let Some(_) = hierarchy("pids") else { return };
+    let first = sleeping().container();
+    first.run_detached().succeeded();
+    let path = path_of(&first, "pids");
+    let second = sleeping().set("/linux/cgroupsPath", json!(path)).container();
+    assert_eq!(second.run_detached().code, 1);
+    assert_eq!(first.status(), "running");
+}
+
+#[test]
+fn unified_resources_on_v1_are_refused() {
+    if hierarchy("memory").is_none() {
+        return;
+    }
+    let unified = json!({"memory.max": "33554432"});
+    sleeping().set("/linux/resources/unified", unified).run().failed_with(&["unified"]);
+}

@@ -1,0 +1,132 @@
+//! Device nodes, the default ones and those of the config, and which of them may be opened.
+
+use std::path::Path;
+
+use pinnace_tests::{Bundle, is_pinnace, json, skip};
+
+#[test]
+fn default_nodes_and_links_are_there() {
+    let names = ["null", "zero", "full", "random", "urandom", "tty"];
+    let script = format!("cd /dev; for name in {}; do stat -c '%n %F %t:%T %a %u:%g' $name; done", names.join(" "));
+    let outcome = Bundle::new().shell(&script).run();
+    let expected = "\
+null character special file 1:3 666 0:0
+zero character special file 1:5 666 0:0
+full character special file 1:7 666 0:0
+random character special file 1:8 666 0:0
+urandom character special file 1:9 666 0:0
+tty character special file 5:0 666 0:0";
+    assert_eq!(outcome.succeeded(), expected);
+
+    let outcome = Bundle::new().shell("cd /dev; for name in fd stdin stdout stderr ptmx core; do readlink $name; done; exit 0").run();
+    let mut expected = vec!["/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx"];
+    if Path::new("/proc/kcore").exists() {
+        expected.push("/proc/kcore");
+    }
+    assert_eq!(outcome.succeeded().lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn default_nodes_can_be_used() {
+    let script = "echo x > /dev/null && head -c 4 /dev/zero | od -An -tx1 && head -c 1 /dev/urandom > /dev/null && ls /dev/pts/ptmx";
+    let outcome = Bundle::new().shell(script).run();
+    assert!(outcome.succeeded().starts_with("00 00 00 00"), "{}", outcome.describe());
+}
+
+#[test]
+fn listed_devices_are_made_with_their_mode_and_owner() {
+    let devices = json!([
+        {"path": "/dev/mine", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 1000, "gid": 1001},
+        {"path": "/dev/deep/er/block", "type": "b", "major": 7, "minor": 99},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o600},
+        {"path": "/elsewhere", "type": "u", "major": 1, "minor": 5},
+    ]);
+    let script = "for name in /dev/mine /dev/deep/er/block /dev/pipe /elsewhere; do stat -c '%F %t:%T %a %u:%g' $name; done";
+    let outcome = Bundle::new().set("/linux/devices", devices).shell(script).run();
+    let expected = "\
+character special file 1:3 640 1000:1001
+block special file 7:63 666 0:0
+fifo 0:0 600 0:0
+character special file 1:5 666 0:0";
+    assert_eq!(outcome.succeeded(), expected);
+}
+
+#[test]
+fn device_of_an_unknown_type_is_an_error() {
+    let outcome = Bundle::new().set("/linux/devices", json!([{"path": "/dev/x", "type": "z", "major": 1, "minor": 3}])).run();
+    assert_eq!(outcome.code, 1, "{}", outcome.describe());
+}
+
+#[test]
+fn different_file_at_the_path_of_a_device_is_an_error() {
+    // runc silently keeps the wrong file, against the spec.
+    if !is_pinnace() {
+        return;
+    }
+    let bundle = Bundle::new().file("/devices/node", "a file", 0o644);
+    bundle
+        .set("/linux/devices", json!([{"path": "/devices/node", "type": "c", "major": 1, "minor": 3}]))
+        .run()
+        .failed_with(&["/devices/node"]);
+}
+
+#[test]
+fn device_that_no_rule_allows_cannot_be_opened() {
+    if !pinnace_tests::cgroup_hierarchies().contains_key("devices") {
+        return skip("device_that_no_rule_allows", "no v1 devices hierarchy");
+    }
+    let devices = json!([{"path": "/dev/loop", "type": "b", "major": 7, "minor": 5}]);
+    let script = "head -c 1 /dev/loop && echo opened";
+    let refused = Bundle::new().set("/linux/devices", devices.clone()).shell(script).run();
+    assert!(refused.stderr.contains("Operation not permitted"), "{}", refused.describe());
+    let rules = json!([
+        {"allow": false, "access": "rwm"},
+        {"allow": true, "type": "b", "major": 7, "minor": 5, "access": "r"},
+    ]);
+    if !Path::new("/sys/block/loop5").exists() {
+        return skip("device_that_a_rule_allows", "no loop devices");
+    }
+    let allowed = Bundle::new().set("/linux/devices", devices).set("/linux/resources/devices", rules).shell(script).run();
+    assert_eq!(allowed.succeeded(), "opened");
+}
+
+#[test]
+fn default_devices_stay_usable_when_everything_is_denied() {
+    let rules = json!([{"allow": false, "access": "rwm"}]);
+    Bundle::new().set("/linux/resources/devices", rules).shell("echo x > /dev/null && head -c 1 /dev/zero").run().succeeded();
+}
+
+#[test]
+fn devices_are_restricted_without_any_resources() {
+    if !pinnace_tests::cgroup_hierarchies().contains_key("devices") {
+        return skip("devices_are_restricted_without_any_resources", "no v1 devices hierarchy");
+    }
+    let outcome = Bundle::new()
+        .edit(|config| {
+            config["linux"].as_object_mut().expect("linux").remove("resources");
+        })
+        .set("/linux/devices", json!([{"path": "/dev/loop", "type": "b", "major": 7, "minor": 5}]))
+        .shell("head -c 1 /dev/loop")
+        .run();
+    assert!(outcome.stderr.contains("Operation not permitted"), "{}", outcome.describe());
+}
+
+/// CVE-2026-41579, CVE-2026-47766: without a mount on /dev, its nodes and links were made where a symlink leads.
+#[test]
+fn dev_that_is_a_symlink_leads_nowhere() {
+    for target in ["ABSOLUTE", "../../outside"] {
+        let bundle = Bundle::new().without_mount("/dev").writable();
+        let outside = bundle.scratch().join("outside");
+        std::fs::create_dir(&outside).expect("mkdir");
+        std::fs::write(outside.join("ptmx"), "the host's").expect("write");
+        let dev = bundle.rootfs().join("dev");
+        std::fs::remove_dir(&dev).expect("rmdir");
+        let target = if target == "ABSOLUTE" { outside.clone() } else { target.into() };
+        std::os::unix::fs::symlink(target, dev).expect("symlink");
+        let container = bundle.container();
+        let _ = container.run();
+        let names: Vec<_> = std::fs::read_dir(&outside).expect("list").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(names, ["ptmx"]);
+        assert_eq!(std::fs::read_to_string(outside.join("ptmx")).expect("read"), "the host's");
+    }
+}

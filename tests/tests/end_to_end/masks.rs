@@ -1,0 +1,96 @@
+//! Masked and read-only paths.
+
+use std::os::unix::fs::symlink;
+
+use pinnace_tests::{Bundle, json};
+
+fn masked(path: &str) -> Bundle {
+    Bundle::new().set("/linux/maskedPaths/-", json!(path))
+}
+
+#[test]
+fn masked_file_is_empty_and_takes_no_write() {
+    let outcome = masked("/etc/secret")
+        .file("/etc/secret", "secret", 0o644)
+        .shell("cat /etc/secret; stat -c '%F %t:%T' /etc/secret")
+        .run();
+    assert_eq!(outcome.succeeded(), "character special file 1:3");
+}
+
+#[test]
+fn masked_directory_is_empty_and_read_only() {
+    let outcome = masked("/secrets")
+        .file("/secrets/one", "secret", 0o644)
+        .writable()
+        .shell("ls -A /secrets; touch /secrets/x 2>&1; mkdir /secrets/y 2>&1; exit 0")
+        .run();
+    let text = outcome.succeeded();
+    assert_eq!(text.matches("Read-only file system").count(), 2, "{}", outcome.describe());
+    assert_eq!(text.lines().count(), 2, "{}", outcome.describe());
+}
+
+#[test]
+fn masked_path_that_is_missing_is_not_an_error() {
+    masked("/no/such/path").run().succeeded();
+}
+
+#[test]
+fn path_masked_twice_is_not_an_error() {
+    masked("/etc/passwd").set("/linux/maskedPaths/-", json!("/etc/passwd")).run().succeeded();
+}
+
+#[test]
+fn default_masks_hide_the_kernel() {
+    let outcome = Bundle::new()
+        .shell("cat /proc/keys /proc/timer_list 2>/dev/null | wc -c; ls -A /sys/firmware | wc -l; head -c 1 /proc/kcore | wc -c")
+        .run();
+    let counts: Vec<_> = outcome.succeeded().split_whitespace().collect();
+    assert_eq!(counts, ["0", "0", "0"]);
+}
+
+#[test]
+fn read_only_paths_cannot_be_written() {
+    let script = "echo x > /proc/sys/kernel/hostname; touch /data/x; touch /free";
+    let outcome = Bundle::new()
+        .writable()
+        .file("/data/file", "content", 0o644)
+        .set("/linux/readonlyPaths/-", json!("/data"))
+        .set("/linux/readonlyPaths/-", json!("/no/such/path"))
+        .shell(script)
+        .run();
+    assert_eq!(outcome.code, 0, "the root itself is writable\n{}", outcome.describe());
+    assert_eq!(outcome.stderr.matches("Read-only file system").count(), 2, "{}", outcome.describe());
+}
+
+#[test]
+fn read_only_path_keeps_the_flags_it_had() {
+    let outcome = Bundle::new().args(&["/bin/cat", "/proc/self/mountinfo"]).set("/linux/readonlyPaths/-", json!("/dev/shm")).run();
+    crate::mountinfo::find(&outcome, "/dev/shm").expect(&["ro", "nosuid", "nodev", "noexec"]);
+}
+
+/// CVE-2025-31133: with no mount on /dev, the image's own /dev/null was bound over masked files, whatever it was.
+#[test]
+fn dev_null_of_the_image_is_not_what_masks() {
+    let cases: [fn(&std::path::Path); 2] = [
+        |null| std::fs::write(null, "not a device").expect("write"),
+        |null| symlink("/etc/target", null).expect("symlink"),
+    ];
+    for place_wrong_null in cases {
+        let bundle = masked("/etc/secret")
+            .without_mount("/dev")
+            .file("/etc/secret", "secret", 0o644)
+            .file("/etc/target", "target", 0o644);
+        place_wrong_null(&bundle.rootfs().join("dev/null"));
+        let outcome = bundle.writable().shell("cat /etc/secret; stat -c '%F %t:%T' /etc/secret").run();
+        // A refusal is right, and so is a mask that is the real device.
+        if outcome.code == 0 {
+            assert_eq!(outcome.stdout.trim(), "character special file 1:3", "{}", outcome.describe());
+        }
+    }
+}
+
+#[test]
+fn masks_without_a_mount_namespace_are_refused() {
+    let outcome = Bundle::new().without_namespace("mount").run();
+    outcome.failed_with(&["unable to restrict sys entries without a private MNT namespace"]);
+}

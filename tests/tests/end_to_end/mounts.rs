@@ -1,0 +1,294 @@
+//! Mounts: every type and option, missing targets, and targets that try to lead out of the root.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use pinnace_tests::{Bundle, is_pinnace, json};
+
+use crate::mountinfo::{self, find};
+
+fn mountinfo() -> Bundle {
+    Bundle::new().args(&["/bin/cat", "/proc/self/mountinfo"])
+}
+
+fn path(path: &std::path::Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+#[test]
+fn default_mounts_are_there_with_their_options() {
+    let outcome = mountinfo().run();
+    assert_eq!(find(&outcome, "/proc").kind, "proc");
+    let dev = find(&outcome, "/dev");
+    assert_eq!(dev.kind, "tmpfs");
+    dev.expect(&["nosuid"]);
+    assert!(dev.super_options.contains(&"mode=755".to_owned()), "{dev:?}");
+    assert!(dev.super_options.contains(&"size=65536k".to_owned()), "{dev:?}");
+    let pts = find(&outcome, "/dev/pts");
+    assert_eq!(pts.kind, "devpts");
+    pts.expect(&["nosuid", "noexec"]);
+    assert!(pts.super_options.contains(&"ptmxmode=666".to_owned()), "{pts:?}");
+    let shm = find(&outcome, "/dev/shm");
+    assert_eq!(shm.kind, "tmpfs");
+    shm.expect(&["nosuid", "noexec", "nodev"]);
+    assert_eq!(find(&outcome, "/dev/mqueue").expect(&["nosuid", "noexec", "nodev"]).kind, "mqueue");
+    let sys = find(&outcome, "/sys");
+    assert_eq!(sys.expect(&["ro", "nosuid", "noexec", "nodev"]).kind, "sysfs");
+    assert!(sys.super_options.contains(&"ro".to_owned()), "{sys:?}");
+    find(&outcome, "/").expect(&["ro"]);
+}
+
+#[test]
+fn nothing_of_the_host_is_mounted_in_the_container_and_nothing_of_it_on_the_host() {
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    let before = container.snapshot();
+    container.run_detached().succeeded();
+    assert_eq!(container.snapshot().mounts, before.mounts);
+    let text = fs::read_to_string(format!("/proc/{}/mountinfo", container.pid())).expect("read mountinfo");
+    let below: Vec<_> = mountinfo::all(&text).into_iter().map(|mount| mount.point).collect();
+    let allowed = |point: &String| ["/proc", "/dev", "/sys"].iter().any(|top| point.starts_with(top)) || point == "/";
+    assert!(below.iter().all(allowed), "{below:?}");
+}
+
+#[test]
+fn cgroup_view_on_v1_is_one_read_only_mount_per_hierarchy() {
+    let hierarchies = pinnace_tests::cgroup_hierarchies();
+    if hierarchies.keys().all(String::is_empty) {
+        return pinnace_tests::skip("cgroup_view_on_v1", "this machine has cgroup v2 only");
+    }
+    let outcome = mountinfo().run();
+    assert_eq!(find(&outcome, "/sys/fs/cgroup").kind, "tmpfs");
+    let memory = find(&outcome, "/sys/fs/cgroup/memory");
+    assert_eq!(memory.expect(&["ro", "nosuid", "noexec", "nodev"]).kind, "cgroup");
+    for (controllers, _) in hierarchies.iter().filter(|(controllers, _)| !controllers.is_empty()) {
+        let point = format!("/sys/fs/cgroup/{}", controllers.trim_start_matches("name="));
+        assert_eq!(find(&outcome, &point).kind, "cgroup");
+    }
+}
+
+#[test]
+fn container_sees_its_own_cgroup_as_the_top_of_the_view() {
+    if !pinnace_tests::cgroup_hierarchies().contains_key("memory") {
+        return pinnace_tests::skip("own_cgroup_in_view", "no v1 memory hierarchy");
+    }
+    let script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes";
+    let limit = 64 * 1024 * 1024;
+    let outcome = Bundle::new().shell(script).set("/linux/resources/memory", json!({"limit": limit})).run();
+    assert_eq!(outcome.succeeded(), limit.to_string());
+    let outcome = Bundle::new().shell("mkdir /sys/fs/cgroup/memory/x 2>/dev/null || echo refused").run();
+    assert_eq!(outcome.succeeded(), "refused");
+}
+
+#[test]
+fn classic_options_become_mount_flags() {
+    let options = ["nosuid", "nodev", "noexec", "noatime", "nodiratime", "ro"];
+    let outcome = mountinfo().mount("/tmp", "tmpfs", "tmpfs", &options).run();
+    find(&outcome, "/tmp").expect(&options);
+    let outcome = mountinfo().mount("/tmp", "tmpfs", "tmpfs", &["nosymfollow", "relatime"]).run();
+    find(&outcome, "/tmp").expect(&["nosymfollow", "relatime", "rw"]);
+    // The later one wins.
+    let outcome = mountinfo().mount("/tmp", "tmpfs", "tmpfs", &["ro", "nosuid", "rw", "suid"]).run();
+    let mount = find(&outcome, "/tmp");
+    mount.expect(&["rw"]);
+    assert!(!mount.options.contains(&"nosuid".to_owned()), "{mount:?}");
+}
+
+#[test]
+fn superblock_options_and_data_reach_the_file_system() {
+    let outcome =
+        mountinfo().mount("/tmp", "tmpfs", "mine", &["sync", "dirsync", "size=128k", "mode=0700", "nr_inodes=9"]).run();
+    let mount = find(&outcome, "/tmp");
+    for option in ["sync", "dirsync", "size=128k", "mode=700", "nr_inodes=9"] {
+        assert!(mount.super_options.iter().any(|have| have == option), "no {option}: {mount:?}");
+    }
+}
+
+#[test]
+fn unknown_option_is_the_file_systems_to_refuse() {
+    mountinfo().mount("/tmp", "tmpfs", "tmpfs", &["nosuchoption"]).run().failed_with(&["/tmp", "invalid argument"]);
+}
+
+#[test]
+fn unknown_file_system_is_an_error() {
+    mountinfo().mount("/tmp", "nosuchfs", "none", &[]).run().failed_with(&["/tmp", "no such device"]);
+}
+
+#[test]
+fn type_bind_without_the_option_is_not_a_bind() {
+    mountinfo().mount("/tmp", "bind", "/usr", &[]).run().failed_with(&["/tmp", "no such device"]);
+}
+
+#[test]
+fn bind_shows_the_directory_and_writes_go_through() {
+    let bundle = Bundle::new();
+    let source = bundle.scratch().join("data");
+    fs::create_dir(&source).expect("mkdir");
+    fs::write(source.join("in"), "from the host").expect("write");
+    let container = bundle
+        .mount("/mnt/deep/er", "bind", &path(&source), &["bind"])
+        .shell("cat /mnt/deep/er/in; echo back > /mnt/deep/er/out")
+        .container();
+    assert_eq!(container.run().succeeded(), "from the host");
+    assert_eq!(fs::read_to_string(source.join("out")).expect("read"), "back\n");
+}
+
+#[test]
+fn read_only_bind_refuses_writes_but_its_source_stays_writable() {
+    let bundle = Bundle::new();
+    let source = bundle.scratch().join("data");
+    fs::create_dir(&source).expect("mkdir");
+    let container = bundle
+        .mount("/mnt", "bind", &path(&source), &["bind", "ro", "nosuid", "nodev", "noexec"])
+        .shell("echo x > /mnt/out; cat /proc/self/mountinfo")
+        .container();
+    let outcome = container.run();
+    assert!(outcome.stderr.contains("Read-only file system"), "{}", outcome.describe());
+    find(&outcome, "/mnt").expect(&["ro", "nosuid", "nodev", "noexec"]);
+    fs::write(source.join("out"), "x").expect("the source is writable");
+}
+
+#[test]
+fn bind_of_a_file_makes_a_file_as_its_target() {
+    let bundle = Bundle::new();
+    let source = bundle.scratch().join("file");
+    fs::write(&source, "content").expect("write");
+    let container = bundle.mount("/a/b/file", "bind", &path(&source), &["bind", "ro"]).args(&["/bin/cat", "/a/b/file"]).container();
+    assert_eq!(container.run().succeeded(), "content");
+    let target = container.bundle.rootfs().join("a/b/file");
+    assert_eq!(fs::metadata(target).expect("the target stays").len(), 0);
+}
+
+#[test]
+fn relative_bind_source_is_relative_to_the_bundle() {
+    let bundle = Bundle::new();
+    fs::write(bundle.path().join("beside"), "beside config.json").expect("write");
+    let outcome = bundle.mount("/beside", "bind", "beside", &["bind"]).args(&["/bin/cat", "/beside"]).run();
+    assert_eq!(outcome.succeeded(), "beside config.json");
+}
+
+#[test]
+fn bind_source_that_is_missing_is_an_error() {
+    let outcome = mountinfo().mount("/mnt", "bind", "/no/such/source", &["bind"]).run();
+    outcome.failed_with(&["/no/such/source", "no such file or directory"]);
+}
+
+#[test]
+fn rbind_takes_what_is_mounted_below_and_bind_does_not() {
+    let with = mountinfo().mount("/host", "bind", "/sys", &["rbind", "ro"]).run();
+    assert_eq!(find(&with, "/host/fs/cgroup").kind, "tmpfs");
+    let without = mountinfo().mount("/host", "bind", "/sys", &["bind", "ro"]).run();
+    assert!(!without.succeeded().contains("/host/fs/cgroup"));
+}
+
+#[test]
+fn ro_is_for_the_top_and_rro_for_all_below() {
+    let top = mountinfo().mount("/host", "bind", "/sys", &["rbind", "ro"]).run();
+    find(&top, "/host").expect(&["ro"]);
+    find(&top, "/host/fs/cgroup").expect(&["rw"]);
+    let all = mountinfo().mount("/host", "bind", "/sys", &["rbind", "rro", "rnosuid"]).run();
+    find(&all, "/host").expect(&["ro", "nosuid"]);
+    find(&all, "/host/fs/cgroup").expect(&["ro", "nosuid"]);
+}
+
+#[test]
+fn propagation_options_are_honoured() {
+    for (option, expected) in [("private", ""), ("rprivate", ""), ("shared", "shared:"), ("rshared", "shared:"), ("unbindable", "unbindable")] {
+        let outcome = mountinfo().mount("/tmp", "tmpfs", "tmpfs", &[option]).run();
+        let mount = find(&outcome, "/tmp");
+        assert!(mount.propagation.starts_with(expected), "{option}: {mount:?}");
+        assert_eq!(mount.propagation.is_empty(), expected.is_empty(), "{option}: {mount:?}");
+    }
+}
+
+#[test]
+fn later_mount_covers_an_earlier_one() {
+    let outcome = Bundle::new()
+        .mount("/tmp", "tmpfs", "first", &[])
+        .mount("/tmp/inner", "tmpfs", "second", &[])
+        .mount("/tmp", "tmpfs", "third", &[])
+        .shell("ls /tmp | wc -l")
+        .run();
+    assert_eq!(outcome.succeeded(), "0");
+}
+
+#[test]
+fn symlink_in_the_root_does_not_lead_out() {
+    for target in ["/tmp", "../../../../../../../../tmp", "/proc/self/cwd/../../tmp"] {
+        let bundle = Bundle::new();
+        let id = bundle.path().parent().expect("a parent").file_name().expect("a name").to_string_lossy().into_owned();
+        let inside = format!("made-by-{id}");
+        symlink(target, bundle.rootfs().join("link")).expect("symlink");
+        let container = bundle
+            .mount(&format!("/link/{inside}"), "tmpfs", "tmpfs", &[])
+            .args(&["/bin/cat", "/proc/self/mountinfo"])
+            .container();
+        let outcome = container.run();
+        // Inside the root is a fine answer, and so is a refusal; on the host is neither.
+        if outcome.code == 0 {
+            assert!(outcome.stdout.contains(&format!("/tmp/{inside}")), "{}", outcome.describe());
+        }
+        assert!(!std::env::temp_dir().join(&inside).exists());
+    }
+}
+
+#[test]
+fn dots_in_a_destination_stay_inside() {
+    let outcome = mountinfo().mount("/../../../tmp/../mnt", "tmpfs", "tmpfs", &[]).run();
+    assert_eq!(find(&outcome, "/mnt").kind, "tmpfs");
+}
+
+/// CVE-2019-19921, CVE-2023-27561, CVE-2025-54867.
+#[test]
+fn proc_and_sysfs_on_a_symlink_are_refused() {
+    for name in ["proc", "sys"] {
+        let bundle = Bundle::new();
+        let point = bundle.rootfs().join(name);
+        fs::remove_dir(&point).expect("rmdir");
+        symlink("/tmp", &point).expect("symlink");
+        bundle.run().failed_with(&["must be mounted on ordinary directory"]);
+    }
+}
+
+#[test]
+fn mounts_inside_proc_are_refused_but_for_the_known_files() {
+    let bundle = Bundle::new();
+    let source = bundle.scratch().join("file");
+    fs::write(&source, "mine").expect("write");
+    bundle.mount("/proc/self/attr", "tmpfs", "tmpfs", &[]).run().failed_with(&["inside /proc"]);
+
+    let bundle = Bundle::new();
+    let source = bundle.scratch().join("file");
+    fs::write(&source, "mine").expect("write");
+    let outcome = bundle.mount("/proc/cpuinfo", "bind", &path(&source), &["bind"]).args(&["/bin/cat", "/proc/cpuinfo"]).run();
+    assert_eq!(outcome.succeeded(), "mine");
+}
+
+#[test]
+fn mqueue_and_devpts_belong_to_the_container() {
+    let outcome = Bundle::new().shell("ls /dev/pts; ls -A /dev/mqueue").run();
+    assert_eq!(outcome.succeeded(), "ptmx");
+}
+
+#[test]
+fn relative_destination_means_from_the_root_and_warns() {
+    let outcome = mountinfo().mount("mnt", "tmpfs", "tmpfs", &[]).run();
+    assert_eq!(find(&outcome, "/mnt").kind, "tmpfs");
+    assert!(outcome.stderr.contains("mount destination mnt is not absolute"), "{}", outcome.describe());
+}
+
+#[test]
+fn tmpfs_takes_the_mode_of_the_directory_it_covers() {
+    let outcome = Bundle::new().mount("/tmp", "tmpfs", "tmpfs", &[]).args(&["/bin/stat", "-c", "%a", "/tmp"]).run();
+    assert_eq!(outcome.succeeded(), "1777");
+}
+
+#[test]
+fn tmpcopyup_brings_the_covered_files_or_is_refused_by_name() {
+    let bundle = Bundle::new().file("/data/file", "content", 0o644);
+    let outcome = bundle.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]).args(&["/bin/cat", "/data/file"]).run();
+    if is_pinnace() && outcome.code == 1 {
+        outcome.failed_with(&["mounts[7]", "tmpcopyup"]);
+    } else {
+        assert_eq!(outcome.succeeded(), "content");
+    }
+}
