@@ -11,7 +11,7 @@ mod v1;
 mod v2;
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -45,6 +45,26 @@ pub struct Cgroups {
     made: Made,
 }
 
+/// The doors by which the child enters its v1 cgroups.
+#[derive(Debug, Default)]
+pub struct TasksFiles {
+    files: Vec<OwnedFd>,
+}
+
+impl TasksFiles {
+    /// In the order of the hierarchies.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.files.iter().map(AsFd::as_fd).collect()
+    }
+}
+
+impl Drop for TasksFiles {
+    fn drop(&mut self) {
+        // One call instead of one for each hierarchy, on the way to the child's start.
+        files::close_all(std::mem::take(&mut self.files));
+    }
+}
+
 /// How long a directory may stay busy after its last process has ended.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -66,18 +86,18 @@ impl Cgroups {
         files::open_directory(&directory.absolute()).map(Some)
     }
 
-    /// While the child mounts: makes the v1 directories, writes all limits, and returns a `tasks` file of each v1 hierarchy.
-    pub fn populate(&mut self, resources: &Resources) -> Result<Vec<OwnedFd>> {
+    /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy.
+    pub fn populate(&mut self, resources: &Resources) -> Result<TasksFiles> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
             v2::limit(unified, resources)?;
-            return Ok(Vec::new());
+            return Ok(TasksFiles::default());
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
-        let mut tasks = Vec::with_capacity(self.placement.hierarchies.len());
+        let mut tasks = TasksFiles::default();
         for directory in &self.placement.hierarchies {
             make(directory, &mut self.made)?;
             v1::limit(directory, resources)?;
-            tasks.push(files::open_for_writing(&format!("{}/tasks", directory.absolute()))?);
+            tasks.files.push(files::open_for_writing(&format!("{}/tasks", directory.absolute()))?);
         }
         Ok(tasks)
     }

@@ -6,9 +6,13 @@
 mod capabilities;
 mod check;
 mod default;
+mod faults;
 mod load;
 mod options;
+mod path;
 mod problems;
+mod shape;
+mod tree;
 
 use std::collections::BTreeMap;
 
@@ -109,10 +113,12 @@ pub struct Mount {
     pub kind: MountKind,
     /// Flags of this mount alone.
     pub attributes: MountAttributes,
-    /// Flags of the whole tree below (`rro` and its kind).
+    /// Flags of the whole tree below (`rro` and its kind), for bind mounts alone: a new filesystem has them in
+    /// `attributes`.
     pub recursive_attributes: MountAttributes,
-    /// What goes to the filesystem, `key=value` or `flag`, in the order of the file; the superblock flags that
-    /// fsconfig(2) knows by name (`sync`, `dirsync`, `lazytime`, `mand`) are among them. Empty for bind mounts.
+    /// What goes to the filesystem, `key=value` or `flag`, in the order of the file; before them the superblock
+    /// flags that fsconfig(2) knows by name (`sync`, `dirsync`, `lazytime`, `mand`, and their opposites). Empty for
+    /// bind mounts.
     pub data: Vec<String>,
     /// Changes of propagation after the mount, in the order of the file.
     pub propagation: Vec<Propagation>,

@@ -79,10 +79,9 @@ impl Launch {
     }
 
     /// Hands over the `tasks` files of the v1 cgroups.
-    pub fn send_cgroups(&self, tasks: &[OwnedFd]) -> Result<()> {
+    pub fn send_cgroups(&self, tasks: &[BorrowedFd<'_>]) -> Result<()> {
         let descriptor_count = u16::try_from(tasks.len()).unwrap_or(u16::MAX);
-        let tasks: Vec<BorrowedFd<'_>> = tasks.iter().map(AsFd::as_fd).collect();
-        self.socket.send(Reply::Cgroups { descriptor_count }, &tasks)
+        self.socket.send(Reply::Cgroups { descriptor_count }, tasks)
     }
 
     /// Makes the network namespace and hands it over.

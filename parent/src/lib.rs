@@ -2,6 +2,7 @@
 //!
 //! The path of one start: `commands/run.rs` → `container/create.rs` → `config` → `plan` → `launch` → stage1's `run.rs`.
 
+pub mod bump;
 pub mod cgroup;
 pub mod cli;
 pub mod commands;

@@ -11,6 +11,9 @@ use pinnace::cli::{self, Parsed};
 use pinnace::commands;
 use pinnace::log::{Format, Log};
 
+#[global_allocator]
+static ALLOCATOR: pinnace::bump::Bump = pinnace::bump::Bump::new();
+
 /// Called by the C library's start-up code, which has already handed the arguments to `std::env`.
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {

@@ -71,7 +71,7 @@ impl StateRoot {
             Err(error) => return Err(Error::io(format_args!("mkdir {}", path.display()), &error)),
         }
         let directory = StateDirectory::open_at(path)?;
-        directory.lock()?;
+        directory.wait_for_lock()?;
         Ok(directory)
     }
 
@@ -143,12 +143,16 @@ impl StateDirectory {
     ///
     /// Errors: the container was deleted meanwhile.
     pub fn lock(&self) -> Result<()> {
-        let locked = rustix::io::retry_on_intr(|| rustix::fs::flock(&self.descriptor, FlockOperation::LockExclusive));
-        locked.map_err(|errno| Error::call(format_args!("lock {}", self.path.display()), errno))?;
+        self.wait_for_lock()?;
         match rustix::fs::fstat(&self.descriptor) {
             Ok(stat) if stat.st_nlink > 0 => Ok(()),
             _ => Err(no_such_container()),
         }
+    }
+
+    fn wait_for_lock(&self) -> Result<()> {
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&self.descriptor, FlockOperation::LockExclusive))
+            .map_err(|errno| Error::call(format_args!("lock {}", self.path.display()), errno))
     }
 
     /// Lets other commands work on this container while this one stays, as a foreground `run` does.
@@ -197,7 +201,7 @@ impl StateDirectory {
 
     /// Removes the directory and all that is in it.
     pub fn remove(self) -> Result<()> {
-        for name in [START_SOCKET, INIT, RECORD] {
+        for name in [INIT, RECORD] {
             match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Error::call(format_args!("unlink {}", self.path.join(name).display()), errno)),
@@ -205,7 +209,7 @@ impl StateDirectory {
         }
         match rustix::fs::rmdir(&self.path) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // A write that was cut off left its temporary file.
+            // The start socket of a container that was never started, or a temporary file of a write that was cut off.
             Err(Errno::NOTEMPTY) => fs::remove_dir_all(&self.path)
                 .map_err(|error| Error::io(format_args!("remove {}", self.path.display()), &error)),
             Err(errno) => Err(Error::call(format_args!("rmdir {}", self.path.display()), errno)),

@@ -428,10 +428,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         StepKind::SetRlimit => {
             Step::SetRlimit { resource: fields.word(), soft: fields.number(), hard: fields.number() }
         }
-        StepKind::DropBounding => match fields.word() {
-            last if last < 64 => Step::DropBounding { keep: fields.number(), last },
-            _ => return Err(Refusal::StepValue),
-        },
+        StepKind::DropBounding => Step::DropBounding { keep: fields.number() },
         StepKind::BecomeUser => {
             let keep_capabilities = match fields.word() {
                 0 => false,

@@ -256,7 +256,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::SetRlimit { resource, soft, hard } => {
             (resource, [NONE; 4], [U64::new(soft), U64::new(hard), zero, zero])
         }
-        Step::DropBounding { keep, last } => (last, [NONE; 4], [U64::new(keep), zero, zero, zero]),
+        Step::DropBounding { keep } => (0, [NONE; 4], [U64::new(keep), zero, zero, zero]),
         Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => (
             u32::from(keep_capabilities),
             [text.ids(groups), text.text(working_directory), NONE, NONE],

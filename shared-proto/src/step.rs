@@ -305,10 +305,9 @@ pub enum Step<F: Form> {
         soft: u64,
         hard: u64,
     },
-    /// Drops every capability that is not in `keep` from the bounding set. Bit N is capability N, up to `last`.
+    /// Drops every capability that is not in `keep` from the bounding set. Bit N is capability N.
     DropBounding {
         keep: u64,
-        last: u32,
     },
     /// Enters the working directory and becomes the user; the directory may be open to either side of it.
     BecomeUser {

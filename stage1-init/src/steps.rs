@@ -114,7 +114,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         }
         Step::BindMount { source, target, origin, recursive, attributes, recursive_attributes, propagations } => {
             let tree = mounts::source_tree(context, source, origin, recursive)?;
-            mounts::bind(context, tree, target, [(attributes, false), (recursive_attributes, true)], propagations)
+            let attributes = [(attributes, false), (recursive_attributes, true)];
+            mounts::bind(context, (tree, origin), target, attributes, propagations)
         }
         Step::SetMountAttributes { path, attributes } => mounts::set_attributes(context, path, attributes),
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
@@ -131,7 +132,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::SetDomainname { name } => hostname::domainname(context.kernel, name),
         Step::NewSessionKeyring => identity::session_keyring(context.kernel),
         Step::SetRlimit { resource, soft, hard } => rlimits::set(context.kernel, resource, soft, hard),
-        Step::DropBounding { keep, last } => capabilities::drop_bounding(context.kernel, keep, last),
+        Step::DropBounding { keep } => capabilities::drop_bounding(context.kernel, keep),
         Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => {
             let user = identity::User { uid, gid, groups, keep_capabilities };
             identity::become_user(context.kernel, &user, working_directory)

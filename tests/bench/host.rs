@@ -12,6 +12,10 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 const CGROUPS: &str = "/sys/fs/cgroup";
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
+/// Columns of /proc/cgroups; hierarchy 0 is v2.
+const HIERARCHY: usize = 1;
+const CGROUP_COUNT: usize = 2;
+
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum CgroupMode {
     V1,
@@ -138,9 +142,11 @@ impl Drop for Host {
     fn drop(&mut self) {
         // Ignored, all of it: nothing can be done about a failure here, and the mounts end with the process.
         for directory in &self.extra_hierarchies {
-            wait_until_empty(directory);
+            // A hierarchy that is unmounted while a removed cgroup in it is still dying stays, and v2 never gets it back.
+            wait_for_column(directory, CGROUP_COUNT, "1");
             let _ = unmount(directory, UnmountFlags::empty());
             let _ = fs::remove_dir(directory);
+            wait_for_column(directory, HIERARCHY, "0");
         }
         if let Some(before) = &self.subtree_control_before {
             let file = Path::new(CGROUPS).join("cgroup.subtree_control");
@@ -172,15 +178,15 @@ fn mount_v1(controller: &str, directory: &Path) -> io::Result<()> {
     })
 }
 
-/// A hierarchy that is unmounted while a removed cgroup in it is still dying stays where it is, and v2 never gets it back.
-fn wait_until_empty(directory: &Path) {
-    let controller = directory.file_name().unwrap_or_default().to_string_lossy();
-    let only_the_root = |table: &str| {
-        let line = table.lines().find(|line| line.split_whitespace().next() == Some(&controller));
-        line.is_some_and(|line| line.split_whitespace().nth(2) == Some("1"))
+/// Waits, two seconds at most, until /proc/cgroups says `value` of a controller in column `column`.
+fn wait_for_column(controller: &Path, column: usize, value: &str) {
+    let controller = controller.file_name().unwrap_or_default().to_string_lossy();
+    let says_so = |table: &str| {
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.any(|line| line.first() == Some(&&*controller) && line.get(column) == Some(&value))
     };
     for _ in 0..100 {
-        if only_the_root(&fs::read_to_string("/proc/cgroups").unwrap_or_default()) {
+        if says_so(&fs::read_to_string("/proc/cgroups").unwrap_or_default()) {
             return;
         }
         thread::sleep(Duration::from_millis(20));

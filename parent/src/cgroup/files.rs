@@ -1,20 +1,23 @@
 //! Files of cgroup hierarchies. They have no symlinks; the last component is not followed all the same.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sc::syscall;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check};
 
 pub(super) fn read(path: &str) -> std::result::Result<String, Errno> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match rustix::io::read(&file, &mut buffer)? {
-            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
-            bytes => text.extend_from_slice(&buffer[..bytes]),
+        let bytes = rustix::io::read(&file, &mut buffer)?;
+        text.extend_from_slice(&buffer[..bytes]);
+        // The kernel hands these files out a page at a time.
+        if bytes < buffer.len() / 2 {
+            return Ok(String::from_utf8_lossy(&text).into_owned());
         }
     }
 }
@@ -38,6 +41,18 @@ pub(super) fn open_for_writing(path: &str) -> Result<OwnedFd> {
 pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::call(format_args!("open {path}"), errno))
+}
+
+/// Closes descriptors; those whose numbers follow each other, together.
+pub(super) fn close_all(descriptors: Vec<OwnedFd>) {
+    let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let in_a_row = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    let (Some(first), Some(last), true) = (numbers.first(), numbers.last(), in_a_row) else { return };
+    // SAFETY: numbers only; every descriptor from `first` to `last` is one of `descriptors`, which are forgotten below.
+    let closed = check(unsafe { syscall!(CLOSE_RANGE, *first, *last, 0usize) });
+    if closed.is_ok() {
+        descriptors.into_iter().for_each(std::mem::forget);
+    }
 }
 
 pub(super) fn make_directory(path: &str) -> std::result::Result<(), Errno> {

@@ -21,12 +21,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     context.warn(&created.warnings);
     match signals {
         None => Ok(0),
-        Some(signals) => wait(context, created, &signals),
+        Some(signals) => wait(context, created, signals),
     }
 }
 
 /// Passes signals on until the program ends, then takes everything away.
-fn wait(context: &Context<'_>, created: Created, signals: &Signals) -> Result<i32> {
+fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32> {
     created.directory.unlock();
     let reactor = Reactor::default();
     block_on(&reactor, async {
@@ -40,10 +40,12 @@ fn wait(context: &Context<'_>, created: Created, signals: &Signals) -> Result<i3
         smol::future::or(ended, forward).await;
     });
     let code = created.launch.wait()?;
-    // Two at a time: a `delete` from elsewhere may have been quicker.
+    // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone && let Err(error) = container::destroy(&created.cgroups, created.directory, created.own_pid_namespace) {
         context.warn(&[format!("unable to destroy container: {error}")]);
     }
+    // The process ends now: its descriptors need no closing one by one.
+    std::mem::forget((created.launch, signals));
     Ok(code)
 }

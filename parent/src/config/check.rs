@@ -30,6 +30,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
     let mounts = mounts::check(spec.mounts().as_deref().unwrap_or_default(), &mut problems, &mut warnings);
     let hostname = name(spec.hostname().as_deref(), "$.hostname", &mut problems);
     let domainname = name(spec.domainname().as_deref(), "$.domainname", &mut problems);
+    version(spec.version(), &mut problems, &mut warnings);
     let config = Config {
         oci_version: spec.version().clone(),
         process,
@@ -37,7 +38,11 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         mounts,
         devices: linux::devices(linux, &mut problems),
         sysctls: sysctl::check(linux, &namespaces, domainname.is_some(), &mut problems),
-        masked_paths: linux::paths(linux.and_then(|linux| linux.masked_paths().as_deref()), "maskedPaths", &mut problems),
+        masked_paths: linux::paths(
+            linux.and_then(|linux| linux.masked_paths().as_deref()),
+            "maskedPaths",
+            &mut problems,
+        ),
         readonly_paths: linux::paths(
             linux.and_then(|linux| linux.readonly_paths().as_deref()),
             "readonlyPaths",
@@ -45,7 +50,11 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         ),
         rootfs_propagation: linux::rootfs_propagation(linux, &mut problems),
         cgroups_path: linux::cgroups_path(linux, &mut problems),
-        resources: resources::check(linux.and_then(|linux| linux.resources().as_ref()), &mut problems),
+        resources: resources::check(
+            linux.and_then(|linux| linux.resources().as_ref()),
+            &mut problems,
+            &mut warnings,
+        ),
         annotations: annotations(spec, &mut problems),
         hostname,
         domainname,
@@ -53,7 +62,6 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         warnings,
     };
     check_namespace_needs(&config, &mut problems);
-    version(&config.oci_version, &mut problems);
     hooks(spec.hooks().as_ref(), &mut problems);
     linux::not_implemented(linux, &mut problems);
     if problems.0.is_empty() { Ok(config) } else { Err(problems) }
@@ -101,20 +109,23 @@ fn check_namespace_needs(config: &Config, problems: &mut Problems) {
         if !config.mounts.is_empty() {
             problems.add("$.mounts", "unable to mount without a private MNT namespace");
         }
+        if config.rootfs_propagation.is_some() {
+            problems
+                .add("$.linux.rootfsPropagation", "unable to change mounts without a private MNT namespace");
+        }
         if config.root.readonly {
-            problems.add("$.root.readonly", "unable to make the root read-only without a private MNT namespace");
+            problems
+                .add("$.root.readonly", "unable to make the root read-only without a private MNT namespace");
         }
     }
 }
 
-/// Real engines write `1.0.2-dev`; only what is certainly of another specification is refused.
-fn version(version: &str, problems: &mut Problems) {
+/// No peer looks at it, so engines write much that is no version; only what is certainly of another specification is refused.
+fn version(version: &str, problems: &mut Problems, warnings: &mut Vec<String>) {
     let mut numbers = version.split(['.', '-', '+']);
     let is_version = (0..3).all(|_| numbers.next().is_some_and(|number| number.parse::<u32>().is_ok()));
-    if version.is_empty() {
-        problems.add("$.ociVersion", "is missing");
-    } else if !is_version {
-        problems.add("$.ociVersion", format!("{version:?} is not a SemVer version"));
+    if !is_version {
+        warnings.push(format!("ociVersion {version:?} is not a SemVer version"));
     } else if !version.starts_with("1.") {
         problems.add("$.ociVersion", format!("{version} is not supported: only 1.x is"));
     }
@@ -132,7 +143,8 @@ fn hooks(hooks: Option<&Hooks>, problems: &mut Problems) {
         ("poststart", hooks.poststart()),
         ("poststop", hooks.poststop()),
     ] {
-        problems.not_implemented(format!("$.hooks.{name}"), list.as_ref().is_some_and(|list| !list.is_empty()));
+        problems
+            .not_implemented(format!("$.hooks.{name}"), list.as_ref().is_some_and(|list| !list.is_empty()));
     }
 }
 

@@ -21,8 +21,13 @@ const NOSYMFOLLOW: u64 = 0x20_0000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     /// A flag of the mount: bits to set, bits to clear. The same word with an `r` before it means the whole tree.
-    Attribute { set: u64, clear: u64 },
-    Bind { recursive: bool },
+    Attribute {
+        set: u64,
+        clear: u64,
+    },
+    Bind {
+        recursive: bool,
+    },
     Propagation(PropagationKind),
     /// A flag of the superblock that fsconfig(2) takes by this name.
     Superblock,
@@ -46,7 +51,7 @@ const fn atime(value: u64) -> Meaning {
     Meaning::Attribute { set: value, clear: ATIME }
 }
 
-const WORDS: [(&str, Meaning); 45] = [
+const WORDS: [(&str, Meaning); 40] = [
     ("ro", set(RDONLY)),
     ("rw", clear(RDONLY)),
     ("nosuid", set(NOSUID)),
@@ -83,11 +88,6 @@ const WORDS: [(&str, Meaning); 45] = [
     ("loud", Meaning::Nothing),
     ("iversion", Meaning::Nothing),
     ("noiversion", Meaning::Nothing),
-    ("auto", Meaning::Nothing),
-    ("noauto", Meaning::Nothing),
-    ("user", Meaning::Nothing),
-    ("nouser", Meaning::Nothing),
-    ("_netdev", Meaning::Nothing),
     ("idmap", Meaning::NotImplemented),
     ("ridmap", Meaning::NotImplemented),
     ("tmpcopyup", Meaning::NotImplemented),
@@ -102,7 +102,17 @@ pub(super) struct Options {
     pub(super) attributes: MountAttributes,
     pub(super) recursive_attributes: MountAttributes,
     pub(super) propagation: Vec<Propagation>,
+    /// Flags of the superblock: words of fsconfig(2) for a new filesystem, nothing for a bind mount.
+    pub(super) superblock: Vec<String>,
     pub(super) data: Vec<String>,
+}
+
+impl Options {
+    /// A new filesystem is its own whole tree: `rro` means `ro` there.
+    pub(super) fn fold_recursive(&mut self) {
+        let recursive = std::mem::take(&mut self.recursive_attributes);
+        apply(&mut self.attributes, recursive.set, recursive.clear);
+    }
 }
 
 /// Sorts the options of the mount at `path`.
@@ -113,14 +123,24 @@ pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> O
         problems.check_text(&place(), option, OPTION_BYTES_MAX);
         match meaning(option) {
             Some((Meaning::Attribute { set, clear }, false)) => apply(&mut sorted.attributes, set, clear),
-            Some((Meaning::Attribute { set, clear }, true)) => apply(&mut sorted.recursive_attributes, set, clear),
-            Some((Meaning::Propagation(kind), recursive)) => sorted.propagation.push(Propagation { kind, recursive }),
-            Some((Meaning::Bind { recursive }, _)) => sorted.bind = Some(recursive),
-            Some((Meaning::Superblock, _)) => sorted.data.push(option.clone()),
+            Some((Meaning::Attribute { set, clear }, true)) => {
+                apply(&mut sorted.recursive_attributes, set, clear)
+            }
+            Some((Meaning::Propagation(kind), recursive)) => {
+                sorted.propagation.push(Propagation { kind, recursive })
+            }
+            // Both words mean the greater one, in either order, as flags of mount(2) do.
+            Some((Meaning::Bind { recursive }, _)) => {
+                sorted.bind = Some(recursive || sorted.bind == Some(true))
+            }
+            Some((Meaning::Superblock, _)) => sorted.superblock.push(option.clone()),
             Some((Meaning::Nothing, _)) => {}
-            Some((Meaning::NotImplemented, _)) => problems.add(place(), format!("{option}: not implemented yet")),
+            Some((Meaning::NotImplemented, _)) => {
+                problems.add(place(), format!("{option}: not implemented yet"))
+            }
             Some((Meaning::Remount, _)) => problems.add(place(), "remount: a new mount cannot be remounted"),
-            None if option.is_empty() => problems.add(place(), "is empty"),
+            // Engines write empty words where they have nothing to say.
+            None if option.is_empty() => {}
             None => sorted.data.push(option.clone()),
         }
     }
@@ -166,6 +186,82 @@ mod tests {
     }
 
     #[test]
+    fn every_word_of_the_spec_has_its_meaning() {
+        // config.md, "Linux mount options": (word, bits set, bits cleared, for the whole tree).
+        for (word, set, clear, is_recursive) in [
+            ("ro", RDONLY, 0, false),
+            ("rw", 0, RDONLY, false),
+            ("nosuid", NOSUID, 0, false),
+            ("suid", 0, NOSUID, false),
+            ("nodev", NODEV, 0, false),
+            ("dev", 0, NODEV, false),
+            ("noexec", NOEXEC, 0, false),
+            ("exec", 0, NOEXEC, false),
+            ("nodiratime", NODIRATIME, 0, false),
+            ("diratime", 0, NODIRATIME, false),
+            ("nosymfollow", NOSYMFOLLOW, 0, false),
+            ("symfollow", 0, NOSYMFOLLOW, false),
+            ("noatime", NOATIME, ATIME, false),
+            ("atime", RELATIME, ATIME, false),
+            ("relatime", RELATIME, ATIME, false),
+            ("norelatime", RELATIME, ATIME, false),
+            ("strictatime", STRICTATIME, ATIME, false),
+            ("nostrictatime", RELATIME, ATIME, false),
+            ("rro", RDONLY, 0, true),
+            ("rrw", 0, RDONLY, true),
+            ("rnosuid", NOSUID, 0, true),
+            ("rsuid", 0, NOSUID, true),
+            ("rnodev", NODEV, 0, true),
+            ("rdev", 0, NODEV, true),
+            ("rnoexec", NOEXEC, 0, true),
+            ("rexec", 0, NOEXEC, true),
+            ("rnodiratime", NODIRATIME, 0, true),
+            ("rdiratime", 0, NODIRATIME, true),
+            ("rnosymfollow", NOSYMFOLLOW, 0, true),
+            ("rsymfollow", 0, NOSYMFOLLOW, true),
+            ("rnoatime", NOATIME, ATIME, true),
+            ("ratime", RELATIME, ATIME, true),
+            ("rrelatime", RELATIME, ATIME, true),
+            ("rnorelatime", RELATIME, ATIME, true),
+            ("rstrictatime", STRICTATIME, ATIME, true),
+            ("rnostrictatime", RELATIME, ATIME, true),
+        ] {
+            let (options, problems) = check(&[word]);
+            let (wanted, other) = match is_recursive {
+                true => (options.recursive_attributes, options.attributes),
+                false => (options.attributes, options.recursive_attributes),
+            };
+            assert_eq!(wanted, MountAttributes { set, clear }, "{word}");
+            assert_eq!(other, MountAttributes::default(), "{word}");
+            assert!(options.data.is_empty() && problems == Problems::default(), "{word}");
+        }
+        for word in ["async", "sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand"] {
+            assert_eq!(check(&[word]).0.superblock, [word]);
+        }
+        for word in ["defaults", "silent", "loud", "iversion", "noiversion"] {
+            assert_eq!(check(&[word]), Default::default(), "{word}");
+        }
+    }
+
+    #[test]
+    fn propagation_keeps_the_order_of_the_file() {
+        use PropagationKind::{Private, Shared, Slave, Unbindable};
+        let (options, _) = check(&["private", "rshared", "slave", "runbindable", "shared"]);
+        let expected =
+            [(Private, false), (Shared, true), (Slave, false), (Unbindable, true), (Shared, false)];
+        assert_eq!(options.propagation, expected.map(|(kind, recursive)| Propagation { kind, recursive }));
+    }
+
+    #[test]
+    fn of_bind_and_rbind_the_recursive_one_counts() {
+        for (words, expected) in
+            [(["bind", "rbind"], true), (["rbind", "bind"], true), (["bind", "bind"], false)]
+        {
+            assert_eq!(check(&words).0.bind, Some(expected));
+        }
+    }
+
+    #[test]
     fn words_with_an_r_mean_the_whole_tree() {
         let (options, _) = check(&["rbind", "rro", "rslave", "rnosymfollow"]);
         assert_eq!(options.bind, Some(true));
@@ -175,10 +271,20 @@ mod tests {
     }
 
     #[test]
+    fn for_a_new_filesystem_the_whole_tree_is_the_mount() {
+        let (mut options, _) = check(&["rw", "nodev", "rro", "rnoatime"]);
+        options.fold_recursive();
+        assert_eq!(options.attributes, MountAttributes { set: RDONLY | NODEV | NOATIME, clear: ATIME });
+        assert_eq!(options.recursive_attributes, MountAttributes::default());
+    }
+
+    #[test]
     fn what_is_not_known_goes_to_the_filesystem() {
-        let (options, problems) = check(&["mode=755", "newinstance", "sync", "defaults", "rsync"]);
+        let (options, problems) =
+            check(&["mode=755", "newinstance", "sync", "defaults", "", "rsync", "nolazytime"]);
         assert_eq!(problems, Problems::default());
-        assert_eq!(options.data, ["mode=755", "newinstance", "sync", "rsync"]);
+        assert_eq!(options.data, ["mode=755", "newinstance", "rsync"]);
+        assert_eq!(options.superblock, ["sync", "nolazytime"]);
     }
 
     #[test]

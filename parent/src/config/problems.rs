@@ -4,6 +4,11 @@ use std::fmt;
 
 use crate::error::Error;
 
+/// Problems that are printed of one file; more of them help nobody.
+const PRINTED_MAX: usize = 50;
+
+pub(super) const NOT_IMPLEMENTED: &str = "not implemented yet";
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -24,13 +29,13 @@ pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
     pub(super) fn add(&mut self, path: impl Into<String>, reason: impl Into<String>) {
-        self.0.push(Problem { path: path.into(), reason: reason.into() });
+        self.0.push(Problem { path: one_line(path.into()), reason: one_line(reason.into()) });
     }
 
     /// Notes a field that is set although pinnace cannot do it yet.
     pub(super) fn not_implemented(&mut self, path: impl Into<String>, is_set: bool) {
         if is_set {
-            self.add(path, "not implemented yet");
+            self.add(path, NOT_IMPLEMENTED);
         }
     }
 
@@ -52,18 +57,49 @@ impl fmt::Display for Problems {
             [problem] => write!(formatter, "config.json: {problem}"),
             problems => {
                 write!(formatter, "config.json has {} problems: ", problems.len())?;
-                for (index, problem) in problems.iter().enumerate() {
+                for (index, problem) in problems.iter().take(PRINTED_MAX).enumerate() {
                     let separator = if index == 0 { "" } else { "; " };
                     write!(formatter, "{separator}{problem}")?;
                 }
-                Ok(())
+                if problems.len() > PRINTED_MAX { formatter.write_str("; …") } else { Ok(()) }
             }
         }
+    }
+}
+
+/// Text from the file may hold line ends and terminal escapes.
+fn one_line(text: String) -> String {
+    if text.contains(char::is_control) {
+        let escape = |letter: char| match letter.is_control() {
+            true => letter.escape_default().to_string(),
+            false => String::from(letter),
+        };
+        text.chars().map(escape).collect()
+    } else {
+        text
     }
 }
 
 impl From<Problems> for Error {
     fn from(problems: Problems) -> Self {
         Error::new(problems.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_one_line() {
+        let mut problems = Problems::default();
+        problems.add("$.a", "bad\nname");
+        assert_eq!(problems.to_string(), "config.json: $.a: bad\\nname");
+        problems.not_implemented("$.b", true);
+        problems.not_implemented("$.c", false);
+        assert_eq!(
+            problems.to_string(),
+            "config.json has 2 problems: $.a: bad\\nname; $.b: not implemented yet"
+        );
     }
 }

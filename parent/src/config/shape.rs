@@ -103,6 +103,14 @@ pub(super) enum Fault {
     Missing(JsonPath),
 }
 
+impl Fault {
+    pub(super) fn path(&self) -> &JsonPath {
+        match self {
+            Fault::NotAnObject(path) | Fault::Missing(path) => path,
+        }
+    }
+}
+
 fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault>) {
     match (shape, value) {
         (Shape::Object(_) | Shape::Map, Value::Array(_)) => faults.push(Fault::NotAnObject(path.clone())),
@@ -117,7 +125,9 @@ fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault
             for field in *fields {
                 match object.get(field.name) {
                     Some(value) => examine(value, &field.shape, &path.name(field.name), faults),
-                    None if field.is_required && !is_fifo => faults.push(Fault::Missing(path.name(field.name))),
+                    None if field.is_required && !is_fifo => {
+                        faults.push(Fault::Missing(path.name(field.name)))
+                    }
                     None => {}
                 }
             }
@@ -247,7 +257,10 @@ mod tests {
     #[test]
     fn what_the_types_would_swallow_is_not_ordinary() {
         check("{}", true);
-        check(r#"{"process": {"capabilities": {"bounding": ["CAP_KILL"]}}, "linux": null, "other": [1]}"#, true);
+        check(
+            r#"{"process": {"capabilities": {"bounding": ["CAP_KILL"]}}, "linux": null, "other": [1]}"#,
+            true,
+        );
         check(r#"{"process": {"capabilities": {"bounding": ["kill"]}}}"#, false);
         check(r#"{"process": {"user": []}}"#, false);
         check(r#"{"annotations": {"a": "1", "b": "2"}}"#, true);

@@ -165,7 +165,7 @@ fn launch(
 
     let tasks = cgroups.populate(&config.resources)?;
     if plan.bootstrap.await_cgroups {
-        launch.send_cgroups(&tasks)?;
+        launch.send_cgroups(&tasks.descriptors())?;
     }
     drop(tasks);
     if plan.bootstrap.await_network {

@@ -11,8 +11,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
     let process = &request.config.process;
     let user = &process.user;
     if let Some(sets) = &process.capabilities {
-        let step = Step::DropBounding { keep: sets.bounding, last: request.host.last_capability };
-        draft.push(Phase::Identity, step);
+        draft.push(Phase::Identity, Step::DropBounding { keep: sets.bounding });
     }
     draft.push(
         Phase::Identity,

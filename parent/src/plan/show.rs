@@ -163,7 +163,7 @@ fn object(step: &Step<Planned<'_>>) -> String {
         Step::SetRlimit { resource, soft, hard } => {
             format!("{} {}..{}", rlimit_name(*resource), limit(*soft), limit(*hard))
         }
-        Step::DropBounding { keep, .. } => format!("all but {}", capability_words(*keep)),
+        Step::DropBounding { keep } => format!("all but {}", capability_words(*keep)),
         Step::BecomeUser { uid, gid, groups, working_directory, .. } => {
             let groups: String = groups.iter().map(|group| format!(",{group}")).collect();
             format!("{uid}:{gid}{groups} in {working_directory}")

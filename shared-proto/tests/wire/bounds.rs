@@ -228,12 +228,9 @@ fn buffer_bytes() {
 }
 
 #[test]
-fn umask_and_last_capability() {
+fn umask() {
     check("umask", 0o777, Refusal::StepValue, |umask| {
         sample::with_steps(&[Step::SetUmask { umask: umask as u32 }])
-    });
-    check("last capability", 63, Refusal::StepValue, |last| {
-        sample::with_steps(&[Step::DropBounding { keep: u64::MAX, last: last as u32 }])
     });
 }
 

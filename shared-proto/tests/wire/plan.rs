@@ -243,7 +243,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::SetDomainname { name } => Step::SetDomainname { name: to.text(name) },
         Step::NewSessionKeyring => Step::NewSessionKeyring,
         Step::SetRlimit { resource, soft, hard } => Step::SetRlimit { resource, soft, hard },
-        Step::DropBounding { keep, last } => Step::DropBounding { keep, last },
+        Step::DropBounding { keep } => Step::DropBounding { keep },
         Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => Step::BecomeUser {
             uid,
             gid,

@@ -110,7 +110,7 @@ impl Ingredients {
             StepKind::SetDomainname => Step::SetDomainname { name: strings.add_text(first) },
             StepKind::NewSessionKeyring => Step::NewSessionKeyring,
             StepKind::SetRlimit => Step::SetRlimit { resource: a, soft, hard },
-            StepKind::DropBounding => Step::DropBounding { keep: soft, last: a % 64 },
+            StepKind::DropBounding => Step::DropBounding { keep: soft },
             StepKind::BecomeUser => Step::BecomeUser {
                 uid: a,
                 gid: b,

@@ -139,7 +139,7 @@ fn identity<'a>() -> [Step<Planned<'a>>; 10] {
         Step::SetDomainname { name: "example.org" },
         Step::NewSessionKeyring,
         Step::SetRlimit { resource: 7, soft: 1024, hard: u64::MAX },
-        Step::DropBounding { keep: 0x0000_0001_8000_0421, last: 40 },
+        Step::DropBounding { keep: 0x0000_0001_8000_0421 },
         Step::BecomeUser {
             uid: 1000,
             gid: 1001,

@@ -3,7 +3,7 @@
 use shared_proto::{Call, Failure, Phase, Report};
 
 use super::Context;
-use crate::kernel::{At, Fault, Kernel};
+use crate::kernel::{At, Errno, Fault, Kernel};
 
 /// Bit N of each is capability N.
 pub(super) struct Sets {
@@ -13,10 +13,14 @@ pub(super) struct Sets {
     pub(super) ambient: u64,
 }
 
-/// Drops from the bounding set whatever is not in `keep`, up to the kernel's `last` capability.
-pub(super) fn drop_bounding<K: Kernel>(kernel: &mut K, keep: u64, last: u32) -> Result<(), Fault> {
-    for capability in (0..=last).filter(|capability| keep & (1 << capability) == 0) {
-        kernel.drop_bounding(capability).at(Call::DropBounding)?;
+/// Drops from the bounding set whatever is not in `keep`, up to the highest capability that the kernel knows.
+pub(super) fn drop_bounding<K: Kernel>(kernel: &mut K, keep: u64) -> Result<(), Fault> {
+    for capability in (0..u64::BITS).filter(|capability| keep & (1 << capability) == 0) {
+        match kernel.drop_bounding(capability) {
+            // The first number that the kernel does not know.
+            Err(Errno::INVAL) => break,
+            dropped => dropped.at(Call::DropBounding)?,
+        }
     }
     Ok(())
 }

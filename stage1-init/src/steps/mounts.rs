@@ -161,7 +161,7 @@ pub(super) fn source_tree<K: Kernel>(
 /// Source: open_tree(2), mount_setattr(2), move_mount(2); runtime-spec config.md "Mounts".
 pub(super) fn bind<K: Kernel>(
     context: &mut Context<'_, K>,
-    tree: Descriptor,
+    (tree, origin): (Descriptor, BindOrigin),
     target: &'static CStr,
     attributes: [(Attributes, bool); 2],
     propagations: Propagations,
@@ -171,6 +171,15 @@ pub(super) fn bind<K: Kernel>(
         if !attributes.is_empty() {
             kernel.set_attributes(tree, attributes, recursive).at(Call::MountAttributes)?;
         }
+    }
+    if origin == BindOrigin::Late {
+        // A cgroup's directory, on an empty file system that the plan has just mounted: there is no target yet.
+        let (directory, name) = context.parent(target)?;
+        match context.kernel.make_directory(directory, name.as_c_str(), 0o755) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Fault { call: Call::MakeDirectory, errno }),
+        }
+        return context.kernel.move_mount(tree, directory, name.as_c_str()).at(Call::MoveMount);
     }
     let place = match paths::open_existing(kernel, root, target)? {
         Some(place) => place,

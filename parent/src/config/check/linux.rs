@@ -3,7 +3,7 @@
 use oci_spec::runtime::{Linux, LinuxDeviceType, LinuxNamespaceType};
 use shared_proto::limits::PATH_BYTES_MAX;
 
-use super::super::problems::Problems;
+use super::super::problems::{NOT_IMPLEMENTED, Problems};
 use super::super::{Device, DeviceKind, Namespace, Namespaces, Propagation, PropagationKind};
 use super::{clean, text_of};
 
@@ -14,8 +14,10 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
     for (index, namespace) in list.iter().enumerate() {
         let path = format!("$.linux.namespaces[{index}]");
         let kind = namespace.typ();
+        let file = namespace.path().as_deref().map(text_of).unwrap_or_default();
         if seen.contains(&kind) {
-            problems.add(&path, format!("malformed spec file: duplicated ns {kind}"));
+            let name = name(kind);
+            problems.add(&path, format!("malformed spec file: duplicated ns {{{name:?} {file:?}}}"));
         }
         seen.push(kind);
         let place = match kind {
@@ -26,22 +28,35 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
             LinuxNamespaceType::Uts => &mut namespaces.uts,
             LinuxNamespaceType::Cgroup => &mut namespaces.cgroup,
             LinuxNamespaceType::User | LinuxNamespaceType::Time => {
-                problems.add(format!("{path}.type"), format!("{kind} namespace: not implemented yet"));
+                problems.add(format!("{path}.type"), format!("{} namespace: {NOT_IMPLEMENTED}", name(kind)));
                 continue;
             }
         };
-        *place = match namespace.path().as_deref().map(text_of).filter(|path| !path.is_empty()) {
-            None => Namespace::New,
-            Some(file) => {
-                if !file.starts_with('/') {
-                    problems.add(format!("{path}.path"), format!("{file} is not an absolute path"));
-                }
-                problems.check_text(&format!("{path}.path"), &file, PATH_BYTES_MAX);
-                Namespace::Join(file)
-            }
-        };
+        if file.is_empty() {
+            *place = Namespace::New;
+            continue;
+        }
+        if !file.starts_with('/') {
+            problems.add(format!("{path}.path"), format!("{file:?} is not an absolute path"));
+        }
+        problems.check_text(&format!("{path}.path"), &file, PATH_BYTES_MAX);
+        *place = Namespace::Join(file);
     }
     namespaces
+}
+
+/// The spec's name: oci-spec prints the kernel's.
+fn name(kind: LinuxNamespaceType) -> &'static str {
+    match kind {
+        LinuxNamespaceType::Pid => "pid",
+        LinuxNamespaceType::Network => "network",
+        LinuxNamespaceType::Mount => "mount",
+        LinuxNamespaceType::Ipc => "ipc",
+        LinuxNamespaceType::Uts => "uts",
+        LinuxNamespaceType::Cgroup => "cgroup",
+        LinuxNamespaceType::User => "user",
+        LinuxNamespaceType::Time => "time",
+    }
 }
 
 pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Device> {
@@ -59,7 +74,7 @@ pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Dev
             LinuxDeviceType::B => DeviceKind::Block,
             LinuxDeviceType::P => DeviceKind::Fifo,
             LinuxDeviceType::A => {
-                problems.add(format!("{path}.type"), "a device node is c, b, u or p");
+                problems.add(format!("{path}.type"), "invalid device type \"a\"");
                 continue;
             }
         };
@@ -68,11 +83,16 @@ pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Dev
         if file_mode & !0o177_777 != 0 {
             problems.add(format!("{path}.fileMode"), format!("{file_mode} is not a file mode"));
         }
+        let mut number = |number, field, max| match kind {
+            // A fifo has no numbers, whatever is written.
+            DeviceKind::Fifo => 0,
+            _ => device_number(number, &format!("{path}.{field}"), max, problems),
+        };
         devices.push(Device {
             path: clean(&written),
             kind,
-            major: device_number(device.major(), &format!("{path}.major"), 0xfff, problems),
-            minor: device_number(device.minor(), &format!("{path}.minor"), 0xf_ffff, problems),
+            major: number(device.major(), "major", 0xfff),
+            minor: number(device.minor(), "minor", 0xf_ffff),
             file_mode: file_mode & 0o7777,
             uid: device.uid().unwrap_or(0),
             gid: device.gid().unwrap_or(0),

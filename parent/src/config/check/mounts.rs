@@ -33,13 +33,23 @@ pub(super) fn check(
         problems.not_implemented(format!("{path}.uidMappings"), is_mapped(mount.uid_mappings()));
         problems.not_implemented(format!("{path}.gidMappings"), is_mapped(mount.gid_mappings()));
         let destination = destination(mount, &path, problems, warnings);
-        let options = options::sort(mount.options().as_deref().unwrap_or_default(), &path, problems);
+        let mut options = options::sort(mount.options().as_deref().unwrap_or_default(), &path, problems);
         if options.propagation.len() > 8 {
             problems.add(format!("{path}.options"), "more than eight changes of propagation");
         }
         let kind = kind(mount, &options, &path, problems);
-        if !matches!(kind, MountKind::Bind { .. }) {
-            check_proc(&destination, &path, problems);
+        check_proc(&destination, &kind, &path, problems);
+        match kind {
+            MountKind::Bind { .. } => {
+                let words = options.superblock.iter();
+                warnings.extend(
+                    words.map(|word| format!("{path}.options: {word} has no effect on a bind mount")),
+                );
+            }
+            MountKind::Filesystem { .. } | MountKind::Cgroup => {
+                options.fold_recursive();
+                options.data.splice(0..0, options.superblock.drain(..));
+            }
         }
         checked.push(Mount {
             destination,
@@ -62,6 +72,10 @@ fn destination(
     let written = text_of(mount.destination());
     let path = format!("{path}.destination");
     problems.check_text(&path, &written, PATH_BYTES_MAX - 1);
+    if written.is_empty() {
+        problems.add(&path, "is empty");
+        return String::from("/");
+    }
     if !written.starts_with('/') {
         warnings.push(format!(
             "mount destination {written} is not absolute. Support for non-absolute mount destinations will be removed in a \
@@ -88,13 +102,16 @@ fn kind(
             problems.add(format!("{path}.source"), "a bind mount needs a source");
         }
         if let Some(data) = options.data.first() {
-            problems.add(format!("{path}.options"), format!("a bind mount takes no filesystem data: {data}"));
+            let reason = "bind mounts cannot have any filesystem-specific options applied";
+            problems.add(format!("{path}.options"), format!("{reason}: {data}"));
         }
         return MountKind::Bind { source, recursive };
     }
     match mount.typ().as_deref().unwrap_or_default() {
         "" => problems.add(format!("{path}.type"), "is missing, and the options have neither bind nor rbind"),
-        "bind" => problems.add(format!("{path}.type"), "bind is no filesystem: the options need bind or rbind"),
+        "bind" => {
+            problems.add(format!("{path}.type"), "bind is no filesystem: the options need bind or rbind")
+        }
         // The container's own cgroups, whichever version the host has.
         "cgroup" | "cgroup2" => return MountKind::Cgroup,
         fstype => {
@@ -105,13 +122,19 @@ fn kind(
     MountKind::Cgroup
 }
 
-/// A new filesystem inside /proc would hide from the runtime what it writes to. (Binds are the caller's own business; what the
-/// runtime itself writes goes through a procfs of its own.)
-fn check_proc(destination: &str, path: &str, problems: &mut Problems) {
-    if destination.starts_with("/proc/") && !PROC_EXCEPTIONS.contains(&destination) {
-        problems.add(
-            format!("{path}.destination"),
-            format!("{destination:?} cannot be mounted because it is inside /proc"),
-        );
-    }
+/// What lies over /proc or a part of it can pretend anything to the container, and to a runtime that writes there (CVE-2019-16884).
+/// runc's rule, as far as it can be told from the text: whether a bound source is a procfs shows when it is opened.
+fn check_proc(destination: &str, kind: &MountKind, path: &str, problems: &mut Problems) {
+    let reason = match kind {
+        _ if destination.starts_with("/proc/") && !PROC_EXCEPTIONS.contains(&destination) => {
+            "it is inside /proc"
+        }
+        MountKind::Filesystem { fstype, .. } if destination == "/proc" && fstype != "proc" => {
+            "it is not of type proc"
+        }
+        MountKind::Cgroup if destination == "/proc" => "it is not of type proc",
+        _ => return,
+    };
+    problems
+        .add(format!("{path}.destination"), format!("{destination:?} cannot be mounted because {reason}"));
 }

@@ -44,7 +44,12 @@ fn not_implemented(process: &oci_spec::runtime::Process, problems: &mut Problems
     problems.not_implemented("$.process.selinuxLabel", is_text(process.selinux_label()));
     problems.not_implemented("$.process.ioPriority", process.io_priority().is_some());
     problems.not_implemented("$.process.scheduler", process.scheduler().is_some());
-    problems.not_implemented("$.process.execCPUAffinity", process.exec_cpu_affinity().is_some());
+    let affinity = process.exec_cpu_affinity().as_ref();
+    problems.not_implemented(
+        "$.process.execCPUAffinity",
+        affinity
+            .is_some_and(|affinity| is_text(affinity.initial()) || is_text(affinity.cpu_affinity_final())),
+    );
 }
 
 fn args(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<String> {
@@ -147,7 +152,8 @@ fn rlimits(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec
         let path = format!("$.process.rlimits[{index}]");
         let resource = rlimit_number(limit.typ());
         if limits.iter().any(|known| known.resource == resource) {
-            problems.add(&path, format!("a second entry of type {}", rlimit_name(resource).unwrap_or_default()));
+            problems
+                .add(&path, format!("a second entry of type {}", rlimit_name(resource).unwrap_or_default()));
         }
         if limit.soft() > limit.hard() {
             problems.add(&path, format!("soft {} is above hard {}", limit.soft(), limit.hard()));

@@ -5,9 +5,19 @@ use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 use super::super::problems::Problems;
 use super::super::{Cpu, DeviceRule, DeviceRuleKind, Memory, Resources};
 
-pub(super) fn check(resources: Option<&LinuxResources>, problems: &mut Problems) -> Resources {
+pub(super) fn check(
+    resources: Option<&LinuxResources>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Resources {
     let Some(resources) = resources else { return Resources::default() };
     not_implemented(resources, problems);
+    let kernel_memory =
+        resources.memory().and_then(|memory| nonzero(memory.kernel()).or(nonzero(memory.kernel_tcp())));
+    if kernel_memory.is_some() {
+        // As runc does: the kernel has dropped them.
+        warnings.push(String::from("Kernel memory settings are ignored and will be removed"));
+    }
     let rules = resources.devices().iter().flatten().enumerate();
     Resources {
         devices: rules.filter_map(|(index, rule)| device_rule(rule, index, problems)).collect(),
@@ -60,7 +70,9 @@ fn memory(resources: &LinuxResources, problems: &mut Problems) -> Memory {
         }
     }
     match (limit, swap) {
-        (None, Some(swap)) if swap > 0 => problems.add(path("swap"), "should set memory.limit with memory.swap"),
+        (None, Some(swap)) if swap > 0 => {
+            problems.add(path("swap"), "should set memory.limit with memory.swap")
+        }
         (Some(limit), Some(swap)) if swap > 0 && swap < limit => {
             problems.add(path("swap"), "memory+swap limit should be >= memory limit");
         }
@@ -117,15 +129,17 @@ fn device_rule(rule: &LinuxDeviceCgroup, index: usize, problems: &mut Problems) 
         Some(LinuxDeviceType::C | LinuxDeviceType::U) => DeviceRuleKind::Character,
         Some(LinuxDeviceType::B) => DeviceRuleKind::Block,
         Some(LinuxDeviceType::P) => {
-            problems.add(path("type"), "a rule is for a, c or b");
+            problems.add(path("type"), "invalid cgroup device type \"p\"");
             return None;
         }
     };
     let access = rule.access().as_deref().unwrap_or_default();
-    let unknown = access.chars().any(|letter| !"rwm".contains(letter));
-    // An empty access means all of it for a rule about everything, and nothing at all for any other.
-    if unknown || access.is_empty() && kind != DeviceRuleKind::All {
+    if access.chars().any(|letter| !"rwm".contains(letter)) {
         problems.add(path("access"), format!("{access:?} is not made of r, w and m"));
+    }
+    // An empty access means all of it for a rule about everything, and nothing at all for any other.
+    if access.is_empty() && kind != DeviceRuleKind::All {
+        problems.add(path("access"), format!("device access at {index} field cannot be empty"));
     }
     let mut number = |number: Option<i64>, field| match number {
         None | Some(-1) => None,

@@ -35,7 +35,8 @@ pub(super) fn check(
         problems.check_text(&path, written, NAME_BYTES_MAX);
         problems.check_text(&path, value, OPTION_BYTES_MAX);
         // Some parameters take lists of lines: one value must not become two (CVE-2022-0811).
-        if value.contains('\n') || name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        if value.contains('\n') || name.split('/').any(|part| part.is_empty() || part == "." || part == "..")
+        {
             problems.add(&path, "the name or the value is malformed");
         } else if let Some(reason) = refusal(&name, written, namespaces, has_domainname) {
             problems.add(&path, reason);
@@ -50,16 +51,21 @@ pub(super) fn check(
 fn refusal(name: &str, written: &str, namespaces: &Namespaces, has_domainname: bool) -> Option<String> {
     let own = |namespace: &Namespace| *namespace != Namespace::Inherit;
     let not_separate = || Some(format!("sysctl {written:?} is not in a separate kernel namespace"));
+    let conflict = |field| {
+        Some(format!("sysctl {written:?} is not allowed as it conflicts with the OCI {field:?} field"))
+    };
     match name {
-        "kernel/hostname" => Some(format!("sysctl {written:?} conflicts with the OCI \"hostname\" field")),
-        "kernel/domainname" if has_domainname => {
-            Some(format!("sysctl {written:?} conflicts with the OCI \"domainname\" field"))
-        }
+        "kernel/hostname" => conflict("hostname"),
+        "kernel/domainname" if has_domainname => conflict("domainname"),
         "kernel/domainname" if own(&namespaces.uts) => None,
         _ if (IPC.contains(&name) || name.starts_with("fs/mqueue/")) && own(&namespaces.ipc) => None,
         _ if name.starts_with("net/") && own(&namespaces.network) => None,
-        _ if name.starts_with("net/") => Some(format!("sysctl {written:?} not allowed in host network namespace")),
-        _ if name.starts_with("user/") => Some(String::from("setting ucounts without a user namespace not allowed")),
+        _ if name.starts_with("net/") => {
+            Some(format!("sysctl {written:?} not allowed in host network namespace"))
+        }
+        _ if name.starts_with("user/") => {
+            Some(format!("setting ucounts without a user namespace not allowed: {written}"))
+        }
         _ => not_separate(),
     }
 }
@@ -98,11 +104,15 @@ mod tests {
     #[test]
     fn the_hosts_parameters_are_refused_in_runcs_words() {
         let host = Namespaces::default();
-        let own = Namespaces { network: Namespace::New, ipc: Namespace::New, uts: Namespace::New, ..host.clone() };
-        let check = |name: &str, namespaces: &Namespaces| refusal(name, &name.replace('/', "."), namespaces, false);
+        let own =
+            Namespaces { network: Namespace::New, ipc: Namespace::New, uts: Namespace::New, ..host.clone() };
+        let check =
+            |name: &str, namespaces: &Namespaces| refusal(name, &name.replace('/', "."), namespaces, false);
         assert_eq!(check("net/ipv4/ip_forward", &own), None);
         assert_eq!(check("kernel/shmmax", &own), None);
-        assert!(check("net/ipv4/ip_forward", &host).unwrap().contains("not allowed in host network namespace"));
+        assert!(
+            check("net/ipv4/ip_forward", &host).unwrap().contains("not allowed in host network namespace")
+        );
         assert!(check("vm/swappiness", &own).unwrap().contains("is not in a separate kernel namespace"));
         assert!(check("kernel/hostname", &own).unwrap().contains("conflicts with"));
     }

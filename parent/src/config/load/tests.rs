@@ -1,0 +1,351 @@
+//! Whole documents: what is said of one fault, of several, and of what engines write.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::default_spec;
+
+/// What is said of the default configuration, without a terminal, after a change.
+fn said(change: impl FnOnce(&mut Value)) -> String {
+    let mut spec: Value = serde_json::from_str(&default_spec(false)).unwrap();
+    spec["process"]["terminal"] = json!(false);
+    change(&mut spec);
+    said_of(&spec.to_string())
+}
+
+fn said_of(text: &str) -> String {
+    match parse(text.as_bytes()) {
+        Ok(config) if config.warnings.is_empty() => String::from("ok"),
+        Ok(config) => format!("warned: {}", config.warnings.join("; ")),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Sets one value, by its JSON pointer; a pointer that ends in `-` appends.
+fn check(pointer: &str, value: Value, expected: &str) {
+    let said = said(|spec| {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        match spec.pointer_mut(parent).unwrap() {
+            Value::Array(items) if name == "-" => items.push(value),
+            parent => parent[name] = value,
+        }
+    });
+    assert_eq!(said, expected, "{pointer}");
+}
+
+#[test]
+fn the_default_has_one_fault_which_is_its_terminal() {
+    assert_eq!(said(|_| {}), "ok");
+    check("/process/terminal", json!(true), "config.json: $.process.terminal: not implemented yet");
+    check("/process/consoleSize", json!({"height": 5, "width": 5}), "ok");
+}
+
+#[test]
+fn missing_parts_are_named_in_runcs_words() {
+    check("/root", Value::Null, "config.json: $.root: root must be specified");
+    check("/root", json!({}), "config.json: $.root.path: is empty");
+    check("/process", Value::Null, "config.json: $.process: process property must not be empty");
+    check("/process/args", json!([]), "config.json: $.process.args: args must not be empty");
+    check("/process/cwd", Value::Null, "config.json: $.process.cwd: Cwd property must not be empty");
+    check("/process/cwd", json!("tmp"), "config.json: $.process.cwd: Cwd must be an absolute path");
+    check("/mounts/-", json!({"type": "tmpfs"}), "config.json: $.mounts[7].destination: is empty");
+}
+
+#[test]
+fn values_that_are_not_known_are_named_in_runcs_words() {
+    check(
+        "/process/rlimits/-",
+        json!({"type": "RLIMIT_FOO", "soft": 1, "hard": 1}),
+        "config.json: $.process.rlimits[1].type: wrong rlimit value: RLIMIT_FOO",
+    );
+    check(
+        "/linux/namespaces/-",
+        json!({"type": "foo"}),
+        "config.json: $.linux.namespaces[5].type: namespace \"foo\" does not exist",
+    );
+    check(
+        "/linux/namespaces/-",
+        json!({"type": "mount"}),
+        "config.json: $.linux.namespaces[5]: malformed spec file: duplicated ns {\"mount\" \"\"}",
+    );
+    check(
+        "/linux/devices",
+        json!([{"type": "a", "path": "/dev/x", "major": 1, "minor": 1}]),
+        "config.json: $.linux.devices[0].type: invalid device type \"a\"",
+    );
+    check(
+        "/linux/rootfsPropagation",
+        json!("foo"),
+        "config.json: $.linux.rootfsPropagation: rootfsPropagation=foo is not supported",
+    );
+    check("/ociVersion", json!("2.0.0"), "config.json: $.ociVersion: 2.0.0 is not supported: only 1.x is");
+}
+
+#[test]
+fn wrong_types_are_named_in_the_words_of_json() {
+    for (pointer, value, expected) in [
+        ("/process/args", json!("x"), "$.process.args: invalid type: string \"x\", expected an array"),
+        ("/process/user", json!([0, 0]), "$.process.user: invalid type: array, expected an object"),
+        (
+            "/process/user/uid",
+            json!(-1),
+            "$.process.user.uid: invalid value: integer `-1`, expected an integer from 0 to 4294967295",
+        ),
+        ("/mounts/-", json!(null), "$.mounts[7]: invalid type: null, expected an object"),
+        (
+            "/annotations",
+            json!({"a.b": 5}),
+            "$.annotations[\"a.b\"]: invalid type: integer `5`, expected a string",
+        ),
+    ] {
+        check(pointer, value, &format!("config.json: {expected}"));
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_with_the_places_of_the_file() {
+    let said = said(|spec| {
+        spec["process"]["env"] = json!([5, "A=1", 6, "NO", "B=1"]);
+        spec["process"]["cwd"] = json!("x");
+        spec["mounts"][1]["type"] = json!(7);
+        spec["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"});
+    });
+    assert_eq!(
+        said,
+        "config.json has 6 problems: \
+         $.mounts[1].type: invalid type: integer `7`, expected a string; \
+         $.process.env[0]: invalid type: integer `5`, expected a string; \
+         $.process.env[2]: invalid type: integer `6`, expected a string; \
+         $.process.env[3]: invalid environment variable: missing '=' in \"NO\"; \
+         $.process.cwd: Cwd must be an absolute path; \
+         $.linux.seccomp: not implemented yet"
+    );
+}
+
+#[test]
+fn what_is_not_json_is_told_with_line_and_column() {
+    for (text, expected) in [
+        ("", "EOF while parsing a value at line 1 column 0"),
+        ("{\n\"root\": 5,\n\"process\"", "EOF while parsing an object at line 3 column 9"),
+        ("{} x", "trailing characters at line 1 column 4"),
+    ] {
+        assert_eq!(said_of(text), format!("config.json is not valid JSON: {expected}"));
+    }
+    assert_eq!(said_of("[]"), "config.json: $: invalid type: array, expected an object");
+}
+
+#[test]
+fn names_that_come_twice_are_refused_wherever_they_are() {
+    let text = default_spec(false).replace("\"terminal\": true", "\"terminal\": false");
+    let twice = text.replace("\"cwd\": \"/\",", "\"cwd\": \"/\", \"cwd\": \"/tmp\",");
+    assert_eq!(said_of(&twice), "config.json: $.process.cwd: comes twice");
+    let twice = text.replace("\"hostname\"", "\"annotations\": {\"a\": \"1\", \"a\": \"2\"}, \"hostname\"");
+    assert_eq!(said_of(&twice), "config.json: $.annotations.a: comes twice");
+}
+
+#[test]
+fn what_engines_leave_empty_means_nothing() {
+    for (pointer, value) in [
+        ("/process/user", Value::Null),
+        ("/process/env", Value::Null),
+        ("/process/apparmorProfile", json!("")),
+        ("/process/execCPUAffinity", json!({})),
+        ("/hooks", json!({"prestart": [], "poststop": null})),
+        ("/linux/seccomp", json!({})),
+        ("/linux/rootfsPropagation", json!("")),
+        ("/linux/cgroupsPath", json!("")),
+        ("/linux/uidMappings", json!([])),
+        ("/linux/resources/unified", json!({})),
+        ("/linux/resources/blockIO", json!({"weight": 0, "throttleReadBpsDevice": null})),
+        ("/linux/resources/memory", json!({"kernel": 0, "limit": null})),
+        ("/linux/resources/devices/-", json!({"allow": true, "type": "", "access": "r"})),
+        ("/mounts/1/options/-", json!("")),
+        ("/annotations", json!({"run.oci.handler": "krun"})),
+        ("/vm", json!({"hypervisor": 5})),
+        ("/zos", json!({"namespaces": [{"type": "foo"}]})),
+        ("/unknown", json!({"a": 1})),
+    ] {
+        check(pointer, value, "ok");
+    }
+}
+
+#[test]
+fn a_pids_object_without_a_limit_is_none_and_a_zero_is_one() {
+    for (pids, expected) in
+        [(json!({}), None), (json!({"limit": null}), None), (json!({"limit": 0}), Some(0))]
+    {
+        let mut spec: Value = serde_json::from_str(&default_spec(false)).unwrap();
+        spec["process"]["terminal"] = json!(false);
+        spec["linux"]["resources"]["pids"] = pids;
+        assert_eq!(parse(spec.to_string().as_bytes()).unwrap().resources.pids_limit, expected);
+    }
+}
+
+#[test]
+fn what_is_missed_without_harm_is_a_warning() {
+    check(
+        "/process/capabilities/bounding",
+        json!(["CAP_CHOWN", "CAP_FOO", "chown"]),
+        "warned: ignoring unknown or unavailable capabilities: [CAP_FOO chown]",
+    );
+    check(
+        "/mounts/-",
+        json!({"destination": "mnt", "type": "tmpfs"}),
+        "warned: mount destination mnt is not absolute. Support for non-absolute mount destinations will be removed in a \
+         future release.",
+    );
+    check(
+        "/mounts/-",
+        json!({"destination": "/mnt", "source": "/tmp", "options": ["bind", "sync"]}),
+        "warned: $.mounts[7].options: sync has no effect on a bind mount",
+    );
+    check(
+        "/linux/resources/memory",
+        json!({"kernel": 4096}),
+        "warned: Kernel memory settings are ignored and will be removed",
+    );
+    check("/ociVersion", json!("abc"), "warned: ociVersion \"abc\" is not a SemVer version");
+}
+
+#[test]
+fn mounts_that_cannot_be_are_told_before_anything_happens() {
+    for (mount, expected) in [
+        (
+            json!({"destination": "/", "type": "tmpfs"}),
+            "destination: cannot mount over the root: use root.path",
+        ),
+        (
+            json!({"destination": "/a/../..", "type": "tmpfs"}),
+            "destination: cannot mount over the root: use root.path",
+        ),
+        (
+            json!({"destination": "/m", "type": "bind", "source": "/tmp"}),
+            "type: bind is no filesystem: the options need bind or rbind",
+        ),
+        (json!({"destination": "/m"}), "type: is missing, and the options have neither bind nor rbind"),
+        (
+            json!({"destination": "/m", "source": "/tmp", "options": ["rbind", "size=1"]}),
+            "options: bind mounts cannot have any filesystem-specific options applied: size=1",
+        ),
+        (
+            json!({"destination": "/proc/version", "source": "/etc/hostname", "options": ["bind"]}),
+            "destination: \"/proc/version\" cannot be mounted because it is inside /proc",
+        ),
+        (
+            json!({"destination": "/proc", "type": "tmpfs"}),
+            "destination: \"/proc\" cannot be mounted because it is not of type proc",
+        ),
+    ] {
+        check("/mounts/-", mount, &format!("config.json: $.mounts[7].{expected}"));
+    }
+    let lxcfs =
+        json!({"destination": "/proc/meminfo", "source": "/var/lib/lxcfs/proc/meminfo", "options": ["bind"]});
+    check("/mounts/-", lxcfs, "ok");
+}
+
+#[test]
+fn what_would_change_the_host_needs_a_namespace() {
+    let without = |kind: &'static str| {
+        move |spec: &mut Value| {
+            let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.retain(|namespace| namespace["type"] != kind);
+        }
+    };
+    assert_eq!(
+        said(without("uts")),
+        "config.json: $.hostname: unable to set hostname without a private UTS namespace"
+    );
+    let text = said(without("mount"));
+    for path in ["$.linux.maskedPaths", "$.linux.readonlyPaths"] {
+        let expected = format!("{path}: unable to restrict sys entries without a private MNT namespace");
+        assert!(text.contains(&expected), "{text}");
+    }
+    assert!(text.contains("$.mounts: ") && text.contains("$.root.readonly: "), "{text}");
+}
+
+#[test]
+fn every_field_that_is_not_implemented_is_named() {
+    let text = said(|spec| {
+        let process = &mut spec["process"];
+        process["apparmorProfile"] = json!("x");
+        process["selinuxLabel"] = json!("x");
+        process["scheduler"] = json!({"policy": "SCHED_BATCH"});
+        process["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 4});
+        process["execCPUAffinity"] = json!({"initial": "0"});
+        spec["hooks"] = json!({"poststop": [{"path": "/bin/true"}]});
+        let linux = &mut spec["linux"];
+        linux["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+        linux["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+        linux["timeOffsets"] = json!({"monotonic": {"secs": 1}});
+        linux["netDevices"] = json!({"eth0": {}});
+        linux["personality"] = json!({"domain": "LINUX32"});
+        linux["intelRdt"] = json!({"closID": "x"});
+        linux["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0"});
+        linux["mountLabel"] = json!("x");
+        linux["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"});
+        linux["resources"] = json!({
+            "blockIO": {"weight": 10, "leafWeight": 10, "weightDevice": [{"major": 8, "minor": 0, "weight": 10}],
+                "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}],
+                "throttleWriteBpsDevice": [{"major": 8, "minor": 0, "rate": 1}],
+                "throttleReadIOPSDevice": [{"major": 8, "minor": 0, "rate": 1}],
+                "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 1}]},
+            "hugepageLimits": [{"pageSize": "2MB", "limit": 1}],
+            "network": {"classID": 1, "priorities": [{"name": "lo", "priority": 1}]},
+            "rdma": {"mlx5": {"hcaHandles": 1}},
+            "unified": {"memory.high": "1"},
+        });
+        linux["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .extend([json!({"type": "user"}), json!({"type": "time"})]);
+        spec["mounts"][1]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+        spec["mounts"][1]["options"] = json!(["tmpcopyup", "idmap", "ridmap"]);
+    });
+    let paths: Vec<&str> = text
+        .split_once("problems: ")
+        .unwrap()
+        .1
+        .split("; ")
+        .map(|problem| problem.strip_suffix("not implemented yet").unwrap_or_else(|| panic!("{problem}")))
+        .map(|problem| problem.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(paths.len(), 33, "{paths:#?}");
+    for path in
+        ["$.process.scheduler", "$.linux.seccomp", "$.linux.resources.blockIO.throttleWriteIOPSDevice"]
+    {
+        assert!(paths.contains(&path), "{path}");
+    }
+}
+
+#[test]
+fn what_engines_write_is_taken_or_named_by_field() {
+    let seccomp = "$.linux.seccomp: not implemented yet";
+    let docker = format!("config.json has 2 problems: $.hooks.prestart: not implemented yet; {seccomp}");
+    let copied = |mount| format!("$.mounts[{mount}].options[4]: tmpcopyup: not implemented yet; ");
+    let options = [2, 4, 6, 8].map(copied).concat();
+    for (name, expected) in [
+        ("buildah-run", format!("config.json: {seccomp}")),
+        ("cri-run-sandbox", String::from("ok")),
+        ("cri-security-context", format!("config.json: {seccomp}")),
+        ("ctr-privileged", String::from("ok")),
+        ("ctr-run-rm", String::from("ok")),
+        ("docker-run-rm", docker.clone()),
+        ("docker26-run-rm", docker),
+        ("podman-run-options", format!("config.json has 5 problems: {options}{seccomp}")),
+        ("podman-run-rm", format!("config.json: {seccomp}")),
+        (
+            "podman-run-userns",
+            format!(
+                "config.json has 5 problems: $.linux.namespaces[5].type: user namespace: not implemented yet; \
+                 $.mounts[0].options[0]: idmap: not implemented yet; $.linux.uidMappings: not implemented yet; \
+                 $.linux.gidMappings: not implemented yet; {seccomp}"
+            ),
+        ),
+    ] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/configs");
+        let text = std::fs::read_to_string(directory.join(name).with_extension("json")).unwrap();
+        assert_eq!(said_of(&text), expected, "{name}");
+    }
+}
