@@ -45,23 +45,27 @@ pub struct Cgroups {
     made: Made,
 }
 
-/// The doors by which the child enters its v1 cgroups.
+/// What the child gets of its v1 cgroups, in the order of the hierarchies.
 #[derive(Debug, Default)]
-pub struct TasksFiles {
-    files: Vec<OwnedFd>,
+pub struct Doors {
+    /// `tasks` files: by writing "0" it enters.
+    tasks: Vec<OwnedFd>,
+    /// Detached trees of the directories, for its own /sys/fs/cgroup.
+    trees: Vec<OwnedFd>,
 }
 
-impl TasksFiles {
-    /// In the order of the hierarchies.
+impl Doors {
+    /// In the order of `Reply::Cgroups`: trees, then `tasks` files.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        self.files.iter().map(AsFd::as_fd).collect()
+        self.trees.iter().chain(&self.tasks).map(AsFd::as_fd).collect()
     }
 }
 
-impl Drop for TasksFiles {
+impl Drop for Doors {
     fn drop(&mut self) {
-        // One call instead of one for each hierarchy, on the way to the child's start.
-        files::close_all(std::mem::take(&mut self.files));
+        // One call instead of two for each hierarchy, on the way to the child's start.
+        let (tasks, trees) = (std::mem::take(&mut self.tasks), std::mem::take(&mut self.trees));
+        files::close_all(tasks.into_iter().chain(trees).collect());
     }
 }
 
@@ -86,20 +90,25 @@ impl Cgroups {
         files::open_directory(&directory.absolute()).map(Some)
     }
 
-    /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy.
-    pub fn populate(&mut self, resources: &Resources) -> Result<TasksFiles> {
+    /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
+    /// also the tree of each directory, to be mounted in the container.
+    pub fn populate(&mut self, resources: &Resources, views: bool) -> Result<Doors> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
             v2::limit(unified, resources)?;
-            return Ok(TasksFiles::default());
+            return Ok(Doors::default());
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
-        let mut tasks = TasksFiles::default();
+        let mut doors = Doors::default();
         for directory in &self.placement.hierarchies {
             make(directory, &mut self.made)?;
             v1::limit(directory, resources)?;
-            tasks.files.push(files::open_for_writing(&format!("{}/tasks", directory.absolute()))?);
+            let path = directory.absolute();
+            doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
+            if views {
+                doors.trees.push(files::open_tree(&path)?);
+            }
         }
-        Ok(tasks)
+        Ok(doors)
     }
 
     /// What has been made up to now.

@@ -56,6 +56,7 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
 
 /// Text to standard output. Whoever closed it does not want it.
 pub fn print(text: &str) {
-    // Ignored: a reader that went away (`pinnace list | head -1`) is no error of ours.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut stdout = std::io::stdout().lock();
+    // Ignored: a reader that went away (`pinnace list | head -1`) is no error of ours. Nobody flushes at the end of this program.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

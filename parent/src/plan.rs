@@ -50,6 +50,13 @@ pub struct Plan<'a> {
     pub namespaces: &'a Namespaces,
 }
 
+impl Plan<'_> {
+    /// Whether steps mount trees that the parent sends with the cgroups.
+    pub fn has_cgroup_trees(&self) -> bool {
+        self.steps.iter().any(|phased| matches!(phased.step, Step::BindMount { origin: BindOrigin::Parent, .. }))
+    }
+}
+
 /// Text and lists that plans make themselves.
 #[derive(Debug, Default)]
 pub struct Store {
@@ -108,7 +115,7 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     if steps.len() > STEP_COUNT_MAX {
         return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
     }
-    let early = |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Early, .. });
+    let early = |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. });
     let early_binds = steps.iter().filter(early).count();
     if early_binds > EARLY_BIND_COUNT_MAX {
         return Err(Error::new(format!("there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}")));

@@ -47,11 +47,10 @@ impl StateRoot {
         Ok(Self { path })
     }
 
-    /// Makes the directory and claims `id` in it.
+    /// Makes the directory and claims `id`, which `check_id` has passed, in it.
     ///
-    /// Errors: the id is malformed, or taken.
+    /// Errors: the id is taken.
     pub fn create(&self, id: &str) -> Result<StateDirectory> {
-        check_id(id)?;
         let path = self.path.join(id);
         let mut builder = fs::DirBuilder::new();
         builder.mode(0o700);
@@ -110,7 +109,7 @@ fn default_root() -> Result<PathBuf> {
 }
 
 /// Letters, digits, `_`, `+`, `-`, `.`; not `.` or `..`. As runc's, so that engines' ids pass.
-fn check_id(id: &str) -> Result<()> {
+pub fn check_id(id: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
     if id.is_empty() || id == "." || id == ".." || id.len() > 255 || !id.bytes().all(allowed) {
         return Err(Error::new("invalid container ID format"));

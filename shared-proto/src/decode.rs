@@ -170,7 +170,7 @@ impl<'a> View<'a> {
             }
             phase = phased.phase;
             early_binds +=
-                usize::from(matches!(phased.step, Step::BindMount { origin: BindOrigin::Early, .. }));
+                usize::from(matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. }));
         }
         if early_binds > EARLY_BIND_COUNT_MAX {
             return Err(Refusal::TooManyEarlyBinds);
@@ -396,7 +396,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             attributes: fields.attributes(),
             recursive_attributes: fields.attributes(),
             recursive: fields.flag()?,
-            origin: if fields.flag()? { BindOrigin::Late } else { BindOrigin::Early },
+            origin: if fields.flag()? { BindOrigin::Parent } else { BindOrigin::Host },
         },
         StepKind::SetMountAttributes => {
             Step::SetMountAttributes { path: fields.path()?, attributes: fields.attributes() }

@@ -230,7 +230,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
                 attributes(a),
                 attributes(r),
                 U64::new(u64::from(recursive)),
-                U64::new(u64::from(origin == BindOrigin::Late)),
+                U64::new(u64::from(origin == BindOrigin::Parent)),
             ],
         ),
         Step::SetMountAttributes { path, attributes: a } => {

@@ -24,7 +24,8 @@ pub enum Report {
 /// parent → stage1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The cgroups are there: one descriptor of a `tasks` file for each v1 hierarchy.
+    /// The cgroups are there. The descriptors: a tree for each bind step whose origin is the parent, then a `tasks` file for each v1
+    /// hierarchy.
     Cgroups { descriptor_count: u16 },
     /// The network namespace is there: one descriptor.
     Network,

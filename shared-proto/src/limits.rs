@@ -37,9 +37,9 @@ pub const GROUP_COUNT_MAX: usize = 65536;
 /// usual soft limit is 1024.
 pub const EARLY_BIND_COUNT_MAX: usize = 512;
 
-/// Descriptors that travel with one frame: a `tasks` file for each cgroup v1 hierarchy (the kernel has 14
+/// Descriptors that travel with one frame: a `tasks` file and a tree for each cgroup v1 hierarchy (the kernel has 14
 /// controllers, and users add named ones).
-pub const FRAME_DESCRIPTOR_COUNT_MAX: usize = 32;
+pub const FRAME_DESCRIPTOR_COUNT_MAX: usize = 64;
 
 /// Bytes of a frame, either way.
 pub const FRAME_BYTES: usize = 32;

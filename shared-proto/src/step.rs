@@ -213,13 +213,13 @@ kinds! {
     SetNoNewPrivileges = 20 "set-no-new-privs" LOCKDOWN,
 }
 
-/// Where the source of a bind mount is looked up.
+/// Where the tree of a bind mount comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindOrigin {
-    /// On the host, before the root changes: the whole path is the host's.
-    Early,
-    /// Through the old root when the step runs: for cgroups that the parent makes meanwhile. No symlinks.
-    Late,
+    /// stage1 opens the source on the host before the root changes.
+    Host,
+    /// The parent makes the source meanwhile (a cgroup) and sends its tree with `Reply::Cgroups`, in the order of these steps.
+    Parent,
 }
 
 /// One step. Paths of the container are absolute and mean its root; they never leave it.
@@ -246,7 +246,7 @@ pub enum Step<F: Form> {
         recursive_attributes: Attributes,
         propagations: Propagations,
     },
-    /// Changes the mount at `path` and all below it.
+    /// Changes the mount at `path` and all below it, and makes them private.
     SetMountAttributes {
         path: F::Text,
         attributes: Attributes,

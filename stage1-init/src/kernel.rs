@@ -197,6 +197,8 @@ pub trait Kernel {
     fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()>;
     fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation) -> Result<()>;
     fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()>;
+    /// The same for a whole tree, which no longer shares mounts with any other afterwards.
+    fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()>;
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor>;
     fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()>;
     fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()>;

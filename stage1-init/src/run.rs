@@ -43,9 +43,9 @@ fn phases<K: Kernel>(
     let mut context = Context::new(kernel, *socket, root, highest.unwrap_or(*socket).next());
 
     run_phase(&mut context, view, Phase::Mounts)?;
-    topology::attach(context.kernel, *socket, &bootstrap).map_err(at(Phase::Views))?;
+    let trees = topology::attach(context.kernel, *socket, view).map_err(at(Phase::Views))?;
+    context.take_trees(trees);
     run_phase(&mut context, view, Phase::Views)?;
-    context.leave_old_root(bootstrap.root_change).map_err(at(Phase::Views))?;
 
     let home = match bootstrap.home_of {
         Some(uid) => home::find(context.kernel, context.root.new, uid),

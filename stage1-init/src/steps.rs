@@ -12,12 +12,12 @@ mod sysctl;
 
 use core::ffi::CStr;
 
-use shared_proto::bootstrap::RootChange;
 use shared_proto::{Call, Step, Wire};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel};
 use crate::paths::{self, PathBuffer};
-use crate::root::{self, Root};
+use crate::receive::DescriptorList;
+use crate::root::Root;
 
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
 pub(crate) struct Context<'k, K: Kernel> {
@@ -31,6 +31,9 @@ pub(crate) struct Context<'k, K: Kernel> {
     steps_since_sweep: u32,
     /// The next of `root.sources`: bind steps take them in order.
     next_source: usize,
+    /// Trees that the parent sent for its own bind steps.
+    trees: DescriptorList,
+    next_tree: usize,
     /// A private procfs (see `proc.rs`).
     proc: Option<Descriptor>,
     /// The container's verified /dev/null, and the one read-only tmpfs behind every masked directory.
@@ -50,6 +53,8 @@ impl<'k, K: Kernel> Context<'k, K> {
             first_temporary,
             steps_since_sweep: 0,
             next_source: 0,
+            trees: DescriptorList::new(),
+            next_tree: 0,
             proc: None,
             null: None,
             empty_directory: None,
@@ -57,12 +62,13 @@ impl<'k, K: Kernel> Context<'k, K> {
         }
     }
 
-    /// Detaches the host's tree.
-    pub(crate) fn leave_old_root(&mut self, root_change: RootChange) -> Result<(), Fault> {
-        match self.root.old.take() {
-            Some(old) => root::leave_old(self.kernel, old, root_change),
-            None => Ok(()),
+    /// Keeps the parent's trees until their steps mount them.
+    pub(crate) fn take_trees(&mut self, trees: DescriptorList) {
+        // They came after everything that steps have opened: a sweep must not close them.
+        if let Some(highest) = trees.iter().max() {
+            self.first_temporary = self.first_temporary.max(highest.next());
         }
+        self.trees = trees;
     }
 
     /// The directory of `path`, made if it is missing, and the last component.
@@ -112,8 +118,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             let filesystem = mounts::Filesystem { fstype, source, options };
             mounts::filesystem(context, &filesystem, target, attributes, propagations)
         }
-        Step::BindMount { source, target, origin, recursive, attributes, recursive_attributes, propagations } => {
-            let tree = mounts::source_tree(context, source, origin, recursive)?;
+        Step::BindMount { target, origin, attributes, recursive_attributes, propagations, .. } => {
+            let tree = mounts::source_tree(context, origin)?;
             let attributes = [(attributes, false), (recursive_attributes, true)];
             mounts::bind(context, (tree, origin), target, attributes, propagations)
         }

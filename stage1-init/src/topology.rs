@@ -1,7 +1,7 @@
 //! Who is in which namespace and cgroup. The parent clones stage1 into the new namespaces; here it joins those that
 //! exist, and those that the parent makes meanwhile.
 
-use shared_proto::{Bootstrap, Call, DescriptorSlot, Reply, Wire};
+use shared_proto::{BindOrigin, Call, DescriptorSlot, Reply, Step, View};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel, NamespaceKind};
 use crate::receive::{self, DescriptorList, Received};
@@ -37,20 +37,26 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, received: &Received) -> Result<(),
 ///
 /// Writing "0" to a v1 `tasks` file moves the writer alone; that needs no lock of all thread groups and so no wait for a grace
 /// period, unlike a pid in cgroup.procs (9 to 10 ms on an idle host).
+///
+/// Returns the trees that the parent sent for bind steps of its own.
 pub(crate) fn attach<K: Kernel>(
     kernel: &mut K,
     socket: Descriptor,
-    bootstrap: &Bootstrap<Wire<'_>>,
-) -> Result<(), Fault> {
+    view: &View<'_>,
+) -> Result<DescriptorList, Fault> {
+    let bootstrap = view.bootstrap();
+    let mut trees = DescriptorList::new();
     if bootstrap.await_cgroups {
-        let mut tasks_files = DescriptorList::new();
-        match receive::reply(kernel, socket, &mut tasks_files)? {
+        match receive::reply(kernel, socket, &mut trees)? {
             Reply::Cgroups { .. } => {}
             _ => return Err(receive::unexpected()),
         }
-        for tasks in tasks_files {
+        let is_parents = |step| matches!(step, Step::BindMount { origin: BindOrigin::Parent, .. });
+        let tree_count = view.steps().filter(|phased| is_parents(phased.step)).count();
+        for &tasks in trees.get(tree_count..).ok_or(receive::unexpected())? {
             kernel.write(tasks, b"0").at(Call::Write)?;
         }
+        trees.truncate(tree_count);
     }
     if bootstrap.new_cgroup_namespace {
         kernel.unshare(NamespaceKind::Cgroup).at(Call::Unshare)?;
@@ -65,5 +71,5 @@ pub(crate) fn attach<K: Kernel>(
             kernel.set_namespace(namespace, NamespaceKind::Network).at(Call::SetNamespace)?;
         }
     }
-    Ok(())
+    Ok(trees)
 }

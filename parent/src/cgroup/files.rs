@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
 use sc::syscall;
 
 use crate::error::{Error, Result, check};
@@ -38,6 +39,13 @@ pub(super) fn open_for_writing(path: &str) -> Result<OwnedFd> {
         .map_err(|errno| Error::call(format_args!("open {path}"), errno))
 }
 
+/// A detached bind mount of a directory, which whoever gets the descriptor can attach.
+pub(super) fn open_tree(path: &str) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(rustix::fs::CWD, path, flags)
+        .map_err(|errno| Error::call(format_args!("open_tree {path}"), errno))
+}
+
 pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::call(format_args!("open {path}"), errno))
@@ -45,7 +53,8 @@ pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
 
 /// Closes descriptors; those whose numbers follow each other, together.
 pub(super) fn close_all(descriptors: Vec<OwnedFd>) {
-    let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    numbers.sort_unstable();
     let in_a_row = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
     let (Some(first), Some(last), true) = (numbers.first(), numbers.last(), in_a_row) else { return };
     // SAFETY: numbers only; every descriptor from `first` to `last` is one of `descriptors`, which are forgotten below.

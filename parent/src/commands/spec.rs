@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &cli::Spec) -> Result<()> {
         .open(&path)
         .and_then(|mut file| file.write_all(config::default_spec(unified).as_bytes()));
     written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Error::new(format!("File {} exists. Remove it first", path.display())),
+        ErrorKind::AlreadyExists => Error::new("File config.json exists. Remove it first"),
         _ => Error::io(format_args!("open {}", path.display()), &error),
     })
 }

@@ -143,8 +143,10 @@ fn hooks(hooks: Option<&Hooks>, problems: &mut Problems) {
         ("poststart", hooks.poststart()),
         ("poststop", hooks.poststop()),
     ] {
-        problems
-            .not_implemented(format!("$.hooks.{name}"), list.as_ref().is_some_and(|list| !list.is_empty()));
+        problems.not_implemented(
+            format_args!("$.hooks.{name}"),
+            list.as_ref().is_some_and(|list| !list.is_empty()),
+        );
     }
 }
 

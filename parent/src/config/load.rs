@@ -3,37 +3,56 @@
 //! A file without fault is parsed once, into oci-spec's types, and glanced over for what these do not tell. Only one with a fault is
 //! looked at slowly.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::{Config, check, faults, shape};
 use crate::error::{Error, Result};
 
 /// Bytes of the largest file that is read: arguments and environment may have 6 MiB, and JSON may escape each byte of them.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+const FILE_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes that are asked for at a time where the size is not known.
+const READ_BYTES: usize = 64 << 10;
 
 /// Reads and checks the config.json in an open bundle directory.
 pub fn load(bundle: BorrowedFd<'_>) -> Result<Config> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file =
         rustix::fs::openat(bundle, "config.json", flags, Mode::empty()).map_err(|errno| match errno {
-            rustix::io::Errno::NOENT => Error::new("JSON specification file config.json not found"),
+            Errno::NOENT => Error::new("JSON specification file config.json not found"),
             errno => Error::call("open config.json", errno),
         })?;
     let size = rustix::fs::fstat(&file).map_err(|errno| Error::call("stat config.json", errno))?.st_size;
-    let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(FILE_BYTES_MAX as usize) + 1);
-    File::from(file)
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| Error::io("read config.json", &error))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
+    let size = usize::try_from(size).unwrap_or(0).min(FILE_BYTES_MAX);
+    let text = read(&file, size).map_err(|errno| Error::call("read config.json", errno))?;
+    if text.len() > FILE_BYTES_MAX {
         return Err(Error::new(format!("config.json is larger than {FILE_BYTES_MAX} bytes")));
     }
     parse(&text)
+}
+
+/// Everything in the file, up to one byte more than may be. `size` is what is expected.
+fn read(file: &OwnedFd, size: usize) -> rustix::io::Result<Vec<u8>> {
+    // One byte more shows in one call that the file ends there.
+    let mut text = Vec::with_capacity(size + 1);
+    while text.len() <= FILE_BYTES_MAX {
+        if text.len() == text.capacity() {
+            text.reserve(READ_BYTES);
+        }
+        let free = text.capacity() - text.len();
+        match rustix::io::read(file, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => break,
+            // Only a regular file tells its size; a pipe may have more.
+            Ok(count) if count < free && size > 0 && text.len() >= size => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(text)
 }
 
 /// The configuration in `text`, with every problem of it if there is one.

@@ -28,21 +28,22 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub(super) fn add(&mut self, path: impl Into<String>, reason: impl Into<String>) {
-        self.0.push(Problem { path: one_line(path.into()), reason: one_line(reason.into()) });
+    /// Paths are written only when they are needed: most files have no problem.
+    pub(super) fn add(&mut self, path: impl fmt::Display, reason: impl Into<String>) {
+        self.0.push(Problem { path: one_line(path.to_string()), reason: one_line(reason.into()) });
     }
 
     /// Notes a field that is set although pinnace cannot do it yet.
-    pub(super) fn not_implemented(&mut self, path: impl Into<String>, is_set: bool) {
+    pub(super) fn not_implemented(&mut self, path: impl fmt::Display, is_set: bool) {
         if is_set {
             self.add(path, NOT_IMPLEMENTED);
         }
     }
 
     /// Refuses NUL bytes, which no path or name of the kernel can hold, and text over `bytes_max` bytes.
-    pub(super) fn check_text(&mut self, path: &str, text: &str, bytes_max: usize) {
+    pub(super) fn check_text(&mut self, path: impl fmt::Display, text: &str, bytes_max: usize) {
         if text.contains('\0') {
-            self.add(path, "contains a NUL byte");
+            self.add(&path, "contains a NUL byte");
         }
         if text.len() > bytes_max {
             self.add(path, format!("is longer than {bytes_max} bytes"));

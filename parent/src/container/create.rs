@@ -15,7 +15,9 @@ use crate::host::HostFacts;
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
 use crate::log::rfc3339_nanoseconds;
 use crate::plan::{self, Plan, Request, Store};
-use crate::state::{Init, ProcessFacts, Record, START_SOCKET, StateDirectory, StateRoot, write_pid_file};
+use crate::state::{
+    Init, ProcessFacts, Record, START_SOCKET, StateDirectory, StateRoot, check_id, write_pid_file,
+};
 
 /// What the caller of `create` and `run` decides.
 #[derive(Clone, Debug)]
@@ -106,6 +108,7 @@ pub struct Created {
 ///
 /// Whatever fails, nothing is left behind.
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
+    check_id(creation.id)?;
     let bundle = load_bundle(creation.bundle)?;
     let host = HostFacts::read()?;
     let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
@@ -163,11 +166,11 @@ fn launch(
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
     let mut launch = Launch::begin(plan, surroundings)?;
 
-    let tasks = cgroups.populate(&config.resources)?;
+    let doors = cgroups.populate(&config.resources, plan.has_cgroup_trees())?;
     if plan.bootstrap.await_cgroups {
-        launch.send_cgroups(&tasks.descriptors())?;
+        launch.send_cgroups(&doors.descriptors())?;
     }
-    drop(tasks);
+    drop(doors);
     if plan.bootstrap.await_network {
         launch.make_network()?;
     }

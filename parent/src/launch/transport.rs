@@ -90,12 +90,18 @@ impl Socket {
         let mut frame = [0; FRAME_BYTES];
         let mut slices = [IoSliceMut::new(&mut frame)];
         let mut no_descriptors = RecvAncillaryBuffer::new(&mut []);
-        let received = rustix::io::retry_on_intr(|| {
-            rustix::net::recvmsg(&self.0, &mut slices, &mut no_descriptors, RecvFlags::CMSG_CLOEXEC)
-        });
+        let mut receive = || {
+            rustix::io::retry_on_intr(|| {
+                rustix::net::recvmsg(&self.0, &mut slices, &mut no_descriptors, RecvFlags::CMSG_CLOEXEC)
+            })
+        };
+        let received = match receive() {
+            // stage1 ended with replies of ours unread. The kernel says that once, and then hands out what stage1 had sent.
+            Err(Errno::CONNRESET) => receive(),
+            received => received,
+        };
         let bytes = match received {
             Ok(message) => message.bytes,
-            // stage1 ended with replies of ours unread.
             Err(Errno::CONNRESET) => 0,
             Err(errno) => return Err(Error::call("receive from stage1", errno)),
         };

@@ -87,6 +87,9 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (_, Call::FilesystemOption, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
         (Some(Step::MaskPath { .. }), Call::Status, Errno::NXIO) => " (/dev/null in the container is not the null device)",
         (Some(Step::MakeDevice { .. }), Call::MakeNode, Errno::EXIST) => " (another kind of file is there)",
+        (Some(Step::MountFilesystem { fstype: "proc" | "sysfs", .. }), Call::Open | Call::MoveMount, _) => {
+            " (it must be mounted on ordinary directory)"
+        }
         (_, Call::Open, Errno::LOOP) => " (a symlink where none is allowed)",
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"

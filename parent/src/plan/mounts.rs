@@ -44,7 +44,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<V
                 let step = Step::BindMount {
                     source,
                     target,
-                    origin: BindOrigin::Early,
+                    origin: BindOrigin::Host,
                     recursive: *recursive,
                     attributes: attributes(mount.attributes),
                     recursive_attributes: attributes(mount.recursive_attributes),
@@ -123,10 +123,7 @@ fn plan_cgroup_v1<'a>(
     for view in request.placement.views() {
         plan_hierarchy(draft, target, view, phase, own_namespace);
     }
-    let attributes = attributes(mount.attributes);
-    if !attributes.is_empty() {
-        draft.push(phase, Step::SetMountAttributes { path: target, attributes });
-    }
+    draft.push(phase, Step::SetMountAttributes { path: target, attributes: attributes(mount.attributes) });
 }
 
 /// One hierarchy, and links for controllers that share it. In a cgroup namespace a new mount shows the container's cgroup as its root;
@@ -150,7 +147,7 @@ fn plan_hierarchy<'a>(draft: &mut Draft<'a>, destination: &str, view: View, phas
             Step::BindMount {
                 source,
                 target,
-                origin: BindOrigin::Late,
+                origin: BindOrigin::Parent,
                 recursive: false,
                 attributes: Attributes::default(),
                 recursive_attributes: Attributes::default(),

@@ -80,9 +80,6 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
             row(out, "", Phase::Views, "", "wait for the network namespace, enter it");
         }
     }
-    if crosses(Phase::Identity) && plan.bootstrap.root_change == RootChange::Pivot {
-        row(out, "", Phase::Views, "", "detach the host's tree");
-    }
     if crosses(Phase::Lockdown) {
         row(out, "", Phase::Identity, "", "find the program, report ready, wait for start");
     }

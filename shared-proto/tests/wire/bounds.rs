@@ -27,8 +27,8 @@ const PATHS: &[(&str, StepOf)] = &[
     ("fstype", |text| mount(text, "", "/proc")),
     ("mount source", |text| mount("tmpfs", text, "/proc")),
     ("mount target", |text| mount("tmpfs", "", text)),
-    ("bind source", |text| bind(text, "/etc/hosts", BindOrigin::Early)),
-    ("bind target", |text| bind("/etc/hosts", text, BindOrigin::Late)),
+    ("bind source", |text| bind(text, "/etc/hosts", BindOrigin::Host)),
+    ("bind target", |text| bind("/etc/hosts", text, BindOrigin::Parent)),
     ("path with attributes", |text| Step::SetMountAttributes {
         path: text,
         attributes: Attributes { set: 1, clear: 0 },
@@ -147,14 +147,14 @@ fn step_count() {
 #[test]
 fn early_bind_count() {
     check("early binds", EARLY_BIND_COUNT_MAX, Refusal::TooManyEarlyBinds, |count| {
-        sample::with_steps(&vec![bind("/a", "/b", BindOrigin::Early); count])
+        sample::with_steps(&vec![bind("/a", "/b", BindOrigin::Host); count])
     });
-    let late = vec![bind("/a", "/b", BindOrigin::Late); EARLY_BIND_COUNT_MAX + 1];
+    let late = vec![bind("/a", "/b", BindOrigin::Parent); EARLY_BIND_COUNT_MAX + 1];
     assert_eq!(plan::check(&sample::with_steps(&late)).err(), None);
     let in_two_phases: Vec<_> = [Phase::Mounts; EARLY_BIND_COUNT_MAX]
         .into_iter()
         .chain([Phase::Views])
-        .map(|phase| PhasedStep { phase, step: bind("/a", "/b", BindOrigin::Early) })
+        .map(|phase| PhasedStep { phase, step: bind("/a", "/b", BindOrigin::Host) })
         .collect();
     let refusal = plan::check(&sample::with_phased(&in_two_phases)).err();
     assert_eq!(refusal, Some(Refusal::TooManyEarlyBinds));

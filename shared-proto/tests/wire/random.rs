@@ -78,7 +78,7 @@ impl Ingredients {
             StepKind::BindMount => Step::BindMount {
                 source: strings.add_text(path),
                 target: strings.add_text(other),
-                origin: if self.flags[0] { BindOrigin::Late } else { BindOrigin::Early },
+                origin: if self.flags[0] { BindOrigin::Parent } else { BindOrigin::Host },
                 recursive: self.flags[1],
                 attributes,
                 recursive_attributes: Attributes { set: c, clear: d },

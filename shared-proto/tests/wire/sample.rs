@@ -101,7 +101,7 @@ fn mounts(options: &[String]) -> [Step<Planned<'_>>; 6] {
         Step::BindMount {
             source: "/etc/hosts",
             target: "/etc/hosts",
-            origin: BindOrigin::Early,
+            origin: BindOrigin::Host,
             recursive: true,
             attributes: Attributes { set: 1, clear: 2 },
             recursive_attributes: Attributes { set: 4, clear: 8 },
@@ -118,7 +118,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
         Step::BindMount {
             source: "/sys/fs/cgroup/pids/web",
             target: "/sys/fs/cgroup/pids",
-            origin: BindOrigin::Late,
+            origin: BindOrigin::Parent,
             recursive: false,
             attributes: Attributes { set: 15, clear: 0 },
             recursive_attributes: Attributes::default(),

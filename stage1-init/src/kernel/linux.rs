@@ -319,6 +319,16 @@ impl Kernel for Linux {
         mount_setattr(mount, c"", recursive, &attributes)
     }
 
+    fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()> {
+        let attributes = uapi::mount_attr {
+            attr_set: u64::from(attributes.set),
+            attr_clr: u64::from(attributes.clear),
+            propagation: u64::from(uapi::MS_PRIVATE),
+            userns_fd: 0,
+        };
+        mount_setattr(mount, c"", true, &attributes)
+    }
+
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(keep)
     }

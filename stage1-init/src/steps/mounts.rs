@@ -133,25 +133,20 @@ fn set_propagations<K: Kernel>(
     Ok(())
 }
 
-/// The detached tree of a bind mount's source.
+/// The next detached tree of this origin: both kinds were opened before, in the order of their steps.
 pub(super) fn source_tree<K: Kernel>(
     context: &mut Context<'_, K>,
-    source: &CStr,
     origin: BindOrigin,
-    recursive: bool,
 ) -> Result<Descriptor, Fault> {
-    match (origin, context.root.old) {
-        (BindOrigin::Late, Some(old)) => {
-            // The host's cgroup file systems have no symlinks, and neither have the paths of mount points in mountinfo.
-            let below_root = CStr::from_bytes_with_nul(source.to_bytes_with_nul().get(1..).unwrap_or_default());
-            let below_root = below_root.map_err(|_| Fault { call: Call::OpenTree, errno: Errno::INVAL })?;
-            context.kernel.open_tree(old, below_root, recursive).at(Call::OpenTree)
-        }
-        (BindOrigin::Late, None) => Err(Fault { call: Call::OpenTree, errno: Errno::NOENT }),
-        (BindOrigin::Early, _) => {
-            let tree = context.root.sources.get(context.next_source).copied();
+    let missing = Err(Fault { call: Call::OpenTree, errno: Errno::NOENT });
+    match origin {
+        BindOrigin::Host => {
             context.next_source += 1;
-            tree.unwrap_or(Err(Fault { call: Call::OpenTree, errno: Errno::NOENT }))
+            context.root.sources.get(context.next_source - 1).copied().unwrap_or(missing)
+        }
+        BindOrigin::Parent => {
+            context.next_tree += 1;
+            context.trees.get(context.next_tree - 1).copied().map_or(missing, Ok)
         }
     }
 }
@@ -172,7 +167,7 @@ pub(super) fn bind<K: Kernel>(
             kernel.set_attributes(tree, attributes, recursive).at(Call::MountAttributes)?;
         }
     }
-    if origin == BindOrigin::Late {
+    if origin == BindOrigin::Parent {
         // A cgroup's directory, on an empty file system that the plan has just mounted: there is no target yet.
         let (directory, name) = context.parent(target)?;
         match context.kernel.make_directory(directory, name.as_c_str(), 0o755) {
@@ -195,14 +190,14 @@ pub(super) fn bind<K: Kernel>(
     Ok(())
 }
 
-/// Changes a mount that is there, and all below it.
+/// Changes a mount that is there, and all below it, and cuts them off from the host's: trees from the parent may be its peers.
 pub(super) fn set_attributes<K: Kernel>(
     context: &mut Context<'_, K>,
     path: &CStr,
     attributes: Attributes,
 ) -> Result<(), Fault> {
     let mount = paths::open(context.kernel, context.root.new, path)?;
-    context.kernel.set_attributes(mount, attributes, true).at(Call::MountAttributes)
+    context.kernel.set_attributes_private(mount, attributes).at(Call::MountAttributes)
 }
 
 /// Makes a directory with its parents, if it is missing.

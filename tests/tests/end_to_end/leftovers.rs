@@ -1,1 +1,170 @@
-//! Not written yet.
+//! A command that fails leaves the host as it was: no mount, cgroup, process or file more.
+
+use std::fs;
+use std::process::Command;
+
+use pinnace_tests::{Bundle, Container, find_program, is_pinnace, json, run_within_limit, skip};
+
+type Break = fn(Bundle) -> Bundle;
+
+/// One way to fail for each kind of thing that is done; none of them succeeds with any runtime.
+const FAILURES: &[(&str, Break)] = &[
+    ("root file system missing", |bundle| bundle.set("/root/path", json!("nowhere"))),
+    ("mount option unknown", |bundle| bundle.mount("/tmp", "tmpfs", "tmpfs", &["nosuchoption"])),
+    ("file system unknown", |bundle| bundle.mount("/tmp", "nosuchfs", "none", &[])),
+    ("bind source missing", |bundle| bundle.mount("/tmp", "bind", "/no/such/source", &["bind"])),
+    ("masked path impossible", |bundle| bundle.set("/linux/maskedPaths/-", json!("/bin/busybox/x"))),
+    ("read-only path impossible", |bundle| bundle.set("/linux/readonlyPaths/-", json!("/bin/busybox/x"))),
+    ("device impossible", |bundle| {
+        bundle.set("/linux/devices", json!([{"path": "/bin/busybox/x", "type": "c", "major": 1, "minor": 3}]))
+    }),
+    ("working directory is a file", |bundle| bundle.set("/process/cwd", json!("/etc/passwd"))),
+    ("program missing", |bundle| bundle.args(&["nosuch"])),
+    ("program not executable", |bundle| bundle.args(&["/etc/passwd"])),
+    ("namespace file missing", |bundle| bundle.join_namespace("network", "/no/such/namespace")),
+    ("user namespace file missing", |bundle| {
+        bundle.set("/linux/namespaces/-", json!({"type": "user", "path": "/no/such/namespace"}))
+    }),
+    ("pid namespace file missing", |bundle| bundle.join_namespace("pid", "/no/such/namespace")),
+    ("namespace of another type", |bundle| bundle.join_namespace("ipc", "/proc/self/ns/uts")),
+    ("sysctl value refused", |bundle| bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "many"}))),
+    ("sysctl missing", |bundle| bundle.set("/linux/sysctl", json!({"net.no.such": "1"}))),
+    ("cgroup limit refused", |bundle| bundle.set("/linux/resources/cpu", json!({"quota": 5, "period": 100000}))),
+    ("limit over the hard one", |bundle| {
+        bundle.set("/process/rlimits/0", json!({"type": "RLIMIT_NOFILE", "soft": 2000, "hard": 1000}))
+    }),
+    ("limit unknown", |bundle| bundle.set("/process/rlimits/0/type", json!("RLIMIT_FOO"))),
+    ("oom score out of range", |bundle| bundle.set("/process/oomScoreAdj", json!(5000))),
+    ("host name too long", |bundle| bundle.set("/hostname", json!("x".repeat(100)))),
+    ("wrong type", |bundle| bundle.set("/process/args", json!("not a list"))),
+    ("no arguments", |bundle| bundle.args(&[])),
+];
+
+/// Runs `command` on the container and expects that it fails and that nothing changes on the host.
+#[track_caller]
+fn fails_without_a_trace(name: &str, container: &Container, command: Command) {
+    let before = container.snapshot();
+    let outcome = run_within_limit(command);
+    assert_eq!(outcome.code, 1, "{name}\n{}", outcome.describe());
+    assert_eq!(outcome.stderr.trim().lines().count(), 1, "{name}: one error, clearly\n{}", outcome.describe());
+    // The root for the state of all containers is made on first use, and stays.
+    let _ = fs::remove_dir(container.state_root());
+    let after = container.snapshot();
+    assert!(after == before, "{name}\n{}\nbefore:\n{before}\nafter:\n{after}", outcome.describe());
+}
+
+#[test]
+fn failing_create_leaves_nothing() {
+    for (name, break_bundle) in FAILURES {
+        let container = break_bundle(Bundle::new()).container();
+        fails_without_a_trace(name, &container, container.create_command("create", &[]));
+    }
+}
+
+#[test]
+fn failing_run_leaves_nothing() {
+    for (name, break_bundle) in FAILURES {
+        let container = break_bundle(Bundle::new()).container();
+        fails_without_a_trace(name, &container, container.create_command("run", &[]));
+    }
+}
+
+#[test]
+fn pid_file_that_cannot_be_written_leaves_nothing() {
+    let container = Bundle::new().container();
+    fails_without_a_trace("pid file", &container, container.create_command("create", &["--pid-file", "/no/such/file"]));
+}
+
+#[test]
+fn config_that_is_missing_or_no_json_leaves_nothing() {
+    let container = Bundle::new().container();
+    let config = container.bundle.path().join("config.json");
+    fs::write(&config, "{").expect("write");
+    fails_without_a_trace("not JSON", &container, container.create_command("create", &[]));
+    fs::remove_file(config).expect("remove");
+    fails_without_a_trace("missing", &container, container.create_command("create", &[]));
+}
+
+#[test]
+fn cgroup_that_cannot_be_made_leaves_nothing() {
+    // A path component that is a file of the kernel's.
+    for path in ["/cgroup.procs/x", "/tasks/x"] {
+        let container = Bundle::new().set("/linux/cgroupsPath", json!(path)).container();
+        let before = container.snapshot();
+        let outcome = container.create();
+        if outcome.code == 0 {
+            return skip("cgroup_that_cannot_be_made", "the path is no obstacle here");
+        }
+        let _ = fs::remove_dir(container.state_root());
+        container.snapshot().assert_same_as(&before);
+    }
+}
+
+#[test]
+fn taken_id_leaves_the_owner_as_it_was() {
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    container.run_detached().succeeded();
+    let before = container.snapshot();
+    for _ in 0..3 {
+        assert_eq!(container.create().code, 1);
+        assert_eq!(container.run().code, 1);
+        assert_eq!(container.start().code, 1);
+        assert_eq!(container.delete().code, 1);
+    }
+    container.snapshot().assert_same_as(&before);
+}
+
+#[test]
+fn full_disk_under_the_state_directory_is_an_error_that_leaves_nothing() {
+    let Some(unshare) = find_program("unshare") else {
+        return skip("full_disk", "util-linux is not installed");
+    };
+    let container = Bundle::new().container();
+    let tiny = container.bundle.scratch().join("tiny");
+    fs::create_dir(&tiny).expect("mkdir");
+    let container = container.with_state_root(tiny.join("state"));
+    let before = container.snapshot();
+    let create = container.create_command("create", &[]);
+    let words: Vec<_> =
+        std::iter::once(create.get_program()).chain(create.get_args()).map(|word| word.to_string_lossy()).collect();
+    // In a mount namespace of its own, so that the host's mounts stay as they are.
+    let tiny = tiny.display();
+    let script = format!(
+        "mount -t tmpfs -o size=4k,nr_inodes=100 tmpfs {tiny} && mkdir {tiny}/state && \
+         head -c 4096 /dev/zero > {tiny}/full; {}; code=$?; find {tiny}/state -mindepth 1; exit $code",
+        words.join(" ")
+    );
+    let mut command = Command::new(unshare);
+    command.args(["--mount", "sh", "-c", &script]);
+    let outcome = run_within_limit(command);
+    outcome.failed_with(&["no space left on device"]);
+    assert_eq!(outcome.stdout, "", "files stayed\n{}", outcome.describe());
+    container.snapshot().assert_same_as(&before);
+}
+
+#[test]
+fn many_runs_leave_no_descriptor_in_the_program() {
+    let outcome = Bundle::new().shell("ls /proc/self/fd | wc -l; ls /proc/1/fd | wc -l").run();
+    assert_eq!(outcome.succeeded().split_whitespace().collect::<Vec<_>>(), ["4", "3"]);
+}
+
+#[test]
+fn container_whose_first_process_was_killed_from_outside_is_deleted_cleanly() {
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    let before = container.snapshot();
+    for start in [false, true] {
+        container.create().succeeded();
+        if start {
+            container.start().succeeded();
+        }
+        let pidfd = container.pidfd();
+        rustix::process::pidfd_send_signal(&pidfd, pinnace_tests::Signal::KILL).expect("kill");
+        container.wait_stopped();
+        if is_pinnace() {
+            container.start().failed_with(&["stopped"]);
+        }
+        container.delete().succeeded();
+        let _ = fs::remove_dir(container.state_root());
+        container.snapshot().assert_same_as(&before);
+    }
+}

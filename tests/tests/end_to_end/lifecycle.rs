@@ -482,3 +482,20 @@ fn global_options_take_one_dash_or_an_equals_sign() {
         assert_eq!(run_within_limit(command).succeeded(), container.id);
     }
 }
+
+#[test]
+fn closed_standard_descriptors_stay_closed_or_become_dev_null() {
+    let container = Bundle::new().writable().shell("ls -l /proc/self/fd > /seen").container();
+    let run = container.create_command("run", &[]);
+    let words: Vec<_> =
+        std::iter::once(run.get_program()).chain(run.get_args()).map(|word| word.to_string_lossy()).collect();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("{} <&- >&- 2>&-", words.join(" ")));
+    run_within_limit(command).succeeded();
+    let seen = fs::read_to_string(container.bundle.rootfs().join("seen")).expect("the program ran");
+    // 1 is the file, 3 the directory that `ls` reads.
+    let strange = seen.lines().filter_map(|line| line.split_once(" -> ")).filter(|(_, target)| {
+        !["/dev/null", "/seen"].contains(target) && !target.starts_with("/proc/") && !target.starts_with("pipe:")
+    });
+    assert_eq!(strange.count(), 0, "{seen}");
+}

@@ -1,5 +1,7 @@
 //! `linux`, but for resources and sysctl.
 
+use std::fmt::Display;
+
 use oci_spec::runtime::{Linux, LinuxDeviceType, LinuxNamespaceType};
 use shared_proto::limits::PATH_BYTES_MAX;
 
@@ -28,7 +30,8 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
             LinuxNamespaceType::Uts => &mut namespaces.uts,
             LinuxNamespaceType::Cgroup => &mut namespaces.cgroup,
             LinuxNamespaceType::User | LinuxNamespaceType::Time => {
-                problems.add(format!("{path}.type"), format!("{} namespace: {NOT_IMPLEMENTED}", name(kind)));
+                problems
+                    .add(format_args!("{path}.type"), format!("{} namespace: {NOT_IMPLEMENTED}", name(kind)));
                 continue;
             }
         };
@@ -37,9 +40,9 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
             continue;
         }
         if !file.starts_with('/') {
-            problems.add(format!("{path}.path"), format!("{file:?} is not an absolute path"));
+            problems.add(format_args!("{path}.path"), format!("{file:?} is not an absolute path"));
         }
-        problems.check_text(&format!("{path}.path"), &file, PATH_BYTES_MAX);
+        problems.check_text(format_args!("{path}.path"), &file, PATH_BYTES_MAX);
         *place = Namespace::Join(file);
     }
     namespaces
@@ -65,28 +68,29 @@ pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Dev
     for (index, device) in list.iter().enumerate() {
         let path = format!("$.linux.devices[{index}]");
         let written = text_of(device.path());
-        problems.check_text(&format!("{path}.path"), &written, PATH_BYTES_MAX - 1);
+        problems.check_text(format_args!("{path}.path"), &written, PATH_BYTES_MAX - 1);
         if !written.starts_with('/') || clean(&written) == "/" {
-            problems.add(format!("{path}.path"), format!("{written:?} is not the absolute path of a file"));
+            problems
+                .add(format_args!("{path}.path"), format!("{written:?} is not the absolute path of a file"));
         }
         let kind = match device.typ() {
             LinuxDeviceType::C | LinuxDeviceType::U => DeviceKind::Character,
             LinuxDeviceType::B => DeviceKind::Block,
             LinuxDeviceType::P => DeviceKind::Fifo,
             LinuxDeviceType::A => {
-                problems.add(format!("{path}.type"), "invalid device type \"a\"");
+                problems.add(format_args!("{path}.type"), "invalid device type \"a\"");
                 continue;
             }
         };
         let file_mode = device.file_mode().unwrap_or(0o666);
         // podman writes the file type as well, as stat(2) gives it.
         if file_mode & !0o177_777 != 0 {
-            problems.add(format!("{path}.fileMode"), format!("{file_mode} is not a file mode"));
+            problems.add(format_args!("{path}.fileMode"), format!("{file_mode} is not a file mode"));
         }
         let mut number = |number, field, max| match kind {
             // A fifo has no numbers, whatever is written.
             DeviceKind::Fifo => 0,
-            _ => device_number(number, &format!("{path}.{field}"), max, problems),
+            _ => device_number(number, format_args!("{path}.{field}"), max, problems),
         };
         devices.push(Device {
             path: clean(&written),
@@ -102,7 +106,7 @@ pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Dev
 }
 
 /// The kernel has 12 bits for the major number and 20 for the minor.
-fn device_number(number: i64, path: &str, max: u32, problems: &mut Problems) -> u32 {
+fn device_number(number: i64, path: impl Display, max: u32, problems: &mut Problems) -> u32 {
     match u32::try_from(number) {
         Ok(number) if number <= max => number,
         _ => {
@@ -116,14 +120,14 @@ fn device_number(number: i64, path: &str, max: u32, problems: &mut Problems) -> 
 pub(super) fn paths(list: Option<&[String]>, field: &str, problems: &mut Problems) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     for (index, written) in list.unwrap_or_default().iter().enumerate() {
-        let path = format!("$.linux.{field}[{index}]");
-        problems.check_text(&path, written, PATH_BYTES_MAX);
+        let path = format_args!("$.linux.{field}[{index}]");
+        problems.check_text(path, written, PATH_BYTES_MAX);
         if !written.starts_with('/') {
-            problems.add(&path, format!("{written:?} is not an absolute path"));
+            problems.add(path, format!("{written:?} is not an absolute path"));
         }
         let cleaned = clean(written);
         if cleaned == "/" {
-            problems.add(&path, "is the root itself");
+            problems.add(path, "is the root itself");
         }
         if !paths.contains(&cleaned) {
             paths.push(cleaned);
@@ -172,6 +176,6 @@ pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
         ("personality", linux.personality().is_some()),
         ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
     ] {
-        problems.not_implemented(format!("$.linux.{field}"), is_set);
+        problems.not_implemented(format_args!("$.linux.{field}"), is_set);
     }
 }

@@ -30,12 +30,12 @@ pub(super) fn check(
     for (index, mount) in mounts.iter().enumerate() {
         let path = format!("$.mounts[{index}]");
         let is_mapped = |mappings: &Option<Vec<_>>| mappings.as_ref().is_some_and(|list| !list.is_empty());
-        problems.not_implemented(format!("{path}.uidMappings"), is_mapped(mount.uid_mappings()));
-        problems.not_implemented(format!("{path}.gidMappings"), is_mapped(mount.gid_mappings()));
+        problems.not_implemented(format_args!("{path}.uidMappings"), is_mapped(mount.uid_mappings()));
+        problems.not_implemented(format_args!("{path}.gidMappings"), is_mapped(mount.gid_mappings()));
         let destination = destination(mount, &path, problems, warnings);
         let mut options = options::sort(mount.options().as_deref().unwrap_or_default(), &path, problems);
         if options.propagation.len() > 8 {
-            problems.add(format!("{path}.options"), "more than eight changes of propagation");
+            problems.add(format_args!("{path}.options"), "more than eight changes of propagation");
         }
         let kind = kind(mount, &options, &path, problems);
         check_proc(&destination, &kind, &path, problems);
@@ -96,26 +96,27 @@ fn kind(
     problems: &mut Problems,
 ) -> MountKind {
     let source = mount.source().as_deref().map(text_of).unwrap_or_default();
-    problems.check_text(&format!("{path}.source"), &source, PATH_BYTES_MAX);
+    problems.check_text(format_args!("{path}.source"), &source, PATH_BYTES_MAX);
     if let Some(recursive) = options.bind {
         if source.is_empty() {
-            problems.add(format!("{path}.source"), "a bind mount needs a source");
+            problems.add(format_args!("{path}.source"), "a bind mount needs a source");
         }
         if let Some(data) = options.data.first() {
             let reason = "bind mounts cannot have any filesystem-specific options applied";
-            problems.add(format!("{path}.options"), format!("{reason}: {data}"));
+            problems.add(format_args!("{path}.options"), format!("{reason}: {data}"));
         }
         return MountKind::Bind { source, recursive };
     }
     match mount.typ().as_deref().unwrap_or_default() {
-        "" => problems.add(format!("{path}.type"), "is missing, and the options have neither bind nor rbind"),
+        "" => problems
+            .add(format_args!("{path}.type"), "is missing, and the options have neither bind nor rbind"),
         "bind" => {
-            problems.add(format!("{path}.type"), "bind is no filesystem: the options need bind or rbind")
+            problems.add(format_args!("{path}.type"), "bind is no filesystem: the options need bind or rbind")
         }
         // The container's own cgroups, whichever version the host has.
         "cgroup" | "cgroup2" => return MountKind::Cgroup,
         fstype => {
-            problems.check_text(&format!("{path}.type"), fstype, PATH_BYTES_MAX);
+            problems.check_text(format_args!("{path}.type"), fstype, PATH_BYTES_MAX);
             return MountKind::Filesystem { fstype: fstype.to_owned(), source };
         }
     }
@@ -135,6 +136,8 @@ fn check_proc(destination: &str, kind: &MountKind, path: &str, problems: &mut Pr
         MountKind::Cgroup if destination == "/proc" => "it is not of type proc",
         _ => return,
     };
-    problems
-        .add(format!("{path}.destination"), format!("{destination:?} cannot be mounted because {reason}"));
+    problems.add(
+        format_args!("{path}.destination"),
+        format!("{destination:?} cannot be mounted because {reason}"),
+    );
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use oci_spec::runtime::{Capabilities, LinuxCapabilities, PosixRlimitType};
+use oci_spec::runtime::{LinuxCapabilities, PosixRlimitType};
 use shared_proto::limits::{ARGUMENT_BYTES_MAX, ARGUMENT_COUNT_MAX, GROUP_COUNT_MAX, PATH_BYTES_MAX};
 
-use super::super::capabilities;
+use super::super::capabilities::mask;
 use super::super::problems::Problems;
 use super::super::{CapabilitySets, Process, Rlimit, User};
 use super::text_of;
@@ -64,7 +64,7 @@ fn args(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<St
         problems.check_text("$.process.args[0]", program, PATH_BYTES_MAX);
     }
     for (index, argument) in args.iter().enumerate().skip(1) {
-        problems.check_text(&format!("$.process.args[{index}]"), argument, ARGUMENT_BYTES_MAX);
+        problems.check_text(format_args!("$.process.args[{index}]"), argument, ARGUMENT_BYTES_MAX);
     }
     args
 }
@@ -117,7 +117,7 @@ fn user(user: &oci_spec::runtime::User, problems: &mut Problems) -> User {
     // The kernel takes the highest number for "no change".
     for (name, id) in [("uid", user.uid()), ("gid", user.gid())] {
         if id == u32::MAX {
-            problems.add(format!("$.process.user.{name}"), format!("{id} is not an id"));
+            problems.add(format_args!("$.process.user.{name}"), format!("{id} is not an id"));
         }
     }
     let additional_gids = user.additional_gids().clone().unwrap_or_default();
@@ -135,15 +135,6 @@ fn capability_sets(sets: &LinuxCapabilities) -> CapabilitySets {
         permitted: mask(sets.permitted().as_ref()),
         ambient: mask(sets.ambient().as_ref()),
     }
-}
-
-/// Every capability of oci-spec has its number in our table: a test holds that.
-fn mask(set: Option<&Capabilities>) -> u64 {
-    let numbers = set.into_iter().flatten().filter_map(|capability| {
-        let name = format!("CAP_{capability}");
-        capabilities::number(&name)
-    });
-    numbers.fold(0, |mask, number| mask | 1 << number)
 }
 
 fn rlimits(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<Rlimit> {

@@ -349,3 +349,19 @@ fn what_engines_write_is_taken_or_named_by_field() {
         assert_eq!(said_of(&text), expected, "{name}");
     }
 }
+
+#[test]
+fn files_of_every_size_are_read_whole() {
+    let directory = std::env::temp_dir().join(format!("pinnace-config-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    for size in [0, 1, READ_BYTES, READ_BYTES * 3 + 1] {
+        let path = directory.join("file");
+        std::fs::write(&path, vec![b'x'; size]).unwrap();
+        let file = OwnedFd::from(std::fs::File::open(&path).unwrap());
+        for expected in [0, size / 2, size, size + 5] {
+            rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
+            assert_eq!(read(&file, expected).unwrap().len(), size, "{size} bytes, {expected} expected");
+        }
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
