@@ -91,12 +91,12 @@ impl Launch {
     }
 
     /// Lets the program begin as soon as all is ready. `ignored_signals` are ours; the program's shall not be ignored.
-    pub fn send_start(&self, ignored_signals: u32) -> Result<()> {
+    pub fn send_start(&self, ignored_signals: u64) -> Result<()> {
         self.socket.send(Reply::Start { ignored_signals }, &[])
     }
 
     /// Leaves stage1 waiting at its listener, whatever becomes of us.
-    pub fn send_hold(&mut self, ignored_signals: u32) -> Result<()> {
+    pub fn send_hold(&mut self, ignored_signals: u64) -> Result<()> {
         self.socket.send(Reply::Hold { ignored_signals }, &[])?;
         self.let_go = true;
         Ok(())

@@ -110,8 +110,11 @@ fn default_root() -> Result<PathBuf> {
 
 /// Letters, digits, `_`, `+`, `-`, `.`; not `.` or `..`. As runc's, so that engines' ids pass.
 pub fn check_id(id: &str) -> Result<()> {
+    if id.is_empty() {
+        return Err(Error::new("container id cannot be empty"));
+    }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
-    if id.is_empty() || id == "." || id == ".." || id.len() > 255 || !id.bytes().all(allowed) {
+    if id == "." || id == ".." || id.len() > 255 || !id.bytes().all(allowed) {
         return Err(Error::new("invalid container ID format"));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The short messages after the bootstrap: reports of stage1, replies of the parent. One size both ways.
 
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::failure::{Call, Failure};
@@ -30,9 +30,9 @@ pub enum Reply {
     /// The network namespace is there: one descriptor.
     Network,
     /// Execute the program now. Bit N-1 is signal number N, which the parent's caller ignored: the program must not.
-    Start { ignored_signals: u32 },
+    Start { ignored_signals: u64 },
     /// The container is created: wait at the listener for the `Start` of another process.
-    Hold { ignored_signals: u32 },
+    Hold { ignored_signals: u64 },
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -52,8 +52,9 @@ struct ReportRecord {
 struct ReplyRecord {
     kind: U16,
     descriptor_count: U16,
-    ignored_signals: U32,
-    reserved: [u8; 24],
+    reserved: [u8; 4],
+    ignored_signals: U64,
+    reserved_tail: [u8; 16],
 }
 
 const _: () = assert!(size_of::<ReportRecord>() == FRAME_BYTES);
@@ -112,8 +113,9 @@ impl Reply {
         let record = ReplyRecord {
             kind: U16::new(kind),
             descriptor_count: U16::new(descriptor_count),
-            ignored_signals: U32::new(ignored_signals),
-            reserved: [0; 24],
+            reserved: [0; 4],
+            ignored_signals: U64::new(ignored_signals),
+            reserved_tail: [0; 16],
         };
         zerocopy::transmute!(record)
     }

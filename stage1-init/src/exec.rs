@@ -84,8 +84,8 @@ pub(crate) fn wait_for_start<K: Kernel>(
 }
 
 /// What the parent's caller ignored must not be ignored by the container. (Handlers went with the execution of stage1.)
-fn reset_signals<K: Kernel>(kernel: &mut K, ignored: u32) -> Result<(), Fault> {
-    for signal in (1..32).filter(|signal| ignored & 1 << (signal - 1) != 0) {
+fn reset_signals<K: Kernel>(kernel: &mut K, ignored: u64) -> Result<(), Fault> {
+    for signal in (1..=u64::BITS).filter(|signal| ignored & 1 << (signal - 1) != 0) {
         kernel.reset_signal(signal).at(Call::SignalReset)?;
     }
     Ok(())

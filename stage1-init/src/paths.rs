@@ -45,7 +45,7 @@ pub(crate) fn open_existing<K: Kernel>(
 ) -> Result<Option<Descriptor>, Fault> {
     match kernel.open(root, path, Open::Path, Resolve::InRoot) {
         Ok(descriptor) => Ok(Some(descriptor)),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Fault { call: Call::Open, errno }),
     }
 }

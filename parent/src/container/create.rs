@@ -41,16 +41,31 @@ pub struct Bundle {
     pub config: Config,
 }
 
-/// Reads and checks a bundle: config.json and the root file system's path.
+/// Reads and checks a bundle: config.json and the root file system, which must be there.
 pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
+    let (mut bundle, directory) = open_bundle(bundle)?;
+    bundle.rootfs = real_rootfs(&directory, &bundle.config.root.path)?;
+    Ok(bundle)
+}
+
+/// The same without a look at the root file system, for a plan that nobody carries out.
+pub fn load_bundle_unchecked(bundle: Option<&Path>) -> Result<Bundle> {
+    open_bundle(bundle).map(|(bundle, _)| bundle)
+}
+
+/// A bundle whose root file system's path is as it is written, made absolute.
+fn open_bundle(bundle: Option<&Path>) -> Result<(Bundle, OwnedFd)> {
     let given = bundle.unwrap_or(Path::new("."));
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(given, flags, Mode::empty())
         .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))?;
     let path = real_path(&directory)?;
     let config = config::load(directory.as_fd())?;
-    let rootfs = real_rootfs(&directory, &config.root.path)?;
-    Ok(Bundle { path, rootfs, config })
+    let rootfs = match config.root.path.strip_prefix('/') {
+        Some(_) => config.root.path.clone(),
+        None => format!("{path}/{}", config.root.path),
+    };
+    Ok((Bundle { path, rootfs, config }, directory))
 }
 
 /// The root file system's real path.

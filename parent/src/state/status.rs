@@ -58,7 +58,7 @@ impl StateDirectory {
 
 /// When the process began, in clock ticks after boot; `None` if it is gone or has ended (a zombie).
 fn start_time(pid: i32) -> Option<u64> {
-    ProcessFacts::read(pid).map(|facts| facts.start_time)
+    parse_start_time(&read_proc(pid, "stat")?)
 }
 
 /// What /proc/PID/stat says of a living process, as far as it matters here.
@@ -66,34 +66,43 @@ fn start_time(pid: i32) -> Option<u64> {
 pub struct ProcessFacts {
     /// Clock ticks after boot.
     pub start_time: u64,
-    /// Bit N-1 is signal N; the real-time signals are not among them.
-    pub ignored_signals: u32,
+    /// Bit N-1 is signal N.
+    pub ignored_signals: u64,
 }
 
 impl ProcessFacts {
     /// `None` if the process is gone or has ended (a zombie).
     ///
-    /// Source: proc_pid_stat(5), fields 3, 22 and 33.
+    /// Source: proc_pid_stat(5), fields 3 and 22; proc_pid_status(5), whose masks have the real-time signals as well.
     pub fn read(pid: i32) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::open(format!("/proc/{pid}/stat"), flags, Mode::empty()).ok()?;
-        // Fifty numbers and a name: one read is enough.
-        let mut text = [0; 2048];
-        let bytes = rustix::io::read(&file, &mut text).ok()?;
-        Self::parse(&String::from_utf8_lossy(&text[..bytes]))
-    }
-
-    /// The name in field 2 may hold blanks and parentheses; the fields that follow its last `)` do not.
-    fn parse(stat: &str) -> Option<Self> {
-        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-        let process_state = fields.next()?;
-        if matches!(process_state, "Z" | "X" | "x") {
-            return None;
-        }
-        let start_time = fields.nth(18)?.parse().ok()?;
-        let ignored_signals = fields.nth(10)?.parse::<u64>().ok()? as u32;
+        let start_time = parse_start_time(&read_proc(pid, "stat")?)?;
+        let ignored_signals = parse_ignored_signals(&read_proc(pid, "status")?)?;
         Some(Self { start_time, ignored_signals })
     }
+}
+
+/// A file of /proc/PID whose text is short: one read is enough.
+fn read_proc(pid: i32, name: &str) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(format!("/proc/{pid}/{name}"), flags, Mode::empty()).ok()?;
+    let mut text = [0; 4096];
+    let bytes = rustix::io::read(&file, &mut text).ok()?;
+    Some(String::from_utf8_lossy(&text[..bytes]).into_owned())
+}
+
+/// The name in field 2 may hold blanks and parentheses; the fields that follow its last `)` do not.
+fn parse_start_time(stat: &str) -> Option<u64> {
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    let process_state = fields.next()?;
+    if matches!(process_state, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+fn parse_ignored_signals(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 #[cfg(test)]
@@ -101,17 +110,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fields_are_found_whatever_the_name() {
-        let numbers = |from: u32, to: u32| (from..=to).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
-        let rest = format!("{} 4711 {} 4096 34", numbers(4, 21), numbers(23, 32));
-        let facts = ProcessFacts { start_time: 4711, ignored_signals: 4096 };
-        assert_eq!(ProcessFacts::parse(&format!("7 (a) b) S {rest}")), Some(facts));
-        assert_eq!(ProcessFacts::parse(&format!("7 (a) Z {rest}")), None);
-        assert_eq!(ProcessFacts::parse("7 (a"), None);
+    fn the_start_time_is_field_22_whatever_the_name() {
+        let rest = (4..22).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(parse_start_time(&format!("7 (a) b) S {rest} 4711 23")), Some(4711));
+        assert_eq!(parse_start_time(&format!("7 (a) Z {rest} 4711 23")), None);
+        assert_eq!(parse_start_time("7 (a"), None);
     }
 
     #[test]
-    fn our_own_start_time_is_found() {
-        assert!(start_time(std::process::id() as i32).is_some());
+    fn ignored_signals_are_a_mask() {
+        assert_eq!(parse_ignored_signals("Name:\tx\nSigIgn:\t0000000100001000\n"), Some(0x1_0000_1000));
+    }
+
+    #[test]
+    fn our_own_facts_are_found() {
+        assert!(ProcessFacts::read(std::process::id() as i32).is_some());
     }
 }

@@ -221,7 +221,6 @@ fn step_values_without_meaning_are_refused() {
         (StepKind::MakeDevice, |record| record.word.set(0o1_020_666)),
         (StepKind::FinishRoot, |record| record.word.set(0xf000_0000)),
         (StepKind::FinishRoot, |record| record.numbers[0].set(u64::MAX)),
-        (StepKind::DropBounding, |record| record.word.set(64)),
         (StepKind::BecomeUser, |record| record.word.set(2)),
         (StepKind::SetUmask, |record| record.word.set(0o1000)),
     ];
