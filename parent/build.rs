@@ -10,8 +10,9 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let build_id = build_id(workspace);
 
-    let stage1 = build_stage1(workspace, &out, &build_id);
-    println!("cargo:rustc-env=PINNACE_STAGE1={}", stage1.display());
+    build_freestanding(workspace, &out, &build_id);
+    println!("cargo:rustc-env=PINNACE_STAGE1={}", out.join("stage1").display());
+    println!("cargo:rustc-env=PINNACE_DEMO={}", out.join("demo").display());
     println!("cargo:rustc-env=PINNACE_BUILD_ID={build_id}");
 
     let archives = workspace.join("linker/static");
@@ -21,8 +22,9 @@ fn main() {
     println!("cargo:rerun-if-changed={}", workspace.join("linker").display());
 }
 
-/// Runs cargo for stage1 in a target directory of its own, since this build holds the lock of the outer one.
-fn build_stage1(workspace: &Path, out: &Path, build_id: &str) -> PathBuf {
+/// Runs cargo for stage1, and for what `pinnace demo` runs, in a target directory of its own, since this build holds the lock of the
+/// outer one. Leaves both programs in `out`.
+fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let script = workspace.join("linker/stage1.ld");
     let script = script.to_str().expect("the path of the workspace is UTF-8");
@@ -35,14 +37,25 @@ fn build_stage1(workspace: &Path, out: &Path, build_id: &str) -> PathBuf {
         "-Wl,-z,max-page-size=4096",
         "-Wl,-z,norelro",
     ];
-    let mut flags = vec!["-Crelocation-model=static", "-Ctarget-feature=+crt-static", "-Cforce-unwind-tables=no"];
+    let mut flags =
+        vec!["-Crelocation-model=static", "-Ctarget-feature=+crt-static", "-Cforce-unwind-tables=no"];
     let linker_flags = linker_flags.map(|flag| format!("-Clink-arg={flag}"));
     flags.extend(linker_flags.iter().map(String::as_str));
 
     let target_directory = out.join("stage1-target");
     let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
         .current_dir(workspace)
-        .args(["build", "--package", "stage1-init", "--features", "freestanding", "--bin", "stage1"])
+        .args([
+            "build",
+            "--package",
+            "stage1-init",
+            "--features",
+            "freestanding",
+            "--bin",
+            "stage1",
+            "--bin",
+            "demo",
+        ])
         .args(["--profile", "stage1", "--target", &target, "--target-dir"])
         .arg(&target_directory)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
@@ -54,10 +67,10 @@ fn build_stage1(workspace: &Path, out: &Path, build_id: &str) -> PathBuf {
         .expect("cargo runs");
     assert!(status.success(), "building stage1 failed");
 
-    let built = target_directory.join(target).join("stage1/stage1");
-    let stage1 = out.join("stage1");
-    std::fs::copy(&built, &stage1).expect("stage1 was built");
-    stage1
+    for program in ["stage1", "demo"] {
+        let built = target_directory.join(&target).join("stage1").join(program);
+        std::fs::copy(&built, out.join(program)).expect("cargo has built it");
+    }
 }
 
 /// Sixteen hexadecimal digits over every source that decides what the two programs say to each other.

@@ -79,7 +79,7 @@ mod tests {
             let layout = Layout::from_size_align(size, align).unwrap();
             // SAFETY: the layout is not empty.
             let piece = unsafe { bump.alloc(layout) } as usize;
-            assert!(piece >= end && piece % align == 0, "{size} {align}");
+            assert!(piece >= end && piece.is_multiple_of(align), "{size} {align}");
             end = piece + size;
         }
         let large = Layout::from_size_align(ARENA_BYTES, 8).unwrap();

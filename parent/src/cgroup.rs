@@ -141,13 +141,17 @@ impl Cgroups {
         if signal == Signal::KILL && directory.is_unified() {
             match files::write(&format!("{path}/cgroup.kill"), "1") {
                 Err(Errno::NOENT) => {}
-                killed => return killed.map_err(|errno| Error::call(format_args!("write {path}/cgroup.kill"), errno)),
+                killed => {
+                    return killed
+                        .map_err(|errno| Error::call(format_args!("write {path}/cgroup.kill"), errno));
+                }
             }
         }
         // Frozen processes cannot fork away from the list that is being read.
         let frozen = self.freeze(directory, true);
         for pid in processes_below(&path) {
-            let handle = Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+            let handle =
+                Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
             if let Some(handle) = handle {
                 // Ignored: it has just ended.
                 let _ = rustix::process::pidfd_send_signal(&handle, signal);
@@ -205,7 +209,8 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
         Err(Errno::EXIST) => {}
         Err(Errno::NOENT) => {
             make_parents(directory, made)?;
-            return files::make_directory(&path).map_err(|errno| Error::call(format_args!("mkdir {path}"), errno));
+            return files::make_directory(&path)
+                .map_err(|errno| Error::call(format_args!("mkdir {path}"), errno));
         }
         Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
     }
@@ -249,7 +254,9 @@ fn remove(path: &str, deadline: Instant) -> Result<()> {
         }
         if Instant::now() >= deadline {
             let inside = processes_below(path);
-            return Err(Error::new(format!("unable to remove cgroup {path}: busy; processes in it: {inside:?}")));
+            return Err(Error::new(format!(
+                "unable to remove cgroup {path}: busy; processes in it: {inside:?}"
+            )));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));

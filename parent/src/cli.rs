@@ -243,9 +243,9 @@ impl From<clap::Error> for UsageError {
 
 fn text_or_error(error: clap::Error) -> std::result::Result<Parsed, UsageError> {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Ok(Parsed::Text(error.render().to_string()))
-        }
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Ok(Parsed::Text(error.render().to_string())),
         _ => Err(UsageError::from(error)),
     }
 }
@@ -290,7 +290,8 @@ fn root_command() -> Command {
 }
 
 fn subcommand(entry: &Entry) -> Command {
-    let command = Command::new(entry.name).about(entry.about).after_help(format!("Examples:\n  {}", entry.example));
+    let command =
+        Command::new(entry.name).about(entry.about).after_help(format!("Examples:\n  {}", entry.example));
     (entry.augment)(command)
 }
 
@@ -306,13 +307,8 @@ fn full_command() -> Command {
 }
 
 /// Lines as runc prints them; engines read `version` and `spec`.
-const VERSION: &str = concat!(
-    "version ",
-    env!("CARGO_PKG_VERSION"),
-    "\nbuild: ",
-    env!("PINNACE_BUILD_ID"),
-    "\nspec: 1.3.0"
-);
+const VERSION: &str =
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\nbuild: ", env!("PINNACE_BUILD_ID"), "\nspec: 1.3.0");
 
 /// Go's flag package knows one dash and two as the same; runc's callers use both (`-root DIR`).
 fn go_style((index, argument): (usize, OsString)) -> OsString {

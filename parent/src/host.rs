@@ -122,7 +122,9 @@ fn controllers(options: &str) -> Vec<String> {
     const NOT_CONTROLLERS: [&str; 8] =
         ["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "nsdelegate", "none"];
     let is_controller = |option: &&str| {
-        !NOT_CONTROLLERS.contains(option) && !option.starts_with("release_agent=") && !option.starts_with("memory_")
+        !NOT_CONTROLLERS.contains(option)
+            && !option.starts_with("release_agent=")
+            && !option.starts_with("memory_")
     };
     options.split(',').filter(is_controller).map(str::to_owned).collect()
 }

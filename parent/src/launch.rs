@@ -160,7 +160,9 @@ impl Launch {
                  the memory limit could be too low",
             ),
             Ok(159) => Error::new("container init was killed by a seccomp filter (SIGSYS)"),
-            Ok(code) if code > 128 => Error::new(format!("container init was killed by signal {}", code - 128)),
+            Ok(code) if code > 128 => {
+                Error::new(format!("container init was killed by signal {}", code - 128))
+            }
             Ok(code) => Error::new(format!("container init ended with status {code} before it was ready")),
             Err(error) => error,
         }
@@ -202,8 +204,8 @@ fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
         .map_err(|errno| Error::call("wait for the container", errno))?;
     let status = status.ok_or_else(|| Error::new("wait for the container: no status"))?;
     Ok(match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => code as i32,
-        (None, Some(signal)) => 128 + signal as i32,
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
         (None, None) => 255,
     })
 }
@@ -230,7 +232,11 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
 
 /// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).
 fn open_namespace(path: &str, kind: u32) -> Result<OwnedFd> {
-    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty());
+    let opened = rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY,
+        Mode::empty(),
+    );
     let file = opened.map_err(|errno| Error::call(format_args!("open namespace {path}"), errno))?;
     match network::namespace_type(file.as_fd()) {
         Ok(found) if found == kind => Ok(file),

@@ -100,7 +100,11 @@ fn text_record(level: Level, message: &str, time: &str) -> String {
 
 /// logrus's JSON: keys in alphabetical order.
 fn json_record(level: Level, message: &str, time: &str) -> String {
-    format!("{{\"level\":\"{}\",\"msg\":{},\"time\":\"{time}\"}}\n", word(level), serde_json::Value::from(message))
+    format!(
+        "{{\"level\":\"{}\",\"msg\":{},\"time\":\"{time}\"}}\n",
+        word(level),
+        serde_json::Value::from(message)
+    )
 }
 
 /// `2026-11-24T13:00:00Z`
@@ -148,6 +152,9 @@ mod tests {
     #[test]
     fn records_are_those_of_runc() {
         assert_eq!(text_record(Level::Error, "a \"b\"", "T"), "time=\"T\" level=error msg=\"a \\\"b\\\"\"\n");
-        assert_eq!(json_record(Level::Warning, "x", "T"), "{\"level\":\"warning\",\"msg\":\"x\",\"time\":\"T\"}\n");
+        assert_eq!(
+            json_record(Level::Warning, "x", "T"),
+            "{\"level\":\"warning\",\"msg\":\"x\",\"time\":\"T\"}\n"
+        );
     }
 }

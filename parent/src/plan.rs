@@ -53,7 +53,9 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// Whether steps mount trees that the parent sends with the cgroups.
     pub fn has_cgroup_trees(&self) -> bool {
-        self.steps.iter().any(|phased| matches!(phased.step, Step::BindMount { origin: BindOrigin::Parent, .. }))
+        self.steps
+            .iter()
+            .any(|phased| matches!(phased.step, Step::BindMount { origin: BindOrigin::Parent, .. }))
     }
 }
 
@@ -115,10 +117,13 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     if steps.len() > STEP_COUNT_MAX {
         return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
     }
-    let early = |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. });
+    let early =
+        |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. });
     let early_binds = steps.iter().filter(early).count();
     if early_binds > EARLY_BIND_COUNT_MAX {
-        return Err(Error::new(format!("there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}")));
+        return Err(Error::new(format!(
+            "there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}"
+        )));
     }
     // Our own mistake if it ever happens: stage1 would refuse the plan, and here the reason is at hand.
     match order::first_violation(steps.iter().map(|phased| phased.step.kind())) {

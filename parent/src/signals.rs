@@ -35,7 +35,13 @@ impl Signals {
         let wanted = !ignored();
         // SAFETY: the set is of the size that is passed; -1 asks for a new descriptor.
         let returned = unsafe {
-            syscall!(SIGNALFD4, -1i32, &raw const wanted, SIGNAL_SET_BYTES, uapi::O_CLOEXEC | uapi::O_NONBLOCK)
+            syscall!(
+                SIGNALFD4,
+                -1i32,
+                &raw const wanted,
+                SIGNAL_SET_BYTES,
+                uapi::O_CLOEXEC | uapi::O_NONBLOCK
+            )
         };
         check(returned).map_err(failed)?;
         // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
@@ -67,7 +73,13 @@ impl Drop for Signals {
     fn drop(&mut self) {
         // SAFETY: the set is of the size that is passed. Ignored: a mask that was in force can be set again.
         let _ = unsafe {
-            syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const self.old_mask, std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
+            syscall!(
+                RT_SIGPROCMASK,
+                SIG_SETMASK,
+                &raw const self.old_mask,
+                std::ptr::null::<u8>(),
+                SIGNAL_SET_BYTES
+            )
         };
     }
 }

@@ -57,7 +57,8 @@ impl StateRoot {
         let made = match builder.create(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let make_root = builder.recursive(true).create(&self.path);
-                make_root.map_err(|error| Error::io(format_args!("mkdir {}", self.path.display()), &error))?;
+                make_root
+                    .map_err(|error| Error::io(format_args!("mkdir {}", self.path.display()), &error))?;
                 builder.recursive(false).create(&path)
             }
             made => made,
@@ -86,7 +87,10 @@ impl StateRoot {
     pub fn ids(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound && default_root().is_ok_and(|root| root == self.path) => {
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && default_root().is_ok_and(|root| root == self.path) =>
+            {
                 return Ok(Vec::new());
             }
             Err(error) => return Err(Error::io(format_args!("open {}", self.path.display()), &error)),
@@ -206,7 +210,9 @@ impl StateDirectory {
         for name in [INIT, RECORD] {
             match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::call(format_args!("unlink {}", self.path.join(name).display()), errno)),
+                Err(errno) => {
+                    return Err(Error::call(format_args!("unlink {}", self.path.join(name).display()), errno));
+                }
             }
         }
         match rustix::fs::rmdir(&self.path) {
@@ -219,11 +225,14 @@ impl StateDirectory {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let opened = rustix::fs::openat(&self.descriptor, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let opened =
+            rustix::fs::openat(&self.descriptor, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let file = match opened {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(Error::call(format_args!("open {}", self.path.join(name).display()), errno)),
+            Err(errno) => {
+                return Err(Error::call(format_args!("open {}", self.path.join(name).display()), errno));
+            }
         };
         let mut text = Vec::new();
         std::io::Read::read_to_end(&mut fs::File::from(file), &mut text)
@@ -234,7 +243,8 @@ impl StateDirectory {
     /// Readers see the old file or the new one, never part of one. No fsync: what a power loss takes, it takes with the container.
     fn write(&self, name: &str, value: &impl serde::Serialize) -> Result<()> {
         let temporary = format!("{name}.new");
-        let failed = |call: &str, errno| Error::call(format_args!("{call} {}", self.path.join(name).display()), errno);
+        let failed =
+            |call: &str, errno| Error::call(format_args!("{call} {}", self.path.join(name).display()), errno);
         let text = serde_json::to_vec(value).map_err(|error| Error::new(format!("{name}: {error}")))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&self.descriptor, &temporary, flags, Mode::RUSR | Mode::WUSR)

@@ -145,7 +145,12 @@ pub(crate) fn device_number(major: u32, minor: u32) -> u64 {
 pub trait Kernel {
     // Messages.
     /// One datagram and the descriptors that came with it (close-on-exec). 0 bytes are the end of the file.
-    fn receive(&mut self, socket: Descriptor, buffer: &mut [u8], descriptors: &mut DescriptorList) -> Result<usize>;
+    fn receive(
+        &mut self,
+        socket: Descriptor,
+        buffer: &mut [u8],
+        descriptors: &mut DescriptorList,
+    ) -> Result<usize>;
     fn send(&mut self, socket: Descriptor, bytes: &[u8]) -> Result<()>;
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
 
@@ -172,7 +177,13 @@ pub trait Kernel {
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;
 
     // Looking up.
-    fn open(&mut self, directory: Descriptor, path: &CStr, open: Open, resolve: Resolve) -> Result<Descriptor>;
+    fn open(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        open: Open,
+        resolve: Resolve,
+    ) -> Result<Descriptor>;
     fn status(&mut self, file: Descriptor) -> Result<Status>;
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
@@ -186,7 +197,14 @@ pub trait Kernel {
     fn make_directory(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()>;
     /// An empty file.
     fn make_file(&mut self, directory: Descriptor, name: &CStr) -> Result<()>;
-    fn make_node(&mut self, directory: Descriptor, name: &CStr, mode: u32, major: u32, minor: u32) -> Result<()>;
+    fn make_node(
+        &mut self,
+        directory: Descriptor,
+        name: &CStr,
+        mode: u32,
+        major: u32,
+        minor: u32,
+    ) -> Result<()>;
     fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()>;
     fn change_owner(&mut self, directory: Descriptor, name: &CStr, uid: u32, gid: u32) -> Result<()>;
 
@@ -195,7 +213,8 @@ pub trait Kernel {
     fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor>;
     /// Puts a detached mount at `path`; an empty one means `directory` itself.
     fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()>;
-    fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation) -> Result<()>;
+    fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation)
+    -> Result<()>;
     fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()>;
     /// The same for a whole tree, which no longer shares mounts with any other afterwards.
     fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()>;

@@ -10,10 +10,9 @@ const BUILD_ID: [u8; shared_proto::limits::BUILD_ID_BYTES] = build_id(env!("PINN
 
 arch::entry!(start);
 
-/// `stack` is where the kernel put the argument count, then the pointers to the arguments.
-extern "C" fn start(stack: *const usize) -> ! {
+extern "C" fn start(stack: arch::InitialStack) -> ! {
     let mut kernel = Linux::new();
-    match Descriptor::from_argument(arch::argument(stack, 1)) {
+    match Descriptor::from_argument(stack.argument(1)) {
         Some(socket) => stage1_init::run(&mut kernel, socket, &BUILD_ID),
         // Nobody to report to: this program was not started by pinnace.
         None => kernel.exit(127),

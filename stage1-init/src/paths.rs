@@ -23,7 +23,11 @@ impl PathBuffer {
     /// `part` must be free of NULs; one that is too long is refused.
     pub(crate) fn new(part: &[u8]) -> Result<Self, Errno> {
         let mut bytes = [0; PATH_BYTES_MAX + 1];
-        bytes.get_mut(..part.len()).filter(|_| part.len() <= PATH_BYTES_MAX).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(part);
+        bytes
+            .get_mut(..part.len())
+            .filter(|_| part.len() <= PATH_BYTES_MAX)
+            .ok_or(Errno::NAMETOOLONG)?
+            .copy_from_slice(part);
         Ok(Self { bytes })
     }
 
@@ -65,7 +69,9 @@ pub(crate) fn open_or_make<K: Kernel>(
     let parent = open_or_make_directory(kernel, root, directory)?;
     let name_text = PathBuffer::new(name).at(Call::Open)?;
     let made = match missing {
-        Missing::Directory => kernel.make_directory(parent, name_text.as_c_str(), 0o755).at(Call::MakeDirectory),
+        Missing::Directory => {
+            kernel.make_directory(parent, name_text.as_c_str(), 0o755).at(Call::MakeDirectory)
+        }
         Missing::File => kernel.make_file(parent, name_text.as_c_str()).at(Call::MakeNode),
     };
     made?;

@@ -2,7 +2,9 @@
 
 use heapless::Vec;
 use shared_proto::bootstrap::{MAGIC_MEMFD, RootChange};
-use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use shared_proto::limits::{
+    BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, MESSAGE_BYTES_MAX,
+};
 use shared_proto::{Call, DescriptorSlot, Reply, View};
 
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
@@ -45,7 +47,8 @@ pub(crate) fn bootstrap<K: Kernel>(
         Some(length) => from_memfd(kernel, length, &mut descriptors)?,
         None => bytes,
     };
-    let refused = |number: u16| Fault { call: Call::Decode, errno: Errno::from_raw_os_error(i32::from(number)) };
+    let refused =
+        |number: u16| Fault { call: Call::Decode, errno: Errno::from_raw_os_error(i32::from(number)) };
     let view = View::decode(bytes, build_id).map_err(|refusal| refused(refusal as u16))?;
     let slots = view.bootstrap().descriptors;
     if slots.count() != descriptors.len() || needs_missing_namespace(&view) {
@@ -57,7 +60,8 @@ pub(crate) fn bootstrap<K: Kernel>(
 /// A root bound into a joined mount namespace needs that namespace.
 fn needs_missing_namespace(view: &View<'_>) -> bool {
     let bootstrap = view.bootstrap();
-    bootstrap.root_change == RootChange::Bind && !bootstrap.descriptors.contains(DescriptorSlot::MountNamespace)
+    bootstrap.root_change == RootChange::Bind
+        && !bootstrap.descriptors.contains(DescriptorSlot::MountNamespace)
 }
 
 /// A message that was too large for the socket: its memfd came first.

@@ -71,11 +71,7 @@ fn close_window<K: Kernel>(kernel: &mut K, path: &CStr) -> Result<(), Fault> {
 }
 
 /// Cuts the new mount namespace off from the host's, and opens the bind sources on the right side of the cut.
-fn isolate<K: Kernel>(
-    kernel: &mut K,
-    view: &View<'_>,
-    propagation: Propagation,
-) -> Result<Sources, Fault> {
+fn isolate<K: Kernel>(kernel: &mut K, view: &View<'_>, propagation: Propagation) -> Result<Sources, Fault> {
     let cut = |kernel: &mut K, kind| {
         let all = Propagation { kind, recursive: true };
         kernel.set_propagation(Descriptor::CURRENT_DIRECTORY, c"/", all).at(Call::MountAttributes)

@@ -61,7 +61,11 @@ fn phases<K: Kernel>(
 }
 
 /// Carries out the steps of one phase, and names the step that failed.
-fn run_phase<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>, phase: Phase) -> Result<(), Failure> {
+fn run_phase<K: Kernel>(
+    context: &mut Context<'_, K>,
+    view: &View<'static>,
+    phase: Phase,
+) -> Result<(), Failure> {
     for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase == phase) {
         context.step_index = index as u32;
         context.sweep().map_err(at(phase))?;

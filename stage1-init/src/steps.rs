@@ -44,7 +44,12 @@ pub(crate) struct Context<'k, K: Kernel> {
 }
 
 impl<'k, K: Kernel> Context<'k, K> {
-    pub(crate) fn new(kernel: &'k mut K, socket: Descriptor, root: Root, first_temporary: Descriptor) -> Self {
+    pub(crate) fn new(
+        kernel: &'k mut K,
+        socket: Descriptor,
+        root: Root,
+        first_temporary: Descriptor,
+    ) -> Self {
         Self {
             kernel,
             socket,

@@ -10,11 +10,67 @@ use crate::{Container, busybox, unique_id};
 
 /// The applets that tests use; each is a link to busybox.
 const APPLETS: &[&str] = &[
-    "awk", "cat", "chmod", "chown", "cp", "cut", "date", "dd", "df", "echo", "env", "false", "find", "grep", "head",
-    "hostname", "httpd", "id", "ifconfig", "ip", "ipcs", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mountpoint",
-    "mv", "nc", "nproc", "od", "ping", "printf", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "seq", "setsid", "sh",
-    "sleep", "sort", "stat", "stty", "sync", "tail", "tee", "test", "touch", "tr", "true", "tty", "umount", "uname",
-    "uniq", "wc", "wget", "xargs",
+    "awk",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "cut",
+    "date",
+    "dd",
+    "df",
+    "echo",
+    "env",
+    "false",
+    "find",
+    "grep",
+    "head",
+    "hostname",
+    "httpd",
+    "id",
+    "ifconfig",
+    "ip",
+    "ipcs",
+    "kill",
+    "ln",
+    "ls",
+    "mkdir",
+    "mknod",
+    "mount",
+    "mountpoint",
+    "mv",
+    "nc",
+    "nproc",
+    "od",
+    "ping",
+    "printf",
+    "ps",
+    "pwd",
+    "readlink",
+    "rm",
+    "rmdir",
+    "sed",
+    "seq",
+    "setsid",
+    "sh",
+    "sleep",
+    "sort",
+    "stat",
+    "stty",
+    "sync",
+    "tail",
+    "tee",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "tty",
+    "umount",
+    "uname",
+    "uniq",
+    "wc",
+    "wget",
+    "xargs",
 ];
 
 pub struct Bundle {
@@ -54,8 +110,11 @@ impl Bundle {
         for applet in APPLETS {
             symlink("busybox", rootfs.join("bin").join(applet)).expect("link an applet");
         }
-        fs::write(rootfs.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
-            .expect("write passwd");
+        fs::write(
+            rootfs.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
+        )
+        .expect("write passwd");
         fs::write(rootfs.join("etc/group"), "root:x:0:\nuser:x:1000:\n").expect("write group");
         self.write();
     }
@@ -96,7 +155,8 @@ impl Bundle {
     pub fn set(self, pointer: &str, value: Value) -> Self {
         self.edit(|config| {
             let (parent, key) = pointer.rsplit_once('/').expect("a pointer with a slash");
-            let parent = config.pointer_mut(parent).unwrap_or_else(|| panic!("{parent} is not in the config"));
+            let parent =
+                config.pointer_mut(parent).unwrap_or_else(|| panic!("{parent} is not in the config"));
             match parent {
                 Value::Array(items) if key == "-" => items.push(value),
                 Value::Array(items) => items[key.parse::<usize>().expect("an index")] = value,
@@ -157,10 +217,7 @@ impl Bundle {
 
     #[must_use]
     pub fn all_capabilities(self, names: &[&str]) -> Self {
-        self.set(
-            "/process/capabilities",
-            json!({"bounding": names, "effective": names, "permitted": names}),
-        )
+        self.set("/process/capabilities", json!({"bounding": names, "effective": names, "permitted": names}))
     }
 
     /// Writes a file (and its directories) into the root file system.

@@ -70,7 +70,12 @@ impl Container {
     /// `create` or `run` with the bundle and the options of this container, ready to run.
     pub fn create_command(&self, verb: &str, options: &[&str]) -> Command {
         let mut command = self.command(&[verb]);
-        command.arg("--bundle").arg(self.bundle.path()).args(&self.create_options).args(options).arg(&self.id);
+        command
+            .arg("--bundle")
+            .arg(self.bundle.path())
+            .args(&self.create_options)
+            .args(options)
+            .arg(&self.id);
         command
     }
 

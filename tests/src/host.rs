@@ -93,7 +93,8 @@ pub fn cgroup_hierarchies() -> BTreeMap<String, PathBuf> {
             Some("cgroup2") => found.insert(String::new(), point),
             Some("cgroup") => {
                 let options = fields.nth(1).unwrap_or_default();
-                let controllers: Vec<_> = options.split(',').filter(|word| !matches!(*word, "rw" | "ro" | "xattr")).collect();
+                let controllers: Vec<_> =
+                    options.split(',').filter(|word| !matches!(*word, "rw" | "ro" | "xattr")).collect();
                 found.insert(controllers.join(","), point)
             }
             _ => None,

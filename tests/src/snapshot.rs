@@ -114,7 +114,6 @@ fn collect_files(directory: &Path, found: &mut BTreeSet<String>) {
 
 /// Whether `text` holds the id as a whole: `pt-1-2` is not in `pt-1-23`.
 fn names(text: &str, id: &str) -> bool {
-    text.match_indices(id).any(|(start, _)| {
-        !text[start + id.len()..].starts_with(|next: char| next.is_ascii_digit())
-    })
+    text.match_indices(id)
+        .any(|(start, _)| !text[start + id.len()..].starts_with(|next: char| next.is_ascii_digit()))
 }

@@ -19,11 +19,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("plan", &["error", "config", "host", "cgroup"]),
     ("launch", &["error", "config", "plan", "log", "trace"]),
-    ("container", &["error", "config", "plan", "launch", "cgroup", "state", "hooks", "host", "log", "signals", "trace"]),
+    (
+        "container",
+        &["error", "config", "plan", "launch", "cgroup", "state", "hooks", "host", "log", "signals", "trace"],
+    ),
 ];
 
 /// What the pure modules may not name: files, processes, and waiting.
-const IMPURE: &[&str] = &["std::fs", "std::process", "std::net", "std::thread", "rustix::process", "smol", "File::open"];
+const IMPURE: &[&str] =
+    &["std::fs", "std::process", "std::net", "std::thread", "rustix::process", "smol", "File::open"];
 
 /// Words that make a process.
 const MAKES_PROCESSES: &[&str] = &["clone3", "Command::new", "posix_spawn", "fork("];
@@ -68,7 +72,9 @@ fn module_of(path: &Path) -> String {
 
 /// The names after `crate::`, also those in braces: `use crate::{error, plan::Plan}`.
 fn named_modules(code: &str) -> BTreeSet<String> {
-    let word = |text: &str| text.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
+    let word = |text: &str| {
+        text.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect()
+    };
     let mut found = BTreeSet::new();
     for (start, matched) in code.match_indices("crate::") {
         let rest = &code[start + matched.len()..];
@@ -138,8 +144,15 @@ fn only_the_plan_and_the_launch_know_the_protocol() {
             let module = module_of(&source.path);
             // config keeps to its bounds.
             let bounds_only = module == "config"
-                && source.code.match_indices("shared_proto::").all(|(start, _)| source.code[start..].starts_with("shared_proto::limits"));
-            assert!(["plan", "launch"].contains(&module.as_str()) || bounds_only, "{}", source.path.display());
+                && source
+                    .code
+                    .match_indices("shared_proto::")
+                    .all(|(start, _)| source.code[start..].starts_with("shared_proto::limits"));
+            assert!(
+                ["plan", "launch"].contains(&module.as_str()) || bounds_only,
+                "{}",
+                source.path.display()
+            );
         }
     }
 }
@@ -153,10 +166,15 @@ fn only_spawn_and_topology_make_processes() {
         }
     }
     for source in sources("stage1-init/src") {
-        let allowed = source.path.ends_with("src/topology.rs") || source.path.components().any(|part| part.as_os_str() == "kernel");
+        let allowed = source.path.ends_with("src/topology.rs")
+            || source.path.components().any(|part| part.as_os_str() == "kernel");
         let is_list_of_calls = source.path.ends_with("src/kernel.rs");
         for word in ["clone3", ".clone_process(", "fork("] {
-            assert!(allowed || is_list_of_calls || !source.code.contains(word), "{} names {word}", source.path.display());
+            assert!(
+                allowed || is_list_of_calls || !source.code.contains(word),
+                "{} names {word}",
+                source.path.display()
+            );
         }
     }
 }
@@ -165,14 +183,18 @@ fn only_spawn_and_topology_make_processes() {
 fn unsafe_code_of_stage1_lies_in_the_kernel_module_alone() {
     for source in sources("stage1-init/src") {
         let in_kernel = source.path.components().any(|part| part.as_os_str() == "kernel");
-        let uses = source.code.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|word| word == "unsafe");
+        let uses = source
+            .code
+            .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .any(|word| word == "unsafe");
         assert!(in_kernel || !uses, "{} has unsafe code", source.path.display());
     }
 }
 
 #[test]
 fn protocol_and_stage1_have_neither_heap_nor_operating_system() {
-    let lib = |package: &str| fs::read_to_string(workspace().join(package).join("src/lib.rs")).expect("lib.rs");
+    let lib =
+        |package: &str| fs::read_to_string(workspace().join(package).join("src/lib.rs")).expect("lib.rs");
     for package in ["shared-proto", "stage1-init"] {
         assert!(lib(package).contains("#![no_std]"), "{package}");
     }
@@ -185,7 +207,10 @@ fn protocol_and_stage1_have_neither_heap_nor_operating_system() {
                 continue;
             }
             for word in ["std::", "alloc::"] {
-                let used = source.code.match_indices(word).any(|(start, _)| !source.code[..start].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_'));
+                let used = source.code.match_indices(word).any(|(start, _)| {
+                    !source.code[..start]
+                        .ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_')
+                });
                 assert!(!used, "{} names {word}", source.path.display());
             }
         }
@@ -194,10 +219,17 @@ fn protocol_and_stage1_have_neither_heap_nor_operating_system() {
 
 #[test]
 fn packages_depend_only_in_the_direction_of_the_design() {
-    let manifest = |package: &str| fs::read_to_string(workspace().join(package).join("Cargo.toml")).expect("Cargo.toml");
+    let manifest =
+        |package: &str| fs::read_to_string(workspace().join(package).join("Cargo.toml")).expect("Cargo.toml");
     let dependencies = |package: &str| {
         let text = manifest(package);
-        text.split("[dependencies]").nth(1).unwrap_or_default().split("\n[").next().unwrap_or_default().to_owned()
+        text.split("[dependencies]")
+            .nth(1)
+            .unwrap_or_default()
+            .split("\n[")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     };
     assert!(!dependencies("parent").contains("stage1"), "the parent knows stage1 only as bytes");
     for name in ["pinnace", "stage1"] {

@@ -76,7 +76,11 @@ fn stage1_needs_no_interpreter_and_nothing_dynamic() {
     let Some(elf) = Elf::load() else { return };
     assert!(elf.segments().iter().any(|segment| segment.kind == SEGMENT_LOAD));
     for segment in elf.segments() {
-        assert!(![SEGMENT_INTERPRETER, SEGMENT_DYNAMIC].contains(&segment.kind), "segment type {}", segment.kind);
+        assert!(
+            ![SEGMENT_INTERPRETER, SEGMENT_DYNAMIC].contains(&segment.kind),
+            "segment type {}",
+            segment.kind
+        );
     }
 }
 

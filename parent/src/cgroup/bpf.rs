@@ -50,7 +50,8 @@ pub(super) fn attach_device_policy(path: &str, program: &[Instruction]) -> Resul
         attach_flags: BPF_F_ALLOW_MULTI,
     };
     // SAFETY: the kernel reads `attributes`, whose size is passed; both descriptors in it are open.
-    let returned = unsafe { syscall!(BPF, BPF_PROG_ATTACH, &raw const attributes, size_of::<AttachAttributes>()) };
+    let returned =
+        unsafe { syscall!(BPF, BPF_PROG_ATTACH, &raw const attributes, size_of::<AttachAttributes>()) };
     check(returned).map_err(|errno| Error::call(format_args!("attach the device policy to {path}"), errno))
 }
 
@@ -67,7 +68,8 @@ fn load(program: &[Instruction]) -> std::result::Result<OwnedFd, Errno> {
         program_flags: 0,
     };
     // SAFETY: the kernel reads `attributes`, whose size is passed, the instructions in their number, and the NUL-terminated licence.
-    let returned = unsafe { syscall!(BPF, BPF_PROG_LOAD, &raw const attributes, size_of::<LoadAttributes>()) };
+    let returned =
+        unsafe { syscall!(BPF, BPF_PROG_LOAD, &raw const attributes, size_of::<LoadAttributes>()) };
     check(returned)?;
     // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
     Ok(unsafe { OwnedFd::from_raw_fd(returned as RawFd) })

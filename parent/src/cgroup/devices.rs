@@ -24,7 +24,8 @@ impl Policy {
         };
         let start = configured.iter().rposition(|rule| everything(&rule));
         let allow_by_default = start.is_some_and(|index| configured[index].allow);
-        let mut rules: Vec<DeviceRule> = configured.iter().skip(start.map_or(0, |index| index + 1)).copied().collect();
+        let mut rules: Vec<DeviceRule> =
+            configured.iter().skip(start.map_or(0, |index| index + 1)).copied().collect();
         if !allow_by_default || rules.iter().any(|rule| !rule.allow) {
             rules.extend(DEFAULTS);
         }
@@ -54,8 +55,11 @@ const fn default_rule(kind: DeviceRuleKind, major: Option<u32>, minor: Option<u3
 /// A rule in the words of v1's files. `a` there means all access to everything, so a narrower rule about all kinds becomes two.
 pub(super) fn v1_lines(rule: &DeviceRule) -> Vec<String> {
     let number = |number: Option<u32>| number.map_or(String::from("*"), |number| number.to_string());
-    let access: String =
-        [(rule.read, 'r'), (rule.write, 'w'), (rule.mknod, 'm')].iter().filter(|(has, _)| *has).map(|(_, word)| word).collect();
+    let access: String = [(rule.read, 'r'), (rule.write, 'w'), (rule.mknod, 'm')]
+        .iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, word)| word)
+        .collect();
     let line = |kind: char| format!("{kind} {}:{} {access}", number(rule.major), number(rule.minor));
     match rule.kind {
         DeviceRuleKind::Character => vec![line('c')],
@@ -129,7 +133,9 @@ fn rule_block(rule: &DeviceRule) -> Vec<Instruction> {
     let mut block = Vec::new();
     match rule.kind {
         DeviceRuleKind::All => {}
-        DeviceRuleKind::Character => block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_CHARACTER)),
+        DeviceRuleKind::Character => {
+            block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_CHARACTER))
+        }
         DeviceRuleKind::Block => block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_BLOCK)),
     }
     let bit = |has: bool, bit: i32| if has { bit } else { 0 };
@@ -247,7 +253,13 @@ mod tests {
 
     #[test]
     fn rules_read_as_v1_writes_them() {
-        let rule = DeviceRule { allow: true, kind: DeviceRuleKind::Character, major: Some(136), minor: None, ..DENY_ALL };
+        let rule = DeviceRule {
+            allow: true,
+            kind: DeviceRuleKind::Character,
+            major: Some(136),
+            minor: None,
+            ..DENY_ALL
+        };
         assert_eq!(v1_lines(&rule), ["c 136:* rwm"]);
         assert_eq!(v1_lines(&DeviceRule { write: false, ..DENY_ALL }), ["c *:* rm", "b *:* rm"]);
     }

@@ -48,7 +48,8 @@ pub(super) fn open_tree(path: &str) -> Result<OwnedFd> {
 
 pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Error::call(format_args!("open {path}"), errno))
+    rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("open {path}"), errno))
 }
 
 /// Closes descriptors; those whose numbers follow each other, together.
@@ -71,7 +72,8 @@ pub(super) fn make_directory(path: &str) -> std::result::Result<(), Errno> {
 /// The absolute paths of the cgroups below one; none if it is gone.
 pub(super) fn subdirectories(path: &str) -> Vec<String> {
     let entries = open_directory(path).ok().and_then(|directory| Dir::new(directory).ok());
-    let directories = entries.into_iter().flatten().flatten().filter(|entry| entry.file_type() == FileType::Directory);
+    let directories =
+        entries.into_iter().flatten().flatten().filter(|entry| entry.file_type() == FileType::Directory);
     let names = directories.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
     names.filter(|name| name != "." && name != "..").map(|name| format!("{path}/{name}")).collect()
 }

@@ -44,7 +44,8 @@ impl Directory {
 
     /// The absolute paths between the mount point and the directory, the outermost first.
     pub(super) fn parents(&self) -> impl Iterator<Item = String> + '_ {
-        let ends = self.path.match_indices('/').map(|(position, _)| position).filter(|&position| position > 0);
+        let ends =
+            self.path.match_indices('/').map(|(position, _)| position).filter(|&position| position > 0);
         ends.map(|end| format!("{}{}", self.mountpoint, &self.path[..end]))
     }
 }
@@ -105,7 +106,8 @@ pub fn place(host: &CgroupHost, cgroups_path: Option<&str>, id: &str) -> Result<
     if inner == "/" {
         return Err(Error::new("$.linux.cgroupsPath: is the root of the hierarchy"));
     }
-    let v1 = |hierarchy: &Hierarchy| directory(hierarchy, if absolute { "/" } else { &hierarchy.own }, &inner);
+    let v1 =
+        |hierarchy: &Hierarchy| directory(hierarchy, if absolute { "/" } else { &hierarchy.own }, &inner);
     let v2 = |hierarchy: &Hierarchy| {
         let base = if absolute { "/" } else { parent(&hierarchy.own) };
         directory(hierarchy, base, &inner)
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn on_v2_relative_paths_are_beside_the_callers_own_cgroup() {
-        let unified = Hierarchy { mountpoint: "/sys/fs/cgroup".into(), controllers: vec![], own: "/user/me".into() };
+        let unified =
+            Hierarchy { mountpoint: "/sys/fs/cgroup".into(), controllers: vec![], own: "/user/me".into() };
         let host = CgroupHost::V2 { unified };
         check(&host, None, &["/sys/fs/cgroup/user/web"]);
         check(&host, Some("/docker/x"), &["/sys/fs/cgroup/docker/x"]);

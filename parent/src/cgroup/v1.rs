@@ -10,7 +10,12 @@ use crate::error::{Error, Result};
 /// A limit that is asked for must have a controller to enforce it.
 pub(super) fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result<()> {
     for (controller, field, is_set) in [
-        ("memory", "memory", resources.memory != Memory { check_before_update: resources.memory.check_before_update, ..Memory::default() }),
+        (
+            "memory",
+            "memory",
+            resources.memory
+                != Memory { check_before_update: resources.memory.check_before_update, ..Memory::default() },
+        ),
         ("cpu", "cpu", cpu_is_set(&resources.cpu)),
         ("cpuset", "cpu.cpus", resources.cpu.cpus.is_some() || resources.cpu.mems.is_some()),
         ("pids", "pids", resources.pids_limit.is_some()),
@@ -98,7 +103,8 @@ fn set_memory_limit(path: &str, limit: i64) -> Result<()> {
     match files::write(&file, &limit.to_string()) {
         Ok(()) => Ok(()),
         Err(Errno::BUSY) => {
-            let number = |name: &str| files::read(&format!("{path}/{name}")).unwrap_or_default().trim_end().to_owned();
+            let number =
+                |name: &str| files::read(&format!("{path}/{name}")).unwrap_or_default().trim_end().to_owned();
             Err(Error::new(format!(
                 "unable to set memory limit to {limit} (current usage: {}, peak usage: {})",
                 number("memory.usage_in_bytes"),

@@ -116,7 +116,8 @@ fn limit_cpu(path: &str, cpu: &Cpu) -> Result<()> {
     }
     // A burst may not exceed the quota that is in force: the larger quota comes first.
     if cpu.quota.is_some() || cpu.period.is_some() {
-        let quota = cpu.quota.filter(|quota| *quota > 0).map_or(String::from("max"), |quota| quota.to_string());
+        let quota =
+            cpu.quota.filter(|quota| *quota > 0).map_or(String::from("max"), |quota| quota.to_string());
         let period = cpu.period.unwrap_or(100_000);
         files::set(path, "cpu.max", format!("{quota} {period}"))?;
     }

@@ -1,8 +1,122 @@
 //! `demo`: a container from a root file system that pinnace carries inside itself.
 
-use super::Context;
-use crate::error::{Error, Result};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-pub(super) fn run(_context: &Context<'_>) -> Result<i32> {
-    Err(Error::new("the demo is on its way"))
+use serde_json::json;
+
+use super::{Context, print};
+use crate::cgroup;
+use crate::config;
+use crate::container::{self, Creation};
+use crate::error::{Error, Result};
+use crate::host::HostFacts;
+use crate::plan::{self, Store, show};
+use crate::state::StateRoot;
+
+/// The one program in the root file system, built with stage1 by build.rs.
+static PROGRAM: &[u8] = include_bytes!(env!("PINNACE_DEMO"));
+
+const ID: &str = "pinnace-demo";
+
+pub(super) fn run(context: &Context<'_>) -> Result<i32> {
+    let place = TemporaryDirectory::new()?;
+    let bundle = place.0.join("bundle");
+    write_bundle(&bundle)?;
+    print(&format!(
+        "A bundle in {}: the default config.json, and a root file system with one program of {} bytes.\n\n",
+        bundle.display(),
+        PROGRAM.len()
+    ));
+    print(&format!("The plan, as `pinnace plan` prints it:\n{}\n", plan_excerpt(&bundle)?));
+
+    let root = StateRoot::new(Some(&place.0.join("state")))?;
+    let creation = Creation {
+        id: ID,
+        bundle: Some(&bundle),
+        pid_file: None,
+        no_pivot: false,
+        no_new_keyring: false,
+        hold: false,
+    };
+    print("The container, as it sees itself:\n");
+    let begin = Instant::now();
+    let created =
+        container::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
+    context.warn(&created.warnings);
+    let code = created.launch.wait()?;
+    container::destroy(&created.cgroups, created.directory, created.own_pid_namespace)?;
+    let elapsed = begin.elapsed();
+    print(&format!(
+        "\nExit code {code}. From reading config.json to the last cgroup's removal: {:.1} ms. Nothing is left of it.\n",
+        elapsed.as_secs_f64() * 1000.0
+    ));
+    Ok(code)
+}
+
+/// What `pinnace spec` writes, with the program in place of a shell on a terminal.
+fn write_bundle(bundle: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| Error::io(format_args!("write {}", bundle.display()), &error);
+    let root = bundle.join("rootfs");
+    for directory in ["dev", "proc", "sys"] {
+        fs::create_dir_all(root.join(directory)).map_err(failed)?;
+    }
+    fs::write(root.join("look-around"), PROGRAM).map_err(failed)?;
+    fs::set_permissions(root.join("look-around"), fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(false))
+        .map_err(|error| Error::new(format!("spec: {error}")))?;
+    spec["process"]["terminal"] = json!(false);
+    spec["process"]["args"] = json!(["/look-around"]);
+    spec["hostname"] = json!("inside-pinnace");
+    fs::write(bundle.join("config.json"), format!("{spec:#}\n")).map_err(failed)
+}
+
+/// The beginning and the end of the plan: enough to see what it is.
+fn plan_excerpt(bundle: &Path) -> Result<String> {
+    let bundle = container::load_bundle(Some(bundle))?;
+    let host = HostFacts::read()?;
+    let creation = Creation {
+        id: ID,
+        bundle: None,
+        pid_file: None,
+        no_pivot: false,
+        no_new_keyring: false,
+        hold: false,
+    };
+    let placement = cgroup::place(&host.cgroups, None, ID)?;
+    let store = Store::default();
+    let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement), &store)?;
+    let text = show::text(&plan);
+    let lines: Vec<&str> = text.lines().collect();
+    let (first, last) = (lines.iter().take(8), lines.iter().skip(lines.len().saturating_sub(6)));
+    let between = lines.len().saturating_sub(14);
+    let excerpt = first.copied().map(String::from).chain([format!("      … {between} lines more …")]);
+    Ok(excerpt.chain(last.copied().map(String::from)).map(|line| line + "\n").collect())
+}
+
+/// A directory that ends with the command.
+struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    fn new() -> Result<Self> {
+        // Symlinks on the way would make the root file system's path one that is refused.
+        let base = std::env::temp_dir();
+        let base = base
+            .canonicalize()
+            .map_err(|error| Error::io(format_args!("open {}", base.display()), &error))?;
+        let path = base.join(format!("pinnace-demo-{}", std::process::id()));
+        fs::DirBuilder::new()
+            .create(&path)
+            .map_err(|error| Error::io(format_args!("mkdir {}", path.display()), &error))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        // Ignored: what cannot be removed lies where temporary files lie.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

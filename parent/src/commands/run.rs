@@ -42,7 +42,9 @@ fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32
     let code = created.launch.wait()?;
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
-    if !gone && let Err(error) = container::destroy(&created.cgroups, created.directory, created.own_pid_namespace) {
+    if !gone
+        && let Err(error) = container::destroy(&created.cgroups, created.directory, created.own_pid_namespace)
+    {
         context.warn(&[format!("unable to destroy container: {error}")]);
     }
     // The process ends now: its descriptors need no closing one by one.

@@ -45,7 +45,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::OneId) -> Result<()> {
     let id = cli::one_id("state", &arguments.ids)?;
     let container = Container::open(&context.state_root()?, id)?;
     let document = StateDocument::new(container, String::new())?;
-    let text = serde_json::to_string_pretty(&document).map_err(|error| Error::new(format!("state: {error}")))?;
+    let text =
+        serde_json::to_string_pretty(&document).map_err(|error| Error::new(format!("state: {error}")))?;
     super::print(&text);
     Ok(())
 }

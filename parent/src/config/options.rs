@@ -120,7 +120,7 @@ pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> O
     let mut sorted = Options::default();
     for (index, option) in options.iter().enumerate() {
         let place = || format!("{path}.options[{index}]");
-        problems.check_text(&place(), option, OPTION_BYTES_MAX);
+        problems.check_text(place(), option, OPTION_BYTES_MAX);
         match meaning(option) {
             Some((Meaning::Attribute { set, clear }, false)) => apply(&mut sorted.attributes, set, clear),
             Some((Meaning::Attribute { set, clear }, true)) => {

@@ -30,11 +30,11 @@ impl JsonPath {
 
     /// The names alone, for comparing: `["linux", "devices", "type"]`.
     pub(super) fn names(&self) -> Vec<&str> {
-        let name = |segment| match segment {
-            &Segment::Name(ref name) => Some(name.as_str()),
+        let names = self.0.iter().filter_map(|segment| match segment {
+            Segment::Name(name) => Some(name.as_str()),
             Segment::Index(_) => None,
-        };
-        self.0.iter().filter_map(name).collect()
+        });
+        names.collect()
     }
 
     /// The path of what holds the value, and the value's place in it.

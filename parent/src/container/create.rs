@@ -85,7 +85,8 @@ fn real_path(directory: &OwnedFd) -> Result<String> {
     use std::os::fd::AsRawFd;
 
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    let path = rustix::fs::readlink(&link, Vec::new()).map_err(|errno| Error::call(format_args!("readlink {link}"), errno))?;
+    let path = rustix::fs::readlink(&link, Vec::new())
+        .map_err(|errno| Error::call(format_args!("readlink {link}"), errno))?;
     path.into_string().map_err(|_| Error::new("the bundle's path is not UTF-8"))
 }
 
@@ -216,8 +217,9 @@ fn launch(
 /// The socket at which `start` will call. Its path is short whatever the state root's is: it goes through our own descriptor.
 fn listen(directory: &StateDirectory) -> Result<OwnedFd> {
     let failed = |errno| Error::call("listen for start", errno);
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(failed)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(failed)?;
     let address = SocketAddrUnix::new(start_socket_path(directory)).map_err(failed)?;
     rustix::net::bind(&socket, &address).map_err(failed)?;
     rustix::net::listen(&socket, 1).map_err(failed)?;

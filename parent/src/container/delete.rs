@@ -56,7 +56,9 @@ fn end(container: &Container) -> Result<()> {
     let mut polled = [PollFd::new(&handle, PollFlags::IN)];
     let timeout = Timespec { tv_sec: END_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
     match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout))) {
-        Ok(0) => Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs()))),
+        Ok(0) => {
+            Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs())))
+        }
         Ok(_) => Ok(()),
         Err(errno) => Err(Error::call("wait for the container's end", errno)),
     }

@@ -10,7 +10,9 @@ use crate::error::{Error, Kind, Result, check};
 ///
 /// Errors: `container not running`, which engines compare.
 pub fn kill(container: &Container, signal: i32) -> Result<()> {
-    let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else { return Err(not_running()) };
+    let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else {
+        return Err(not_running());
+    };
     if !container.record.own_pid_namespace && signal == Signal::KILL.as_raw() {
         // Without a pid namespace nobody ends with init: all must be reached.
         container.cgroups().kill(Signal::KILL)?;
@@ -116,7 +118,9 @@ mod tests {
 
     #[test]
     fn signals_are_taken_as_users_write_them() {
-        for (text, number) in [("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("37", 37), ("0", 0), ("rtmin+3", 37)] {
+        for (text, number) in
+            [("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("37", 37), ("0", 0), ("rtmin+3", 37)]
+        {
             assert_eq!(parse(text).unwrap(), number, "{text}");
         }
         assert_eq!(parse("FOO").unwrap_err().to_string(), "unknown signal \"FOO\"");

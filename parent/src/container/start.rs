@@ -2,8 +2,8 @@
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::create::start_socket_path;
 use super::Container;
+use super::create::start_socket_path;
 use crate::error::{Error, Kind, Result};
 use crate::launch::start_held;
 use crate::state::Status;
@@ -14,15 +14,18 @@ use crate::state::Status;
 pub fn start(container: &Container) -> Result<()> {
     match container.status()? {
         Status::Created => {}
-        Status::Running | Status::Paused => return Err(Error::new("cannot start an already running container")),
+        Status::Running | Status::Paused => {
+            return Err(Error::new("cannot start an already running container"));
+        }
         Status::Stopped => {
             return Err(Error::of_kind(Kind::NotRunning, "cannot start a container that has stopped"));
         }
         Status::Creating => return Err(Error::new("cannot start a container that is still being created")),
     }
     let failed = |errno| Error::call("connect to the waiting container", errno);
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(failed)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(failed)?;
     let address = SocketAddrUnix::new(start_socket_path(&container.directory)).map_err(failed)?;
     rustix::net::connect(&socket, &address).map_err(failed)?;
     let started = start_held(socket, &container.record.program);

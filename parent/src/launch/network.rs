@@ -22,7 +22,8 @@ pub(super) fn new_namespace() -> Result<OwnedFd> {
     let own = open(OWN)?;
     // SAFETY: unsharing the network namespace changes which sockets this thread makes from now on, until the return below; it does
     // not touch descriptors or memory.
-    check(unsafe { syscall!(UNSHARE, CLONE_NEWNET) }).map_err(|errno| Error::call("unshare network namespace", errno))?;
+    check(unsafe { syscall!(UNSHARE, CLONE_NEWNET) })
+        .map_err(|errno| Error::call("unshare network namespace", errno))?;
     let made = loopback_up().and_then(|()| open(OWN));
     set_namespace(own.as_fd(), CLONE_NEWNET).map_err(|errno| {
         // Going on would do the host's work in the container's network.
@@ -34,11 +35,13 @@ pub(super) fn new_namespace() -> Result<OwnedFd> {
 /// Brings `lo` up in the calling thread's network namespace.
 fn loopback_up() -> Result<()> {
     let failed = |errno| Error::call("bring the loopback up", errno);
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .map_err(failed)?;
     let mut request = InterfaceFlags { name: [0; 16], flags: IFF_UP, padding: [0; 22] };
     request.name[..2].copy_from_slice(b"lo");
     // SAFETY: SIOCSIFFLAGS reads a struct ifreq (40 bytes), which `request` is: a name and the flags.
-    check(unsafe { syscall!(IOCTL, socket.as_raw_fd(), ioctl::SIOCSIFFLAGS, &raw const request) }).map_err(failed)?;
+    check(unsafe { syscall!(IOCTL, socket.as_raw_fd(), ioctl::SIOCSIFFLAGS, &raw const request) })
+        .map_err(failed)?;
     Ok(())
 }
 

@@ -43,7 +43,8 @@ pub(super) struct Birth<'a> {
 /// The CLONE_NEW* flags for the new namespaces. The network comes later and from the parent, the cgroup namespace once the child
 /// is in its cgroups.
 pub(super) fn clone_flags(namespaces: &Namespaces) -> u64 {
-    let flag = |namespace: &Namespace, flag: u32| if *namespace == Namespace::New { u64::from(flag) } else { 0 };
+    let flag =
+        |namespace: &Namespace, flag: u32| if *namespace == Namespace::New { u64::from(flag) } else { 0 };
     flag(&namespaces.pid, uapi::CLONE_NEWPID)
         | flag(&namespaces.mount, uapi::CLONE_NEWNS)
         | flag(&namespaces.ipc, uapi::CLONE_NEWIPC)

@@ -32,7 +32,8 @@ const DEFAULT_LINKS: [(&str, &str); 5] = [
 ///
 /// A /dev that the caller binds is the caller's: nothing is made in it.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, views: Vec<&'a str>) {
-    let phase_of = |path: &str| if views.iter().any(|view| covers(view, path)) { Phase::Views } else { Phase::Mounts };
+    let phase_of =
+        |path: &str| if views.iter().any(|view| covers(view, path)) { Phase::Views } else { Phase::Mounts };
     if dev_is_bound(config) {
         return;
     }
@@ -68,7 +69,10 @@ fn configured(device: &Device) -> Step<shared_proto::Planned<'_>> {
 }
 
 fn dev_is_bound(config: &Config) -> bool {
-    config.mounts.iter().any(|mount| mount.destination == "/dev" && matches!(mount.kind, MountKind::Bind { .. }))
+    config
+        .mounts
+        .iter()
+        .any(|mount| mount.destination == "/dev" && matches!(mount.kind, MountKind::Bind { .. }))
 }
 
 /// Whether a mount at `view` may change what `path` means.

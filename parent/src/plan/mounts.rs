@@ -128,7 +128,13 @@ fn plan_cgroup_v1<'a>(
 
 /// One hierarchy, and links for controllers that share it. In a cgroup namespace a new mount shows the container's cgroup as its root;
 /// without one, the cgroup's directory is bound.
-fn plan_hierarchy<'a>(draft: &mut Draft<'a>, destination: &str, view: View, phase: Phase, own_namespace: bool) {
+fn plan_hierarchy<'a>(
+    draft: &mut Draft<'a>,
+    destination: &str,
+    view: View,
+    phase: Phase,
+    own_namespace: bool,
+) {
     let target = draft.keep(format!("{destination}/{}", view.name));
     if own_namespace {
         let step = Step::MountFilesystem {

@@ -9,7 +9,11 @@ use crate::config::{self, Config, Namespace};
 pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>> {
     let config = request.config;
     let namespaces = &config.namespaces;
-    let has_home = config.process.env.iter().any(|entry| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty()));
+    let has_home = config
+        .process
+        .env
+        .iter()
+        .any(|entry| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty()));
     Bootstrap {
         root: request.root,
         root_change: match namespaces.mount {
@@ -33,7 +37,9 @@ fn initial_propagation(wanted: Option<config::Propagation>) -> Propagation {
     let kind = match wanted.map(|wanted| wanted.kind) {
         None | Some(config::PropagationKind::Slave) => PropagationKind::Slave,
         Some(config::PropagationKind::Shared) => PropagationKind::Shared,
-        Some(config::PropagationKind::Private | config::PropagationKind::Unbindable) => PropagationKind::Private,
+        Some(config::PropagationKind::Private | config::PropagationKind::Unbindable) => {
+            PropagationKind::Private
+        }
     };
     Propagation { kind, recursive: true }
 }
@@ -41,7 +47,8 @@ fn initial_propagation(wanted: Option<config::Propagation>) -> Propagation {
 /// The root mount's last touches, and the working directory while the root can still be written.
 pub(super) fn plan_finish(draft: &mut Draft<'_>, config: &Config) {
     let wanted = config.rootfs_propagation.map(propagation);
-    let at_end = wanted.filter(|wanted| matches!(wanted.kind, PropagationKind::Shared | PropagationKind::Unbindable));
+    let at_end =
+        wanted.filter(|wanted| matches!(wanted.kind, PropagationKind::Shared | PropagationKind::Unbindable));
     if config.root.readonly || at_end.is_some() {
         let propagations = Propagations::new(at_end).unwrap_or_default();
         draft.push(Phase::Views, Step::FinishRoot { readonly: config.root.readonly, propagations });

@@ -34,7 +34,8 @@ fn row(out: &mut String, number: &str, phase: Phase, kind: &str, object: &str) {
 fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     let namespaces = named_namespaces(plan);
-    let new: Vec<&str> = namespaces.iter().filter(|(_, kind)| **kind == Namespace::New).map(|(name, _)| *name).collect();
+    let new: Vec<&str> =
+        namespaces.iter().filter(|(_, kind)| **kind == Namespace::New).map(|(name, _)| *name).collect();
     if !new.is_empty() {
         lines.push(format!("new namespaces: {}", new.join(" ")));
     }
@@ -125,7 +126,9 @@ fn object(step: &Step<Planned<'_>>) -> String {
             words.extend(propagation_words(*propagations));
             format!("{fstype} on {target}{}", bracketed(&words))
         }
-        Step::BindMount { source, target, recursive, attributes, recursive_attributes, propagations, .. } => {
+        Step::BindMount {
+            source, target, recursive, attributes, recursive_attributes, propagations, ..
+        } => {
             let mut words = Vec::new();
             words.extend(recursive.then(|| String::from("recursive")));
             words.extend(attribute_words(*attributes, ""));
@@ -146,7 +149,9 @@ fn object(step: &Step<Planned<'_>>) -> String {
             format!("{path} {kind} {:04o}{owner}", mode & 0o7777)
         }
         Step::MakeSymlink { path, target } => format!("{path} -> {target}"),
-        Step::MakeDirectory { path } | Step::ReadonlyPath { path } | Step::MaskPath { path } => (*path).to_owned(),
+        Step::MakeDirectory { path } | Step::ReadonlyPath { path } | Step::MaskPath { path } => {
+            (*path).to_owned()
+        }
         Step::FinishRoot { readonly, propagations } => {
             let mut words = propagation_words(*propagations);
             words.extend(readonly.then(|| String::from("ro")));
@@ -167,7 +172,8 @@ fn object(step: &Step<Planned<'_>>) -> String {
         }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
             let mut text = format!("effective {}", capability_words(*effective));
-            for (name, set) in [("permitted", permitted), ("inheritable", inheritable), ("ambient", ambient)] {
+            for (name, set) in [("permitted", permitted), ("inheritable", inheritable), ("ambient", ambient)]
+            {
                 // Ignored: writing to a String cannot fail.
                 let _ = match set {
                     set if set == effective => write!(text, ", {name} the same"),
@@ -242,9 +248,11 @@ fn capability_words(set: u64) -> String {
         0 => String::from("none"),
         count if count > 5 => format!("{count} capabilities ({set:#x})"),
         _ => {
-            let names = (0..64).filter(|bit| set & (1 << bit) != 0).map(|bit| match crate::config::capability_name(bit) {
-                Some(name) => name.to_owned(),
-                None => format!("capability {bit}"),
+            let names = (0..64).filter(|bit| set & (1 << bit) != 0).map(|bit| {
+                match crate::config::capability_name(bit) {
+                    Some(name) => name.to_owned(),
+                    None => format!("capability {bit}"),
+                }
             });
             names.collect::<Vec<_>>().join(" ")
         }

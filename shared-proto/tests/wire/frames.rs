@@ -8,8 +8,12 @@ const SKELETON: Failure = Failure { phase: Phase::Setup, step: None, call: Call:
 
 const REPORTS: [Report; 4] =
     [Report::Ready, Report::Failed(FAILURE), Report::Failed(SKELETON), Report::Warned(FAILURE)];
-const REPLIES: [Reply; 4] =
-    [Reply::Cgroups { descriptor_count: 9 }, Reply::Network, Reply::Start { ignored_signals: 4096 }, Reply::Hold { ignored_signals: 1 }];
+const REPLIES: [Reply; 4] = [
+    Reply::Cgroups { descriptor_count: 9 },
+    Reply::Network,
+    Reply::Start { ignored_signals: 4096 },
+    Reply::Hold { ignored_signals: 1 },
+];
 
 /// A frame of every kind with its title.
 pub(crate) fn every() -> Vec<(String, [u8; FRAME_BYTES])> {
@@ -96,7 +100,8 @@ fn fields_that_a_kind_does_not_use_are_refused() {
         bytes[index] = 1;
         assert_eq!(Report::decode(&bytes), None, "byte {index}");
     }
-    for reply in [Reply::Network, Reply::Start { ignored_signals: 4096 }, Reply::Hold { ignored_signals: 1 }] {
+    for reply in [Reply::Network, Reply::Start { ignored_signals: 4096 }, Reply::Hold { ignored_signals: 1 }]
+    {
         let mut bytes = reply.encode();
         bytes[2] ^= 2;
         assert_eq!(Reply::decode(&bytes), None, "{reply:?}");

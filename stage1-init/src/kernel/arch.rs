@@ -14,14 +14,21 @@ pub use processor::trap;
 #[doc(hidden)]
 pub use crate::__entry as entry;
 
-/// The argument with this index, as the kernel left it on the stack at the start: a count, then pointers.
-pub fn argument(stack: *const usize, index: usize) -> Option<&'static CStr> {
-    // SAFETY: `stack` is what `entry!` passes on: the kernel's argument count, followed by as many pointers to NUL-terminated strings
-    // that live as long as the program (execve(2)).
-    unsafe {
-        if index >= *stack {
-            return None;
+/// Where the kernel put the argument count, then the pointers to the arguments; `entry!` passes it on.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct InitialStack(*const usize);
+
+impl InitialStack {
+    /// The argument with this index.
+    pub fn argument(self, index: usize) -> Option<&'static CStr> {
+        // SAFETY: only `entry!` makes a value of this type, from the stack pointer at the program's start, which the kernel left at the
+        // argument count, followed by as many pointers to NUL-terminated strings that live as long as the program (execve(2)).
+        unsafe {
+            if index >= *self.0 {
+                return None;
+            }
+            Some(CStr::from_ptr(*self.0.add(1 + index) as *const c_char))
         }
-        Some(CStr::from_ptr(*stack.add(1 + index) as *const c_char))
     }
 }

@@ -9,7 +9,9 @@ use linux_raw_sys::prctl;
 use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mm::{MapFlags, ProtFlags};
-use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{
+    self, FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
 use rustix::net::{self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags};
 use rustix::{process, system, thread};
 use sc::syscall;
@@ -59,7 +61,12 @@ fn check(returned: usize) -> Result<usize> {
 }
 
 /// mount_setattr(2): rustix has no binding.
-fn mount_setattr(directory: Descriptor, path: &CStr, recursive: bool, attributes: &uapi::mount_attr) -> Result<()> {
+fn mount_setattr(
+    directory: Descriptor,
+    path: &CStr,
+    recursive: bool,
+    attributes: &uapi::mount_attr,
+) -> Result<()> {
     let mut flags = if path.is_empty() { uapi::AT_EMPTY_PATH } else { 0 };
     if recursive {
         flags |= uapi::AT_RECURSIVE;
@@ -86,7 +93,12 @@ fn control(option: u32, argument: usize, more: usize) -> Result<()> {
 }
 
 impl Kernel for Linux {
-    fn receive(&mut self, socket: Descriptor, buffer: &mut [u8], descriptors: &mut DescriptorList) -> Result<usize> {
+    fn receive(
+        &mut self,
+        socket: Descriptor,
+        buffer: &mut [u8],
+        descriptors: &mut DescriptorList,
+    ) -> Result<usize> {
         let mut space = [MaybeUninit::uninit(); ANCILLARY_BYTES];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut slices = [rustix::io::IoSliceMut::new(buffer)];
@@ -116,7 +128,12 @@ impl Kernel for Linux {
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]> {
         // SAFETY: a new private mapping, at a place that the kernel chooses, touches no memory that exists.
         let memory = unsafe {
-            rustix::mm::mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+            rustix::mm::mmap_anonymous(
+                ptr::null_mut(),
+                bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )?
         };
         // SAFETY: the mapping is zeroed, `bytes` long, never unmapped, and no one else has its address.
         Ok(unsafe { core::slice::from_raw_parts_mut(memory.cast(), bytes) })
@@ -128,8 +145,9 @@ impl Kernel for Linux {
             return Err(Errno::INVAL);
         }
         // SAFETY: as in `map_memory`; the parent has sealed the file against writing and shrinking.
-        let memory =
-            unsafe { rustix::mm::mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::PRIVATE, lend(file), 0)? };
+        let memory = unsafe {
+            rustix::mm::mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::PRIVATE, lend(file), 0)?
+        };
         // SAFETY: the mapping is `bytes` long, inside the file, never unmapped and never written.
         Ok(unsafe { core::slice::from_raw_parts(memory.cast(), bytes) })
     }
@@ -184,7 +202,13 @@ impl Kernel for Linux {
         let none = 0u64;
         // SAFETY: `none` is a kernel signal set of the size that is passed; the kernel only reads it.
         check(unsafe {
-            syscall!(RT_SIGPROCMASK, uapi::SIG_SETMASK, ptr::from_ref(&none), ptr::null::<u8>(), SIGNAL_SET_BYTES)
+            syscall!(
+                RT_SIGPROCMASK,
+                uapi::SIG_SETMASK,
+                ptr::from_ref(&none),
+                ptr::null::<u8>(),
+                SIGNAL_SET_BYTES
+            )
         })?;
         Ok(())
     }
@@ -205,7 +229,13 @@ impl Kernel for Linux {
         Ok(())
     }
 
-    fn open(&mut self, directory: Descriptor, path: &CStr, open: Open, resolve: Resolve) -> Result<Descriptor> {
+    fn open(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        open: Open,
+        resolve: Resolve,
+    ) -> Result<Descriptor> {
         let flags = OFlags::CLOEXEC
             | match open {
                 Open::Path => OFlags::PATH,
@@ -265,7 +295,14 @@ impl Kernel for Linux {
         fs::mknodat(lend(directory), name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0)
     }
 
-    fn make_node(&mut self, directory: Descriptor, name: &CStr, mode: u32, major: u32, minor: u32) -> Result<()> {
+    fn make_node(
+        &mut self,
+        directory: Descriptor,
+        name: &CStr,
+        mode: u32,
+        major: u32,
+        minor: u32,
+    ) -> Result<()> {
         let device = fs::makedev(major, minor);
         fs::mknodat(lend(directory), name, FileType::from_raw_mode(mode), Mode::from_raw_mode(mode), device)
     }
@@ -298,14 +335,20 @@ impl Kernel for Linux {
         mount::move_mount(lend(mount), c"", lend(directory), path, flags)
     }
 
-    fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation) -> Result<()> {
+    fn set_propagation(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        propagation: Propagation,
+    ) -> Result<()> {
         let flag = match propagation.kind {
             PropagationKind::Shared => uapi::MS_SHARED,
             PropagationKind::Slave => uapi::MS_SLAVE,
             PropagationKind::Private => uapi::MS_PRIVATE,
             PropagationKind::Unbindable => uapi::MS_UNBINDABLE,
         };
-        let attributes = uapi::mount_attr { attr_set: 0, attr_clr: 0, propagation: u64::from(flag), userns_fd: 0 };
+        let attributes =
+            uapi::mount_attr { attr_set: 0, attr_clr: 0, propagation: u64::from(flag), userns_fd: 0 };
         mount_setattr(directory, path, propagation.recursive, &attributes)
     }
 

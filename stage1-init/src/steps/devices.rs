@@ -30,7 +30,11 @@ impl Node {
 /// Makes a device node or fifo.
 ///
 /// Errors: EEXIST if something else is there (runtime-spec config-linux.md "Devices": the runtime MUST say so).
-pub(super) fn node<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr, node: &Node) -> Result<(), Fault> {
+pub(super) fn node<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &'static CStr,
+    node: &Node,
+) -> Result<(), Fault> {
     let (directory, name) = context.parent(path)?;
     let (kernel, name) = (&mut *context.kernel, name.as_c_str());
     match kernel.make_node(directory, name, node.mode, node.major, node.minor) {

@@ -19,8 +19,7 @@ pub(super) fn write<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, value:
     if kernel.filesystem_type(file).at(Call::StatusFilesystem)? != PROC_SUPER_MAGIC {
         return Err(Fault { call: Call::StatusFilesystem, errno: Errno::XDEV });
     }
-    let written = kernel.write(file, value).at(Call::Write);
-    written
+    kernel.write(file, value).at(Call::Write)
 }
 
 fn private_proc<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fault> {

@@ -7,7 +7,8 @@ use pinnace_tests::{Bundle, is_pinnace, json, skip};
 #[test]
 fn default_nodes_and_links_are_there() {
     let names = ["null", "zero", "full", "random", "urandom", "tty"];
-    let script = format!("cd /dev; for name in {}; do stat -c '%n %F %t:%T %a %u:%g' $name; done", names.join(" "));
+    let script =
+        format!("cd /dev; for name in {}; do stat -c '%n %F %t:%T %a %u:%g' $name; done", names.join(" "));
     let outcome = Bundle::new().shell(&script).run();
     let expected = "\
 null character special file 1:3 666 0:0
@@ -18,8 +19,11 @@ urandom character special file 1:9 666 0:0
 tty character special file 5:0 666 0:0";
     assert_eq!(outcome.succeeded(), expected);
 
-    let outcome = Bundle::new().shell("cd /dev; for name in fd stdin stdout stderr ptmx core; do readlink $name; done; exit 0").run();
-    let mut expected = vec!["/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx"];
+    let outcome = Bundle::new()
+        .shell("cd /dev; for name in fd stdin stdout stderr ptmx core; do readlink $name; done; exit 0")
+        .run();
+    let mut expected =
+        vec!["/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx"];
     if Path::new("/proc/kcore").exists() {
         expected.push("/proc/kcore");
     }
@@ -53,7 +57,9 @@ character special file 1:5 666 0:0";
 
 #[test]
 fn device_of_an_unknown_type_is_an_error() {
-    let outcome = Bundle::new().set("/linux/devices", json!([{"path": "/dev/x", "type": "z", "major": 1, "minor": 3}])).run();
+    let outcome = Bundle::new()
+        .set("/linux/devices", json!([{"path": "/dev/x", "type": "z", "major": 1, "minor": 3}]))
+        .run();
     assert_eq!(outcome.code, 1, "{}", outcome.describe());
 }
 
@@ -86,14 +92,22 @@ fn device_that_no_rule_allows_cannot_be_opened() {
     if !Path::new("/sys/block/loop5").exists() {
         return skip("device_that_a_rule_allows", "no loop devices");
     }
-    let allowed = Bundle::new().set("/linux/devices", devices).set("/linux/resources/devices", rules).shell(script).run();
+    let allowed = Bundle::new()
+        .set("/linux/devices", devices)
+        .set("/linux/resources/devices", rules)
+        .shell(script)
+        .run();
     assert_eq!(allowed.succeeded(), "opened");
 }
 
 #[test]
 fn default_devices_stay_usable_when_everything_is_denied() {
     let rules = json!([{"allow": false, "access": "rwm"}]);
-    Bundle::new().set("/linux/resources/devices", rules).shell("echo x > /dev/null && head -c 1 /dev/zero").run().succeeded();
+    Bundle::new()
+        .set("/linux/resources/devices", rules)
+        .shell("echo x > /dev/null && head -c 1 /dev/zero")
+        .run()
+        .succeeded();
 }
 
 #[test]
@@ -125,7 +139,8 @@ fn dev_that_is_a_symlink_leads_nowhere() {
         std::os::unix::fs::symlink(target, dev).expect("symlink");
         let container = bundle.container();
         let _ = container.run();
-        let names: Vec<_> = std::fs::read_dir(&outside).expect("list").flatten().map(|entry| entry.file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(&outside).expect("list").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(names, ["ptmx"]);
         assert_eq!(std::fs::read_to_string(outside.join("ptmx")).expect("read"), "the host's");
     }

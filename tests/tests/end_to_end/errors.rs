@@ -92,7 +92,10 @@ fn wrong_type_is_named_by_its_path() {
 #[test]
 fn program_that_is_missing_fails_create() {
     refused(Bundle::new().args(&["nosuch"]), &["exec: \"nosuch\": executable file not found in $PATH"]);
-    refused(Bundle::new().args(&["/no/such"]), &["exec: \"/no/such\": stat /no/such: no such file or directory"]);
+    refused(
+        Bundle::new().args(&["/no/such"]),
+        &["exec: \"/no/such\": stat /no/such: no such file or directory"],
+    );
 }
 
 #[test]
@@ -137,7 +140,13 @@ fn all_problems_of_a_config_come_at_once_by_path() {
         .set("/linux/sysctl", json!({"vm.swappiness": "10"}));
     refused(
         bundle,
-        &["$.process.cwd", "$.process.rlimits[0].type", "$.linux.namespaces[0].path", "$.mounts[1].options[0]", "vm.swappiness"],
+        &[
+            "$.process.cwd",
+            "$.process.rlimits[0].type",
+            "$.linux.namespaces[0].path",
+            "$.mounts[1].options[0]",
+            "vm.swappiness",
+        ],
     );
 }
 
@@ -162,7 +171,11 @@ fn fields_that_are_not_implemented_are_named() {
         ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}), "$.linux.memoryPolicy"),
         ("/linux/netDevices", json!({"eth9": {}}), "$.linux.netDevices"),
         ("/linux/resources/blockIO", json!({"weight": 100}), "$.linux.resources.blockIO"),
-        ("/linux/resources/hugepageLimits", json!([{"pageSize": "2MB", "limit": 0}]), "$.linux.resources.hugepageLimits"),
+        (
+            "/linux/resources/hugepageLimits",
+            json!([{"pageSize": "2MB", "limit": 0}]),
+            "$.linux.resources.hugepageLimits",
+        ),
         ("/linux/resources/network", json!({"classID": 1}), "$.linux.resources.network"),
         ("/linux/resources/rdma", json!({"mlx5_1": {"hcaHandles": 3}}), "$.linux.resources.rdma"),
     ];
@@ -209,7 +222,11 @@ fn log_file_gets_a_json_record_and_stderr_the_bare_message() {
 fn text_record_has_time_level_and_message() {
     let outcome = Bundle::new().container().call(&["state", "nobody"]);
     assert!(outcome.stderr.starts_with("time=\"20"), "{}", outcome.describe());
-    assert!(outcome.stderr.contains(" level=error msg=\"container does not exist\""), "{}", outcome.describe());
+    assert!(
+        outcome.stderr.contains(" level=error msg=\"container does not exist\""),
+        "{}",
+        outcome.describe()
+    );
 }
 
 #[test]

@@ -16,7 +16,10 @@ fn host_name_and_domain_name_are_the_containers_own() {
 
 #[test]
 fn host_name_without_a_uts_namespace_is_refused() {
-    Bundle::new().without_namespace("uts").run().failed_with(&["unable to set hostname without a private UTS namespace"]);
+    Bundle::new()
+        .without_namespace("uts")
+        .run()
+        .failed_with(&["unable to set hostname without a private UTS namespace"]);
 }
 
 #[test]

@@ -12,7 +12,11 @@ fn status() -> Bundle {
 /// The value after `name:` in /proc/self/status.
 #[track_caller]
 fn field(outcome: &Outcome, name: &str) -> String {
-    let line = outcome.succeeded().lines().find(|line| line.split(':').next() == Some(name)).expect("a field of status");
+    let line = outcome
+        .succeeded()
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))
+        .expect("a field of status");
     line[name.len() + 1..].split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -21,7 +25,9 @@ const NO_CAPABILITIES: &str = "0000000000000000";
 
 #[test]
 fn user_group_and_additional_groups_are_set() {
-    let outcome = status().set("/process/user", json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 77, 5000000]})).run();
+    let outcome = status()
+        .set("/process/user", json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 77, 5000000]}))
+        .run();
     assert_eq!(field(&outcome, "Uid"), "1000 1000 1000 1000");
     assert_eq!(field(&outcome, "Gid"), "1001 1001 1001 1001");
     assert_eq!(field(&outcome, "Groups"), "5 77 5000000");
@@ -60,7 +66,10 @@ fn capabilities_of_another_user_need_the_ambient_set() {
 
     let names = json!(["CAP_NET_BIND_SERVICE"]);
     let sets = json!({"bounding": names, "effective": names, "permitted": names, "inheritable": names, "ambient": names});
-    let with = status().set("/process/user", json!({"uid": 1000, "gid": 1000})).set("/process/capabilities", sets).run();
+    let with = status()
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}))
+        .set("/process/capabilities", sets)
+        .run();
     for name in ["CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb"] {
         assert_eq!(field(&with, name), "0000000000000400", "{name}");
     }
@@ -86,14 +95,19 @@ fn empty_capabilities_are_none_and_absent_ones_are_all() {
 fn unknown_capability_is_a_warning() {
     let outcome = status().all_capabilities(&["CAP_KILL", "CAP_FOO"]).run();
     assert_eq!(field(&outcome, "CapBnd"), "0000000000000020");
-    assert!(outcome.stderr.contains("ignoring unknown or unavailable capabilities: [CAP_FOO]"), "{}", outcome.describe());
+    assert!(
+        outcome.stderr.contains("ignoring unknown or unavailable capabilities: [CAP_FOO]"),
+        "{}",
+        outcome.describe()
+    );
     assert!(outcome.stderr.contains("level=warn"), "{}", outcome.describe());
 }
 
 #[test]
 fn capability_works_and_its_lack_shows() {
     let script = "chown 5:5 /tmp/x 2>&1; stat -c %u /tmp/x";
-    let bundle = || Bundle::new().mount("/tmp", "tmpfs", "tmpfs", &[]).shell(&format!("touch /tmp/x; {script}"));
+    let bundle =
+        || Bundle::new().mount("/tmp", "tmpfs", "tmpfs", &[]).shell(&format!("touch /tmp/x; {script}"));
     assert!(bundle().run().succeeded().ends_with('0'));
     assert!(bundle().all_capabilities(&["CAP_CHOWN"]).run().succeeded().ends_with('5'));
 }
@@ -111,7 +125,8 @@ fn limits_are_set() {
         {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
         {"type": "RLIMIT_STACK", "soft": 8388608, "hard": 18446744073709551615u64},
     ]);
-    let outcome = Bundle::new().set("/process/rlimits", limits).args(&["/bin/cat", "/proc/self/limits"]).run();
+    let outcome =
+        Bundle::new().set("/process/rlimits", limits).args(&["/bin/cat", "/proc/self/limits"]).run();
     let line = |name: &str| {
         let line = outcome.succeeded().lines().find(|line| line.starts_with(name)).expect("a limit");
         line[name.len()..].split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
@@ -134,7 +149,10 @@ fn limit_given_twice_is_an_error() {
         return;
     }
     let limit = json!({"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024});
-    Bundle::new().set("/process/rlimits", json!([limit, limit])).run().failed_with(&["rlimits", "RLIMIT_NOFILE"]);
+    Bundle::new()
+        .set("/process/rlimits", json!([limit, limit]))
+        .run()
+        .failed_with(&["rlimits", "RLIMIT_NOFILE"]);
 }
 
 #[test]
@@ -148,7 +166,10 @@ fn oom_score_adjustment_is_set_or_left_alone() {
 
 #[test]
 fn environment_is_that_of_the_config_and_home() {
-    let outcome = Bundle::new().set("/process/env", json!(["PATH=/bin", "A=1", "B=two words", "A=3"])).args(&["/bin/env"]).run();
+    let outcome = Bundle::new()
+        .set("/process/env", json!(["PATH=/bin", "A=1", "B=two words", "A=3"]))
+        .args(&["/bin/env"])
+        .run();
     let mut lines: Vec<_> = outcome.succeeded().lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["A=3", "B=two words", "HOME=/root", "PATH=/bin"]);
@@ -163,7 +184,8 @@ fn home_comes_from_the_containers_passwd() {
     assert_eq!(home(0), "/root");
     assert_eq!(home(1000), "/home/user");
     assert_eq!(home(4321), "/");
-    let given = Bundle::new().set("/process/env", json!(["HOME=/given", "PATH=/bin"])).shell("echo $HOME").run();
+    let given =
+        Bundle::new().set("/process/env", json!(["HOME=/given", "PATH=/bin"])).shell("echo $HOME").run();
     assert_eq!(given.succeeded(), "/given");
 }
 
@@ -204,14 +226,20 @@ fn working_directory_that_is_not_absolute_is_an_error() {
 
 #[test]
 fn working_directory_that_is_a_file_is_an_error_that_names_it() {
-    Bundle::new().set("/process/cwd", json!("/etc/passwd")).run().failed_with(&["/etc/passwd", "not a directory"]);
+    Bundle::new()
+        .set("/process/cwd", json!("/etc/passwd"))
+        .run()
+        .failed_with(&["/etc/passwd", "not a directory"]);
 }
 
 /// CVE-2024-21626: a descriptor of the runtime as working directory led out of the root.
 #[test]
 fn working_directory_by_a_descriptor_does_not_lead_out() {
     for number in 3..12 {
-        let outcome = Bundle::new().set("/process/cwd", json!(format!("/proc/self/fd/{number}"))).args(&["/bin/pwd"]).run();
+        let outcome = Bundle::new()
+            .set("/process/cwd", json!(format!("/proc/self/fd/{number}")))
+            .args(&["/bin/pwd"])
+            .run();
         assert_eq!(outcome.code, 1, "{}", outcome.describe());
     }
 }
@@ -241,7 +269,8 @@ fn no_signal_is_blocked_or_ignored() {
 #[test]
 fn many_arguments_and_a_large_environment_arrive() {
     let large = "x".repeat(100_000);
-    let mut args = vec!["/bin/sh".to_owned(), "-c".to_owned(), "echo $# ${#LARGE}".to_owned(), "sh".to_owned()];
+    let mut args =
+        vec!["/bin/sh".to_owned(), "-c".to_owned(), "echo $# ${#LARGE}".to_owned(), "sh".to_owned()];
     args.extend((0..3000).map(|number| format!("argument-{number}")));
     let outcome = Bundle::new()
         .set("/process/args", json!(args))

@@ -29,7 +29,9 @@ const FAILURES: &[(&str, Break)] = &[
     ("namespace of another type", |bundle| bundle.join_namespace("ipc", "/proc/self/ns/uts")),
     ("sysctl value refused", |bundle| bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "many"}))),
     ("sysctl missing", |bundle| bundle.set("/linux/sysctl", json!({"net.no.such": "1"}))),
-    ("cgroup limit refused", |bundle| bundle.set("/linux/resources/cpu", json!({"quota": 5, "period": 100000}))),
+    ("cgroup limit refused", |bundle| {
+        bundle.set("/linux/resources/cpu", json!({"quota": 5, "period": 100000}))
+    }),
     ("limit over the hard one", |bundle| {
         bundle.set("/process/rlimits/0", json!({"type": "RLIMIT_NOFILE", "soft": 2000, "hard": 1000}))
     }),
@@ -46,7 +48,12 @@ fn fails_without_a_trace(name: &str, container: &Container, command: Command) {
     let before = container.snapshot();
     let outcome = run_within_limit(command);
     assert_eq!(outcome.code, 1, "{name}\n{}", outcome.describe());
-    assert_eq!(outcome.stderr.trim().lines().count(), 1, "{name}: one error, clearly\n{}", outcome.describe());
+    assert_eq!(
+        outcome.stderr.trim().lines().count(),
+        1,
+        "{name}: one error, clearly\n{}",
+        outcome.describe()
+    );
     // The root for the state of all containers is made on first use, and stays.
     let _ = fs::remove_dir(container.state_root());
     let after = container.snapshot();
@@ -72,7 +79,11 @@ fn failing_run_leaves_nothing() {
 #[test]
 fn pid_file_that_cannot_be_written_leaves_nothing() {
     let container = Bundle::new().container();
-    fails_without_a_trace("pid file", &container, container.create_command("create", &["--pid-file", "/no/such/file"]));
+    fails_without_a_trace(
+        "pid file",
+        &container,
+        container.create_command("create", &["--pid-file", "/no/such/file"]),
+    );
 }
 
 #[test]
@@ -125,8 +136,10 @@ fn full_disk_under_the_state_directory_is_an_error_that_leaves_nothing() {
     let container = container.with_state_root(tiny.join("state"));
     let before = container.snapshot();
     let create = container.create_command("create", &[]);
-    let words: Vec<_> =
-        std::iter::once(create.get_program()).chain(create.get_args()).map(|word| word.to_string_lossy()).collect();
+    let words: Vec<_> = std::iter::once(create.get_program())
+        .chain(create.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect();
     // In a mount namespace of its own, so that the host's mounts stay as they are.
     let tiny = tiny.display();
     let script = format!(

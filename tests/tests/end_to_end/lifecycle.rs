@@ -6,7 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use pinnace_tests::{Bundle, Container, Signal, busybox, is_pinnace, json, run_within_limit, spawn, wait_until};
+use pinnace_tests::{
+    Bundle, Container, Signal, busybox, is_pinnace, json, run_within_limit, spawn, wait_until,
+};
 
 /// A program that says that it is there, and then waits for signals: USR1 ends it with code 7, TERM with code 8.
 const WAITS: &str = "trap 'exit 7' USR1; trap 'exit 8' TERM; echo ready; sleep 100 & wait";
@@ -105,7 +107,8 @@ fn exit_code_of_the_program_is_that_of_run() {
 fn death_by_a_signal_is_128_and_its_number() {
     // The first process of a pid namespace is safe from its own signals, so the host sends it.
     for (signal, code) in [("KILL", 137), ("SEGV", 139)] {
-        let container = Bundle::new().without_namespace("pid").shell(&format!("kill -{signal} $$")).container();
+        let container =
+            Bundle::new().without_namespace("pid").shell(&format!("kill -{signal} $$")).container();
         container.run().exited(code);
     }
 }
@@ -129,7 +132,10 @@ fn detached_run_leaves_no_process_but_the_program() {
     // The shell and its sleep; nothing of the runtime.
     assert_eq!(processes.len(), 2, "{processes:?}");
     assert!(processes.iter().any(|process| process.starts_with(&first)), "{processes:?}");
-    assert!(processes.iter().all(|process| process.contains("(sh)") || process.contains("(sleep)")), "{processes:?}");
+    assert!(
+        processes.iter().all(|process| process.contains("(sh)") || process.contains("(sleep)")),
+        "{processes:?}"
+    );
 }
 
 #[test]
@@ -216,7 +222,8 @@ fn kill_refuses_unknown_signals_and_dead_containers() {
 
 #[test]
 fn kill_reaches_every_process_of_a_container_without_its_own_pid_namespace() {
-    let container = Bundle::new().without_namespace("pid").shell("setsid sleep 100 & echo ready; wait").container();
+    let container =
+        Bundle::new().without_namespace("pid").shell("setsid sleep 100 & echo ready; wait").container();
     let outcome = container.run_detached();
     outcome.succeeded();
     wait_until("both processes run", || container.snapshot().processes.len() == 2);
@@ -317,7 +324,9 @@ fn spec_writes_a_config_that_runs() {
     let container = waiting();
     let directory = container.bundle.path();
     let directory = directory.to_str().expect("a path in UTF-8");
-    container.call(&["spec", "--bundle", directory]).failed_with(&["File config.json exists. Remove it first"]);
+    container
+        .call(&["spec", "--bundle", directory])
+        .failed_with(&["File config.json exists. Remove it first"]);
     fs::remove_file(container.bundle.path().join("config.json")).expect("remove config.json");
     container.call(&["spec", "--bundle", directory]).succeeded();
     let path = container.bundle.path().join("config.json");
@@ -495,7 +504,9 @@ fn closed_standard_descriptors_stay_closed_or_become_dev_null() {
     let seen = fs::read_to_string(container.bundle.rootfs().join("seen")).expect("the program ran");
     // 1 is the file, 3 the directory that `ls` reads.
     let strange = seen.lines().filter_map(|line| line.split_once(" -> ")).filter(|(_, target)| {
-        !["/dev/null", "/seen"].contains(target) && !target.starts_with("/proc/") && !target.starts_with("pipe:")
+        !["/dev/null", "/seen"].contains(target)
+            && !target.starts_with("/proc/")
+            && !target.starts_with("pipe:")
     });
     assert_eq!(strange.count(), 0, "{seen}");
 }

@@ -64,7 +64,10 @@ fn read_only_paths_cannot_be_written() {
 
 #[test]
 fn read_only_path_keeps_the_flags_it_had() {
-    let outcome = Bundle::new().args(&["/bin/cat", "/proc/self/mountinfo"]).set("/linux/readonlyPaths/-", json!("/dev/shm")).run();
+    let outcome = Bundle::new()
+        .args(&["/bin/cat", "/proc/self/mountinfo"])
+        .set("/linux/readonlyPaths/-", json!("/dev/shm"))
+        .run();
     crate::mountinfo::find(&outcome, "/dev/shm").expect(&["ro", "nosuid", "nodev", "noexec"]);
 }
 
@@ -76,10 +79,11 @@ fn dev_null_of_the_image_is_not_what_masks() {
         |null| symlink("/etc/target", null).expect("symlink"),
     ];
     for place_wrong_null in cases {
-        let bundle = masked("/etc/secret")
-            .without_mount("/dev")
-            .file("/etc/secret", "secret", 0o644)
-            .file("/etc/target", "target", 0o644);
+        let bundle = masked("/etc/secret").without_mount("/dev").file("/etc/secret", "secret", 0o644).file(
+            "/etc/target",
+            "target",
+            0o644,
+        );
         place_wrong_null(&bundle.rootfs().join("dev/null"));
         let outcome = bundle.writable().shell("cat /etc/secret; stat -c '%F %t:%T' /etc/secret").run();
         // A refusal is right, and so is a mask that is the real device.

@@ -45,7 +45,8 @@ fn nothing_of_the_host_is_mounted_in_the_container_and_nothing_of_it_on_the_host
     assert_eq!(container.snapshot().mounts, before.mounts);
     let text = fs::read_to_string(format!("/proc/{}/mountinfo", container.pid())).expect("read mountinfo");
     let below: Vec<_> = mountinfo::all(&text).into_iter().map(|mount| mount.point).collect();
-    let allowed = |point: &String| ["/proc", "/dev", "/sys"].iter().any(|top| point.starts_with(top)) || point == "/";
+    let allowed =
+        |point: &String| ["/proc", "/dev", "/sys"].iter().any(|top| point.starts_with(top)) || point == "/";
     assert!(below.iter().all(allowed), "{below:?}");
 }
 
@@ -94,8 +95,9 @@ fn classic_options_become_mount_flags() {
 
 #[test]
 fn superblock_options_and_data_reach_the_file_system() {
-    let outcome =
-        mountinfo().mount("/tmp", "tmpfs", "mine", &["sync", "dirsync", "size=128k", "mode=0700", "nr_inodes=9"]).run();
+    let outcome = mountinfo()
+        .mount("/tmp", "tmpfs", "mine", &["sync", "dirsync", "size=128k", "mode=0700", "nr_inodes=9"])
+        .run();
     let mount = find(&outcome, "/tmp");
     for option in ["sync", "dirsync", "size=128k", "mode=700", "nr_inodes=9"] {
         assert!(mount.super_options.iter().any(|have| have == option), "no {option}: {mount:?}");
@@ -104,7 +106,10 @@ fn superblock_options_and_data_reach_the_file_system() {
 
 #[test]
 fn unknown_option_is_the_file_systems_to_refuse() {
-    mountinfo().mount("/tmp", "tmpfs", "tmpfs", &["nosuchoption"]).run().failed_with(&["/tmp", "invalid argument"]);
+    mountinfo()
+        .mount("/tmp", "tmpfs", "tmpfs", &["nosuchoption"])
+        .run()
+        .failed_with(&["/tmp", "invalid argument"]);
 }
 
 #[test]
@@ -115,7 +120,8 @@ fn unknown_file_system_is_an_error() {
 #[test]
 fn type_bind_without_the_option_is_not_a_bind() {
     // The kernel knows no such file system; pinnace says so before it asks.
-    let reasons: &[&str] = if is_pinnace() { &["$.mounts[7].type", "bind"] } else { &["/tmp", "no such device"] };
+    let reasons: &[&str] =
+        if is_pinnace() { &["$.mounts[7].type", "bind"] } else { &["/tmp", "no such device"] };
     mountinfo().mount("/tmp", "bind", "/usr", &[]).run().failed_with(reasons);
 }
 
@@ -153,7 +159,10 @@ fn bind_of_a_file_makes_a_file_as_its_target() {
     let bundle = Bundle::new();
     let source = bundle.scratch().join("file");
     fs::write(&source, "content").expect("write");
-    let container = bundle.mount("/a/b/file", "bind", &path(&source), &["bind", "ro"]).args(&["/bin/cat", "/a/b/file"]).container();
+    let container = bundle
+        .mount("/a/b/file", "bind", &path(&source), &["bind", "ro"])
+        .args(&["/bin/cat", "/a/b/file"])
+        .container();
     assert_eq!(container.run().succeeded(), "content");
     let target = container.bundle.rootfs().join("a/b/file");
     assert_eq!(fs::metadata(target).expect("the target stays").len(), 0);
@@ -193,7 +202,13 @@ fn ro_is_for_the_top_and_rro_for_all_below() {
 
 #[test]
 fn propagation_options_are_honoured() {
-    for (option, expected) in [("private", ""), ("rprivate", ""), ("shared", "shared:"), ("rshared", "shared:"), ("unbindable", "unbindable")] {
+    for (option, expected) in [
+        ("private", ""),
+        ("rprivate", ""),
+        ("shared", "shared:"),
+        ("rshared", "shared:"),
+        ("unbindable", "unbindable"),
+    ] {
         let outcome = mountinfo().mount("/tmp", "tmpfs", "tmpfs", &[option]).run();
         let mount = find(&outcome, "/tmp");
         assert!(mount.propagation.starts_with(expected), "{option}: {mount:?}");
@@ -216,7 +231,14 @@ fn later_mount_covers_an_earlier_one() {
 fn symlink_in_the_root_does_not_lead_out() {
     for target in ["/tmp", "../../../../../../../../tmp", "/proc/self/cwd/../../tmp"] {
         let bundle = Bundle::new();
-        let id = bundle.path().parent().expect("a parent").file_name().expect("a name").to_string_lossy().into_owned();
+        let id = bundle
+            .path()
+            .parent()
+            .expect("a parent")
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         let inside = format!("made-by-{id}");
         symlink(target, bundle.rootfs().join("link")).expect("symlink");
         let container = bundle
@@ -261,7 +283,10 @@ fn mounts_inside_proc_are_refused_but_for_the_known_files() {
     let bundle = Bundle::new();
     let source = bundle.scratch().join("file");
     fs::write(&source, "mine").expect("write");
-    let outcome = bundle.mount("/proc/cpuinfo", "bind", &path(&source), &["bind"]).args(&["/bin/cat", "/proc/cpuinfo"]).run();
+    let outcome = bundle
+        .mount("/proc/cpuinfo", "bind", &path(&source), &["bind"])
+        .args(&["/bin/cat", "/proc/cpuinfo"])
+        .run();
     assert_eq!(outcome.succeeded(), "mine");
 }
 
@@ -280,14 +305,16 @@ fn relative_destination_means_from_the_root_and_warns() {
 
 #[test]
 fn tmpfs_takes_the_mode_of_the_directory_it_covers() {
-    let outcome = Bundle::new().mount("/tmp", "tmpfs", "tmpfs", &[]).args(&["/bin/stat", "-c", "%a", "/tmp"]).run();
+    let outcome =
+        Bundle::new().mount("/tmp", "tmpfs", "tmpfs", &[]).args(&["/bin/stat", "-c", "%a", "/tmp"]).run();
     assert_eq!(outcome.succeeded(), "1777");
 }
 
 #[test]
 fn tmpcopyup_brings_the_covered_files_or_is_refused_by_name() {
     let bundle = Bundle::new().file("/data/file", "content", 0o644);
-    let outcome = bundle.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]).args(&["/bin/cat", "/data/file"]).run();
+    let outcome =
+        bundle.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]).args(&["/bin/cat", "/data/file"]).run();
     if is_pinnace() && outcome.code == 1 {
         outcome.failed_with(&["mounts[7]", "tmpcopyup"]);
     } else {

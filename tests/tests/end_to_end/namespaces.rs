@@ -3,10 +3,19 @@
 use std::fs;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, Outcome, find_program, is_pinnace, run_within_limit, skip, spawn, unique_id, wait_until};
+use pinnace_tests::{
+    Bundle, Container, Outcome, find_program, is_pinnace, run_within_limit, skip, spawn, unique_id,
+    wait_until,
+};
 
-const KINDS: [(&str, &str); 6] =
-    [("pid", "pid"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("mount", "mnt"), ("cgroup", "cgroup")];
+const KINDS: [(&str, &str); 6] = [
+    ("pid", "pid"),
+    ("network", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("mount", "mnt"),
+    ("cgroup", "cgroup"),
+];
 
 fn links(names: &[&str]) -> String {
     names.iter().map(|name| format!("readlink /proc/self/ns/{name};")).collect()
@@ -92,7 +101,11 @@ fn two_containers_join_the_pid_network_and_ipc_namespaces_of_a_third() {
     let pause = pause();
     let first = joining(&pause, Bundle::new().args(&["/bin/sleep", "99"])).container();
     first.run_detached().succeeded();
-    let second = joining(&pause, Bundle::new().shell("ps -o pid,args; readlink /proc/self/ns/net; readlink /proc/1/ns/ipc")).container();
+    let second = joining(
+        &pause,
+        Bundle::new().shell("ps -o pid,args; readlink /proc/self/ns/net; readlink /proc/1/ns/ipc"),
+    )
+    .container();
     let outcome = second.run();
     let text = outcome.succeeded();
     for program in ["/bin/sleep 100", "/bin/sleep 99", "ps -o pid,args"] {
@@ -212,11 +225,25 @@ fn container_in_a_prepared_network_namespace_serves_http_to_another() {
         return skip("http_between_namespaces", "iproute2 is not installed");
     }
     // client -- veth -- bridge -- veth -- server: three namespaces, nothing of it in the host's own.
-    let (server, bridge, client) = (NetworkNamespace::new(), NetworkNamespace::new(), NetworkNamespace::new());
+    let (server, bridge, client) =
+        (NetworkNamespace::new(), NetworkNamespace::new(), NetworkNamespace::new());
     ip(&["-n", &bridge.name, "link", "add", "bridge0", "type", "bridge"]);
     ip(&["-n", &bridge.name, "link", "set", "bridge0", "up"]);
     for (end, port, address) in [(&server, "port0", "10.77.0.1/24"), (&client, "port1", "10.77.0.2/24")] {
-        ip(&["-n", &bridge.name, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", &end.name]);
+        ip(&[
+            "-n",
+            &bridge.name,
+            "link",
+            "add",
+            port,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            &end.name,
+        ]);
         ip(&["-n", &bridge.name, "link", "set", port, "master", "bridge0", "up"]);
         ip(&["-n", &end.name, "addr", "add", address, "dev", "eth0"]);
         ip(&["-n", &end.name, "link", "set", "eth0", "up"]);
@@ -244,8 +271,11 @@ fn network_namespace_of_the_caller_is_not_changed() {
     let mut command = Command::new("sh");
     let container = Bundle::new().container();
     let run = container.create_command("run", &[]);
-    let words: Vec<_> = std::iter::once(run.get_program()).chain(run.get_args()).map(|word| word.to_string_lossy()).collect();
-    command.arg("-c").arg(format!("readlink /proc/self/ns/net; {}; readlink /proc/self/ns/net", words.join(" ")));
+    let words: Vec<_> =
+        std::iter::once(run.get_program()).chain(run.get_args()).map(|word| word.to_string_lossy()).collect();
+    command
+        .arg("-c")
+        .arg(format!("readlink /proc/self/ns/net; {}; readlink /proc/self/ns/net", words.join(" ")));
     let outcome = spawn(command).finish();
     let lines: Vec<_> = outcome.succeeded().lines().collect();
     assert_eq!(lines, [own("net"), own("net")]);

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use pinnace_tests::{Bundle, Value, find_program, is_pinnace, json, run_within, run_within_limit, shared_configs, skip, workspace};
+use pinnace_tests::{
+    Bundle, Value, find_program, is_pinnace, json, run_within, run_within_limit, shared_configs, skip,
+    workspace,
+};
 
 fn copy_tree(from: &Path, to: &Path) {
     let mut command = Command::new("cp");
@@ -31,14 +34,29 @@ fn oci_image_unpacked_by_umoci_runs_from_umocis_config() {
     copy_tree(&container.bundle.rootfs(), &scratch.join("first/rootfs"));
     umoci(&["repack", "--image", "image:full", "first"]);
     umoci(&[
-        "config", "--image", "image:full", "--config.cmd", "/bin/sh", "--config.cmd", "-c", "--config.cmd",
-        "echo $GREETING from $(pwd) as $(id -u)", "--config.env", "GREETING=hello", "--config.workingdir", "/work",
-        "--config.user", "1000:1000", "--config.env", "PATH=/bin",
+        "config",
+        "--image",
+        "image:full",
+        "--config.cmd",
+        "/bin/sh",
+        "--config.cmd",
+        "-c",
+        "--config.cmd",
+        "echo $GREETING from $(pwd) as $(id -u)",
+        "--config.env",
+        "GREETING=hello",
+        "--config.workingdir",
+        "/work",
+        "--config.user",
+        "1000:1000",
+        "--config.env",
+        "PATH=/bin",
     ]);
     umoci(&["unpack", "--image", "image:full", "second"]);
 
     let path = scratch.join("second/config.json");
-    let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).expect("umoci's config")).expect("JSON");
+    let mut config: Value =
+        serde_json::from_str(&fs::read_to_string(&path).expect("umoci's config")).expect("JSON");
     config["process"]["terminal"] = json!(false);
     fs::write(&path, config.to_string()).expect("write config.json");
     let bundle = scratch.join("second");

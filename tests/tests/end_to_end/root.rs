@@ -23,10 +23,15 @@ fn writable_root_is_the_directory_of_the_bundle() {
 
 #[test]
 fn old_root_is_out_of_reach() {
-    let outcome = Bundle::new().shell("ls -d /../../../work /proc/1/root/lib/modules 2>/dev/null; cat /proc/self/mountinfo").run();
+    let outcome = Bundle::new()
+        .shell("ls -d /../../../work /proc/1/root/lib/modules 2>/dev/null; cat /proc/self/mountinfo")
+        .run();
     assert!(outcome.succeeded().lines().all(|line| line.contains(" - ")), "{}", outcome.describe());
     // One mount on /, with nothing stacked below it.
-    assert_eq!(crate::mountinfo::all(outcome.succeeded()).iter().filter(|mount| mount.point == "/").count(), 1);
+    assert_eq!(
+        crate::mountinfo::all(outcome.succeeded()).iter().filter(|mount| mount.point == "/").count(),
+        1
+    );
 }
 
 #[test]
@@ -40,7 +45,10 @@ fn absolute_root_path_is_taken_as_it_is() {
 fn symlinked_root_is_refused() {
     let bundle = Bundle::new();
     symlink("rootfs", bundle.path().join("link")).expect("symlink");
-    bundle.set("/root/path", json!("link")).run().failed_with(&["invalid rootfs: not an absolute path, or a symlink"]);
+    bundle
+        .set("/root/path", json!("link"))
+        .run()
+        .failed_with(&["invalid rootfs: not an absolute path, or a symlink"]);
 }
 
 #[test]
@@ -51,8 +59,18 @@ fn missing_root_is_an_error_that_names_it() {
 
 #[test]
 fn root_propagation_is_honoured() {
-    for (word, expected) in [("private", ""), ("rprivate", ""), ("shared", "shared:"), ("rshared", "shared:"), ("slave", ""), ("unbindable", "unbindable")] {
-        let outcome = Bundle::new().set("/linux/rootfsPropagation", json!(word)).args(&["/bin/cat", "/proc/self/mountinfo"]).run();
+    for (word, expected) in [
+        ("private", ""),
+        ("rprivate", ""),
+        ("shared", "shared:"),
+        ("rshared", "shared:"),
+        ("slave", ""),
+        ("unbindable", "unbindable"),
+    ] {
+        let outcome = Bundle::new()
+            .set("/linux/rootfsPropagation", json!(word))
+            .args(&["/bin/cat", "/proc/self/mountinfo"])
+            .run();
         let mount = find(&outcome, "/");
         assert!(mount.propagation.starts_with(expected), "{word}: {mount:?}");
         assert!(!(expected.is_empty() && mount.propagation.contains("shared")), "{word}: {mount:?}");

@@ -9,19 +9,26 @@ fn with(name: &str, value: &str) -> Bundle {
 #[test]
 fn parameters_of_own_namespaces_are_set_in_both_spellings() {
     for name in ["net.ipv4.ip_forward", "net/ipv4/ip_forward"] {
-        assert_eq!(with(name, "1").args(&["/bin/cat", "/proc/sys/net/ipv4/ip_forward"]).run().succeeded(), "1");
+        assert_eq!(
+            with(name, "1").args(&["/bin/cat", "/proc/sys/net/ipv4/ip_forward"]).run().succeeded(),
+            "1"
+        );
     }
-    let outcome = with("kernel.shm_rmid_forced", "1").args(&["/bin/cat", "/proc/sys/kernel/shm_rmid_forced"]).run();
+    let outcome =
+        with("kernel.shm_rmid_forced", "1").args(&["/bin/cat", "/proc/sys/kernel/shm_rmid_forced"]).run();
     assert_eq!(outcome.succeeded(), "1");
     let outcome = with("fs.mqueue.msg_max", "17").args(&["/bin/cat", "/proc/sys/fs/mqueue/msg_max"]).run();
     assert_eq!(outcome.succeeded(), "17");
-    let outcome = with("kernel.domainname", "harbour").args(&["/bin/cat", "/proc/sys/kernel/domainname"]).run();
+    let outcome =
+        with("kernel.domainname", "harbour").args(&["/bin/cat", "/proc/sys/kernel/domainname"]).run();
     assert_eq!(outcome.succeeded(), "harbour");
 }
 
 #[test]
 fn parameter_of_the_whole_machine_is_refused() {
-    with("vm.swappiness", "10").run().failed_with(&["sysctl \"vm.swappiness\" is not in a separate kernel namespace"]);
+    with("vm.swappiness", "10")
+        .run()
+        .failed_with(&["sysctl \"vm.swappiness\" is not in a separate kernel namespace"]);
 }
 
 #[test]

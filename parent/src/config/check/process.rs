@@ -79,7 +79,7 @@ fn env(entries: &[String], problems: &mut Problems) -> Vec<String> {
     for (index, entry) in entries.iter().enumerate() {
         let path = || format!("$.process.env[{index}]");
         if entry.contains('\0') || entry.len() > ARGUMENT_BYTES_MAX {
-            problems.check_text(&path(), entry, ARGUMENT_BYTES_MAX);
+            problems.check_text(path(), entry, ARGUMENT_BYTES_MAX);
         }
         match entry.split_once('=') {
             None => problems.add(path(), format!("invalid environment variable: missing '=' in {entry:?}")),

@@ -11,7 +11,7 @@ use core::arch::asm;
 /// # Safety
 /// As memcpy(3).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
     // SAFETY: the caller upholds memcpy's contract; the direction flag is clear by the psABI.
     unsafe {
         #[cfg(target_arch = "x86_64")]
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *
 /// # Safety
 /// As memmove(3).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
+unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
     // SAFETY: the caller upholds memmove's contract; copying from the far end keeps what is still to be read.
     unsafe {
         if (to as usize).wrapping_sub(from as usize) >= bytes {
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, bytes: usize) -> 
 /// # Safety
 /// As memset(3).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn memset(to: *mut u8, value: i32, bytes: usize) -> *mut u8 {
+unsafe extern "C" fn memset(to: *mut u8, value: i32, bytes: usize) -> *mut u8 {
     // SAFETY: the caller upholds memset's contract; the direction flag is clear by the psABI.
     unsafe {
         #[cfg(target_arch = "x86_64")]
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn memset(to: *mut u8, value: i32, bytes: usize) -> *mut u
 /// # Safety
 /// As memcmp(3).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, bytes: usize) -> i32 {
+unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, bytes: usize) -> i32 {
     for index in 0..bytes {
         // SAFETY: the caller upholds memcmp's contract: both regions have `bytes` bytes.
         let (left, right) = unsafe { (left.add(index).read_volatile(), right.add(index).read_volatile()) };
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, bytes: usize)
 /// # Safety
 /// As bcmp(3).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, bytes: usize) -> i32 {
+unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, bytes: usize) -> i32 {
     // SAFETY: the same contract.
     unsafe { memcmp(left, right, bytes) }
 }
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, bytes: usize) -
 /// # Safety
 /// As strlen(3).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn strlen(text: *const u8) -> usize {
+unsafe extern "C" fn strlen(text: *const u8) -> usize {
     let mut length = 0;
     // SAFETY: the caller upholds strlen's contract: a NUL lies at or behind every byte read.
     while unsafe { text.add(length).read_volatile() } != 0 {

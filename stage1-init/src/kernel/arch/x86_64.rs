@@ -1,6 +1,6 @@
 //! x86-64.
 
-/// Defines `_start`, which passes the first stack pointer to `$start`, an `extern "C" fn(*const usize) -> !`.
+/// Defines `_start`, which passes the first stack pointer to `$start`, an `extern "C" fn(InitialStack) -> !`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
