@@ -16,7 +16,8 @@ fn main() {
     println!("cargo:rustc-env=PINNACE_BUILD_ID={build_id}");
 
     let archives = workspace.join("linker/static");
-    println!("cargo:rustc-link-search=native={}", archives.display());
+    // For the program alone: tests are linked as usual, and a shared program with the C library's archive in it does not run.
+    println!("cargo:rustc-link-arg-bins=-L{}", archives.display());
     println!("cargo:rustc-link-arg-bins=-static");
     println!("cargo:rustc-link-arg-bins=-no-pie");
     println!("cargo:rerun-if-changed={}", workspace.join("linker").display());
