@@ -211,7 +211,10 @@ impl StateDirectory {
             match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => {
-                    return Err(Error::call(format_args!("unlink {}", self.path.join(name).display()), errno));
+                    return Err(Error::call(
+                        format_args!("unlink {}", self.path.join(name).display()),
+                        errno,
+                    ));
                 }
             }
         }

@@ -212,8 +212,7 @@ fn protocol_and_stage1_have_neither_heap_nor_operating_system() {
                 // The parent's half borrows lists of `String`s; nothing is allocated there.
                 let code = source.code.replace("alloc::string::String", "");
                 let used = code.match_indices(word).any(|(start, _)| {
-                    !code[..start]
-                        .ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_')
+                    !code[..start].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_')
                 });
                 assert!(!used, "{} names {word}", source.path.display());
             }
