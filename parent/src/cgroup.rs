@@ -173,6 +173,13 @@ impl Cgroups {
         self.freezer().is_some_and(is_frozen)
     }
 
+    /// Lets frozen processes go on.
+    pub fn thaw(&self) {
+        if let Some(directory) = self.freezer().filter(|directory| is_frozen(directory)) {
+            self.freeze(directory, false);
+        }
+    }
+
     /// The hierarchy that can freeze: v1's own, or the unified one.
     fn freezer(&self) -> Option<&Directory> {
         let v1 = self.placement.hierarchies.iter();

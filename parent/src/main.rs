@@ -6,10 +6,14 @@
 #![no_main]
 
 use std::ffi::{c_char, c_int};
+use std::os::fd::BorrowedFd;
 
 use pinnace::cli::{self, Parsed};
 use pinnace::commands;
 use pinnace::log::{Format, Log};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 #[global_allocator]
 static ALLOCATOR: pinnace::bump::Bump = pinnace::bump::Bump::new();
@@ -21,6 +25,9 @@ extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
 }
 
 fn run() -> c_int {
+    if let Err(errno) = fill_standard_descriptors() {
+        return errno.raw_os_error();
+    }
     let (global, invocation) = match cli::parse(std::env::args_os().collect()) {
         Ok(Parsed::Command(global, invocation)) => (global, invocation),
         Ok(Parsed::Text(text)) => {
@@ -54,4 +61,18 @@ fn run() -> c_int {
             1
         }
     }
+}
+
+/// Puts /dev/null where the caller has closed a standard descriptor: a socket of ours would take the number, and the container would
+/// get it as its standard input.
+fn fill_standard_descriptors() -> Result<(), Errno> {
+    // SAFETY: the numbers are only asked about; a closed one is what this is about, and poll(2) answers POLLNVAL to it.
+    let standard = [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) });
+    let mut polled = standard.each_ref().map(|descriptor| PollFd::new(descriptor, PollFlags::empty()));
+    rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    for _ in polled.iter().filter(|entry| entry.revents().contains(PollFlags::NVAL)) {
+        // The lowest free number: the closed one's.
+        std::mem::forget(rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?);
+    }
+    Ok(())
 }

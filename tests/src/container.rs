@@ -148,7 +148,9 @@ impl Container {
         if state["status"] == "stopped" {
             return;
         }
-        if let Ok(pidfd) = pidfd_open(Pid::from_raw(self.pid()).expect("a pid"), PidfdFlags::empty()) {
+        // From the same look: by the next one it may have stopped.
+        let pid = state["pid"].as_i64().and_then(|pid| Pid::from_raw(pid as i32)).expect("a pid");
+        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
             assert!(exited_within(&pidfd, Duration::from_secs(10)), "the container does not stop");
         }
         assert_eq!(self.status(), "stopped");

@@ -147,9 +147,6 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
             let _ = cgroups.destroy();
             let _ = directory.remove();
-            if let Some(path) = creation.pid_file {
-                let _ = std::fs::remove_file(path);
-            }
             Err(error)
         }
     }
@@ -203,13 +200,18 @@ fn launch(
     }
 
     let reactor = Reactor::default();
-    block_on(&reactor, async {
+    let executed = block_on(&reactor, async {
         launch.ready(&reactor, plan).await?;
         if creation.hold {
             return launch.send_hold(facts.ignored_signals);
         }
         launch.executed(&reactor, plan).await
-    })?;
+    });
+    if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
+        // Ignored: the error that matters is the first one.
+        let _ = std::fs::remove_file(path);
+    }
+    executed?;
     let warnings = launch.warnings(plan);
     Ok((launch, warnings))
 }

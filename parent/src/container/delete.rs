@@ -53,6 +53,8 @@ fn end(container: &Container) -> Result<()> {
     }
     // Ignored: it may have ended by itself meanwhile, which the wait below sees.
     let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
+    // A frozen process does not even die.
+    container.cgroups().thaw();
     let mut polled = [PollFd::new(&handle, PollFlags::IN)];
     let timeout = Timespec { tv_sec: END_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
     match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout))) {

@@ -17,7 +17,12 @@ pub fn kill(container: &Container, signal: i32) -> Result<()> {
         // Without a pid namespace nobody ends with init: all must be reached.
         container.cgroups().kill(Signal::KILL)?;
     }
-    match send(&handle, signal) {
+    let sent = send(&handle, signal);
+    if signal == Signal::KILL.as_raw() {
+        // A frozen process does not even die (runc thaws it as well).
+        container.cgroups().thaw();
+    }
+    match sent {
         Ok(()) => Ok(()),
         Err(Errno::SRCH) => Err(not_running()),
         Err(errno) => Err(Error::call("unable to signal init", errno)),
