@@ -20,6 +20,8 @@ pub use capabilities::capability_name;
 pub use check::{check, rlimit_name};
 pub use default::default_spec;
 pub use load::load;
+#[cfg(test)]
+pub(crate) use load::parse;
 pub use problems::{Problem, Problems};
 
 /// A checked config.json.

@@ -10,6 +10,8 @@ mod masks;
 mod mounts;
 mod root;
 pub mod show;
+#[cfg(test)]
+mod tests;
 
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep};
 use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};

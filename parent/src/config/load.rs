@@ -56,7 +56,7 @@ fn read(file: &OwnedFd, size: usize) -> rustix::io::Result<Vec<u8>> {
 }
 
 /// The configuration in `text`, with every problem of it if there is one.
-fn parse(text: &[u8]) -> Result<Config> {
+pub(crate) fn parse(text: &[u8]) -> Result<Config> {
     match serde_json::from_slice::<Spec>(text) {
         Ok(spec) if shape::is_ordinary(text) => check(&spec).map_err(Error::from),
         _ => faults::parse(text),

@@ -1,0 +1,133 @@
+//! Plans of configurations that real engines wrote, compared with the stored ones. `PINNACE_WRITE_FIXTURES=1` rewrites them: read the
+//! difference before you accept it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Request, Store, plan, show};
+use crate::cgroup;
+use crate::config;
+use crate::host::{CgroupHost, Hierarchy, HostFacts};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
+}
+
+fn hierarchy(name: &str, controllers: &[&str]) -> Hierarchy {
+    Hierarchy {
+        mountpoint: format!("/sys/fs/cgroup{name}"),
+        controllers: controllers.iter().map(|name| String::from(*name)).collect(),
+        own: String::from("/"),
+    }
+}
+
+fn v1() -> HostFacts {
+    let hierarchies = vec![
+        hierarchy("/cpu,cpuacct", &["cpu", "cpuacct"]),
+        hierarchy("/memory", &["memory"]),
+        hierarchy("/systemd", &["name=systemd"]),
+    ];
+    HostFacts { cgroups: CgroupHost::V1 { hierarchies, unified: None } }
+}
+
+fn v2() -> HostFacts {
+    HostFacts { cgroups: CgroupHost::V2 { unified: hierarchy("", &[]) } }
+}
+
+/// The printed plan, or why there is none.
+fn planned(text: &[u8], host: &HostFacts) -> String {
+    let config = match config::parse(text) {
+        Ok(config) => config,
+        Err(error) => return format!("refused: {error}\n"),
+    };
+    let placement = cgroup::place(&host.cgroups, config.cgroups_path.as_deref(), "web").unwrap();
+    let request = Request {
+        config: &config,
+        host,
+        placement: &placement,
+        root: "/bundle/rootfs",
+        bundle: "/bundle",
+        no_pivot: false,
+        no_new_keyring: false,
+        hold: true,
+    };
+    let store = Store::default();
+    match plan(&request, &store) {
+        Ok(plan) => show::text(&plan),
+        Err(error) => format!("refused: {error}\n"),
+    }
+}
+
+fn check(name: &str, text: &[u8], host: &HostFacts) {
+    let stored = fixtures().join("plans").join(format!("{name}.plan"));
+    let printed = planned(text, host);
+    if std::env::var_os("PINNACE_WRITE_FIXTURES").is_some() {
+        fs::create_dir_all(stored.parent().unwrap()).unwrap();
+        fs::write(&stored, &printed).unwrap();
+    }
+    let expected = fs::read_to_string(&stored).unwrap_or_default();
+    assert_eq!(printed, expected, "{}", stored.display());
+}
+
+#[test]
+fn engines_configurations_have_the_stored_plans() {
+    let mut names: Vec<PathBuf> = fs::read_dir(fixtures().join("configs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    names.sort();
+    assert!(names.len() > 5);
+    for path in names {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        check(name, &fs::read(&path).unwrap(), &v1());
+    }
+}
+
+#[test]
+fn default_configuration_has_the_stored_plans_on_v1_and_v2() {
+    // Terminals are not there yet.
+    let spec = |unified| config::default_spec(unified).replace("\"terminal\": true", "\"terminal\": false");
+    check("default-v1", spec(false).as_bytes(), &v1());
+    check("default-v2", spec(true).as_bytes(), &v2());
+}
+
+#[test]
+fn mount_that_shows_the_network_makes_all_later_ones_wait() {
+    let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(false)).unwrap();
+    spec["process"]["terminal"] = false.into();
+    let mounts = spec["mounts"].as_array_mut().unwrap();
+    let sysfs = mounts.remove(5);
+    mounts.insert(0, sysfs);
+    check("sysfs-first", spec.to_string().as_bytes(), &v1());
+}
+
+#[test]
+fn bind_sources_are_relative_to_the_bundle_and_devices_wait_for_what_covers_them() {
+    let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(true)).unwrap();
+    spec["process"]["terminal"] = false.into();
+    let bind = serde_json::json!({
+        "destination": "/dev/extra", "type": "bind", "source": "extra", "options": ["rbind", "rro", "rslave"]
+    });
+    spec["mounts"].as_array_mut().unwrap().push(bind);
+    spec["linux"]["devices"] = serde_json::json!([
+        {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438, "uid": 0, "gid": 7},
+        {"path": "/dev/extra/null", "type": "c", "major": 1, "minor": 3}
+    ]);
+    check("bind-over-dev", spec.to_string().as_bytes(), &v2());
+}
+
+#[test]
+fn too_many_bind_mounts_are_refused_by_their_number() {
+    let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(true)).unwrap();
+    spec["process"]["terminal"] = false.into();
+    let mounts = spec["mounts"].as_array_mut().unwrap();
+    for number in 0..513 {
+        let destination = format!("/many/{number}");
+        mounts.push(serde_json::json!({"destination": destination, "source": "/", "options": ["bind"]}));
+    }
+    assert_eq!(
+        planned(spec.to_string().as_bytes(), &v2()),
+        "refused: there are 513 bind mounts, more than 512\n"
+    );
+}
