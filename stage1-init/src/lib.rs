@@ -6,6 +6,9 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
 mod exec;
 mod home;
 pub mod kernel;
@@ -14,6 +17,8 @@ mod receive;
 mod root;
 mod run;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 pub use run::run;

@@ -1,1 +1,400 @@
+//! A kernel that records calls as lines of text, and fails the one that it is told to.
 
+use core::ffi::CStr;
+use std::borrow::ToOwned;
+use std::boxed::Box;
+use std::collections::VecDeque;
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use shared_proto::{Attributes, Propagation};
+use zerocopy::little_endian::U32;
+
+use super::{Descriptor, Errno, Kernel, NamespaceKind, Open, Resolve, Result, Status};
+use crate::receive::DescriptorList;
+
+/// How a start ended, thrown by `exit` and `execute`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Exited(i32),
+    Executed,
+}
+
+/// What one `receive` hands out: bytes and the number of descriptors that come with them. No bytes are the end of the file.
+pub(crate) type Datagram = (Vec<u8>, usize);
+
+/// See the module.
+pub(crate) struct Fake {
+    /// One line a call.
+    pub(crate) trace: Vec<String>,
+    pub(crate) datagrams: VecDeque<Datagram>,
+    /// The call with this index fails with that errno.
+    pub(crate) fail: Option<(usize, Errno)>,
+    /// Paths that do not exist.
+    pub(crate) missing: Vec<&'static str>,
+    /// What `status` says of a path that was opened; anything else is a directory.
+    pub(crate) modes: Vec<(&'static str, Status)>,
+    next_descriptor: i32,
+    opened: Vec<(i32, String)>,
+}
+
+impl Fake {
+    pub(crate) fn new(datagrams: Vec<Datagram>) -> Self {
+        Self {
+            trace: Vec::new(),
+            datagrams: datagrams.into(),
+            fail: None,
+            missing: Vec::new(),
+            modes: Vec::new(),
+            next_descriptor: 10,
+            opened: Vec::new(),
+        }
+    }
+
+    fn call(&mut self, line: String) -> Result<()> {
+        let index = self.trace.len();
+        match self.fail {
+            Some((failing, errno)) if failing == index => {
+                self.trace.push(format!("{line} = {errno:?}"));
+                Err(errno)
+            }
+            _ => {
+                self.trace.push(line);
+                Ok(())
+            }
+        }
+    }
+
+    fn opens(&mut self, line: String, name: &str) -> Result<Descriptor> {
+        self.call(line)?;
+        Ok(self.hand_out(name))
+    }
+
+    fn hand_out(&mut self, name: &str) -> Descriptor {
+        let number = self.next_descriptor;
+        self.next_descriptor += 1;
+        self.opened.push((number, name.to_owned()));
+        Descriptor(number)
+    }
+
+    /// The name under which a descriptor was opened; using a closed one is a defect.
+    fn name(&self, descriptor: Descriptor) -> String {
+        if descriptor == Descriptor::CURRENT_DIRECTORY {
+            return String::from("cwd");
+        }
+        if descriptor.0 < 10 {
+            return String::from("socket");
+        }
+        let found = self.opened.iter().find(|(number, _)| *number == descriptor.0);
+        found.map_or_else(|| panic!("descriptor {} is not open", descriptor.0), |(_, name)| name.clone())
+    }
+}
+
+fn text(text: &CStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+impl Kernel for Fake {
+    fn receive(
+        &mut self,
+        socket: Descriptor,
+        buffer: &mut [u8],
+        descriptors: &mut DescriptorList,
+    ) -> Result<usize> {
+        self.call(format!("receive {}", self.name(socket)))?;
+        let (bytes, count) = self.datagrams.pop_front().unwrap_or_default();
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        for index in 0..count {
+            let descriptor = self.hand_out(&format!("received {index}"));
+            descriptors.push(descriptor).map_err(|_| Errno::PROTO)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn send(&mut self, socket: Descriptor, bytes: &[u8]) -> Result<()> {
+        let report = shared_proto::Report::decode(bytes).expect("stage1 sends reports");
+        self.call(format!("send {} {report:?}", self.name(socket)))
+    }
+
+    fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
+        self.opens(format!("accept {}", self.name(listener)), "caller")
+    }
+
+    fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]> {
+        self.call(format!("map_memory {bytes}"))?;
+        Ok(Box::leak(std::vec![0; bytes].into_boxed_slice()))
+    }
+
+    fn map_file(&mut self, file: Descriptor, bytes: usize) -> Result<&'static [u8]> {
+        self.call(format!("map_file {} {bytes}", self.name(file)))?;
+        let (content, _) = self.datagrams.pop_front().unwrap_or_default();
+        Ok(Box::leak(content.into_boxed_slice()))
+    }
+
+    fn read(&mut self, file: Descriptor, _buffer: &mut [u8]) -> Result<usize> {
+        self.call(format!("read {}", self.name(file)))?;
+        Ok(0)
+    }
+
+    fn write(&mut self, file: Descriptor, bytes: &[u8]) -> Result<()> {
+        self.call(format!("write {} {}", self.name(file), String::from_utf8_lossy(bytes)))
+    }
+
+    fn close(&mut self, descriptor: Descriptor) {
+        let name = self.name(descriptor);
+        self.trace.push(format!("close {name}"));
+        self.opened.retain(|(number, _)| *number != descriptor.0);
+    }
+
+    fn close_from(&mut self, first: Descriptor) -> Result<()> {
+        self.call(String::from("close_from"))?;
+        self.opened.retain(|(number, _)| *number < first.0);
+        Ok(())
+    }
+
+    fn close_on_execute_from(&mut self, first: Descriptor) -> Result<()> {
+        self.call(format!("close_on_execute_from {}", first.0))
+    }
+
+    fn set_undumpable(&mut self) -> Result<()> {
+        self.call(String::from("set_undumpable"))
+    }
+
+    fn set_session(&mut self) -> Result<()> {
+        self.call(String::from("set_session"))
+    }
+
+    fn reset_signal(&mut self, signal: u32) -> Result<()> {
+        self.call(format!("reset_signal {signal}"))
+    }
+
+    fn unblock_signals(&mut self) -> Result<()> {
+        self.call(String::from("unblock_signals"))
+    }
+
+    fn set_umask(&mut self, umask: u32) {
+        self.trace.push(format!("set_umask {umask:o}"));
+    }
+
+    fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()> {
+        self.call(format!("set_namespace {} {kind:?}", self.name(namespace)))
+    }
+
+    fn unshare(&mut self, kind: NamespaceKind) -> Result<()> {
+        self.call(format!("unshare {kind:?}"))
+    }
+
+    fn open(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        open: Open,
+        resolve: Resolve,
+    ) -> Result<Descriptor> {
+        let path = text(path);
+        let line = format!("open {} {path} {open:?} {resolve:?}", self.name(directory));
+        if self.missing.contains(&path.as_str()) {
+            self.call(format!("{line} = NOENT"))?;
+            return Err(Errno::NOENT);
+        }
+        self.opens(line, &path)
+    }
+
+    fn status(&mut self, file: Descriptor) -> Result<Status> {
+        let name = self.name(file);
+        self.call(format!("status {name}"))?;
+        let known = self.modes.iter().find(|(path, _)| *path == name).map(|&(_, status)| status);
+        Ok(known.unwrap_or(Status { mode: 0o040755, device: 0 }))
+    }
+
+    fn status_of(&mut self, path: &CStr) -> Result<Status> {
+        self.call(format!("status_of {}", text(path)))?;
+        Ok(Status { mode: 0o100755, device: 0 })
+    }
+
+    fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {
+        self.call(format!("filesystem_type {}", self.name(file)))?;
+        Ok(0x9fa0)
+    }
+
+    fn check_executable(&mut self, path: &CStr) -> Result<()> {
+        self.call(format!("check_executable {}", text(path)))
+    }
+
+    fn current_directory_is_reachable(&mut self) -> Result<bool> {
+        self.call(String::from("current_directory_is_reachable"))?;
+        Ok(true)
+    }
+
+    fn make_directory(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()> {
+        self.call(format!("make_directory {} {} {mode:o}", self.name(directory), text(name)))
+    }
+
+    fn make_file(&mut self, directory: Descriptor, name: &CStr) -> Result<()> {
+        self.call(format!("make_file {} {}", self.name(directory), text(name)))
+    }
+
+    fn make_node(
+        &mut self,
+        directory: Descriptor,
+        name: &CStr,
+        mode: u32,
+        major: u32,
+        minor: u32,
+    ) -> Result<()> {
+        self.call(format!("make_node {} {} {mode:o} {major}:{minor}", self.name(directory), text(name)))
+    }
+
+    fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()> {
+        self.call(format!("make_symlink {} {} {}", self.name(directory), text(name), text(target)))
+    }
+
+    fn change_owner(&mut self, directory: Descriptor, name: &CStr, uid: u32, gid: u32) -> Result<()> {
+        self.call(format!("change_owner {} {} {uid}:{gid}", self.name(directory), text(name)))
+    }
+
+    fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor> {
+        let name = if path.is_empty() { self.name(directory) } else { text(path) };
+        let line = format!("open_tree {} {} recursive={recursive}", self.name(directory), text(path));
+        self.opens(line, &format!("tree of {name}"))
+    }
+
+    fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()> {
+        self.call(format!("move_mount {} to {} {}", self.name(mount), self.name(directory), text(path)))
+    }
+
+    fn set_propagation(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        propagation: Propagation,
+    ) -> Result<()> {
+        self.call(format!("set_propagation {} {} {propagation:?}", self.name(directory), text(path)))
+    }
+
+    fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()> {
+        self.call(format!("set_attributes {} {attributes:?} recursive={recursive}", self.name(mount)))
+    }
+
+    fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()> {
+        self.call(format!("set_attributes_private {} {attributes:?}", self.name(mount)))
+    }
+
+    fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
+        self.opens(format!("filesystem_open {}", text(fstype)), &format!("new {}", text(fstype)))
+    }
+
+    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
+        self.call(format!("filesystem_string {} {}={}", self.name(filesystem), text(key), text(value)))
+    }
+
+    fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()> {
+        self.call(format!("filesystem_flag {} {}", self.name(filesystem), text(key)))
+    }
+
+    fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {
+        self.call(format!("filesystem_create {}", self.name(filesystem)))
+    }
+
+    fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor> {
+        let name = self.name(filesystem).replace("new", "mount of");
+        self.opens(format!("filesystem_mount {} {attributes:#x}", self.name(filesystem)), &name)
+    }
+
+    fn unmount_detached(&mut self, path: &CStr) -> Result<()> {
+        self.call(format!("unmount_detached {}", text(path)))
+    }
+
+    fn pivot_root(&mut self, new: &CStr, old: &CStr) -> Result<()> {
+        self.call(format!("pivot_root {} {}", text(new), text(old)))
+    }
+
+    fn change_root(&mut self, path: &CStr) -> Result<()> {
+        self.call(format!("change_root {}", text(path)))
+    }
+
+    fn change_directory(&mut self, path: &CStr) -> Result<()> {
+        self.call(format!("change_directory {}", text(path)))
+    }
+
+    fn change_directory_to(&mut self, directory: Descriptor) -> Result<()> {
+        self.call(format!("change_directory_to {}", self.name(directory)))
+    }
+
+    fn set_hostname(&mut self, name: &[u8]) -> Result<()> {
+        self.call(format!("set_hostname {}", String::from_utf8_lossy(name)))
+    }
+
+    fn set_domainname(&mut self, name: &[u8]) -> Result<()> {
+        self.call(format!("set_domainname {}", String::from_utf8_lossy(name)))
+    }
+
+    fn new_session_keyring(&mut self) -> Result<()> {
+        self.call(String::from("new_session_keyring"))
+    }
+
+    fn set_rlimit(&mut self, resource: u32, soft: u64, hard: u64) -> Result<()> {
+        self.call(format!("set_rlimit {resource} {soft} {hard}"))
+    }
+
+    fn set_groups(&mut self, groups: &[U32]) -> Result<()> {
+        let groups: Vec<String> = groups.iter().map(|group| group.get().to_string()).collect();
+        self.call(format!("set_groups {}", groups.join(",")))
+    }
+
+    fn set_group_id(&mut self, gid: u32) -> Result<()> {
+        self.call(format!("set_group_id {gid}"))
+    }
+
+    fn set_user_id(&mut self, uid: u32) -> Result<()> {
+        self.call(format!("set_user_id {uid}"))
+    }
+
+    fn keep_capabilities(&mut self) -> Result<()> {
+        self.call(String::from("keep_capabilities"))
+    }
+
+    fn drop_bounding(&mut self, capability: u32) -> Result<()> {
+        if capability > 40 {
+            return Err(Errno::INVAL);
+        }
+        self.call(format!("drop_bounding {capability}"))
+    }
+
+    fn set_capabilities(&mut self, effective: u64, permitted: u64, inheritable: u64) -> Result<()> {
+        self.call(format!("set_capabilities {effective:#x} {permitted:#x} {inheritable:#x}"))
+    }
+
+    fn clear_ambient(&mut self) -> Result<()> {
+        self.call(String::from("clear_ambient"))
+    }
+
+    fn raise_ambient(&mut self, capability: u32) -> Result<()> {
+        self.call(format!("raise_ambient {capability}"))
+    }
+
+    fn set_no_new_privileges(&mut self) -> Result<()> {
+        self.call(String::from("set_no_new_privileges"))
+    }
+
+    fn execute<'a>(
+        &mut self,
+        program: &CStr,
+        arguments: impl ExactSizeIterator<Item = &'a CStr>,
+        environment: impl Iterator<Item = &'a CStr>,
+    ) -> Errno {
+        let arguments: Vec<String> = arguments.map(text).collect();
+        let environment: Vec<String> = environment.map(text).collect();
+        let line = format!("execute {} {arguments:?} {environment:?}", text(program));
+        match self.call(line) {
+            Err(errno) => errno,
+            Ok(()) => std::panic::panic_any(End::Executed),
+        }
+    }
+
+    fn exit(&mut self, status: i32) -> ! {
+        self.trace.push(format!("exit {status}"));
+        std::panic::panic_any(End::Exited(status))
+    }
+}

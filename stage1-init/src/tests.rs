@@ -1,0 +1,291 @@
+//! Whole starts on the recording kernel: what is done, in which order, and what is said when any of it fails.
+
+use std::format;
+use std::path::Path;
+use std::string::String;
+use std::vec::Vec;
+
+use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
+use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES};
+use shared_proto::{
+    Attributes, BindOrigin, Message, Phase, Planned, Propagation, PropagationKind, Propagations, Reply, Step,
+    encode, encoded_bytes,
+};
+
+use crate::kernel::fake::{Datagram, End, Fake};
+use crate::kernel::{Descriptor, Errno, Status};
+
+const BUILD_ID: [u8; BUILD_ID_BYTES] = [7; BUILD_ID_BYTES];
+const SOCKET: Descriptor = Descriptor(3);
+
+fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
+    Bootstrap {
+        root: "/bundle/rootfs",
+        root_change: RootChange::Pivot,
+        initial_propagation: Propagation { kind: PropagationKind::Slave, recursive: true },
+        descriptors: DescriptorSlots::default(),
+        await_cgroups: true,
+        await_network: true,
+        new_cgroup_namespace: false,
+        home_of: None,
+    }
+}
+
+/// One step of most kinds.
+fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
+    let none = Attributes::default();
+    let bind = |source, target, origin| Step::BindMount {
+        source,
+        target,
+        origin,
+        recursive: origin == BindOrigin::Host,
+        attributes: none,
+        recursive_attributes: none,
+        propagations: Propagations::default(),
+    };
+    let mount = |fstype, target| Step::MountFilesystem {
+        fstype,
+        source: fstype,
+        target,
+        options: [].as_slice(),
+        attributes: none,
+        propagations: Propagations::default(),
+    };
+    let phased = |phase| move |step| PhasedStep { phase, step };
+    let early = [
+        mount("proc", "/proc"),
+        mount("tmpfs", "/dev"),
+        bind("/host/data", "/data", BindOrigin::Host),
+        Step::MakeDevice { path: "/dev/null", mode: 0o020666, major: 1, minor: 3, uid: 0, gid: 7 },
+        Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
+    ];
+    let late = [
+        mount("sysfs", "/sys"),
+        bind("/sys/fs/cgroup/cpu/web", "/sys/fs/cgroup/cpu", BindOrigin::Parent),
+        Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
+        Step::ReadonlyPath { path: "/proc/sys" },
+        Step::MaskPath { path: "/proc/keys" },
+        Step::MaskPath { path: "/proc/scsi" },
+        Step::MaskPath { path: "/sys/firmware" },
+        Step::MaskPath { path: "/proc/missing" },
+        Step::FinishRoot { readonly: true, propagations: Propagations::default() },
+    ];
+    let identity = [
+        Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
+        Step::SetHostname { name: "web" },
+        Step::NewSessionKeyring,
+        Step::SetRlimit { resource: 7, soft: 1024, hard: 4096 },
+        Step::DropBounding { keep: !(1 << 21) },
+        Step::BecomeUser {
+            uid: 5,
+            gid: 6,
+            groups: [7u32, 8].as_slice(),
+            working_directory: "/data",
+            keep_capabilities: true,
+        },
+        Step::SetCapabilities { effective: 1, permitted: 1, inheritable: 0, ambient: 0 },
+        Step::SetUmask { umask: 0o022 },
+    ];
+    let mut steps: Vec<_> = early.into_iter().map(phased(Phase::Mounts)).collect();
+    steps.extend(late.into_iter().map(phased(Phase::Views)));
+    steps.extend(identity.into_iter().map(phased(Phase::Identity)));
+    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    steps
+}
+
+fn encoded<'p>(bootstrap: Bootstrap<Planned<'p>>, steps: &[PhasedStep<Planned<'p>>]) -> Vec<u8> {
+    let arguments = ["serve", "--fast"].map(String::from);
+    let environment = ["PATH=/bin"].map(String::from);
+    let message = Message { bootstrap, steps, arguments: &arguments, environment: &environment };
+    let mut bytes = std::vec![0; encoded_bytes(&message)];
+    encode(&message, &BUILD_ID, &mut bytes).expect("it fits");
+    bytes
+}
+
+fn frame(reply: Reply, descriptors: usize) -> Datagram {
+    let bytes: [u8; FRAME_BYTES] = reply.encode();
+    (bytes.to_vec(), descriptors)
+}
+
+/// The parent's side of a `run`: a tree and a `tasks` file, a network, the start.
+fn conversation() -> Vec<Datagram> {
+    std::vec![
+        (encoded(bootstrap(), &steps()), 0),
+        frame(Reply::Cgroups { descriptor_count: 2 }, 2),
+        frame(Reply::Network, 1),
+        frame(Reply::Start { ignored_signals: 1 << 12 }, 0),
+    ]
+}
+
+fn kernel(datagrams: Vec<Datagram>) -> Fake {
+    let mut kernel = Fake::new(datagrams);
+    kernel.missing = std::vec!["/proc/missing"];
+    let file = Status { mode: 0o100444, device: 0 };
+    let null = Status { mode: 0o020666, device: crate::kernel::device_number(1, 3) };
+    kernel.modes = std::vec![("/proc/keys", file), ("/dev/null", null)];
+    kernel
+}
+
+/// Runs stage1 to its end.
+fn run(kernel: &mut Fake) -> End {
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(std::boxed::Box::new(|_| {}));
+    let ended =
+        std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| crate::run(kernel, SOCKET, &BUILD_ID)));
+    std::panic::set_hook(quiet);
+    match ended {
+        Err(end) => *end.downcast::<End>().unwrap_or_else(|other| std::panic::resume_unwind(other)),
+        Ok(never) => never,
+    }
+}
+
+/// Tests change the process's panic hook: one at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[test]
+fn a_start_makes_the_stored_calls() {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    assert_eq!(run(&mut kernel), End::Executed);
+    let trace = kernel.trace.join("\n") + "\n";
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/stage1/start.trace");
+    if std::env::var_os("PINNACE_WRITE_FIXTURES").is_some() {
+        std::fs::create_dir_all(stored.parent().unwrap()).unwrap();
+        std::fs::write(&stored, &trace).unwrap();
+    }
+    assert_eq!(trace, std::fs::read_to_string(&stored).unwrap_or_default());
+}
+
+/// Calls whose failure does not end a start, each with the errno and the reason.
+fn is_forgiven(line: &str, errno: Errno) -> bool {
+    // Whoever may enter the working directory does: root before, the user after.
+    line == "change_directory /data" && matches!(errno, Errno::PERM | Errno::ACCESS)
+}
+
+#[test]
+fn each_call_that_fails_is_reported_and_nothing_is_done_after_it() {
+    let _alone = alone();
+    let mut whole = kernel(conversation());
+    run(&mut whole);
+    for (index, line) in whole.trace.iter().enumerate() {
+        if line.starts_with("set_umask") || line.starts_with("close ") || is_forgiven(line, Errno::PERM) {
+            continue;
+        }
+        let mut kernel = kernel(conversation());
+        kernel.fail = Some((index, Errno::PERM));
+        assert_eq!(run(&mut kernel), End::Exited(1), "{line}");
+        let mut after: Vec<&String> = kernel.trace.iter().skip(index + 1).collect();
+        if line.starts_with("open_tree cwd /host/data") {
+            // A bind source is opened early and reported by its step: the third.
+            after.drain(..after.len() - 2);
+            assert!(after[0].contains("step: Some(2)"), "{after:?}");
+        }
+        assert_eq!(after.len(), 2, "{line}: {after:?}");
+        assert!(after[0].starts_with("send socket Failed"), "{line}: {after:?}");
+        // A candidate of PATH that cannot be looked at is no candidate: the program is not found then.
+        let is_candidate = line.starts_with("status_of") || line.starts_with("check_executable");
+        let said = if is_candidate { "call: FindProgram, errno: 2 " } else { "errno: 1 " };
+        assert!(after[0].contains(said), "{line}: {after:?}");
+        assert_eq!(after[1], "exit 1");
+    }
+}
+
+#[test]
+fn failures_name_their_step() {
+    let _alone = alone();
+    let mut whole = kernel(conversation());
+    run(&mut whole);
+    for (start, step, call) in [
+        ("filesystem_open proc", 0, "FilesystemOpen"),
+        ("make_node /dev/ null", 3, "MakeNode"),
+        ("set_hostname", 15, "SetHostname"),
+        ("set_user_id", 19, "SetUserId"),
+        ("set_no_new_privileges", 22, "NoNewPrivileges"),
+    ] {
+        let index =
+            whole.trace.iter().position(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}"));
+        let mut kernel = kernel(conversation());
+        kernel.fail = Some((index, Errno::IO));
+        run(&mut kernel);
+        let said = kernel.trace.iter().rev().nth(1).unwrap();
+        assert!(said.contains(&format!("step: Some({step}), call: {call}")), "{start}: {said}");
+    }
+}
+
+#[test]
+fn nothing_is_looked_up_while_the_old_root_lies_on_the_new_one() {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    run(&mut kernel);
+    let pivot = kernel.trace.iter().position(|line| line.starts_with("pivot_root")).unwrap();
+    assert_eq!(kernel.trace[pivot + 1], "unmount_detached .");
+}
+
+#[test]
+fn the_end_of_the_parent_ends_stage1() {
+    let _alone = alone();
+    for length in 1..4 {
+        let mut kernel = kernel(conversation().into_iter().take(length).collect());
+        assert_eq!(run(&mut kernel), End::Exited(1));
+        assert!(kernel.trace.iter().rev().nth(1).unwrap().contains("call: ParentGone"), "{length}");
+        assert!(!kernel.trace.iter().any(|line| line.starts_with("execute")));
+    }
+}
+
+#[test]
+fn a_held_start_waits_for_a_caller_that_says_start() {
+    let _alone = alone();
+    let held =
+        Bootstrap { descriptors: DescriptorSlots::default().with(DescriptorSlot::Listener), ..bootstrap() };
+    let mut kernel = kernel(std::vec![
+        (encoded(held, &steps()), 1),
+        frame(Reply::Cgroups { descriptor_count: 2 }, 2),
+        frame(Reply::Network, 1),
+        frame(Reply::Hold { ignored_signals: 0 }, 0),
+        // The first caller hangs up, the second speaks nonsense, the third starts.
+        (Vec::new(), 0),
+        (std::vec![1, 2, 3], 0),
+        frame(Reply::Start { ignored_signals: 0 }, 0),
+    ]);
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert_eq!(kernel.trace.iter().filter(|line| line.starts_with("accept")).count(), 3);
+}
+
+#[test]
+fn a_message_that_is_damaged_changes_nothing() {
+    let _alone = alone();
+    let mut bytes = encoded(bootstrap(), &steps());
+    bytes[80] ^= 0x40;
+    let mut kernel = kernel(std::vec![(bytes, 0)]);
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    let lines: Vec<&str> = kernel.trace.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(lines, ["map_memory", "receive", "send", "exit"]);
+}
+
+#[test]
+fn masked_files_are_refused_without_a_true_null_device() {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    kernel.modes.retain(|(path, _)| *path != "/dev/null");
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    assert!(kernel.trace.iter().rev().nth(1).unwrap().contains("step: Some(9), call: Status, errno: 6 "));
+}
+
+#[test]
+fn a_long_plan_closes_what_its_steps_left_open() {
+    let _alone = alone();
+    let mut long = steps();
+    let link = PhasedStep { phase: Phase::Mounts, step: Step::MakeSymlink { path: "/dev/fd", target: "x" } };
+    for _ in 0..200 {
+        long.insert(5, link);
+    }
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(bootstrap(), &long);
+    let mut kernel = kernel(datagrams);
+    // The fake kernel panics where a closed descriptor is used.
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert!(kernel.trace.iter().filter(|line| *line == "close_from").count() >= 3);
+}
