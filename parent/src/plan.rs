@@ -75,9 +75,9 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     let config = request.config;
     let mut draft = Draft { steps: Vec::with_capacity(64), store };
 
-    let first_view = mounts::plan(&mut draft, request)?;
-    devices::plan(&mut draft, config, first_view);
-    masks::plan(&mut draft, config);
+    let places = mounts::plan(&mut draft, request)?;
+    devices::plan(&mut draft, config, &places);
+    masks::plan(&mut draft, config, &places);
     root::plan_finish(&mut draft, config);
     identity::plan(&mut draft, request);
     capabilities::plan(&mut draft, request);
@@ -115,6 +115,30 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// Where mounts are, by when they are mounted.
+#[derive(Default)]
+struct Places<'a> {
+    /// New filesystems from before the joins. No image has put a symlink into them.
+    fresh: Vec<&'a str>,
+    /// Mounts that wait for the network and the cgroups.
+    waiting: Vec<&'a str>,
+}
+
+impl Places<'_> {
+    /// When something at `path` can be done: before the joins if it lies in a new filesystem, so that its place is certain, and no waiting
+    /// mount will lie over it, on it, or in it.
+    fn phase_of(&self, path: &str) -> Phase {
+        let is_certain = self.fresh.iter().any(|fresh| lies_in(path, fresh));
+        let is_touched = self.waiting.iter().any(|mount| lies_in(path, mount) || lies_in(mount, path));
+        if is_certain && !is_touched { Phase::Mounts } else { Phase::Views }
+    }
+}
+
+/// Whether `path` is `directory` or lies below it.
+fn lies_in(path: &str, directory: &str) -> bool {
+    path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
 fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     if steps.len() > STEP_COUNT_MAX {
         return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
@@ -128,7 +152,7 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
         )));
     }
     // Our own mistake if it ever happens: stage1 would refuse the plan, and here the reason is at hand.
-    match order::first_violation(steps.iter().map(|phased| phased.step.kind())) {
+    match order::first_violation(steps.iter().map(|phased| (phased.phase, phased.step.kind()))) {
         Some((index, reason)) => Err(Error::new(format!("step {index} stands too late: {reason}"))),
         None => Ok(()),
     }

@@ -175,7 +175,9 @@ impl<'a> View<'a> {
         if early_binds > EARLY_BIND_COUNT_MAX {
             return Err(Refusal::TooManyEarlyBinds);
         }
-        let kinds = self.steps.iter().filter_map(|record| StepKind::from_number(record.kind.get()));
+        let kinds = self.steps.iter().filter_map(|record| {
+            Some((Phase::from_number(record.phase)?, StepKind::from_number(record.kind.get())?))
+        });
         match order::first_violation(kinds) {
             Some(_) => Err(Refusal::Order),
             None => Ok(()),

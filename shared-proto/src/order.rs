@@ -1,8 +1,10 @@
 //! Which kinds of steps must come before which others, and why. Checked when a plan is made and when it is decoded.
 
+use crate::step::Phase;
 use crate::step::StepKind::{self, *};
 
-/// `(first, second, reason)`: no `first` may follow a `second`.
+/// `(first, second, reason)`: within a phase no `first` may follow a `second`. (Where two phases share a kind, as the mounts before and after
+/// the joins do, the plan sees to it that what comes later does not lie over what came before.)
 pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (MountFilesystem, ReadonlyPath, "a mount placed later would hide the read-only path"),
     (BindMount, ReadonlyPath, "a mount placed later would hide the read-only path"),
@@ -24,10 +26,14 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
 ];
 
-/// The first rule that a sequence of kinds breaks: `(index of the late step, reason)`.
-pub fn first_violation(kinds: impl Iterator<Item = StepKind>) -> Option<(usize, &'static str)> {
+/// The first rule that a sequence of steps breaks: `(index of the late step, reason)`.
+pub fn first_violation(steps: impl Iterator<Item = (Phase, StepKind)>) -> Option<(usize, &'static str)> {
     let mut seen = 0u64;
-    for (index, kind) in kinds.enumerate() {
+    let mut current = None;
+    for (index, (phase, kind)) in steps.enumerate() {
+        if current != Some(phase) {
+            (seen, current) = (0, Some(phase));
+        }
         for &(first, second, reason) in MUST_COME_BEFORE {
             if kind == first && seen & bit(second) != 0 {
                 return Some((index, reason));
@@ -51,8 +57,10 @@ mod tests {
 
     #[test]
     fn a_late_step_is_named_with_its_reason() {
-        assert_eq!(first_violation([SetHostname, BecomeUser].into_iter()), None);
-        let (index, reason) = first_violation([BecomeUser, SetHostname].into_iter()).unwrap();
+        let check =
+            |kinds: [StepKind; 2]| first_violation(kinds.into_iter().map(|kind| (Phase::Identity, kind)));
+        assert_eq!(check([SetHostname, BecomeUser]), None);
+        let (index, reason) = check([BecomeUser, SetHostname]).unwrap();
         assert_eq!(index, 1);
         assert!(reason.contains("CAP_SYS_ADMIN"));
     }

@@ -1,8 +1,8 @@
 //! Device nodes and the links that every container has (config-linux.md "Default Devices", "Default Runtime Symlinks").
 
-use shared_proto::{Phase, Step};
+use shared_proto::Step;
 
-use super::Draft;
+use super::{Draft, Places};
 use crate::config::{Config, Device, DeviceKind, MountKind};
 
 const S_IFIFO: u32 = 0o010000;
@@ -28,12 +28,8 @@ const DEFAULT_LINKS: [(&str, &str); 5] = [
     ("/dev/ptmx", "pts/ptmx"),
 ];
 
-/// Plans the nodes and links. `views` are the destinations of mounts that wait: what lies below one of them waits as well.
-///
-/// A /dev that the caller binds is the caller's: nothing is made in it.
-pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, views: Vec<&'a str>) {
-    let phase_of =
-        |path: &str| if views.iter().any(|view| covers(view, path)) { Phase::Views } else { Phase::Mounts };
+/// Plans the nodes and links. A /dev that the caller binds is the caller's: nothing is made in it.
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, places: &Places<'a>) {
     if dev_is_bound(config) {
         return;
     }
@@ -41,14 +37,14 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, views: Vec<&'a
         // A configured node of the same path takes the default's place.
         if config.devices.iter().all(|device| device.path != path) {
             let mode = S_IFCHR | 0o666;
-            draft.push(phase_of(path), Step::MakeDevice { path, mode, major, minor, uid: 0, gid: 0 });
+            draft.push(places.phase_of(path), Step::MakeDevice { path, mode, major, minor, uid: 0, gid: 0 });
         }
     }
     for device in &config.devices {
-        draft.push(phase_of(&device.path), configured(device));
+        draft.push(places.phase_of(&device.path), configured(device));
     }
     for (path, target) in DEFAULT_LINKS {
-        draft.push(phase_of(path), Step::MakeSymlink { path, target });
+        draft.push(places.phase_of(path), Step::MakeSymlink { path, target });
     }
 }
 
@@ -73,22 +69,4 @@ fn dev_is_bound(config: &Config) -> bool {
         .mounts
         .iter()
         .any(|mount| mount.destination == "/dev" && matches!(mount.kind, MountKind::Bind { .. }))
-}
-
-/// Whether a mount at `view` may change what `path` means.
-fn covers(view: &str, path: &str) -> bool {
-    path == view || path.strip_prefix(view).is_some_and(|rest| rest.starts_with('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mount_covers_what_lies_below_it() {
-        assert!(covers("/dev", "/dev/null"));
-        assert!(covers("/dev/null", "/dev/null"));
-        assert!(!covers("/de", "/dev/null"));
-        assert!(!covers("/sys", "/dev/null"));
-    }
 }

@@ -1,19 +1,20 @@
-//! Paths that the container must not change, or not see. After all mounts: one placed later would uncover them.
+//! Paths that the container must not change, or not see: after the mounts, since one placed later would uncover them. What no
+//! waiting mount touches need not wait with it: stage1 has these done while the parent still works.
 
 use shared_proto::{Phase, Step};
 
-use super::Draft;
+use super::{Draft, Places};
 use crate::config::Config;
 
-pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config) {
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, places: &Places<'a>) {
     if config.process.cwd != "/" {
         // runc makes a missing working directory; the root may be read-only later.
         draft.push(Phase::Views, Step::MakeDirectory { path: &config.process.cwd });
     }
     for path in &config.readonly_paths {
-        draft.push(Phase::Views, Step::ReadonlyPath { path });
+        draft.push(places.phase_of(path), Step::ReadonlyPath { path });
     }
     for path in &config.masked_paths {
-        draft.push(Phase::Views, Step::MaskPath { path });
+        draft.push(places.phase_of(path), Step::MaskPath { path });
     }
 }

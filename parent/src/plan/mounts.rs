@@ -6,22 +6,24 @@
 use shared_proto::{Attributes, BindOrigin, Phase, Propagations, Step};
 
 use super::root::propagation;
-use super::{Draft, Request};
+use super::{Draft, Places, Request};
 use crate::cgroup::View;
 use crate::config::{Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
 use crate::host::CgroupHost;
 
-/// Plans all mounts; returns the destinations of those that wait.
-pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<Vec<&'a str>> {
+/// Plans all mounts; returns where they are.
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<Places<'a>> {
     let mut phase = Phase::Mounts;
-    let mut views = Vec::new();
+    let mut places = Places::default();
     for (index, mount) in request.config.mounts.iter().enumerate() {
         if waits(request, mount) {
             phase = Phase::Views;
         }
         if phase == Phase::Views {
-            views.push(mount.destination.as_str());
+            places.waiting.push(mount.destination.as_str());
+        } else if matches!(mount.kind, MountKind::Filesystem { .. }) {
+            places.fresh.push(mount.destination.as_str());
         }
         let target = mount.destination.as_str();
         let propagations = propagations(mount).ok_or_else(|| {
@@ -55,7 +57,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<V
             MountKind::Cgroup => plan_cgroup(draft, request, mount, phase, propagations),
         }
     }
-    Ok(views)
+    Ok(places)
 }
 
 /// Whether a mount shows what the parent makes while stage1 mounts.

@@ -64,13 +64,13 @@ fn every_pair_of_the_table_is_refused_the_wrong_way_round() {
         assert!(!reason.is_empty());
         let mut tried_count = 0;
         for &earlier in second.phases() {
-            for &later in first.phases().iter().filter(|later| **later >= earlier) {
+            for &later in first.phases().iter().filter(|later| **later == earlier) {
                 check(&[(earlier, second), (later, first)], Some(Refusal::Order));
                 tried_count += 1;
             }
         }
         // Where the phases alone keep the order, no message can get as far as the table.
-        let is_kept_by_phases = second.phases()[0] > first.phases()[first.phases().len() - 1];
+        let is_kept_by_phases = !second.phases().iter().any(|phase| first.phases().contains(phase));
         assert_eq!(tried_count == 0, is_kept_by_phases, "{first:?} {second:?}");
     }
 }
@@ -103,6 +103,6 @@ fn a_late_step_is_found_behind_many_others() {
     let mut kinds = vec![(Phase::Mounts, StepKind::MaskPath)];
     kinds.extend([(Phase::Mounts, StepKind::MakeDirectory); 100]);
     check(&kinds, None);
-    kinds.push((Phase::Views, StepKind::BindMount));
+    kinds.push((Phase::Mounts, StepKind::BindMount));
     check(&kinds, Some(Refusal::Order));
 }

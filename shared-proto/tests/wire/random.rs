@@ -164,7 +164,9 @@ prop_compose! {
         let mut plan = Plan::new(strings, bootstrap, arguments);
         plan.environment = environment;
         drafts.sort_by_key(Ingredients::phase);
-        let kinds = |drafts: &[Ingredients]| drafts.iter().map(|draft| draft.kind).collect::<Vec<_>>();
+        let kinds = |drafts: &[Ingredients]| {
+            drafts.iter().map(|draft| (draft.phase(), draft.kind)).collect::<Vec<_>>()
+        };
         while let Some((late, _)) = first_violation(kinds(&drafts).into_iter()) {
             drafts.remove(late);
         }
