@@ -14,7 +14,9 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, places: &Place
     for path in &config.readonly_paths {
         draft.push(places.phase_of(path), Step::ReadonlyPath { path });
     }
+    // A masked file is covered with the container's null device, which must have been made.
+    let earliest = places.phase_of("/dev/null");
     for path in &config.masked_paths {
-        draft.push(places.phase_of(path), Step::MaskPath { path });
+        draft.push(places.phase_of(path).max(earliest), Step::MaskPath { path });
     }
 }

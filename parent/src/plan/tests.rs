@@ -118,6 +118,17 @@ fn bind_sources_are_relative_to_the_bundle_and_devices_wait_for_what_covers_them
 }
 
 #[test]
+fn masks_wait_for_a_null_device_that_has_to_wait() {
+    let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(false)).unwrap();
+    spec["process"]["terminal"] = false.into();
+    spec["mounts"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
+    check("no-dev", spec.to_string().as_bytes(), &v1());
+}
+
+#[test]
 fn too_many_bind_mounts_are_refused_by_their_number() {
     let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(true)).unwrap();
     spec["process"]["terminal"] = false.into();
