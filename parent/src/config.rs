@@ -17,7 +17,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 pub use capabilities::capability_name;
-pub use check::{check, rlimit_name};
+pub use check::{check, clean as clean_path, rlimit_name};
 pub use default::default_spec;
 pub use load::load;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::clean_path;
 use crate::error::{Error, Result};
 use crate::host::{CgroupHost, Hierarchy};
 
@@ -102,7 +103,7 @@ pub fn place(host: &CgroupHost, cgroups_path: Option<&str>, id: &str) -> Result<
         None => (id, false),
         Some(path) => (path, path.starts_with('/')),
     };
-    let inner = clean(given);
+    let inner = clean_path(given);
     if inner == "/" {
         return Err(Error::new("$.linux.cgroupsPath: is the root of the hierarchy"));
     }
@@ -124,7 +125,7 @@ pub fn place(host: &CgroupHost, cgroups_path: Option<&str>, id: &str) -> Result<
 fn directory(hierarchy: &Hierarchy, base: &str, inner: &str) -> Directory {
     Directory {
         mountpoint: hierarchy.mountpoint.clone(),
-        path: clean(&format!("{base}/{inner}")),
+        path: clean_path(&format!("{base}/{inner}")),
         controllers: hierarchy.controllers.clone(),
     }
 }
@@ -134,21 +135,6 @@ fn parent(path: &str) -> &str {
         Some(0) | None => "/",
         Some(end) => &path[..end],
     }
-}
-
-/// `..` never leads above the mount point.
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]

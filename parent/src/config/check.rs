@@ -165,7 +165,7 @@ fn text_of(path: &std::path::Path) -> String {
 }
 
 /// `/a//b/./c/../d` as `/a/b/d`: `..` never leads above the root. A relative path means the root's.
-fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
