@@ -121,17 +121,18 @@ impl Cgroups {
     /// Errors: a directory stays busy; the message says who is in it.
     pub fn destroy(&self) -> Result<()> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
-        for directory in self.placement.all() {
-            let path = directory.absolute();
-            if !self.made.kept.contains(&path) {
-                remove(&path, deadline)?;
-            }
+        // One that stays must not keep the others.
+        let mut first_error = Ok(());
+        for path in
+            self.placement.all().map(Directory::absolute).filter(|path| !self.made.kept.contains(path))
+        {
+            first_error = first_error.and(remove(&path, deadline));
         }
         for parent in self.made.parents.iter().rev() {
             // Ignored: others use it, or took it away.
             let _ = rustix::fs::rmdir(parent.as_str());
         }
-        Ok(())
+        first_error
     }
 
     /// Sends `signal` to every process in the container's cgroups.
@@ -252,7 +253,8 @@ fn remove(path: &str, deadline: Instant) -> Result<()> {
     let mut pause = Duration::from_millis(1);
     loop {
         match rustix::fs::rmdir(path) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            // Not there, or nothing that could have been made: a path through one of the kernel's files.
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             Err(Errno::BUSY | Errno::NOTEMPTY) => {}
             Err(errno) => return Err(Error::call(format_args!("rmdir {path}"), errno)),
         }
