@@ -18,7 +18,7 @@ pub enum Phase {
     Mounts = 2,
     /// After the container is in its cgroups and its network: what shows them, and what must come after that.
     Views = 3,
-    /// The host's tree is gone: names, limits, user, capabilities.
+    /// The container's tree is complete: names, limits, user, capabilities.
     Identity = 4,
     /// After `start`: what the program must not be without and stage1 could not live with.
     Lockdown = 5,

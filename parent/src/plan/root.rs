@@ -44,7 +44,7 @@ fn initial_propagation(wanted: Option<config::Propagation>) -> Propagation {
     Propagation { kind, recursive: true }
 }
 
-/// The root mount's last touches, and the working directory while the root can still be written.
+/// The root mount's last touches.
 pub(super) fn plan_finish(draft: &mut Draft<'_>, config: &Config) {
     let wanted = config.rootfs_propagation.map(propagation);
     let at_end =
