@@ -1,5 +1,9 @@
 //! Whole starts on the recording kernel: what is done, in which order, and what is said when any of it fails.
 
+mod failures;
+mod found;
+mod order;
+
 use std::format;
 use std::path::Path;
 use std::string::String;
@@ -145,74 +149,22 @@ fn alone() -> std::sync::MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Compares with tests/fixtures/stage1, or writes it with PINNACE_WRITE_FIXTURES=1.
+fn check_stored(name: &str, text: &str) {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/stage1").join(name);
+    if std::env::var_os("PINNACE_WRITE_FIXTURES").is_some() {
+        std::fs::create_dir_all(stored.parent().unwrap()).unwrap();
+        std::fs::write(&stored, text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&stored).unwrap_or_default());
+}
+
 #[test]
 fn a_start_makes_the_stored_calls() {
     let _alone = alone();
     let mut kernel = kernel(conversation());
     assert_eq!(run(&mut kernel), End::Executed);
-    let trace = kernel.trace.join("\n") + "\n";
-    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/stage1/start.trace");
-    if std::env::var_os("PINNACE_WRITE_FIXTURES").is_some() {
-        std::fs::create_dir_all(stored.parent().unwrap()).unwrap();
-        std::fs::write(&stored, &trace).unwrap();
-    }
-    assert_eq!(trace, std::fs::read_to_string(&stored).unwrap_or_default());
-}
-
-/// Calls whose failure does not end a start, each with the errno and the reason.
-fn is_forgiven(line: &str, errno: Errno) -> bool {
-    // Whoever may enter the working directory does: root before, the user after.
-    line == "change_directory /data" && matches!(errno, Errno::PERM | Errno::ACCESS)
-}
-
-#[test]
-fn each_call_that_fails_is_reported_and_nothing_is_done_after_it() {
-    let _alone = alone();
-    let mut whole = kernel(conversation());
-    run(&mut whole);
-    for (index, line) in whole.trace.iter().enumerate() {
-        if line.starts_with("set_umask") || line.starts_with("close ") || is_forgiven(line, Errno::PERM) {
-            continue;
-        }
-        let mut kernel = kernel(conversation());
-        kernel.fail = Some((index, Errno::PERM));
-        assert_eq!(run(&mut kernel), End::Exited(1), "{line}");
-        let mut after: Vec<&String> = kernel.trace.iter().skip(index + 1).collect();
-        if line.starts_with("open_tree cwd /host/data") {
-            // A bind source is opened early and reported by its step: the third.
-            after.drain(..after.len() - 2);
-            assert!(after[0].contains("step: Some(2)"), "{after:?}");
-        }
-        assert_eq!(after.len(), 2, "{line}: {after:?}");
-        assert!(after[0].starts_with("send socket Failed"), "{line}: {after:?}");
-        // A candidate of PATH that cannot be looked at is no candidate: the program is not found then.
-        let is_candidate = line.starts_with("status_of") || line.starts_with("check_executable");
-        let said = if is_candidate { "call: FindProgram, errno: 2 " } else { "errno: 1 " };
-        assert!(after[0].contains(said), "{line}: {after:?}");
-        assert_eq!(after[1], "exit 1");
-    }
-}
-
-#[test]
-fn failures_name_their_step() {
-    let _alone = alone();
-    let mut whole = kernel(conversation());
-    run(&mut whole);
-    for (start, step, call) in [
-        ("filesystem_open proc", 0, "FilesystemOpen"),
-        ("make_node /dev/ null", 3, "MakeNode"),
-        ("set_hostname", 15, "SetHostname"),
-        ("set_user_id", 19, "SetUserId"),
-        ("set_no_new_privileges", 22, "NoNewPrivileges"),
-    ] {
-        let index =
-            whole.trace.iter().position(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}"));
-        let mut kernel = kernel(conversation());
-        kernel.fail = Some((index, Errno::IO));
-        run(&mut kernel);
-        let said = kernel.trace.iter().rev().nth(1).unwrap();
-        assert!(said.contains(&format!("step: Some({step}), call: {call}")), "{start}: {said}");
-    }
+    check_stored("start.trace", &(kernel.trace.join("\n") + "\n"));
 }
 
 #[test]
@@ -236,25 +188,6 @@ fn the_end_of_the_parent_ends_stage1() {
 }
 
 #[test]
-fn a_held_start_waits_for_a_caller_that_says_start() {
-    let _alone = alone();
-    let held =
-        Bootstrap { descriptors: DescriptorSlots::default().with(DescriptorSlot::Listener), ..bootstrap() };
-    let mut kernel = kernel(std::vec![
-        (encoded(held, &steps()), 1),
-        frame(Reply::Cgroups { descriptor_count: 2 }, 2),
-        frame(Reply::Network, 1),
-        frame(Reply::Hold { ignored_signals: 0 }, 0),
-        // The first caller hangs up, the second speaks nonsense, the third starts.
-        (Vec::new(), 0),
-        (std::vec![1, 2, 3], 0),
-        frame(Reply::Start { ignored_signals: 0 }, 0),
-    ]);
-    assert_eq!(run(&mut kernel), End::Executed);
-    assert_eq!(kernel.trace.iter().filter(|line| line.starts_with("accept")).count(), 3);
-}
-
-#[test]
 fn a_message_that_is_damaged_changes_nothing() {
     let _alone = alone();
     let mut bytes = encoded(bootstrap(), &steps());
@@ -263,15 +196,6 @@ fn a_message_that_is_damaged_changes_nothing() {
     assert_eq!(run(&mut kernel), End::Exited(1));
     let lines: Vec<&str> = kernel.trace.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(lines, ["map_memory", "receive", "send", "exit"]);
-}
-
-#[test]
-fn masked_files_are_refused_without_a_true_null_device() {
-    let _alone = alone();
-    let mut kernel = kernel(conversation());
-    kernel.modes.retain(|(path, _)| *path != "/dev/null");
-    assert_eq!(run(&mut kernel), End::Exited(1));
-    assert!(kernel.trace.iter().rev().nth(1).unwrap().contains("step: Some(9), call: Status, errno: 6 "));
 }
 
 #[test]

@@ -31,10 +31,18 @@ pub(crate) struct Fake {
     pub(crate) datagrams: VecDeque<Datagram>,
     /// The call with this index fails with that errno.
     pub(crate) fail: Option<(usize, Errno)>,
+    /// Each call whose line starts with this fails with that errno.
+    pub(crate) refused: Vec<(&'static str, Errno)>,
     /// Paths that do not exist.
     pub(crate) missing: Vec<&'static str>,
     /// What `status` says of a path that was opened; anything else is a directory.
     pub(crate) modes: Vec<(&'static str, Status)>,
+    /// What is left to read.
+    pub(crate) content: VecDeque<u8>,
+    pub(crate) current_directory_is_reachable: bool,
+    pub(crate) filesystem_type: u64,
+    /// How many descriptors were open at the same time, at most.
+    pub(crate) most_open: usize,
     next_descriptor: i32,
     opened: Vec<(i32, String)>,
 }
@@ -45,8 +53,13 @@ impl Fake {
             trace: Vec::new(),
             datagrams: datagrams.into(),
             fail: None,
+            refused: Vec::new(),
             missing: Vec::new(),
             modes: Vec::new(),
+            content: VecDeque::new(),
+            current_directory_is_reachable: true,
+            filesystem_type: 0x9fa0,
+            most_open: 0,
             next_descriptor: 10,
             opened: Vec::new(),
         }
@@ -54,12 +67,14 @@ impl Fake {
 
     fn call(&mut self, line: String) -> Result<()> {
         let index = self.trace.len();
-        match self.fail {
-            Some((failing, errno)) if failing == index => {
+        let failing = self.fail.filter(|&(failing, _)| failing == index).map(|(_, errno)| errno);
+        let refused = self.refused.iter().find(|(start, _)| line.starts_with(start)).map(|&(_, errno)| errno);
+        match failing.or(refused) {
+            Some(errno) => {
                 self.trace.push(format!("{line} = {errno:?}"));
                 Err(errno)
             }
-            _ => {
+            None => {
                 self.trace.push(line);
                 Ok(())
             }
@@ -75,6 +90,7 @@ impl Fake {
         let number = self.next_descriptor;
         self.next_descriptor += 1;
         self.opened.push((number, name.to_owned()));
+        self.most_open = self.most_open.max(self.opened.len());
         Descriptor(number)
     }
 
@@ -132,9 +148,11 @@ impl Kernel for Fake {
         Ok(Box::leak(content.into_boxed_slice()))
     }
 
-    fn read(&mut self, file: Descriptor, _buffer: &mut [u8]) -> Result<usize> {
+    fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize> {
         self.call(format!("read {}", self.name(file)))?;
-        Ok(0)
+        let count = buffer.len().min(self.content.len());
+        buffer.iter_mut().zip(self.content.drain(..count)).for_each(|(to, from)| *to = from);
+        Ok(count)
     }
 
     fn write(&mut self, file: Descriptor, bytes: &[u8]) -> Result<()> {
@@ -209,13 +227,18 @@ impl Kernel for Fake {
     }
 
     fn status_of(&mut self, path: &CStr) -> Result<Status> {
-        self.call(format!("status_of {}", text(path)))?;
-        Ok(Status { mode: 0o100755, device: 0 })
+        let path = text(path);
+        self.call(format!("status_of {path}"))?;
+        if self.missing.contains(&path.as_str()) {
+            return Err(Errno::NOENT);
+        }
+        let known = self.modes.iter().find(|(known, _)| *known == path).map(|&(_, status)| status);
+        Ok(known.unwrap_or(Status { mode: 0o100755, device: 0 }))
     }
 
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {
         self.call(format!("filesystem_type {}", self.name(file)))?;
-        Ok(0x9fa0)
+        Ok(self.filesystem_type)
     }
 
     fn check_executable(&mut self, path: &CStr) -> Result<()> {
@@ -224,7 +247,7 @@ impl Kernel for Fake {
 
     fn current_directory_is_reachable(&mut self) -> Result<bool> {
         self.call(String::from("current_directory_is_reachable"))?;
-        Ok(true)
+        Ok(self.current_directory_is_reachable)
     }
 
     fn make_directory(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()> {

@@ -1,0 +1,158 @@
+//! Starts in a container that is not as the plan would have it.
+
+use super::*;
+
+fn last_report(kernel: &Fake) -> &str {
+    kernel.trace.iter().rev().nth(1).unwrap()
+}
+
+/// A node is in the way of the third step, /dev/null.
+fn check_existing_node(existing: Status, expected: End) {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    kernel.refused.push(("make_node", Errno::EXIST));
+    kernel.modes.push(("null", existing));
+    assert_eq!(run(&mut kernel), expected);
+    if expected != End::Executed {
+        assert!(last_report(&kernel).contains("step: Some(3), call: MakeNode, errno: 17 "));
+    }
+    assert!(!kernel.trace.iter().any(|line| line.starts_with("change_owner")), "it belongs to the image");
+}
+
+#[test]
+fn a_device_that_exists_already_stays() {
+    check_existing_node(Status { mode: 0o020600, device: crate::kernel::device_number(1, 3) }, End::Executed);
+}
+
+#[test]
+fn another_device_in_the_place_of_one_is_an_error() {
+    let device = crate::kernel::device_number(1, 3);
+    check_existing_node(
+        Status { mode: 0o020666, device: crate::kernel::device_number(1, 5) },
+        End::Exited(1),
+    );
+    check_existing_node(Status { mode: 0o060666, device }, End::Exited(1));
+    check_existing_node(Status { mode: 0o100666, device: 0 }, End::Exited(1));
+}
+
+#[test]
+fn a_masked_path_that_is_missing_is_not_an_error() {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    kernel.missing.extend(["/proc/keys", "/proc/scsi", "/sys/firmware", "/proc/sys"]);
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert!(!kernel.trace.iter().any(|line| line.contains("/dev/null Path")), "no mask needs it");
+}
+
+#[test]
+fn masked_files_are_refused_without_a_true_null_device() {
+    let _alone = alone();
+    let zero = Status { mode: 0o020666, device: crate::kernel::device_number(1, 5) };
+    let block = Status { mode: 0o060666, device: crate::kernel::device_number(1, 3) };
+    for false_null in [zero, block, Status { mode: 0o040755, device: 0 }] {
+        let mut kernel = kernel(conversation());
+        kernel.modes.insert(0, ("/dev/null", false_null));
+        assert_eq!(run(&mut kernel), End::Exited(1));
+        assert!(last_report(&kernel).contains("step: Some(9), call: Status, errno: 6 "));
+    }
+}
+
+#[test]
+fn a_sysctl_that_is_not_on_procfs_is_not_written() {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    kernel.filesystem_type = 0x0102_1994;
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    assert!(last_report(&kernel).contains("step: Some(14), call: StatusFilesystem, errno: 18 "));
+    assert!(!kernel.trace.iter().any(|line| line.starts_with("write sys/")));
+}
+
+#[test]
+fn a_working_directory_outside_the_root_is_refused() {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    kernel.current_directory_is_reachable = false;
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    assert!(last_report(&kernel).contains("step: None, call: CurrentDirectory, errno: 2 "));
+}
+
+#[test]
+fn an_ambient_capability_that_cannot_be_raised_is_a_warning() {
+    let _alone = alone();
+    let mut ambient = steps();
+    for phased in &mut ambient {
+        if let Step::SetCapabilities { ambient, .. } = &mut phased.step {
+            *ambient = 0b110;
+        }
+    }
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(bootstrap(), &ambient);
+    let mut kernel = kernel(datagrams);
+    kernel.refused.push(("raise_ambient", Errno::PERM));
+    assert_eq!(run(&mut kernel), End::Executed);
+    let warnings: Vec<&String> = kernel.trace.iter().filter(|line| line.contains("Warned")).collect();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("step: Some(20), call: SetCapabilities, errno: 1 "), "{warnings:?}");
+}
+
+/// The program's environment after a passwd file with this content was found.
+fn check_home(content: Option<&[u8]>, expected: &str) {
+    let _alone = alone();
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(Bootstrap { home_of: Some(5), ..bootstrap() }, &steps());
+    let mut kernel = kernel(datagrams);
+    match content {
+        Some(content) => kernel.content.extend(content),
+        None => kernel.missing.push("/etc/passwd"),
+    }
+    kernel.modes.push(("/etc/passwd", Status { mode: 0o100644, device: 0 }));
+    assert_eq!(run(&mut kernel), End::Executed);
+    let executed = kernel.trace.last().unwrap();
+    assert!(executed.ends_with(&format!(r#"["PATH=/bin", "HOME={expected}"]"#)), "{executed}");
+}
+
+#[test]
+fn the_home_comes_from_the_containers_passwd_file() {
+    check_home(Some(b"root:x:0:0::/root:/bin/sh\nweb:x:5:6::/home/web:/bin/sh\n"), "/home/web");
+    check_home(Some(b"web:x:5:6::/home/web:/bin/sh"), "/home/web");
+    check_home(Some(b"root:x:0:0::/root:/bin/sh\n"), "/");
+    check_home(None, "/");
+}
+
+#[test]
+fn a_passwd_line_that_is_too_long_is_passed_over_and_the_next_is_read() {
+    let mut content = std::vec![b'x'; 10_000];
+    content.extend(b":x:5:6::/wrong:/bin/sh\nweb:x:5:6::/home/web:/bin/sh\n");
+    check_home(Some(&content), "/home/web");
+}
+
+#[test]
+fn the_program_is_looked_for_in_each_directory_of_the_path() {
+    let _alone = alone();
+    let mut datagrams = conversation();
+    let arguments = ["serve"].map(String::from);
+    let environment = ["PATH=/a::/b:/c"].map(String::from);
+    let steps = steps();
+    let message =
+        Message { bootstrap: bootstrap(), steps: &steps, arguments: &arguments, environment: &environment };
+    datagrams[0].0 = std::vec![0; encoded_bytes(&message)];
+    encode(&message, &BUILD_ID, &mut datagrams[0].0).unwrap();
+    let mut kernel = kernel(datagrams);
+    kernel.missing.push("/a/serve");
+    kernel.modes.push(("./serve", Status { mode: 0o040755, device: 0 }));
+    kernel.refused.push(("check_executable /b/serve", Errno::ACCESS));
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert!(kernel.trace.last().unwrap().starts_with("execute /c/serve"));
+}
+
+#[test]
+fn a_message_too_large_for_the_socket_comes_in_a_memfd() {
+    let _alone = alone();
+    let mut datagrams = conversation();
+    let bytes = core::mem::take(&mut datagrams[0].0);
+    let mut first = shared_proto::bootstrap::MAGIC_MEMFD.to_vec();
+    first.extend((bytes.len() as u64).to_le_bytes());
+    datagrams[0] = (first, 1);
+    datagrams.insert(1, (bytes, 0));
+    assert_eq!(run(&mut kernel(datagrams)), End::Executed);
+}

@@ -1,0 +1,200 @@
+//! What comes before what, and what is still open when.
+
+use shared_proto::limits::{EARLY_BIND_COUNT_MAX, FRAME_DESCRIPTOR_COUNT_MAX};
+
+use super::*;
+
+fn position(trace: &[String], start: &str) -> usize {
+    trace.iter().position(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start}"))
+}
+
+#[test]
+fn the_program_is_executed_only_after_the_start() {
+    let _alone = alone();
+    let mut datagrams = conversation();
+    // Well-formed replies that are no start.
+    for (reply, descriptors) in [(Reply::Network, 1), (Reply::Cgroups { descriptor_count: 0 }, 0)] {
+        datagrams[3] = frame(reply, descriptors);
+        let mut kernel = kernel(datagrams.clone());
+        assert_eq!(run(&mut kernel), End::Exited(1), "{reply:?}");
+        assert!(!kernel.trace.iter().any(|line| line.starts_with("execute")));
+    }
+}
+
+#[test]
+fn ignored_signals_are_reset_before_a_start_is_held() {
+    let _alone = alone();
+    let mut kernel = kernel(held(std::vec![frame(Reply::Start { ignored_signals: 0 }, 0)]));
+    assert_eq!(run(&mut kernel), End::Executed);
+    let reset = position(&kernel.trace, "reset_signal 64");
+    assert_eq!(kernel.trace[reset - 1], "reset_signal 1");
+    assert!(reset < position(&kernel.trace, "accept"));
+}
+
+#[test]
+fn a_failure_after_a_held_start_goes_to_the_caller() {
+    let _alone = alone();
+    let mut kernel = kernel(held(std::vec![frame(Reply::Start { ignored_signals: 0 }, 0)]));
+    kernel.refused.push(("execute", Errno::NOEXEC));
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    assert!(
+        kernel.trace.iter().rev().nth(1).unwrap().starts_with("send caller Failed"),
+        "{:?}",
+        kernel.trace
+    );
+}
+
+/// A `create`, after which each of `callers` calls.
+fn held(callers: Vec<Datagram>) -> Vec<Datagram> {
+    let held =
+        Bootstrap { descriptors: DescriptorSlots::default().with(DescriptorSlot::Listener), ..bootstrap() };
+    let mut datagrams = conversation();
+    datagrams[0] = (encoded(held, &steps()), 1);
+    datagrams[3] = frame(Reply::Hold { ignored_signals: 1 | 1 << 63 }, 0);
+    datagrams.extend(callers);
+    datagrams
+}
+
+#[test]
+fn a_held_start_waits_for_a_caller_that_says_start() {
+    let _alone = alone();
+    let start = frame(Reply::Start { ignored_signals: 0 }, 0);
+    let other = frame(Reply::Hold { ignored_signals: 0 }, 0);
+    // The first caller hangs up, the second speaks nonsense, the third says something else; the fourth starts.
+    let callers = std::vec![(Vec::new(), 0), (std::vec![1, 2, 3], 0), other, start];
+    let mut kernel = kernel(held(callers));
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert_eq!(kernel.trace.iter().filter(|line| line.starts_with("accept")).count(), 4);
+    assert_eq!(kernel.trace.iter().filter(|line| *line == "close caller").count(), 3);
+}
+
+#[test]
+fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last() {
+    let _alone = alone();
+    let slots = DescriptorSlot::ALL.into_iter().skip(1);
+    let descriptors = slots.fold(DescriptorSlots::default(), DescriptorSlots::with);
+    let mut datagrams = conversation();
+    datagrams[0] = (encoded(Bootstrap { descriptors, ..bootstrap() }, &steps()), 5);
+    let mut kernel = kernel(datagrams);
+    assert_eq!(run(&mut kernel), End::Executed);
+    let first = position(&kernel.trace, "set_namespace");
+    let joins = [
+        "set_namespace received 2 Ipc",
+        "set_namespace received 3 Uts",
+        "set_namespace received 1 Network",
+        "set_namespace received 4 Cgroup",
+        "set_namespace received 0 Mount",
+    ];
+    assert_eq!(kernel.trace[first..first + 5], joins);
+    assert!(first < position(&kernel.trace, "open"));
+}
+
+/// The calls between the last preparation and the first step.
+fn check_root_change(change: RootChange, kind: PropagationKind, calls: &[&str]) {
+    let _alone = alone();
+    let initial_propagation = Propagation { kind, recursive: true };
+    let (mut root, mut datagrams) = (bootstrap(), conversation());
+    if change == RootChange::Bind {
+        root.descriptors = root.descriptors.with(DescriptorSlot::MountNamespace);
+    }
+    let root = Bootstrap { root_change: change, initial_propagation, ..root };
+    // Nothing is mounted without a mount namespace of one's own: the decoder refuses such a plan.
+    let steps = if change == RootChange::Chroot { Vec::new() } else { steps() };
+    datagrams[0] = (encoded(root, &steps), root.descriptors.count());
+    let mut kernel = kernel(datagrams);
+    run(&mut kernel);
+    let first = position(&kernel.trace, "set_umask") + 1;
+    let first = first + usize::from(change == RootChange::Bind);
+    assert_eq!(kernel.trace[first..][..calls.len()], *calls);
+}
+
+#[test]
+fn a_root_that_cannot_pivot_is_moved_and_the_hosts_windows_close_before() {
+    let calls = [
+        "set_propagation cwd / Propagation { kind: Private, recursive: true }",
+        "open_tree cwd /host/data recursive=true",
+        "open_tree cwd /bundle/rootfs recursive=true",
+        "unmount_detached /proc",
+        "unmount_detached /sys",
+        "move_mount tree of /bundle/rootfs to cwd /",
+        "change_directory_to tree of /bundle/rootfs",
+        "change_root .",
+        "filesystem_open proc",
+    ];
+    check_root_change(RootChange::Move, PropagationKind::Private, &calls);
+}
+
+#[test]
+fn a_root_in_a_joined_mount_namespace_leaves_its_propagation_alone() {
+    let calls = [
+        "open_tree cwd /host/data recursive=true",
+        "open_tree cwd /bundle/rootfs recursive=true",
+        "move_mount tree of /bundle/rootfs to cwd /bundle/rootfs",
+        "change_directory_to tree of /bundle/rootfs",
+        "change_root .",
+        "filesystem_open proc",
+    ];
+    check_root_change(RootChange::Bind, PropagationKind::Slave, &calls);
+}
+
+#[test]
+fn shared_sources_are_opened_before_the_tree_is_cut_off() {
+    let calls = [
+        "open_tree cwd /host/data recursive=true",
+        "set_propagation cwd / Propagation { kind: Slave, recursive: true }",
+        "open_tree cwd /bundle/rootfs recursive=true",
+    ];
+    check_root_change(RootChange::Pivot, PropagationKind::Shared, &calls);
+}
+
+#[test]
+fn without_a_mount_namespace_nothing_is_mounted() {
+    let calls = [
+        "open cwd /bundle/rootfs Directory Host",
+        "change_directory_to /bundle/rootfs",
+        "change_root .",
+        "receive socket",
+    ];
+    check_root_change(RootChange::Chroot, PropagationKind::Slave, &calls);
+}
+
+/// Descriptors that were opened before the trees came are below them, where no sweep closes anything.
+#[test]
+fn a_long_plan_stays_below_the_usual_limit_of_descriptors() {
+    let _alone = alone();
+    let steps = steps();
+    let bind = |step: &PhasedStep<Planned<'static>>, origin| match step.step {
+        Step::BindMount { origin: from, .. } => from == origin,
+        _ => false,
+    };
+    let (host, parents) = (BindOrigin::Host, BindOrigin::Parent);
+    let tmpfs = |phase| {
+        let Step::MountFilesystem { options, attributes, propagations, .. } = steps[1].step else { panic!() };
+        let (fstype, target) = ("tmpfs", "/a/b");
+        let step =
+            Step::MountFilesystem { fstype, source: fstype, target, options, attributes, propagations };
+        PhasedStep { phase, step }
+    };
+    let mut long: Vec<PhasedStep<Planned<'_>>> = Vec::new();
+    for step in &steps {
+        let copies = match step {
+            step if bind(step, host) => EARLY_BIND_COUNT_MAX,
+            step if bind(step, parents) => FRAME_DESCRIPTOR_COUNT_MAX - 1,
+            _ => 1,
+        };
+        if matches!(step.step, Step::MakeDevice { .. }) {
+            long.extend([tmpfs(Phase::Mounts); 95]);
+        }
+        if bind(step, parents) {
+            long.extend([tmpfs(Phase::Views); 95]);
+        }
+        long.extend(std::iter::repeat_n(*step, copies));
+    }
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(bootstrap(), &long);
+    let count = FRAME_DESCRIPTOR_COUNT_MAX;
+    datagrams[1] = frame(Reply::Cgroups { descriptor_count: count as u16 }, count);
+    let mut kernel = kernel(datagrams);
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert!(kernel.most_open < 1000, "{} open", kernel.most_open);
+}
