@@ -118,10 +118,10 @@ pub struct Mount {
     /// Flags of the whole tree below (`rro` and its kind), for bind mounts alone: a new filesystem has them in
     /// `attributes`.
     pub recursive_attributes: MountAttributes,
-    /// What goes to the filesystem, `key=value` or `flag`, in the order of the file; before them the superblock
-    /// flags that fsconfig(2) knows by name (`sync`, `dirsync`, `lazytime`, `mand`, and their opposites). Empty for
-    /// bind mounts.
-    pub data: Vec<String>,
+    /// MS_* bits of the superblock (`sync`, `dirsync`, `lazytime`, `mand`, `silent`, `iversion`); a bind mount has none of its own.
+    pub superblock: u32,
+    /// What goes to the filesystem, `key=value` or `flag` with commas between them, in the order of the file. Empty for bind mounts.
+    pub data: String,
     /// Changes of propagation after the mount, in the order of the file.
     pub propagation: Vec<Propagation>,
 }

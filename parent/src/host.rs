@@ -49,20 +49,28 @@ impl HostFacts {
 }
 
 fn read_cgroups() -> Result<CgroupHost> {
+    let own = read_proc("/proc/self/cgroup", Reads::One)?;
+    if let Some(own) = own.strip_prefix("0::").and_then(|rest| rest.strip_suffix('\n'))
+        && !own.contains('\n')
+    {
+        return read_unified(own);
+    }
+    Ok(parse_v1(&read_proc("/proc/self/mountinfo", Reads::Many)?, &own))
+}
+
+/// A host without any v1 hierarchy needs no look at its mounts, of which there may be thousands.
+fn read_unified(own: &str) -> Result<CgroupHost> {
     let filesystem = match rustix::fs::statfs(CGROUP_MOUNT) {
         Ok(statfs) => statfs.f_type as u64,
         Err(Errno::NOENT) => return Ok(CgroupHost::None),
         Err(errno) => return Err(Error::call(format_args!("statfs {CGROUP_MOUNT}"), errno)),
     };
-    let own = read_proc("/proc/self/cgroup")?;
-    if filesystem == CGROUP2_SUPER_MAGIC {
-        // A plain v2 host needs no look at its mounts, of which there may be thousands.
-        let own = own_path(&own, |controllers| controllers.is_empty()).unwrap_or("/");
-        let unified =
-            Hierarchy { mountpoint: CGROUP_MOUNT.to_owned(), controllers: Vec::new(), own: own.to_owned() };
-        return Ok(CgroupHost::V2 { unified });
+    if filesystem != CGROUP2_SUPER_MAGIC {
+        return Ok(CgroupHost::None);
     }
-    Ok(parse_v1(&read_proc("/proc/self/mountinfo")?, &own))
+    let unified =
+        Hierarchy { mountpoint: CGROUP_MOUNT.to_owned(), controllers: Vec::new(), own: own.to_owned() };
+    Ok(CgroupHost::V2 { unified })
 }
 
 /// The hierarchies in the text of /proc/self/mountinfo, with our own cgroups from that of /proc/self/cgroup.
@@ -168,15 +176,25 @@ fn below(root: &str, path: &str) -> String {
     }
 }
 
-fn read_proc(path: &str) -> Result<String> {
+/// How the kernel hands out a file of /proc.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// All at once, if there is room for it.
+    One,
+    /// Line by line, as many as fit a page.
+    Many,
+}
+
+fn read_proc(path: &str, reads: Reads) -> Result<String> {
     let failed = |errno| Error::call(format_args!("read {path}"), errno);
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let mut text = vec![0; 16 << 10];
     let mut filled = 0;
     loop {
         let bytes = rustix::io::read(&file, &mut text[filled..]).map_err(failed)?;
-        if bytes == 0 {
-            text.truncate(filled);
+        let is_whole = reads == Reads::One && filled + bytes < text.len();
+        if bytes == 0 || is_whole {
+            text.truncate(filled + bytes);
             return Ok(String::from_utf8_lossy(&text).into_owned());
         }
         filled += bytes;

@@ -45,6 +45,8 @@ pub struct Launch {
     /// Warnings that came before an answer.
     warnings: Vec<Failure>,
     let_go: bool,
+    /// stage1 has closed its end: all that it had to say can be read.
+    hung_up: bool,
 }
 
 impl Launch {
@@ -65,7 +67,7 @@ impl Launch {
             socket: childs_end.as_fd(),
         };
         let child = spawn::spawn(&birth)?;
-        Ok(Self { child, socket, warnings: Vec::new(), let_go: false })
+        Ok(Self { child, socket, warnings: Vec::new(), let_go: false, hung_up: false })
     }
 
     /// The child's pid in our pid namespace.
@@ -115,8 +117,11 @@ impl Launch {
         }
     }
 
-    /// After `ready`, with `send_start` before or after it: waits until the program has been executed.
+    /// With `send_start` before it: waits until the program has been executed. Nothing of what stage1 says before wakes us.
     pub async fn executed(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        reactor.closed(self.socket.as_fd()).await;
+        self.hung_up = true;
+        self.ready(reactor, plan).await?;
         match self.next_report(reactor).await? {
             // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
             None => {
@@ -140,7 +145,9 @@ impl Launch {
 
     async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<Report>> {
         loop {
-            reactor.readable(self.socket.as_fd()).await;
+            if !self.hung_up {
+                reactor.readable(self.socket.as_fd()).await;
+            }
             match self.socket.receive_report()? {
                 Some(Report::Warned(warning)) => self.warnings.push(warning),
                 report => return Ok(report),

@@ -61,11 +61,10 @@ impl Plan<'_> {
     }
 }
 
-/// Text and lists that plans make themselves.
+/// Text that plans make themselves.
 #[derive(Debug, Default)]
 pub struct Store {
     texts: Keep<String>,
-    lists: Keep<Vec<String>>,
 }
 
 /// Decides everything of one start. `store` keeps what is not in the configuration already.
@@ -108,10 +107,6 @@ impl<'a> Draft<'a> {
 
     fn keep(&self, text: String) -> &'a str {
         self.store.texts.keep(text)
-    }
-
-    fn keep_list(&self, list: Vec<String>) -> &'a [String] {
-        self.store.lists.keep(list)
     }
 }
 

@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U32, U64};
 
-use crate::blob::{Blob, TextList, Wire};
+use crate::blob::{Blob, Wire};
 use crate::bootstrap::*;
 use crate::limits::*;
 use crate::order;
@@ -288,10 +288,6 @@ impl<'a> Cursor<'a> {
         if text.count_bytes() == content.len() { Ok(text) } else { Err(Refusal::Text) }
     }
 
-    fn texts(&mut self, blob: Blob) -> Result<TextList<'a>, Refusal> {
-        TextList::new(self.blob(blob, MESSAGE_BYTES_MAX)?, OPTION_BYTES_MAX).ok_or(Refusal::Text)
-    }
-
     fn ids(&mut self, blob: Blob) -> Result<&'a [U32], Refusal> {
         <[U32]>::ref_from_bytes(self.blob(blob, GROUP_COUNT_MAX * 4)?).map_err(|_| Refusal::Text)
     }
@@ -385,11 +381,8 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             fstype: fields.text(PATH_BYTES_MAX)?,
             source: fields.text(PATH_BYTES_MAX)?,
             target: fields.path()?,
-            options: {
-                let blob = fields.blob();
-                fields.cursor.texts(blob)?
-            },
-            attributes: fields.attributes(),
+            data: fields.text(OPTION_BYTES_MAX)?,
+            flags: u32::try_from(fields.number()).map_err(|_| Refusal::StepValue)?,
         },
         StepKind::BindMount => Step::BindMount {
             propagations: fields.propagations()?,

@@ -15,8 +15,6 @@ use crate::step::{Attributes, BindOrigin, Step, StepRecord};
 pub enum EncodeError {
     /// The message would be larger than `MESSAGE_BYTES_MAX`, or than the buffer.
     TooLarge,
-    /// A mount option holds a NUL: it would arrive as two.
-    OptionWithNul,
 }
 
 /// Everything of one start, borrowed: lists for `'a`, what their steps name for `'p`. (The forms make `'p` invariant,
@@ -44,8 +42,7 @@ pub fn encoded_bytes(message: &Message<'_, '_>) -> usize {
 
 /// Writes `message` to the beginning of `buffer` and returns its bytes.
 ///
-/// Strings must be free of NUL bytes, which the parent's config checks. Where they are not, the decoder refuses the message;
-/// in a list of options it could not tell, so that one is refused here.
+/// Strings must be free of NUL bytes, which the parent's config checks. Where they are not, the decoder refuses the message.
 pub fn encode(
     message: &Message<'_, '_>,
     build_id: &[u8; BUILD_ID_BYTES],
@@ -54,9 +51,6 @@ pub fn encode(
     let message_bytes = encoded_bytes(message);
     if message_bytes > MESSAGE_BYTES_MAX || message_bytes > buffer.len() {
         return Err(EncodeError::TooLarge);
-    }
-    if message.steps.iter().any(|phased| has_option_with_nul(&phased.step)) {
-        return Err(EncodeError::OptionWithNul);
     }
     let (records, text) = buffer[..message_bytes].split_at_mut(text_start(message));
     let text_bytes = text.len();
@@ -88,13 +82,6 @@ pub fn encode(
         records.push(&text.text(item));
     }
     Ok(message_bytes)
-}
-
-fn has_option_with_nul(step: &Step<Planned<'_>>) -> bool {
-    match step {
-        Step::MountFilesystem { options, .. } => options.iter().any(|option| option.as_bytes().contains(&0)),
-        _ => false,
-    }
 }
 
 /// Where the text section begins.
@@ -135,11 +122,6 @@ trait TextSink {
 
     fn text(&mut self, text: &str) -> Blob {
         self.append(&mut core::iter::once(text.as_bytes()))
-    }
-
-    /// Every item with its NUL.
-    fn texts(&mut self, list: &[String]) -> Blob {
-        self.append(&mut list.iter().flat_map(|item| [item.as_bytes(), b"\0"]))
     }
 
     fn ids(&mut self, ids: &[u32]) -> Blob {
@@ -210,10 +192,10 @@ fn pair(low: u32, high: u32) -> U64 {
 fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRecord {
     let zero = U64::ZERO;
     let (word, blobs, numbers) = match phased.step {
-        Step::MountFilesystem { fstype, source, target, options, attributes: a, propagations } => (
+        Step::MountFilesystem { fstype, source, target, data, flags, propagations } => (
             propagations.code(),
-            [text.text(fstype), text.text(source), text.text(target), text.texts(options)],
-            [attributes(a), zero, zero, zero],
+            [text.text(fstype), text.text(source), text.text(target), text.text(data)],
+            [U64::new(u64::from(flags)), zero, zero, zero],
         ),
         Step::BindMount {
             source,

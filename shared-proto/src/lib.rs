@@ -22,7 +22,7 @@ pub mod step;
 
 #[cfg(feature = "encode")]
 pub use blob::Planned;
-pub use blob::{Blob, Form, TextList, Wire};
+pub use blob::{Blob, Form, Wire};
 pub use bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
 pub use decode::{Refusal, View};
 #[cfg(feature = "encode")]

@@ -231,9 +231,10 @@ pub enum Step<F: Form> {
         /// What /proc/mounts shows; may be empty.
         source: F::Text,
         target: F::Text,
-        /// `key=value` or `flag`, for fsconfig(2).
-        options: F::Texts,
-        attributes: Attributes,
+        /// What the filesystem itself reads: words and `key=value`, with commas between them.
+        data: F::Text,
+        /// MS_* bits of mount(2).
+        flags: u32,
         propagations: Propagations,
     },
     /// A bind mount. A missing `target` becomes a directory or an empty file, as the source is.

@@ -1,7 +1,7 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
 use shared_proto::limits::BUILD_ID_BYTES;
-use shared_proto::{Failure, Phase, Report, View};
+use shared_proto::{DescriptorSlot, Failure, Phase, Report, View};
 
 use crate::kernel::{Descriptor, Fault, Kernel};
 use crate::receive::{self, Received};
@@ -53,7 +53,10 @@ fn phases<K: Kernel>(
     };
     run_phase(&mut context, view, Phase::Identity)?;
     let program = exec::find(context.kernel, view).map_err(at(Phase::Identity))?;
-    context.close_all().map_err(at(Phase::Identity))?;
+    if bootstrap.descriptors.contains(DescriptorSlot::Listener) {
+        // A container that waits for its start holds nothing that only steps needed.
+        context.close_all().map_err(at(Phase::Identity))?;
+    }
 
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
     run_phase(&mut context, view, Phase::Lockdown)?;

@@ -44,7 +44,9 @@ pub struct Bundle {
 /// Reads and checks a bundle: config.json and the root file system, which must be there.
 pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
     let (mut bundle, directory) = open_bundle(bundle)?;
-    bundle.rootfs = real_rootfs(&directory, &bundle.config.root.path)?;
+    check_rootfs(&directory, &bundle.config.root.path)?;
+    // Without a symlink on the way, what the text means is what the kernel finds.
+    bundle.rootfs = config::clean_path(&bundle.rootfs);
     Ok(bundle)
 }
 
@@ -68,13 +70,11 @@ fn open_bundle(bundle: Option<&Path>) -> Result<(Bundle, OwnedFd)> {
     Ok((Bundle { path, rootfs, config }, directory))
 }
 
-/// The root file system's real path.
-///
-/// Errors: it is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
-fn real_rootfs(bundle: &OwnedFd, path: &str) -> Result<String> {
+/// Errors: the root file system is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
+fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat2(bundle, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Ok(root) => real_path(&root),
+        Ok(_) => Ok(()),
         Err(Errno::LOOP) => Err(Error::new("invalid rootfs: not an absolute path, or a symlink")),
         Err(errno) => Err(Error::call(format_args!("invalid rootfs: stat {path}"), errno)),
     }
@@ -201,11 +201,11 @@ fn launch(
 
     let reactor = Reactor::default();
     let executed = block_on(&reactor, async {
-        launch.ready(&reactor, plan).await?;
-        if creation.hold {
-            return launch.send_hold(facts.ignored_signals);
+        if !creation.hold {
+            return launch.executed(&reactor, plan).await;
         }
-        launch.executed(&reactor, plan).await
+        launch.ready(&reactor, plan).await?;
+        launch.send_hold(facts.ignored_signals)
     });
     if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
         // Ignored: the error that matters is the first one.

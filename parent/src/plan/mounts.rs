@@ -3,6 +3,7 @@
 //! What shows the network (sysfs) or the cgroups must wait until the container is in them; from the first such mount on, all mounts
 //! wait, since later ones may lie on earlier ones.
 
+use linux_raw_sys::general as uapi;
 use shared_proto::{Attributes, BindOrigin, Phase, Propagations, Step};
 
 use super::root::propagation;
@@ -36,8 +37,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     fstype,
                     source,
                     target,
-                    options: &mount.data,
-                    attributes: attributes(mount.attributes),
+                    data: &mount.data,
+                    flags: flags(mount),
                     propagations,
                 },
             ),
@@ -92,8 +93,8 @@ fn plan_cgroup<'a>(
                 fstype: "cgroup2",
                 source: "cgroup",
                 target,
-                options: &mount.data,
-                attributes: attributes(mount.attributes),
+                data: &mount.data,
+                flags: flags(mount),
                 propagations,
             },
         ),
@@ -116,9 +117,9 @@ fn plan_cgroup_v1<'a>(
             fstype: "tmpfs",
             source: "tmpfs",
             target,
-            options: draft.keep_list(vec![String::from("mode=755")]),
+            data: "mode=755",
             // One change for the whole tree in the end is cheaper than one for each mount.
-            attributes: Attributes::default(),
+            flags: 0,
             propagations,
         },
     );
@@ -143,8 +144,8 @@ fn plan_hierarchy<'a>(
             fstype: "cgroup",
             source: "cgroup",
             target,
-            options: draft.keep_list(view.options),
-            attributes: Attributes::default(),
+            data: draft.keep(view.options.join(",")),
+            flags: 0,
             propagations: Propagations::default(),
         };
         draft.push(phase, step);
@@ -173,6 +174,32 @@ fn plan_hierarchy<'a>(
 /// `None` for more than eight.
 fn propagations(mount: &Mount) -> Option<Propagations> {
     Propagations::new(mount.propagation.iter().copied().map(propagation))
+}
+
+/// A new filesystem's flags as mount(2) takes them.
+fn flags(mount: &Mount) -> u32 {
+    let MountAttributes { set, clear } = mount.attributes;
+    let set = set as u32;
+    let pairs = [
+        (uapi::MOUNT_ATTR_RDONLY, uapi::MS_RDONLY),
+        (uapi::MOUNT_ATTR_NOSUID, uapi::MS_NOSUID),
+        (uapi::MOUNT_ATTR_NODEV, uapi::MS_NODEV),
+        (uapi::MOUNT_ATTR_NOEXEC, uapi::MS_NOEXEC),
+        (uapi::MOUNT_ATTR_NODIRATIME, uapi::MS_NODIRATIME),
+        (uapi::MOUNT_ATTR_NOSYMFOLLOW, uapi::MS_NOSYMFOLLOW),
+    ];
+    let flags = pairs
+        .into_iter()
+        .filter(|(bit, _)| set & bit != 0)
+        .fold(mount.superblock, |all, (_, flag)| all | flag);
+    // The access times are one field of several values.
+    flags
+        | match set & uapi::MOUNT_ATTR__ATIME {
+            uapi::MOUNT_ATTR_NOATIME => uapi::MS_NOATIME,
+            uapi::MOUNT_ATTR_STRICTATIME => uapi::MS_STRICTATIME,
+            _ if clear & u64::from(uapi::MOUNT_ATTR__ATIME) != 0 => uapi::MS_RELATIME,
+            _ => 0,
+        }
 }
 
 fn attributes(attributes: MountAttributes) -> Attributes {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use linux_raw_sys::general as uapi;
 use serde_json::{Value, json};
 use shared_proto::bootstrap::RootChange;
 use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Step};
@@ -120,9 +121,10 @@ pub fn step_words(plan: &Plan<'_>, index: u32) -> String {
 /// What a step is about.
 fn object(step: &Step<Planned<'_>>) -> String {
     match step {
-        Step::MountFilesystem { fstype, target, options, attributes, propagations, .. } => {
-            let mut words: Vec<String> = options.to_vec();
-            words.extend(attribute_words(*attributes, ""));
+        Step::MountFilesystem { fstype, target, data, flags, propagations, .. } => {
+            let mut words: Vec<String> =
+                data.split(',').filter(|word| !word.is_empty()).map(String::from).collect();
+            words.extend(flag_words(*flags));
             words.extend(propagation_words(*propagations));
             format!("{fstype} on {target}{}", bracketed(&words))
         }
@@ -215,6 +217,27 @@ fn attribute_words(attributes: Attributes, prefix: &str) -> Vec<String> {
         _ => words.push(format!("{prefix}relatime")),
     }
     words
+}
+
+/// MS_* bits in the words of mount(8).
+fn flag_words(flags: u32) -> impl Iterator<Item = String> {
+    const FLAGS: [(u32, &str); 14] = [
+        (uapi::MS_RDONLY, "ro"),
+        (uapi::MS_NOSUID, "nosuid"),
+        (uapi::MS_NODEV, "nodev"),
+        (uapi::MS_NOEXEC, "noexec"),
+        (uapi::MS_NODIRATIME, "nodiratime"),
+        (uapi::MS_NOSYMFOLLOW, "nosymfollow"),
+        (uapi::MS_NOATIME, "noatime"),
+        (uapi::MS_STRICTATIME, "strictatime"),
+        (uapi::MS_RELATIME, "relatime"),
+        (uapi::MS_SYNCHRONOUS, "sync"),
+        (uapi::MS_DIRSYNC, "dirsync"),
+        (uapi::MS_LAZYTIME, "lazytime"),
+        (uapi::MS_SILENT, "silent"),
+        (uapi::MS_I_VERSION, "iversion"),
+    ];
+    FLAGS.into_iter().filter(move |(bit, _)| flags & bit != 0).map(|(_, word)| word.to_owned())
 }
 
 fn propagation_words(propagations: Propagations) -> Vec<String> {

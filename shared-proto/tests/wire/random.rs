@@ -18,7 +18,7 @@ struct Ingredients {
     phase_pick: usize,
     texts: [String; 2],
     paths: [String; 2],
-    options: Vec<String>,
+    data: String,
     ids: Vec<u32>,
     words: [u32; 8],
     numbers: [u64; 4],
@@ -44,11 +44,20 @@ fn propagations() -> impl Strategy<Value = Propagations> {
 }
 
 fn ingredients() -> impl Strategy<Value = Ingredients> {
-    let strings = ([text(), text()], [path(), path()], vec("[^\0]{1,30}", 0..4), vec(any::<u32>(), 0..9));
+    let strings = ([text(), text()], [path(), path()], "[^\0]{0,90}", vec(any::<u32>(), 0..9));
     let numbers = (any::<[u32; 8]>(), any::<[u64; 4]>(), any::<[bool; 2]>(), propagations());
     (prop::sample::select(StepKind::ALL), any::<usize>(), strings, numbers).prop_map(
-        |(kind, phase_pick, (texts, paths, options, ids), (words, numbers, flags, propagations))| {
-            Ingredients { kind, phase_pick, texts, paths, options, ids, words, numbers, flags, propagations }
+        |(kind, phase_pick, (texts, paths, data, ids), (words, numbers, flags, propagations))| Ingredients {
+            kind,
+            phase_pick,
+            texts,
+            paths,
+            data,
+            ids,
+            words,
+            numbers,
+            flags,
+            propagations,
         },
     )
 }
@@ -71,8 +80,8 @@ impl Ingredients {
                 fstype: strings.add_text(first),
                 source: strings.add_text(second),
                 target: strings.add_text(path),
-                options: strings.add_texts(self.options.clone()),
-                attributes,
+                data: strings.add_text(self.data.clone()),
+                flags: a,
                 propagations,
             },
             StepKind::BindMount => Step::BindMount {

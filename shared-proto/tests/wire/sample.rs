@@ -52,11 +52,10 @@ pub(crate) fn with_strings(
 
 /// The message whose bytes are stored: every kind of step, and every field with a value of its own.
 pub(crate) fn full() -> Vec<u8> {
-    let options = ["mode=755", "size=65536k"].map(str::to_owned);
     let arguments = ["/bin/sh", "-c", ""].map(str::to_owned);
     let environment = ["PATH=/bin:/usr/bin", "TERM=xterm"].map(str::to_owned);
     let mut steps = Vec::new();
-    steps.extend(mounts(&options).map(|step| PhasedStep { phase: Phase::Mounts, step }));
+    steps.extend(mounts().map(|step| PhasedStep { phase: Phase::Mounts, step }));
     steps.extend(views().map(|step| PhasedStep { phase: Phase::Views, step }));
     steps.extend(identity().map(|step| PhasedStep { phase: Phase::Identity, step }));
     steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
@@ -80,22 +79,22 @@ pub(crate) fn full() -> Vec<u8> {
     })
 }
 
-fn mounts(options: &[String]) -> [Step<Planned<'_>>; 6] {
+fn mounts() -> [Step<Planned<'static>>; 6] {
     [
         Step::MountFilesystem {
             fstype: "tmpfs",
             source: "shm",
             target: "/dev/shm",
-            options,
-            attributes: Attributes { set: 6, clear: 1 },
+            data: "mode=755,size=65536k",
+            flags: 14,
             propagations: list([SLAVE, SHARED]),
         },
         Step::MountFilesystem {
             fstype: "proc",
             source: "",
             target: "/proc",
-            options: &[],
-            attributes: Attributes::default(),
+            data: "",
+            flags: 0,
             propagations: Propagations::default(),
         },
         Step::BindMount {

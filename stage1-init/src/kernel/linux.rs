@@ -10,12 +10,12 @@ use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::mount::{
-    self, FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    self, FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 use rustix::net::{self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags};
 use rustix::{process, system, thread};
 use sc::syscall;
-use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
+use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX};
 use shared_proto::{Attributes, Propagation, PropagationKind};
 use zerocopy::little_endian::U32;
 
@@ -123,6 +123,13 @@ impl Kernel for Linux {
 
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
         net::accept_with(lend(listener), SocketFlags::CLOEXEC).map(keep)
+    }
+
+    fn message_memory(&mut self) -> &'static mut [u8] {
+        static mut MEMORY: [u8; INLINE_BYTES_MAX] = [0; INLINE_BYTES_MAX];
+        let memory = &raw mut MEMORY;
+        // SAFETY: stage1 has one thread, and `receive::bootstrap`, which is called once, is the only one to ask.
+        unsafe { &mut *memory }
     }
 
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]> {
@@ -372,16 +379,16 @@ impl Kernel for Linux {
         mount_setattr(mount, c"", true, &attributes)
     }
 
+    fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()> {
+        mount::mount(source, target, fstype, MountFlags::from_bits_retain(flags), data)
+    }
+
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(keep)
     }
 
     fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
         mount::fsconfig_set_string(lend(filesystem), key, value)
-    }
-
-    fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()> {
-        mount::fsconfig_set_flag(lend(filesystem), key)
     }
 
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {

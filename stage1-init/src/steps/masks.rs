@@ -54,7 +54,7 @@ fn null_device<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fa
     Ok(null)
 }
 
-/// One tmpfs with a single inode serves every masked directory: the first is where it is mounted, the others get copies.
+/// One read-only tmpfs serves every masked directory: the first is where it is mounted, the others get copies.
 fn cover_directory<K: Kernel>(context: &mut Context<'_, K>, place: Descriptor) -> Result<(), Fault> {
     if let Some(empty) = context.empty_directory {
         let cover = context.kernel.open_tree(empty, c"", false).at(Call::OpenTree)?;
@@ -63,9 +63,6 @@ fn cover_directory<K: Kernel>(context: &mut Context<'_, K>, place: Descriptor) -
     }
     let kernel = &mut *context.kernel;
     let instance = kernel.filesystem_open(c"tmpfs").at(Call::FilesystemOpen)?;
-    for (key, value) in [(c"nr_blocks", c"1"), (c"nr_inodes", c"1")] {
-        kernel.filesystem_string(instance, key, value).at(Call::FilesystemOption)?;
-    }
     kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
     let empty = kernel.filesystem_mount(instance, MOUNT_ATTR_RDONLY).at(Call::FilesystemMount)?;
     kernel.move_mount(empty, place, c"").at(Call::MoveMount)?;

@@ -119,7 +119,7 @@ fn a_root_that_cannot_pivot_is_moved_and_the_hosts_windows_close_before() {
         "move_mount tree of /bundle/rootfs to cwd /",
         "change_directory_to tree of /bundle/rootfs",
         "change_root .",
-        "filesystem_open proc",
+        "open tree of /bundle/rootfs /proc Directory InRootNoSymlinks",
     ];
     check_root_change(RootChange::Move, PropagationKind::Private, &calls);
 }
@@ -132,7 +132,7 @@ fn a_root_in_a_joined_mount_namespace_leaves_its_propagation_alone() {
         "move_mount tree of /bundle/rootfs to cwd /bundle/rootfs",
         "change_directory_to tree of /bundle/rootfs",
         "change_root .",
-        "filesystem_open proc",
+        "open tree of /bundle/rootfs /proc Directory InRootNoSymlinks",
     ];
     check_root_change(RootChange::Bind, PropagationKind::Slave, &calls);
 }
@@ -169,10 +169,8 @@ fn a_long_plan_stays_below_the_usual_limit_of_descriptors() {
     };
     let (host, parents) = (BindOrigin::Host, BindOrigin::Parent);
     let tmpfs = |phase| {
-        let Step::MountFilesystem { options, attributes, propagations, .. } = steps[1].step else { panic!() };
-        let (fstype, target) = ("tmpfs", "/a/b");
-        let step =
-            Step::MountFilesystem { fstype, source: fstype, target, options, attributes, propagations };
+        let (fstype, target, propagations) = ("tmpfs", "/a/b", Propagations::default());
+        let step = Step::MountFilesystem { fstype, source: fstype, target, data: "", flags: 0, propagations };
         PhasedStep { phase, step }
     };
     let mut long: Vec<PhasedStep<Planned<'_>>> = Vec::new();

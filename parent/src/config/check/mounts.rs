@@ -1,6 +1,6 @@
 //! `mounts`.
 
-use shared_proto::limits::PATH_BYTES_MAX;
+use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 use super::super::options;
 use super::super::problems::Problems;
@@ -39,24 +39,18 @@ pub(super) fn check(
         }
         let kind = kind(mount, &options, &path, problems);
         check_proc(&destination, &kind, &path, problems);
-        match kind {
-            MountKind::Bind { .. } => {
-                let words = options.superblock.iter();
-                warnings.extend(
-                    words.map(|word| format!("{path}.options: {word} has no effect on a bind mount")),
-                );
-            }
-            MountKind::Filesystem { .. } | MountKind::Cgroup => {
-                options.fold_recursive();
-                options.data.splice(0..0, options.superblock.drain(..));
-            }
+        if !matches!(kind, MountKind::Bind { .. }) {
+            options.fold_recursive();
         }
+        let data = options.data.join(",");
+        problems.check_text(format_args!("{path}.options"), &data, OPTION_BYTES_MAX);
         checked.push(Mount {
             destination,
             kind,
             attributes: options.attributes,
             recursive_attributes: options.recursive_attributes,
-            data: options.data,
+            superblock: options.superblock,
+            data,
             propagation: options.propagation,
         });
     }

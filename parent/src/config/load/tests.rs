@@ -197,11 +197,6 @@ fn what_is_missed_without_harm_is_a_warning() {
          future release.",
     );
     check(
-        "/mounts/-",
-        json!({"destination": "/mnt", "source": "/tmp", "options": ["bind", "sync"]}),
-        "warned: $.mounts[7].options: sync has no effect on a bind mount",
-    );
-    check(
         "/linux/resources/memory",
         json!({"kernel": 4096}),
         "warned: Kernel memory settings are ignored and will be removed",
