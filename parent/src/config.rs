@@ -36,6 +36,10 @@ pub struct Config {
     /// In the order of the file.
     pub mounts: Vec<Mount>,
     pub namespaces: Namespaces,
+    /// Who the container's users and groups are on the host; for a new user namespace.
+    pub id_mappings: IdMappings,
+    /// What a new time namespace adds to the clocks, as /proc/self/timens_offsets takes it.
+    pub time_offsets: String,
     pub devices: Vec<Device>,
     /// Sorted by name.
     pub sysctls: Vec<Sysctl>,
@@ -124,6 +128,26 @@ pub struct Mount {
     pub data: String,
     /// Changes of propagation after the mount, in the order of the file.
     pub propagation: Vec<Propagation>,
+    /// Other owners than the source's.
+    pub idmap: Option<Idmap>,
+}
+
+/// An idmapped mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idmap {
+    /// The whole tree, and not its top mount alone.
+    pub recursive: bool,
+    pub mappings: IdmapMappings,
+}
+
+/// Where an idmapped mount's mappings come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdmapMappings {
+    Own(IdMappings),
+    /// Those of the container's user namespace.
+    Container,
+    /// Those of the user namespace with this file.
+    Namespace(String),
 }
 
 /// Where the mounted tree comes from.
@@ -168,6 +192,8 @@ pub struct Namespaces {
     pub ipc: Namespace,
     pub uts: Namespace,
     pub cgroup: Namespace,
+    pub user: Namespace,
+    pub time: Namespace,
 }
 
 /// Where the container's namespace of one type comes from.
@@ -188,6 +214,27 @@ impl Namespace {
             Namespace::Join(path) => Some(path),
             Namespace::Inherit | Namespace::New => None,
         }
+    }
+}
+
+/// `linux.uidMappings` and `linux.gidMappings`, or those of one mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdMappings {
+    pub uids: Vec<IdMapping>,
+    pub gids: Vec<IdMapping>,
+}
+
+/// `size` ids from `container` on are those from `host` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdMapping {
+    pub container: u32,
+    pub host: u32,
+    pub size: u32,
+}
+
+impl IdMappings {
+    pub fn is_empty(&self) -> bool {
+        self.uids.is_empty() && self.gids.is_empty()
     }
 }
 
@@ -228,6 +275,13 @@ pub struct Resources {
     pub cpu: Cpu,
     /// -1 is no limit; 0 is a limit.
     pub pids_limit: Option<i64>,
+}
+
+impl Resources {
+    /// Whether any limit is asked for, device rules apart, which every engine writes.
+    pub fn has_limits(&self) -> bool {
+        *self != Self { devices: self.devices.clone(), ..Self::default() }
+    }
 }
 
 /// Bytes; -1 is no limit.

@@ -2,10 +2,11 @@
 
 mod create;
 mod delete;
+mod rootless;
 mod signal;
 mod start;
 
-pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, plan_request};
+pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request};
 pub use delete::{delete, destroy};
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;

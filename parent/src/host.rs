@@ -11,6 +11,11 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFacts {
     pub cgroups: CgroupHost,
+    /// Who runs us, in our user namespace.
+    pub uid: u32,
+    pub is_initial_user_namespace: bool,
+    /// setgroups(2) is denied in our user namespace.
+    pub denies_groups: bool,
 }
 
 /// The host's cgroup hierarchies.
@@ -44,8 +49,24 @@ const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 impl HostFacts {
     /// Asks the kernel. Needs no privilege.
     pub fn read() -> Result<Self> {
-        Ok(Self { cgroups: read_cgroups()? })
+        let is_initial_user_namespace = is_initial_user_namespace();
+        let denies_groups = !is_initial_user_namespace
+            && std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny");
+        Ok(Self {
+            denies_groups,
+            cgroups: read_cgroups()?,
+            uid: rustix::process::geteuid().as_raw(),
+            is_initial_user_namespace,
+        })
     }
+}
+
+/// Whether our user namespace is the one that the kernel began with.
+pub fn is_initial_user_namespace() -> bool {
+    /// PROC_USER_INIT_INO of linux/proc_ns.h.
+    const INITIAL: u64 = 0xEFFF_FFFD;
+    // A kernel without user namespaces has no such file, and no other namespace than that.
+    rustix::fs::stat("/proc/self/ns/user").map_or(true, |stat| stat.st_ino == INITIAL)
 }
 
 fn read_cgroups() -> Result<CgroupHost> {

@@ -12,16 +12,18 @@ mod root;
 pub mod show;
 #[cfg(test)]
 mod tests;
+mod user_namespace;
 
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep};
 use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
 
 use crate::cgroup::Placement;
-use crate::config::{Config, Namespaces};
+use crate::config::{Config, Idmap, Namespace, Namespaces};
 use crate::error::{Error, Result};
-use crate::host::{CgroupHost, HostFacts};
+use crate::host::HostFacts;
 use keep::Keep;
+pub use user_namespace::{UserNamespace, id_maps_deny_groups};
 
 /// What a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,18 @@ pub struct Plan<'a> {
     pub arguments: &'a [String],
     pub environment: &'a [String],
     pub namespaces: &'a Namespaces,
+    pub user_namespace: Option<UserNamespace<'a>>,
+    /// What the parent opens for the bind steps whose origin is `Sent`, in their order.
+    pub sent: Vec<SentTree<'a>>,
+}
+
+/// The source of a bind mount that the parent opens.
+#[derive(Clone, Copy, Debug)]
+pub struct SentTree<'a> {
+    pub source: &'a str,
+    pub target: &'a str,
+    pub recursive: bool,
+    pub idmap: Option<&'a Idmap>,
 }
 
 impl Plan<'_> {
@@ -72,10 +86,10 @@ pub struct Store {
 /// Errors: more steps or bind sources than the protocol carries.
 pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     let config = request.config;
-    let mut draft = Draft { steps: Vec::with_capacity(64), store };
+    let mut draft = Draft { steps: Vec::with_capacity(64), sent: Vec::new(), store };
 
     let places = mounts::plan(&mut draft, request)?;
-    devices::plan(&mut draft, config, &places);
+    devices::plan(&mut draft, request, &places);
     masks::plan(&mut draft, config, &places);
     root::plan_finish(&mut draft, config);
     identity::plan(&mut draft, request);
@@ -91,12 +105,15 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
         arguments: &config.process.args,
         environment: &config.process.env,
         namespaces: &config.namespaces,
+        user_namespace: user_namespace::plan(request),
+        sent: draft.sent,
     })
 }
 
 /// A plan in the making.
 struct Draft<'a> {
     steps: Vec<PhasedStep<Planned<'a>>>,
+    sent: Vec<SentTree<'a>>,
     store: &'a Store,
 }
 
@@ -139,7 +156,7 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
         return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
     }
     let early =
-        |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. });
+        |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin, .. } if origin.is_early());
     let early_binds = steps.iter().filter(early).count();
     if early_binds > EARLY_BIND_COUNT_MAX {
         return Err(Error::new(format!(
@@ -153,11 +170,6 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     }
 }
 
-/// Whether stage1 has to wait for `tasks` files: on v2 it is born in its cgroup instead.
-fn awaits_cgroups(host: &HostFacts) -> bool {
-    matches!(&host.cgroups, CgroupHost::V1 { hierarchies, .. } if !hierarchies.is_empty())
-}
-
 /// The descriptors that will travel with the plan.
 fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
     let mut slots = DescriptorSlots::default();
@@ -169,16 +181,20 @@ fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
             slots = slots.with(slot);
         }
     }
-    slots
+    if user_namespace::opens_sources(request) { slots.with(DescriptorSlot::Root) } else { slots }
 }
 
-/// The namespaces that stage1 joins itself (the parent enters the pid namespace), in the order of travel.
-pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 5] {
+/// The namespaces that stage1 joins itself, in the order of travel. The others it is born in: the pid namespace always, and with a user
+/// namespace whatever may belong to the host.
+pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 6] {
+    let inner =
+        |namespace| if namespaces.user == Namespace::Inherit { Namespace::path(namespace) } else { None };
     [
         (DescriptorSlot::MountNamespace, namespaces.mount.path()),
-        (DescriptorSlot::NetworkNamespace, namespaces.network.path()),
-        (DescriptorSlot::IpcNamespace, namespaces.ipc.path()),
-        (DescriptorSlot::UtsNamespace, namespaces.uts.path()),
-        (DescriptorSlot::CgroupNamespace, namespaces.cgroup.path()),
+        (DescriptorSlot::NetworkNamespace, inner(&namespaces.network)),
+        (DescriptorSlot::IpcNamespace, inner(&namespaces.ipc)),
+        (DescriptorSlot::UtsNamespace, inner(&namespaces.uts)),
+        (DescriptorSlot::CgroupNamespace, inner(&namespaces.cgroup)),
+        (DescriptorSlot::TimeNamespace, namespaces.time.path()),
     ]
 }

@@ -170,7 +170,7 @@ impl<'a> View<'a> {
             }
             phase = phased.phase;
             early_binds +=
-                usize::from(matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. }));
+                usize::from(matches!(phased.step, Step::BindMount { origin, .. } if origin.is_early()));
         }
         if early_binds > EARLY_BIND_COUNT_MAX {
             return Err(Refusal::TooManyEarlyBinds);
@@ -257,6 +257,8 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
         await_network: flag(FLAG_AWAIT_NETWORK),
         new_cgroup_namespace: flag(FLAG_NEW_CGROUP_NAMESPACE),
         home_of: flag(FLAG_HOME).then_some(home_of),
+        loopback_up: flag(FLAG_LOOPBACK),
+        pivot_late: flag(FLAG_PIVOT_LATE),
     })
 }
 
@@ -391,7 +393,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             attributes: fields.attributes(),
             recursive_attributes: fields.attributes(),
             recursive: fields.flag()?,
-            origin: if fields.flag()? { BindOrigin::Parent } else { BindOrigin::Host },
+            origin: BindOrigin::from_number(fields.number()).ok_or(Refusal::StepValue)?,
         },
         StepKind::SetMountAttributes => {
             Step::SetMountAttributes { path: fields.path()?, attributes: fields.attributes() }
@@ -425,16 +427,16 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         }
         StepKind::DropBounding => Step::DropBounding { keep: fields.number() },
         StepKind::BecomeUser => {
-            let keep_capabilities = match fields.word() {
-                0 => false,
-                1 => true,
-                _ => return Err(Refusal::StepValue),
-            };
+            let flags = fields.word();
+            if flags > 3 {
+                return Err(Refusal::StepValue);
+            }
+            let (keep_capabilities, groups_are_denied) = (flags & 1 != 0, flags & 2 != 0);
             let blob = fields.blob();
             let groups = fields.cursor.ids(blob)?;
             let working_directory = fields.path()?;
             let (uid, gid) = fields.pair();
-            Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities }
+            Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied }
         }
         StepKind::SetCapabilities => Step::SetCapabilities {
             effective: fields.number(),
@@ -447,5 +449,6 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             _ => return Err(Refusal::StepValue),
         },
         StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: fields.text(OPTION_BYTES_MAX)? },
     })
 }

@@ -8,7 +8,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use crate::blob::{Blob, Planned};
 use crate::bootstrap::*;
 use crate::limits::{BUILD_ID_BYTES, MESSAGE_BYTES_MAX, VERSION};
-use crate::step::{Attributes, BindOrigin, Step, StepRecord};
+use crate::step::{Attributes, Step, StepRecord};
 
 /// Why a plan does not fit a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,8 @@ fn flags(bootstrap: &Bootstrap<Planned<'_>>) -> u32 {
         | flag(bootstrap.await_network, FLAG_AWAIT_NETWORK)
         | flag(bootstrap.new_cgroup_namespace, FLAG_NEW_CGROUP_NAMESPACE)
         | flag(bootstrap.home_of.is_some(), FLAG_HOME)
+        | flag(bootstrap.loopback_up, FLAG_LOOPBACK)
+        | flag(bootstrap.pivot_late, FLAG_PIVOT_LATE)
 }
 
 /// The fixed-size records, one behind the other.
@@ -208,12 +210,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         } => (
             propagations.code(),
             [text.text(source), text.text(target), NONE, NONE],
-            [
-                attributes(a),
-                attributes(r),
-                U64::new(u64::from(recursive)),
-                U64::new(u64::from(origin == BindOrigin::Parent)),
-            ],
+            [attributes(a), attributes(r), U64::new(u64::from(recursive)), U64::new(origin.number())],
         ),
         Step::SetMountAttributes { path, attributes: a } => {
             (0, [text.text(path), NONE, NONE, NONE], [attributes(a), zero, zero, zero])
@@ -232,6 +229,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         }
         Step::WriteSysctl { name, value } => (0, [text.text(name), text.text(value), NONE, NONE], [zero; 4]),
         Step::SetOomScoreAdjust { value: name }
+        | Step::NewTimeNamespace { offsets: name }
         | Step::SetHostname { name }
         | Step::SetDomainname { name } => (0, [text.text(name), NONE, NONE, NONE], [zero; 4]),
         Step::NewSessionKeyring | Step::SetNoNewPrivileges => (0, [NONE; 4], [zero; 4]),
@@ -239,8 +237,8 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             (resource, [NONE; 4], [U64::new(soft), U64::new(hard), zero, zero])
         }
         Step::DropBounding { keep } => (0, [NONE; 4], [U64::new(keep), zero, zero, zero]),
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => (
-            u32::from(keep_capabilities),
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => (
+            u32::from(keep_capabilities) | u32::from(groups_are_denied) << 1,
             [text.ids(groups), text.text(working_directory), NONE, NONE],
             [pair(uid, gid), zero, zero, zero],
         ),

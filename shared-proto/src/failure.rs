@@ -92,6 +92,8 @@ calls! {
     StatusFilesystem = 47 "fstatfs",
     ChangeMode = 48 "fchmodat",
     Mount = 65 "mount",
+    /// Bringing the loopback interface up.
+    Loopback = 66 "ioctl SIOCSIFFLAGS",
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (SetOomScoreAdjust, BecomeUser, "lowering the score needs CAP_SYS_RESOURCE"),
     (SetRlimit, BecomeUser, "raising a hard limit needs CAP_SYS_RESOURCE"),
     (DropBounding, BecomeUser, "PR_CAPBSET_DROP needs CAP_SETPCAP"),
+    (NewTimeNamespace, BecomeUser, "time offsets need CAP_SYS_TIME"),
     (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
 ];

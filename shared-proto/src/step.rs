@@ -211,6 +211,7 @@ kinds! {
     SetCapabilities = 18 "set-capabilities" IDENTITY,
     SetUmask = 19 "set-umask" IDENTITY,
     SetNoNewPrivileges = 20 "set-no-new-privs" LOCKDOWN,
+    NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -220,6 +221,35 @@ pub enum BindOrigin {
     Host,
     /// The parent makes the source meanwhile (a cgroup) and sends its tree with `Reply::Cgroups`, in the order of these steps.
     Parent,
+    /// The parent has opened the source, which stage1 may not (a user namespace, an idmapped mount), and sends its tree with
+    /// `Reply::Trees`, in the order of these steps.
+    Sent,
+}
+
+impl BindOrigin {
+    /// The number on the wire.
+    pub const fn number(self) -> u64 {
+        match self {
+            BindOrigin::Host => 0,
+            BindOrigin::Parent => 1,
+            BindOrigin::Sent => 2,
+        }
+    }
+
+    /// The origin with this number.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            0 => BindOrigin::Host,
+            1 => BindOrigin::Parent,
+            2 => BindOrigin::Sent,
+            _ => return None,
+        })
+    }
+
+    /// Whether the tree is there before the root changes.
+    pub const fn is_early(self) -> bool {
+        matches!(self, BindOrigin::Host | BindOrigin::Sent)
+    }
 }
 
 /// One step. Paths of the container are absolute and mean its root; they never leave it.
@@ -317,6 +347,8 @@ pub enum Step<F: Form> {
         groups: F::Ids,
         working_directory: F::Text,
         keep_capabilities: bool,
+        /// The user namespace denies setgroups(2): there are no groups to give up.
+        groups_are_denied: bool,
     },
     /// Bit N of each set is capability N.
     SetCapabilities {
@@ -329,6 +361,10 @@ pub enum Step<F: Form> {
         umask: u32,
     },
     SetNoNewPrivileges,
+    /// The program's clocks, with offsets as /proc/self/timens_offsets takes them.
+    NewTimeNamespace {
+        offsets: F::Text,
+    },
 }
 
 impl<F: Form> Step<F> {
@@ -355,6 +391,7 @@ impl<F: Form> Step<F> {
             Step::SetCapabilities { .. } => StepKind::SetCapabilities,
             Step::SetUmask { .. } => StepKind::SetUmask,
             Step::SetNoNewPrivileges => StepKind::SetNoNewPrivileges,
+            Step::NewTimeNamespace { .. } => StepKind::NewTimeNamespace,
         }
     }
 }

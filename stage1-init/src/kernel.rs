@@ -76,6 +76,7 @@ pub enum NamespaceKind {
     Ipc,
     Uts,
     Cgroup,
+    Time,
 }
 
 /// What a path is opened for.
@@ -177,6 +178,8 @@ pub trait Kernel {
     fn set_umask(&mut self, umask: u32);
     fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()>;
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;
+    /// Brings `lo` up in the network namespace.
+    fn loopback_up(&mut self) -> Result<()>;
 
     // Looking up.
     fn open(

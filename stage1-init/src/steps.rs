@@ -9,6 +9,7 @@ mod mounts;
 mod proc;
 mod rlimits;
 mod sysctl;
+mod time;
 
 use core::ffi::CStr;
 
@@ -179,8 +180,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::NewSessionKeyring => identity::session_keyring(context.kernel),
         Step::SetRlimit { resource, soft, hard } => rlimits::set(context.kernel, resource, soft, hard),
         Step::DropBounding { keep } => capabilities::drop_bounding(context.kernel, keep),
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => {
-            let user = identity::User { uid, gid, groups, keep_capabilities };
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => {
+            let user = identity::User { uid, gid, groups, keep_capabilities, groups_are_denied };
             identity::become_user(context.kernel, &user, working_directory)
         }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
@@ -191,6 +192,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             context.kernel.set_umask(umask);
             Ok(())
         }
+        Step::NewTimeNamespace { offsets } => time::new_namespace(context, offsets),
         Step::SetNoNewPrivileges => capabilities::no_new_privileges(context.kernel),
     }
 }

@@ -32,6 +32,8 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         await_network: true,
         new_cgroup_namespace: false,
         home_of: None,
+        loopback_up: false,
+        pivot_late: false,
     }
 }
 
@@ -86,6 +88,7 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
             groups: [7u32, 8].as_slice(),
             working_directory: "/data",
             keep_capabilities: true,
+            groups_are_denied: false,
         },
         Step::SetCapabilities { effective: 1, permitted: 1, inheritable: 0, ambient: 0 },
         Step::SetUmask { umask: 0o022 },

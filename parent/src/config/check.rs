@@ -1,5 +1,6 @@
 //! oci-spec's types → `Config`: every rule of the spec that can be checked without the host, and every field that is not implemented.
 
+mod ids;
 mod linux;
 mod mounts;
 mod process;
@@ -27,7 +28,12 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
     let namespaces = linux::namespaces(linux, &mut problems);
     let root = root(spec, &mut problems);
     let process = process::check(spec.process().as_ref(), &mut problems);
-    let mounts = mounts::check(spec.mounts().as_deref().unwrap_or_default(), &mut problems, &mut warnings);
+    let mounts = mounts::check(
+        spec.mounts().as_deref().unwrap_or_default(),
+        &namespaces,
+        &mut problems,
+        &mut warnings,
+    );
     let hostname = name(spec.hostname().as_deref(), "$.hostname", &mut problems);
     let domainname = name(spec.domainname().as_deref(), "$.domainname", &mut problems);
     version(spec.version(), &mut problems, &mut warnings);
@@ -56,11 +62,14 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut warnings,
         ),
         annotations: annotations(spec, &mut problems),
+        id_mappings: ids::id_mappings(linux, &namespaces, &mut problems),
+        time_offsets: ids::time_offsets(linux, &namespaces, &mut problems),
         hostname,
         domainname,
         namespaces,
         warnings,
     };
+    ids::check_user(&config.process.user, &config.id_mappings, &mut problems);
     check_namespace_needs(&config, &mut problems);
     hooks(spec.hooks().as_ref(), &mut problems);
     linux::not_implemented(linux, &mut problems);

@@ -37,6 +37,10 @@ enum Meaning {
     },
     /// What every mount is anyway.
     Nothing,
+    /// Other owners than the source's; the mappings may follow behind an equals sign.
+    Idmap {
+        recursive: bool,
+    },
     /// Known, but not to this version.
     NotImplemented,
     Remount,
@@ -99,8 +103,8 @@ const WORDS: [(&str, Meaning); 40] = [
     ("iversion", superblock(uapi::MS_I_VERSION)),
     ("noiversion", not_superblock(uapi::MS_I_VERSION)),
     ("defaults", Meaning::Nothing),
-    ("idmap", Meaning::NotImplemented),
-    ("ridmap", Meaning::NotImplemented),
+    ("idmap", Meaning::Idmap { recursive: false }),
+    ("ridmap", Meaning::Idmap { recursive: true }),
     ("tmpcopyup", Meaning::NotImplemented),
     ("remount", Meaning::Remount),
 ];
@@ -113,6 +117,8 @@ pub(super) struct Options {
     pub(super) attributes: MountAttributes,
     pub(super) recursive_attributes: MountAttributes,
     pub(super) propagation: Vec<Propagation>,
+    /// Whether the whole tree is idmapped, and the word's value.
+    pub(super) idmap: Option<(bool, Option<String>)>,
     /// MS_* bits of the superblock.
     pub(super) superblock: u32,
     pub(super) data: Vec<String>,
@@ -147,6 +153,10 @@ pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> O
             Some((Meaning::Superblock { set, clear }, _)) => {
                 sorted.superblock = sorted.superblock & !clear | set;
             }
+            Some((Meaning::Idmap { recursive }, _)) => {
+                let value = option.split_once('=').map(|(_, value)| value.to_owned());
+                sorted.idmap = Some((recursive, value));
+            }
             Some((Meaning::Nothing, _)) => {}
             Some((Meaning::NotImplemented, _)) => {
                 problems.add(place(), format!("{option}: not implemented yet"))
@@ -165,6 +175,9 @@ fn meaning(word: &str) -> Option<(Meaning, bool)> {
     let find = |word: &str| WORDS.iter().find(|(known, _)| *known == word).map(|&(_, meaning)| meaning);
     if let Some(meaning) = find(word) {
         return Some((meaning, false));
+    }
+    if let Some((word @ ("idmap" | "ridmap"), _)) = word.split_once('=') {
+        return find(word).map(|meaning| (meaning, false));
     }
     match find(word.strip_prefix('r')?)? {
         meaning @ (Meaning::Attribute { .. } | Meaning::Propagation(_)) => Some((meaning, true)),

@@ -66,6 +66,9 @@ const PROCESS: Shape = Shape::Object(&[
     field("user", PLAIN),
 ]);
 
+const MAPPINGS: Shape =
+    Shape::List(&Shape::Object(&[required("containerID"), required("hostID"), required("size")]));
+
 const LINUX: Shape = Shape::Object(&[
     field("devices", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
     field("namespaces", Shape::List(&PLAIN)),
@@ -79,6 +82,9 @@ const LINUX: Shape = Shape::Object(&[
         ]),
     ),
     field("sysctl", Shape::Map),
+    field("gidMappings", MAPPINGS),
+    field("uidMappings", MAPPINGS),
+    field("timeOffsets", Shape::Map),
 ]);
 
 /// Whether nothing in `text`, which the types have taken, needs a closer look.

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
 use crate::config::{self, Config, Namespace};
 use crate::error::{Error, Result};
@@ -125,16 +126,16 @@ pub struct Created {
 /// Whatever fails, nothing is left behind.
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
-    let bundle = load_bundle(creation.bundle)?;
+    let mut bundle = load_bundle(creation.bundle)?;
     let host = HostFacts::read()?;
-    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
+    let placement = place(&mut bundle, &host, creation.id)?;
     let store = Store::default();
     let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement), &store)?;
 
     let directory = root.create(creation.id)?;
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
     let made = directory
-        .write_record(&record(&bundle, placement.clone()))
+        .write_record(&record(&bundle, &host, placement.clone()))
         .and_then(|()| launch(creation, &bundle.config, &plan, &directory, &mut cgroups));
     match made {
         Ok((launch, plan_warnings)) => {
@@ -152,14 +153,21 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     }
 }
 
-fn record(bundle: &Bundle, placement: Placement) -> Record {
+/// Adapts the bundle to who asks, and decides where the cgroups are.
+pub fn place(bundle: &mut Bundle, host: &HostFacts, id: &str) -> Result<Placement> {
+    rootless::adapt(&mut bundle.config, host);
+    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), id)?;
+    rootless::place(placement, &bundle.config, host)
+}
+
+fn record(bundle: &Bundle, host: &HostFacts, placement: Placement) -> Record {
     Record {
         oci_version: bundle.config.oci_version.clone(),
         bundle: bundle.path.clone(),
         rootfs: bundle.rootfs.clone(),
         created: rfc3339_nanoseconds(SystemTime::now()),
         annotations: bundle.config.annotations.clone(),
-        owner: rustix::process::getuid().as_raw(),
+        owner: host.uid,
         program: bundle.config.process.args.first().cloned().unwrap_or_default(),
         own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
         cgroups: placement,

@@ -4,14 +4,14 @@
 //! wait, since later ones may lie on earlier ones.
 
 use linux_raw_sys::general as uapi;
-use shared_proto::{Attributes, BindOrigin, Phase, Propagations, Step};
+use shared_proto::{Attributes, BindOrigin, Phase, Planned, Propagations, Step};
 
 use super::root::propagation;
-use super::{Draft, Places, Request};
+use super::{Draft, Places, Request, SentTree, user_namespace};
 use crate::cgroup::View;
 use crate::config::{Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
-use crate::host::CgroupHost;
+use crate::host::{CgroupHost, Hierarchy};
 
 /// Plans all mounts; returns where they are.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<Places<'a>> {
@@ -31,6 +31,11 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             Error::new(format!("$.mounts[{index}].options: more than eight changes of propagation"))
         })?;
         match &mount.kind {
+            MountKind::Filesystem { fstype, .. } if user_namespace::binds_filesystem(request, fstype) => {
+                // The kernel shows these only to the owner of the namespace that they show: the host's is bound.
+                let source = if fstype == "sysfs" { "/sys" } else { "/dev/mqueue" };
+                draft.push(phase, host_view(source, target, mount, propagations));
+            }
             MountKind::Filesystem { fstype, source } => draft.push(
                 phase,
                 Step::MountFilesystem {
@@ -44,10 +49,15 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             ),
             MountKind::Bind { source, recursive } => {
                 let source = absolute(draft, request.bundle, source);
+                let is_sent = mount.idmap.is_some() || user_namespace::opens_sources(request);
+                if is_sent {
+                    let (recursive, idmap) = (*recursive, mount.idmap.as_ref());
+                    draft.sent.push(SentTree { source, target, recursive, idmap });
+                }
                 let step = Step::BindMount {
                     source,
                     target,
-                    origin: BindOrigin::Host,
+                    origin: if is_sent { BindOrigin::Sent } else { BindOrigin::Host },
                     recursive: *recursive,
                     attributes: attributes(mount.attributes),
                     recursive_attributes: attributes(mount.recursive_attributes),
@@ -61,14 +71,36 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
     Ok(places)
 }
 
+/// A bind of a tree that the host has.
+fn host_view<'a>(
+    source: &'a str,
+    target: &'a str,
+    mount: &Mount,
+    propagations: Propagations,
+) -> Step<Planned<'a>> {
+    // What the host's mounts are locked with cannot be cleared.
+    let attributes = Attributes { clear: 0, ..attributes(mount.attributes) };
+    Step::BindMount {
+        source,
+        target,
+        origin: BindOrigin::Host,
+        recursive: true,
+        attributes: Attributes::default(),
+        recursive_attributes: attributes,
+        propagations,
+    }
+}
+
 /// Whether a mount shows what the parent makes while stage1 mounts.
 fn waits(request: &Request<'_>, mount: &Mount) -> bool {
     match &mount.kind {
         MountKind::Filesystem { fstype, .. } => {
-            fstype == "sysfs" && request.config.namespaces.network == Namespace::New
+            fstype == "sysfs"
+                && request.config.namespaces.network == Namespace::New
+                && request.config.namespaces.user == Namespace::Inherit
         }
         MountKind::Bind { .. } => false,
-        MountKind::Cgroup => true,
+        MountKind::Cgroup => !user_namespace::binds_cgroups(request),
     }
 }
 
@@ -86,6 +118,9 @@ fn plan_cgroup<'a>(
     propagations: Propagations,
 ) {
     let target = mount.destination.as_str();
+    if user_namespace::binds_cgroups(request) {
+        return plan_own_cgroups(draft, request, mount, phase, propagations);
+    }
     match &request.host.cgroups {
         CgroupHost::V2 { .. } | CgroupHost::None => draft.push(
             phase,
@@ -99,6 +134,50 @@ fn plan_cgroup<'a>(
             },
         ),
         CgroupHost::V1 { .. } => plan_cgroup_v1(draft, request, mount, phase, propagations),
+    }
+}
+
+/// Without cgroups of the container's own, and without a namespace to hide behind: the caller's, and never to be written (CVE-2023-25809).
+fn plan_own_cgroups<'a>(
+    draft: &mut Draft<'a>,
+    request: &Request<'a>,
+    mount: &'a Mount,
+    phase: Phase,
+    propagations: Propagations,
+) {
+    let target = mount.destination.as_str();
+    let readonly = Mount {
+        attributes: MountAttributes {
+            set: mount.attributes.set | u64::from(uapi::MOUNT_ATTR_RDONLY),
+            clear: 0,
+        },
+        ..mount.clone()
+    };
+    let bind = |hierarchy: &Hierarchy, draft: &Draft<'a>, target| {
+        let source = draft.keep(format!("{}{}", hierarchy.mountpoint, hierarchy.own.trim_end_matches('/')));
+        host_view(source, target, &readonly, propagations)
+    };
+    match &request.host.cgroups {
+        CgroupHost::None => {}
+        CgroupHost::V2 { unified } => draft.push(phase, bind(unified, draft, target)),
+        CgroupHost::V1 { hierarchies, .. } => {
+            draft.push(
+                phase,
+                Step::MountFilesystem {
+                    fstype: "tmpfs",
+                    source: "tmpfs",
+                    target,
+                    data: "mode=755",
+                    flags: 0,
+                    propagations,
+                },
+            );
+            for hierarchy in hierarchies {
+                let name = hierarchy.mountpoint.rsplit('/').next().unwrap_or_default();
+                let target = draft.keep(format!("{target}/{name}"));
+                draft.push(phase, bind(hierarchy, draft, target));
+            }
+        }
     }
 }
 

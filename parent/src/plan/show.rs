@@ -56,7 +56,7 @@ fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
     lines
 }
 
-fn named_namespaces<'p>(plan: &'p Plan<'_>) -> [(&'static str, &'p Namespace); 6] {
+fn named_namespaces<'p>(plan: &'p Plan<'_>) -> [(&'static str, &'p Namespace); 8] {
     let namespaces = plan.namespaces;
     [
         ("pid", &namespaces.pid),
@@ -65,6 +65,8 @@ fn named_namespaces<'p>(plan: &'p Plan<'_>) -> [(&'static str, &'p Namespace); 6
         ("ipc", &namespaces.ipc),
         ("uts", &namespaces.uts),
         ("cgroup", &namespaces.cgroup),
+        ("user", &namespaces.user),
+        ("time", &namespaces.time),
     ]
 }
 
@@ -161,6 +163,7 @@ fn object(step: &Step<Planned<'_>>) -> String {
         }
         Step::WriteSysctl { name, value } => format!("{name} = {value}"),
         Step::SetOomScoreAdjust { value } => (*value).to_owned(),
+        Step::NewTimeNamespace { offsets } => offsets.trim_end().replace('\n', ", "),
         Step::SetHostname { name } | Step::SetDomainname { name } => (*name).to_owned(),
         Step::NewSessionKeyring => String::from("anonymous"),
         Step::SetNoNewPrivileges => String::from("on"),

@@ -56,6 +56,7 @@ const OPTIONS: &[(&str, StepOf)] = &[
     ("sysctl value", |text| Step::WriteSysctl { name: "kernel/msgmax", value: text }),
     ("score", |text| Step::SetOomScoreAdjust { value: text }),
     ("hostname", |text| Step::SetHostname { name: text }),
+    ("time offsets", |text| Step::NewTimeNamespace { offsets: text }),
     ("domainname", |text| Step::SetDomainname { name: text }),
 ];
 
@@ -77,7 +78,14 @@ fn bind<'a>(source: &'a str, target: &'a str, origin: BindOrigin) -> Step<Planne
 }
 
 fn become_user<'a>(groups: &'a [u32], working_directory: &'a str) -> Step<Planned<'a>> {
-    Step::BecomeUser { uid: 0, gid: 0, groups, working_directory, keep_capabilities: false }
+    Step::BecomeUser {
+        uid: 0,
+        gid: 0,
+        groups,
+        working_directory,
+        keep_capabilities: false,
+        groups_are_denied: false,
+    }
 }
 
 #[test]

@@ -163,6 +163,8 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         await_network,
         new_cgroup_namespace,
         home_of,
+        loopback_up,
+        pivot_late,
     } = from;
     Bootstrap {
         root: to.text(root),
@@ -173,6 +175,8 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         await_network,
         new_cgroup_namespace,
         home_of,
+        loopback_up,
+        pivot_late,
     }
 }
 
@@ -225,18 +229,22 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::NewSessionKeyring => Step::NewSessionKeyring,
         Step::SetRlimit { resource, soft, hard } => Step::SetRlimit { resource, soft, hard },
         Step::DropBounding { keep } => Step::DropBounding { keep },
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => Step::BecomeUser {
-            uid,
-            gid,
-            groups: to.ids(groups),
-            working_directory: to.text(working_directory),
-            keep_capabilities,
-        },
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => {
+            Step::BecomeUser {
+                uid,
+                gid,
+                groups: to.ids(groups),
+                working_directory: to.text(working_directory),
+                keep_capabilities,
+                groups_are_denied,
+            }
+        }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
             Step::SetCapabilities { effective, permitted, inheritable, ambient }
         }
         Step::SetUmask { umask } => Step::SetUmask { umask },
         Step::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        Step::NewTimeNamespace { offsets } => Step::NewTimeNamespace { offsets: to.text(offsets) },
     };
     PhasedStep { phase: from.phase, step }
 }

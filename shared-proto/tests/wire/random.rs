@@ -87,7 +87,7 @@ impl Ingredients {
             StepKind::BindMount => Step::BindMount {
                 source: strings.add_text(path),
                 target: strings.add_text(other),
-                origin: if self.flags[0] { BindOrigin::Parent } else { BindOrigin::Host },
+                origin: BindOrigin::from_number(u64::from(self.words[4] % 3)).expect("three origins"),
                 recursive: self.flags[1],
                 attributes,
                 recursive_attributes: Attributes { set: c, clear: d },
@@ -116,6 +116,7 @@ impl Ingredients {
             }
             StepKind::SetOomScoreAdjust => Step::SetOomScoreAdjust { value: strings.add_text(first) },
             StepKind::SetHostname => Step::SetHostname { name: strings.add_text(first) },
+            StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: strings.add_text(first) },
             StepKind::SetDomainname => Step::SetDomainname { name: strings.add_text(first) },
             StepKind::NewSessionKeyring => Step::NewSessionKeyring,
             StepKind::SetRlimit => Step::SetRlimit { resource: a, soft, hard },
@@ -126,6 +127,7 @@ impl Ingredients {
                 groups: strings.add_ids(self.ids.clone()),
                 working_directory: strings.add_text(path),
                 keep_capabilities: self.flags[0],
+                groups_are_denied: self.flags[1],
             },
             StepKind::SetCapabilities => {
                 Step::SetCapabilities { effective: soft, permitted: hard, inheritable, ambient }
@@ -145,6 +147,8 @@ prop_compose! {
         slots in prop::sample::subsequence(DescriptorSlot::ALL.to_vec(), 0..=DescriptorSlot::ALL.len()),
         flags in any::<[bool; 3]>(),
         home_of in any::<Option<u32>>(),
+        loopback_up in any::<bool>(),
+        pivot_late in any::<bool>(),
     ) -> Bootstrap<Stored> {
         Bootstrap {
             root: 0,
@@ -155,6 +159,8 @@ prop_compose! {
             await_network: flags[1],
             new_cgroup_namespace: flags[2],
             home_of,
+            loopback_up,
+            pivot_late,
         }
     }
 }

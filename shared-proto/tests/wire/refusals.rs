@@ -36,7 +36,10 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::MakeSymlink | StepKind::WriteSysctl => (false, 2, 0),
         StepKind::MakeDirectory | StepKind::ReadonlyPath | StepKind::MaskPath => (false, 1, 0),
         StepKind::FinishRoot => (true, 0, 1),
-        StepKind::SetOomScoreAdjust | StepKind::SetHostname | StepKind::SetDomainname => (false, 1, 0),
+        StepKind::SetOomScoreAdjust
+        | StepKind::SetHostname
+        | StepKind::SetDomainname
+        | StepKind::NewTimeNamespace => (false, 1, 0),
         StepKind::NewSessionKeyring | StepKind::SetNoNewPrivileges => (false, 0, 0),
         StepKind::SetRlimit => (true, 0, 2),
         StepKind::DropBounding => (true, 0, 1),
@@ -63,10 +66,10 @@ fn magic_version_and_build_must_match() {
 
 #[test]
 fn header_values_without_meaning_are_refused() {
-    for bit in 4..32 {
+    for bit in 6..32 {
         check_header("flags", Refusal::HeaderValue, |header| header.flags |= 1 << bit);
     }
-    for bit in 6..32 {
+    for bit in 8..32 {
         check_header("descriptors", Refusal::HeaderValue, |header| header.descriptors |= 1 << bit);
     }
     for value in [0].into_iter().chain(5..=u8::MAX) {
@@ -78,7 +81,7 @@ fn header_values_without_meaning_are_refused() {
     for index in 0..2 {
         check_header("reserved", Refusal::HeaderValue, |header| header.reserved[index] = 1);
     }
-    check_header("home without its flag", Refusal::HeaderValue, |header| header.flags.set(7));
+    check_header("home without its flag", Refusal::HeaderValue, |header| header.flags.set(55));
     check("root that is relative", Refusal::HeaderValue, |bytes| {
         let text = bytes.windows(9).position(|window| window == b"/var/lib/").unwrap();
         bytes[text] = b'x';
@@ -213,13 +216,14 @@ fn step_values_without_meaning_are_refused() {
         (StepKind::BindMount, |record| record.word.set(0x5)),
         (StepKind::BindMount, |record| record.numbers[2].set(2)),
         (StepKind::BindMount, |record| record.numbers[3].set(1 << 32)),
+        (StepKind::BindMount, |record| record.numbers[3].set(3)),
         (StepKind::MakeDevice, |record| record.word.set(0o100_666)),
         (StepKind::MakeDevice, |record| record.word.set(0o040_755)),
         (StepKind::MakeDevice, |record| record.word.set(0o666)),
         (StepKind::MakeDevice, |record| record.word.set(0o1_020_666)),
         (StepKind::FinishRoot, |record| record.word.set(0xf000_0000)),
         (StepKind::FinishRoot, |record| record.numbers[0].set(u64::MAX)),
-        (StepKind::BecomeUser, |record| record.word.set(2)),
+        (StepKind::BecomeUser, |record| record.word.set(4)),
         (StepKind::SetUmask, |record| record.word.set(0o1000)),
     ];
     for (kind, change) in changes {

@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 22;
+pub(crate) const STEP_COUNT: usize = 23;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -27,6 +27,8 @@ pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
         await_network: false,
         new_cgroup_namespace: false,
         home_of: None,
+        loopback_up: false,
+        pivot_late: false,
     }
 }
 
@@ -66,11 +68,15 @@ pub(crate) fn full() -> Vec<u8> {
             descriptors: DescriptorSlots::default()
                 .with(DescriptorSlot::Listener)
                 .with(DescriptorSlot::MountNamespace)
-                .with(DescriptorSlot::CgroupNamespace),
+                .with(DescriptorSlot::CgroupNamespace)
+                .with(DescriptorSlot::Root)
+                .with(DescriptorSlot::TimeNamespace),
             await_cgroups: true,
             await_network: true,
             new_cgroup_namespace: true,
             home_of: Some(1000),
+            loopback_up: true,
+            pivot_late: true,
             ..bootstrap("/var/lib/bundle/rootfs")
         },
         steps: &steps,
@@ -130,10 +136,11 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 10] {
+fn identity<'a>() -> [Step<Planned<'a>>; 11] {
     [
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
+        Step::NewTimeNamespace { offsets: "monotonic 86400 5" },
         Step::SetHostname { name: "web" },
         Step::SetDomainname { name: "example.org" },
         Step::NewSessionKeyring,
@@ -145,6 +152,7 @@ fn identity<'a>() -> [Step<Planned<'a>>; 10] {
             groups: &[10, 0x0102_0304],
             working_directory: "/home/user",
             keep_capabilities: true,
+            groups_are_denied: true,
         },
         Step::SetCapabilities { effective: 0x21, permitted: 0x421, inheritable: 0x20, ambient: 0x400 },
         Step::SetUmask { umask: 0o027 },

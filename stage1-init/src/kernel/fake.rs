@@ -207,6 +207,10 @@ impl Kernel for Fake {
         self.call(format!("unshare {kind:?}"))
     }
 
+    fn loopback_up(&mut self) -> Result<()> {
+        self.call(String::from("loopback_up"))
+    }
+
     fn open(
         &mut self,
         directory: Descriptor,

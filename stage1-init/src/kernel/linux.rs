@@ -5,8 +5,8 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use linux_raw_sys::general as uapi;
-use linux_raw_sys::prctl;
-use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use linux_raw_sys::{ioctl, prctl};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::mount::{
@@ -234,6 +234,30 @@ impl Kernel for Linux {
         // SAFETY: numbers only; no CLONE_FILES, so that no descriptor table changes under anybody.
         check(unsafe { syscall!(UNSHARE, clone_flag(kind)) })?;
         Ok(())
+    }
+
+    fn loopback_up(&mut self) -> Result<()> {
+        /// struct ifreq as SIOCSIFFLAGS reads it (netdevice(7)): name and flags.
+        #[repr(C)]
+        struct Request {
+            name: [u8; 16],
+            flags: i16,
+            padding: [u8; 22],
+        }
+        const _: () = assert!(size_of::<Request>() == 40);
+        /// From linux/if.h, which linux-raw-sys leaves out.
+        const IFF_UP: i16 = 1;
+
+        let socket =
+            net::socket_with(net::AddressFamily::INET, net::SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        let mut request = Request { name: [0; 16], flags: IFF_UP, padding: [0; 22] };
+        request.name[..2].copy_from_slice(b"lo");
+        // SAFETY: the request reads a structure of this size; the socket is open.
+        let set =
+            check(unsafe { syscall!(IOCTL, socket.as_raw_fd(), ioctl::SIOCSIFFLAGS, &raw const request) });
+        // SAFETY: `socket` is ours and is not used again. (Its drop would go through the C library that stage1 has not.)
+        unsafe { rustix::io::close(socket.into_raw_fd()) };
+        set.map(drop)
     }
 
     fn open(
@@ -540,6 +564,7 @@ fn clone_flag(kind: NamespaceKind) -> u32 {
         NamespaceKind::Ipc => uapi::CLONE_NEWIPC,
         NamespaceKind::Uts => uapi::CLONE_NEWUTS,
         NamespaceKind::Cgroup => uapi::CLONE_NEWCGROUP,
+        NamespaceKind::Time => uapi::CLONE_NEWTIME,
     }
 }
 

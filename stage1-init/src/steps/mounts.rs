@@ -144,7 +144,7 @@ pub(super) fn source_tree<K: Kernel>(
 ) -> Result<Descriptor, Fault> {
     let missing = Err(Fault { call: Call::OpenTree, errno: Errno::NOENT });
     match origin {
-        BindOrigin::Host => {
+        BindOrigin::Host | BindOrigin::Sent => {
             context.next_source += 1;
             context.root.sources.get(context.next_source - 1).copied().unwrap_or(missing)
         }

@@ -17,3 +17,5 @@ mod real_input;
 mod root;
 mod syscalls;
 mod sysctl;
+mod time;
+mod user_namespace;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use oci_spec::runtime::{Linux, LinuxDeviceType, LinuxNamespaceType};
 use shared_proto::limits::PATH_BYTES_MAX;
 
-use super::super::problems::{NOT_IMPLEMENTED, Problems};
+use super::super::problems::Problems;
 use super::super::{Device, DeviceKind, Namespace, Namespaces, Propagation, PropagationKind};
 use super::{clean, text_of};
 
@@ -29,11 +29,8 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
             LinuxNamespaceType::Ipc => &mut namespaces.ipc,
             LinuxNamespaceType::Uts => &mut namespaces.uts,
             LinuxNamespaceType::Cgroup => &mut namespaces.cgroup,
-            LinuxNamespaceType::User | LinuxNamespaceType::Time => {
-                problems
-                    .add(format_args!("{path}.type"), format!("{} namespace: {NOT_IMPLEMENTED}", name(kind)));
-                continue;
-            }
+            LinuxNamespaceType::User => &mut namespaces.user,
+            LinuxNamespaceType::Time => &mut namespaces.time,
         };
         if file.is_empty() {
             *place = Namespace::New;
@@ -166,15 +163,12 @@ pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
     let Some(linux) = linux else { return };
     let is_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     for (field, is_set) in [
-        ("uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
-        ("gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
         ("seccomp", linux.seccomp().is_some()),
         ("mountLabel", is_text(linux.mount_label())),
         ("intelRdt", linux.intel_rdt().is_some()),
         ("memoryPolicy", linux.memory_policy().is_some()),
         ("personality", linux.personality().is_some()),
-        ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
     ] {
         problems.not_implemented(format_args!("$.linux.{field}"), is_set);
     }
