@@ -67,7 +67,7 @@ impl Launch {
             socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
         }
         let birth = Birth {
-            namespaces: spawn::clone_flags(plan.namespaces),
+            namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
             cgroup: surroundings.cgroup,
             entered: &entered_namespaces(plan)?,
             socket: childs_end.as_fd(),
@@ -79,9 +79,15 @@ impl Launch {
             })?,
             (Namespace::Join(path), Some(user)) => {
                 let namespace = open_namespace(path, uapi::CLONE_NEWUSER)?;
-                let child = spawn::user_namespace::spawn_joined(&birth, namespace.as_fd())?;
+                let child = spawn::user_namespace::spawn_joined(&birth, Some(namespace.as_fd()))?;
                 set_host_limits(child.pid, &user)?;
                 child
+            }
+            // Who is not the host's root can enter a pid namespace, and not come back.
+            (Namespace::Inherit, _)
+                if !birth.entered.is_empty() && !crate::host::is_initial_user_namespace() =>
+            {
+                spawn::user_namespace::spawn_joined(&birth, None)?
             }
             _ => spawn::spawn(&birth)?,
         };

@@ -67,8 +67,8 @@ impl Birth<'_> {
 }
 
 /// The CLONE_NEW* flags for the new namespaces. The network comes later and from the parent, the cgroup namespace once the child
-/// is in its cgroups. A user namespace owns what is made after it, so there the network comes with the clone.
-pub(super) fn clone_flags(namespaces: &Namespaces) -> u64 {
+/// is in its cgroups. For some containers the network comes with the clone.
+pub(super) fn clone_flags(namespaces: &Namespaces, with_network: bool) -> u64 {
     let flag =
         |namespace: &Namespace, flag: u32| if *namespace == Namespace::New { u64::from(flag) } else { 0 };
     flag(&namespaces.pid, uapi::CLONE_NEWPID)
@@ -76,11 +76,7 @@ pub(super) fn clone_flags(namespaces: &Namespaces) -> u64 {
         | flag(&namespaces.ipc, uapi::CLONE_NEWIPC)
         | flag(&namespaces.uts, uapi::CLONE_NEWUTS)
         | flag(&namespaces.user, uapi::CLONE_NEWUSER)
-        | if namespaces.user == Namespace::Inherit {
-            0
-        } else {
-            flag(&namespaces.network, uapi::CLONE_NEWNET)
-        }
+        | if with_network { u64::from(uapi::CLONE_NEWNET) } else { 0 }
 }
 
 /// A child that executes stage1, or already has.

@@ -97,7 +97,7 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
         MountKind::Filesystem { fstype, .. } => {
             fstype == "sysfs"
                 && request.config.namespaces.network == Namespace::New
-                && request.config.namespaces.user == Namespace::Inherit
+                && !user_namespace::clones_network(request)
         }
         MountKind::Bind { .. } => false,
         MountKind::Cgroup => !user_namespace::binds_cgroups(request),

@@ -26,11 +26,11 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         descriptors: descriptor_slots(request),
         // On v2 stage1 is born in its cgroup.
         await_cgroups: request.placement.has_hierarchies(),
-        await_network: namespaces.network == Namespace::New && namespaces.user == Namespace::Inherit,
+        await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: (!has_home).then_some(config.process.user.uid),
         pivot_late: user_namespace::shows_procfs_late(request),
-        loopback_up: namespaces.network == Namespace::New && namespaces.user != Namespace::Inherit,
+        loopback_up: user_namespace::clones_network(request),
     }
 }
 

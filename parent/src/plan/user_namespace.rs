@@ -54,6 +54,14 @@ pub(super) fn shows_procfs_late(request: &Request<'_>) -> bool {
     request.config.namespaces.user != Namespace::Inherit || !request.host.is_initial_user_namespace
 }
 
+/// Whether the network namespace comes with the clone: a user namespace owns what is made in it, and who is not the host's root could not
+/// come back from a network namespace to the host's.
+pub(super) fn clones_network(request: &Request<'_>) -> bool {
+    let namespaces = &request.config.namespaces;
+    namespaces.network == Namespace::New
+        && (namespaces.user != Namespace::Inherit || !request.host.is_privileged())
+}
+
 /// Whether groups can be neither given up nor taken on: the kernel has it so where an ordinary user maps a group.
 pub(super) fn groups_are_denied(request: &Request<'_>) -> bool {
     match request.config.namespaces.user {

@@ -194,11 +194,11 @@ unsafe fn say(gate: RawFd, kind: u32, number: u32) {
     unsafe { syscall!(WRITE, gate, words.as_ptr(), size_of_val(&words)) };
 }
 
-/// An existing user namespace, with every new namespace of `birth.namespaces` below it.
+/// Existing namespaces, perhaps a user namespace among them, with every new namespace of `birth.namespaces` below it.
 ///
 /// Who makes namespaces below another user namespace must be in it, and who makes a pid namespace is not in that: so there is a process
 /// between, which joins, clones the child as its sibling, and ends.
-pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: BorrowedFd<'_>) -> Result<Child> {
+pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: Option<BorrowedFd<'_>>) -> Result<Child> {
     let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
     let (gate, childs_gate) = Gate::pair()?;
     // The process between is born in the cgroup, where only the host may put it; the child is there with it.
@@ -212,7 +212,7 @@ pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: BorrowedFd<'_>) ->
     let joining = Joining {
         program: Program::new(&stage1, birth.socket),
         gate: childs_gate.as_raw_fd(),
-        user_namespace: user_namespace.as_raw_fd(),
+        user_namespace: user_namespace.map_or(-1, |namespace| namespace.as_raw_fd()),
         joins,
         inner,
     };
@@ -237,10 +237,8 @@ pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: BorrowedFd<'_>) ->
                 .map_err(|errno| Error::call("pidfd_open of container init", errno))?;
             Ok(Child { pid, pidfd, shared: None, gate: Some(gate) })
         }
-        Some((_, errno)) => {
-            Err(Error::call("join the user namespace", Errno::from_raw_os_error(errno as i32)))
-        }
-        None => Err(Error::new("join the user namespace: the process that joins was killed")),
+        Some((_, errno)) => Err(Error::call("join namespaces", Errno::from_raw_os_error(errno as i32))),
+        None => Err(Error::new("join namespaces: the process that joins was killed")),
     }
 }
 
@@ -252,6 +250,7 @@ const JOIN_COUNT_MAX: usize = 8;
 struct Joining {
     program: Program,
     gate: RawFd,
+    /// -1 is none.
     user_namespace: RawFd,
     /// Descriptor and kind; -1 is none.
     joins: [(RawFd, u32); JOIN_COUNT_MAX],
@@ -270,13 +269,17 @@ unsafe extern "C" fn begin_joined(joining: *const u8) -> ! {
                 join.0 = -1;
             }
         }
-        let mut errno = -(syscall!(SETNS, joining.user_namespace, uapi::CLONE_NEWUSER) as isize) as i32;
+        let has_user_namespace = joining.user_namespace >= 0;
+        let mut errno = 0;
+        if has_user_namespace {
+            errno = -(syscall!(SETNS, joining.user_namespace, uapi::CLONE_NEWUSER) as isize) as i32;
+        }
         for join in late.iter().filter(|join| join.0 >= 0) {
             if errno == 0 {
                 errno = -(syscall!(SETNS, join.0, join.1) as isize) as i32;
             }
         }
-        if errno == 0 {
+        if errno == 0 && has_user_namespace {
             errno = become_root();
         }
         if errno == 0 {
