@@ -9,6 +9,7 @@ mod keep;
 mod masks;
 mod mounts;
 mod root;
+mod scheduling;
 pub mod show;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     masks::plan(&mut draft, config, &places);
     root::plan_finish(&mut draft, config);
     identity::plan(&mut draft, request);
+    scheduling::plan(&mut draft, config);
     capabilities::plan(&mut draft, request);
 
     let mut steps = draft.steps;

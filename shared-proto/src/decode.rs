@@ -18,6 +18,18 @@ const S_IFIFO: u32 = 0o010_000;
 const S_IFCHR: u32 = 0o020_000;
 const S_IFBLK: u32 = 0o060_000;
 
+/// From linux/personality.h.
+const PER_LINUX: u32 = 0;
+const PER_LINUX32: u32 = 8;
+
+/// From linux/sched.h: SCHED_DEADLINE is the last policy that a configuration knows, and there are seven flags.
+const SCHED_DEADLINE: u32 = 6;
+const SCHED_FLAG_ALL: u32 = 0x7f;
+
+/// From linux/mempolicy.h: the mode's flags, and MPOL_WEIGHTED_INTERLEAVE, the last mode.
+const MPOL_MODE_FLAGS: u32 = 0xe000;
+const MPOL_MAX: u32 = 6;
+
 /// Why a message was refused. The number travels in the errno field of the failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -454,5 +466,35 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             _ => return Err(Refusal::StepValue),
         },
         StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        StepKind::SetScheduler => Step::SetScheduler { scheduler: scheduler(fields)? },
+        StepKind::SetIoPriority => match fields.pair() {
+            (class @ 1..=3, priority @ 0..=7) => Step::SetIoPriority { class, priority },
+            _ => return Err(Refusal::StepValue),
+        },
+        StepKind::SetPersonality => match fields.word() {
+            domain @ (PER_LINUX | PER_LINUX32) => Step::SetPersonality { domain },
+            _ => return Err(Refusal::StepValue),
+        },
+        StepKind::SetMemoryPolicy => {
+            let word = fields.word();
+            let blob = fields.blob();
+            let nodes = fields.cursor.ids(blob)?;
+            let (mode, flags) = (word & !MPOL_MODE_FLAGS, word & MPOL_MODE_FLAGS);
+            if mode > MPOL_MAX || nodes.iter().any(|node| node.get() >= NODE_COUNT_MAX) {
+                return Err(Refusal::StepValue);
+            }
+            Step::SetMemoryPolicy { mode, flags, nodes }
+        }
     })
+}
+
+fn scheduler(fields: &mut Fields<'_, '_, '_>) -> Result<Scheduler, Refusal> {
+    let word = fields.word();
+    let (policy, flags) = (word & 0xffff, word >> 16);
+    if policy > SCHED_DEADLINE || flags & !SCHED_FLAG_ALL != 0 {
+        return Err(Refusal::StepValue);
+    }
+    let (nice, priority) = fields.pair();
+    let (runtime, deadline, period) = (fields.number(), fields.number(), fields.number());
+    Ok(Scheduler { policy, flags, nice: nice.cast_signed(), priority, runtime, deadline, period })
 }

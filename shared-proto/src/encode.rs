@@ -266,6 +266,16 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             (0, [NONE; 4], [effective, permitted, inheritable, ambient].map(U64::new))
         }
         Step::SetUmask { umask } => (umask, [NONE; 4], [zero; 4]),
+        Step::SetScheduler { scheduler: s } => (
+            s.policy | s.flags << 16,
+            [NONE; 4],
+            [pair(s.nice.cast_unsigned(), s.priority), s.runtime.into(), s.deadline.into(), s.period.into()],
+        ),
+        Step::SetIoPriority { class, priority } => (0, [NONE; 4], [pair(class, priority), zero, zero, zero]),
+        Step::SetPersonality { domain } => (domain, [NONE; 4], [zero; 4]),
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            (mode | flags, [text.ids(nodes), NONE, NONE, NONE], [zero; 4])
+        }
     };
     StepRecord {
         kind: U16::new(phased.step.kind() as u16),

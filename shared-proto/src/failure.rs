@@ -91,6 +91,10 @@ calls! {
     CurrentDirectory = 46 "getcwd",
     StatusFilesystem = 47 "fstatfs",
     ChangeMode = 48 "fchmodat",
+    SetScheduler = 53 "sched_setattr",
+    SetIoPriority = 54 "ioprio_set",
+    SetPersonality = 55 "personality",
+    SetMemoryPolicy = 56 "set_mempolicy",
 }
 
 #[cfg(test)]

@@ -29,4 +29,6 @@ pub use decode::{Refusal, View};
 pub use encode::{EncodeError, Message, encode, encoded_bytes};
 pub use failure::{Call, Failure};
 pub use frame::{Reply, Report};
-pub use step::{Attributes, BindOrigin, Phase, Propagation, PropagationKind, Propagations, Step, StepKind};
+pub use step::{
+    Attributes, BindOrigin, Phase, Propagation, PropagationKind, Propagations, Scheduler, Step, StepKind,
+};

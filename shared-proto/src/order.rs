@@ -22,6 +22,8 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (SetOomScoreAdjust, BecomeUser, "lowering the score needs CAP_SYS_RESOURCE"),
     (SetRlimit, BecomeUser, "raising a hard limit needs CAP_SYS_RESOURCE"),
     (DropBounding, BecomeUser, "PR_CAPBSET_DROP needs CAP_SETPCAP"),
+    (SetScheduler, BecomeUser, "a real-time policy or a lower nice value needs CAP_SYS_NICE"),
+    (SetIoPriority, BecomeUser, "the real-time class needs CAP_SYS_NICE"),
     (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
 ];

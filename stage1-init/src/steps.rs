@@ -8,6 +8,7 @@ mod masks;
 mod mounts;
 mod proc;
 mod rlimits;
+mod scheduling;
 mod sysctl;
 
 use core::ffi::CStr;
@@ -157,5 +158,11 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             Ok(())
         }
         Step::SetNoNewPrivileges => capabilities::no_new_privileges(context.kernel),
+        Step::SetScheduler { scheduler } => scheduling::scheduler(context.kernel, &scheduler),
+        Step::SetIoPriority { class, priority } => scheduling::io_priority(context.kernel, class, priority),
+        Step::SetPersonality { domain } => scheduling::personality(context.kernel, domain),
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            scheduling::memory_policy(context.kernel, mode, flags, nodes)
+        }
     }
 }

@@ -12,8 +12,8 @@ use std::vec::Vec;
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
 use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES};
 use shared_proto::{
-    Attributes, BindOrigin, Message, Phase, Planned, Propagation, PropagationKind, Propagations, Reply, Step,
-    encode, encoded_bytes,
+    Attributes, BindOrigin, Message, Phase, Planned, Propagation, PropagationKind, Propagations, Reply,
+    Scheduler, Step, encode, encoded_bytes,
 };
 
 use crate::kernel::fake::{Datagram, End, Fake};
@@ -79,6 +79,10 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         Step::SetHostname { name: "web" },
         Step::NewSessionKeyring,
         Step::SetRlimit { resource: 7, soft: 1024, hard: 4096 },
+        Step::SetScheduler { scheduler: Scheduler { policy: 3, nice: 5, ..Scheduler::default() } },
+        Step::SetIoPriority { class: 2, priority: 4 },
+        Step::SetPersonality { domain: 8 },
+        Step::SetMemoryPolicy { mode: 2, flags: 0x8000, nodes: [0u32, 65].as_slice() },
         Step::DropBounding { keep: !(1 << 21) },
         Step::BecomeUser {
             uid: 5,

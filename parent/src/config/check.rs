@@ -4,6 +4,7 @@ mod linux;
 mod mounts;
 mod process;
 mod resources;
+mod scheduling;
 mod sysctl;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use oci_spec::runtime::{Hooks, Spec};
 use shared_proto::limits::PATH_BYTES_MAX;
 
 pub use process::rlimit_name;
+pub use scheduling::{io_class_name, memory_mode_name, scheduler_policy_name};
 
 use super::problems::Problems;
 use super::{Config, Namespace, Root};
@@ -55,6 +57,8 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
             &mut warnings,
         ),
+        personality: scheduling::personality(linux, &mut warnings),
+        memory_policy: scheduling::memory_policy(linux, &mut problems),
         annotations: annotations(spec, &mut problems),
         hostname,
         domainname,

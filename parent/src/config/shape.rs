@@ -22,6 +22,7 @@ enum Shape {
     Map,
     List(&'static Shape),
     Capability,
+    SchedulerFlag,
 }
 
 struct Field {
@@ -37,6 +38,22 @@ const fn field(name: &'static str, shape: Shape) -> Field {
 
 const fn required(name: &'static str) -> Field {
     Field { name, shape: Shape::Any, is_required: true }
+}
+
+/// The spec's flags of the scheduler, each with the types' spelling of it.
+pub(super) const SCHEDULER_FLAGS: [(&str, &str); 7] = [
+    ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
+    ("SCHED_FLAG_RECLAIM", "SCHED_FLAG_RECLAIM"),
+    ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
+    ("SCHED_FLAG_KEEP_POLICY", "SCHED_FLAG_KEEP_POLICY"),
+    ("SCHED_FLAG_KEEP_PARAMS", "SCHED_FLAG_KEEP_PARAMS"),
+    ("SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MIN"),
+    ("SCHED_FLAG_UTIL_CLAMP_MAX", "SCHED_FLAG_UTIL_CLAMP_MAX"),
+];
+
+/// The types' spelling of one of the spec's flags.
+pub(super) fn scheduler_flag(name: &str) -> Option<&'static str> {
+    SCHEDULER_FLAGS.iter().find(|(spec, _)| *spec == name).map(|&(_, types)| types)
 }
 
 const PLAIN: Shape = Shape::Object(&[]);
@@ -62,13 +79,18 @@ const PROCESS: Shape = Shape::Object(&[
             field("permitted", CAPABILITIES),
         ]),
     ),
+    field("execCPUAffinity", PLAIN),
+    field("ioPriority", Shape::Object(&[required("class")])),
     field("rlimits", Shape::List(&Shape::Object(&[required("hard"), required("soft")]))),
+    field("scheduler", Shape::Object(&[field("flags", Shape::List(&Shape::SchedulerFlag))])),
     field("user", PLAIN),
 ]);
 
 const LINUX: Shape = Shape::Object(&[
     field("devices", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
+    field("memoryPolicy", PLAIN),
     field("namespaces", Shape::List(&PLAIN)),
+    field("personality", PLAIN),
     field(
         "resources",
         Shape::Object(&[
@@ -101,12 +123,14 @@ pub(super) enum Fault {
     /// An array where an object belongs.
     NotAnObject(JsonPath),
     Missing(JsonPath),
+    /// A flag of the scheduler that the spec does not have, though the types may.
+    UnknownFlag(JsonPath, String),
 }
 
 impl Fault {
     pub(super) fn path(&self) -> &JsonPath {
         match self {
-            Fault::NotAnObject(path) | Fault::Missing(path) => path,
+            Fault::NotAnObject(path) | Fault::Missing(path) | Fault::UnknownFlag(path, _) => path,
         }
     }
 }
@@ -118,6 +142,9 @@ fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault
             for (index, item) in items.iter().enumerate() {
                 examine(item, shape, &path.index(index), faults);
             }
+        }
+        (Shape::SchedulerFlag, Value::String(name)) if scheduler_flag(name).is_none() => {
+            faults.push(Fault::UnknownFlag(path.clone(), name.clone()));
         }
         (Shape::Object(fields), Value::Object(object)) => {
             // A fifo has no numbers; no other object of the table has such a type.
@@ -181,7 +208,12 @@ impl<'de> Visitor<'de> for Glance<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if matches!(self.shape, Shape::Capability) && capabilities::number(text).is_none() {
+        let is_ordinary = match self.shape {
+            Shape::Capability => capabilities::number(text).is_some(),
+            Shape::SchedulerFlag => scheduler_flag(text) == Some(text),
+            _ => true,
+        };
+        if !is_ordinary {
             self.ordinary.set(false);
         }
         Ok(())
@@ -268,6 +300,10 @@ mod tests {
         check(r#"{"linux": {"resources": {"pids": {"limit": 0}}}}"#, true);
         check(r#"{"linux": {"resources": {"pids": {}}}}"#, false);
         check(r#"{"linux": {"devices": [{"major": 1}]}}"#, false);
+        check(r#"{"process": {"ioPriority": {"priority": 1}}}"#, false);
+        check(r#"{"process": {"scheduler": {"flags": ["SCHED_FLAG_RECLAIM"]}}}"#, true);
+        check(r#"{"process": {"scheduler": {"flags": ["SCHED_FLAG_DL_OVERRUN"]}}}"#, false);
+        check(r#"{"process": {"scheduler": {"flags": ["SCHED_RESET_ON_FORK"]}}}"#, false);
         check("[]", false);
     }
 }

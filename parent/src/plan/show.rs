@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use shared_proto::bootstrap::RootChange;
-use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Step};
+use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Scheduler, Step};
 
 use super::Plan;
-use crate::config::Namespace;
+use crate::config::{self, Namespace};
 
 /// The whole plan for people. The skeleton's own deeds stand between the phases, without a number.
 pub fn text(plan: &Plan<'_>) -> String {
@@ -183,7 +183,39 @@ fn object(step: &Step<Planned<'_>>) -> String {
             text
         }
         Step::SetUmask { umask } => format!("{umask:04o}"),
+        Step::SetScheduler { scheduler } => scheduler_words(scheduler),
+        Step::SetIoPriority { class, priority } => {
+            format!("{} {priority}", config::io_class_name(*class).unwrap_or("class unknown"))
+        }
+        Step::SetPersonality { domain } => String::from(if *domain == 0 { "LINUX" } else { "LINUX32" }),
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            let nodes: Vec<String> = nodes.iter().map(u32::to_string).collect();
+            let nodes = if nodes.is_empty() { String::new() } else { format!(" {}", nodes.join(",")) };
+            let flags = if *flags == 0 { String::new() } else { format!(" flags {flags:#x}") };
+            format!("{}{nodes}{flags}", config::memory_mode_name(*mode).unwrap_or("mode unknown"))
+        }
     }
+}
+
+/// The policy, and what is not zero.
+fn scheduler_words(scheduler: &Scheduler) -> String {
+    let mut text = String::from(config::scheduler_policy_name(scheduler.policy).unwrap_or("policy unknown"));
+    let numbers = [
+        ("nice", i128::from(scheduler.nice)),
+        ("priority", scheduler.priority.into()),
+        ("runtime", scheduler.runtime.into()),
+        ("deadline", scheduler.deadline.into()),
+        ("period", scheduler.period.into()),
+    ];
+    for (name, number) in numbers.iter().filter(|(_, number)| *number != 0) {
+        // Ignored: writing to a String cannot fail.
+        let _ = write!(text, " {name} {number}");
+    }
+    if scheduler.flags != 0 {
+        // Ignored, likewise.
+        let _ = write!(text, " flags {:#x}", scheduler.flags);
+    }
+    text
 }
 
 fn bracketed(words: &[String]) -> String {
@@ -236,7 +268,7 @@ fn limit(value: u64) -> String {
 }
 
 fn rlimit_name(resource: u32) -> String {
-    match crate::config::rlimit_name(resource) {
+    match config::rlimit_name(resource) {
         Some(name) => name.to_owned(),
         None => format!("RLIMIT {resource}"),
     }
@@ -248,12 +280,11 @@ fn capability_words(set: u64) -> String {
         0 => String::from("none"),
         count if count > 5 => format!("{count} capabilities ({set:#x})"),
         _ => {
-            let names = (0..64).filter(|bit| set & (1 << bit) != 0).map(|bit| {
-                match crate::config::capability_name(bit) {
+            let names =
+                (0..64).filter(|bit| set & (1 << bit) != 0).map(|bit| match config::capability_name(bit) {
                     Some(name) => name.to_owned(),
                     None => format!("capability {bit}"),
-                }
-            });
+                });
             names.collect::<Vec<_>>().join(" ")
         }
     }

@@ -256,6 +256,12 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         }
         Step::SetUmask { umask } => Step::SetUmask { umask },
         Step::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        Step::SetScheduler { scheduler } => Step::SetScheduler { scheduler },
+        Step::SetIoPriority { class, priority } => Step::SetIoPriority { class, priority },
+        Step::SetPersonality { domain } => Step::SetPersonality { domain },
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            Step::SetMemoryPolicy { mode, flags, nodes: to.ids(nodes) }
+        }
     };
     PhasedStep { phase: from.phase, step }
 }

@@ -45,7 +45,10 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::DropBounding => (true, 0, 1),
         StepKind::BecomeUser => (true, 2, 1),
         StepKind::SetCapabilities => (false, 0, 4),
-        StepKind::SetUmask => (true, 0, 0),
+        StepKind::SetUmask | StepKind::SetPersonality => (true, 0, 0),
+        StepKind::SetScheduler => (true, 0, 4),
+        StepKind::SetIoPriority => (false, 0, 1),
+        StepKind::SetMemoryPolicy => (true, 1, 0),
     }
 }
 
@@ -223,6 +226,14 @@ fn step_values_without_meaning_are_refused() {
         (StepKind::FinishRoot, |record| record.numbers[0].set(u64::MAX)),
         (StepKind::BecomeUser, |record| record.word.set(2)),
         (StepKind::SetUmask, |record| record.word.set(0o1000)),
+        (StepKind::SetScheduler, |record| record.word.set(7)),
+        (StepKind::SetScheduler, |record| record.word.set(0x80 << 16)),
+        (StepKind::SetIoPriority, |record| record.numbers[0].set(0)),
+        (StepKind::SetIoPriority, |record| record.numbers[0].set(4)),
+        (StepKind::SetIoPriority, |record| record.numbers[0].set(1 | 8 << 32)),
+        (StepKind::SetPersonality, |record| record.word.set(1)),
+        (StepKind::SetMemoryPolicy, |record| record.word.set(7)),
+        (StepKind::SetMemoryPolicy, |record| record.word.set(0x1_0001)),
     ];
     for (kind, change) in changes {
         let index = index_of(*kind);

@@ -4,14 +4,14 @@ use shared_proto::bootstrap::Header;
 use shared_proto::step::StepRecord;
 use shared_proto::{
     Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Message, Phase, PhasedStep, Planned,
-    Propagation, PropagationKind, Propagations, RootChange, Step,
+    Propagation, PropagationKind, Propagations, RootChange, Scheduler, Step,
 };
 use zerocopy::FromBytes;
 
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 22;
+pub(crate) const STEP_COUNT: usize = 26;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -131,7 +131,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 10] {
+fn identity<'a>() -> [Step<Planned<'a>>; 14] {
     [
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
@@ -139,6 +139,20 @@ fn identity<'a>() -> [Step<Planned<'a>>; 10] {
         Step::SetDomainname { name: "example.org" },
         Step::NewSessionKeyring,
         Step::SetRlimit { resource: 7, soft: 1024, hard: u64::MAX },
+        Step::SetScheduler {
+            scheduler: Scheduler {
+                policy: 6,
+                flags: 0x41,
+                nice: -20,
+                priority: 0x0506_0708,
+                runtime: 0x1112_1314_1516_1718,
+                deadline: 0x2122_2324_2526_2728,
+                period: 0x3132_3334_3536_3738,
+            },
+        },
+        Step::SetIoPriority { class: 2, priority: 7 },
+        Step::SetPersonality { domain: 8 },
+        Step::SetMemoryPolicy { mode: 2, flags: 0x8000, nodes: &[1, 1023] },
         Step::DropBounding { keep: 0x0000_0001_8000_0421 },
         Step::BecomeUser {
             uid: 1000,

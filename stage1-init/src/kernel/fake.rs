@@ -8,10 +8,11 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use shared_proto::{Attributes, Propagation};
+use shared_proto::limits::NODE_COUNT_MAX;
+use shared_proto::{Attributes, Propagation, Scheduler};
 use zerocopy::little_endian::U32;
 
-use super::{Descriptor, Errno, Kernel, NamespaceKind, Open, Resolve, Result, Status};
+use super::{Descriptor, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status};
 use crate::receive::DescriptorList;
 
 /// How a start ended, thrown by `exit` and `execute`.
@@ -359,6 +360,23 @@ impl Kernel for Fake {
 
     fn set_rlimit(&mut self, resource: u32, soft: u64, hard: u64) -> Result<()> {
         self.call(format!("set_rlimit {resource} {soft} {hard}"))
+    }
+
+    fn set_scheduler(&mut self, scheduler: &Scheduler) -> Result<()> {
+        self.call(format!("set_scheduler {scheduler:?}"))
+    }
+
+    fn set_io_priority(&mut self, packed: u32) -> Result<()> {
+        self.call(format!("set_io_priority {packed:#x}"))
+    }
+
+    fn set_personality(&mut self, domain: u32) -> Result<()> {
+        self.call(format!("set_personality {domain}"))
+    }
+
+    fn set_memory_policy(&mut self, mode: u32, mask: &NodeMask) -> Result<()> {
+        let nodes = (0..NODE_COUNT_MAX as usize).filter(|node| mask[node / 64] & (1 << (node % 64)) != 0);
+        self.call(format!("set_memory_policy {mode:#x} {:?}", nodes.collect::<Vec<_>>()))
     }
 
     fn set_groups(&mut self, groups: &[U32]) -> Result<()> {

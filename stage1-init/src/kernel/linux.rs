@@ -15,11 +15,11 @@ use rustix::mount::{
 use rustix::net::{self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags};
 use rustix::{process, system, thread};
 use sc::syscall;
-use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
-use shared_proto::{Attributes, Propagation, PropagationKind};
+use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, NODE_COUNT_MAX};
+use shared_proto::{Attributes, Propagation, PropagationKind, Scheduler};
 use zerocopy::little_endian::U32;
 
-use super::{Descriptor, Errno, Kernel, NamespaceKind, Open, Resolve, Result, Status};
+use super::{Descriptor, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status};
 use crate::receive::DescriptorList;
 
 /// The running kernel.
@@ -35,6 +35,24 @@ impl Linux {
 /// From linux/close_range.h and linux/keyctl.h, which linux-raw-sys leaves out.
 const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
 const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+
+/// From linux/ioprio.h, likewise.
+const IOPRIO_WHO_PROCESS: usize = 1;
+
+/// struct sched_attr of linux/sched/types.h in its first version, likewise.
+#[repr(C)]
+struct SchedulerAttributes {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+const _: () = assert!(size_of::<SchedulerAttributes>() == 48);
 
 /// Bytes of the kernel's signal set.
 const SIGNAL_SET_BYTES: usize = 8;
@@ -431,6 +449,42 @@ impl Kernel for Linux {
         let limit = uapi::rlimit64 { rlim_cur: soft, rlim_max: hard };
         // SAFETY: `limit` is the structure that the call reads; no old limit is asked for.
         check(unsafe { syscall!(PRLIMIT64, 0usize, resource, ptr::from_ref(&limit), ptr::null::<u8>()) })?;
+        Ok(())
+    }
+
+    fn set_scheduler(&mut self, scheduler: &Scheduler) -> Result<()> {
+        let attributes = SchedulerAttributes {
+            size: size_of::<SchedulerAttributes>() as u32,
+            policy: scheduler.policy,
+            flags: u64::from(scheduler.flags),
+            nice: scheduler.nice,
+            priority: scheduler.priority,
+            runtime: scheduler.runtime,
+            deadline: scheduler.deadline,
+            period: scheduler.period,
+        };
+        // SAFETY: `attributes` begins with its size, beyond which the kernel does not read; the other arguments are numbers.
+        check(unsafe { syscall!(SCHED_SETATTR, 0usize, ptr::from_ref(&attributes), 0usize) })?;
+        Ok(())
+    }
+
+    fn set_io_priority(&mut self, packed: u32) -> Result<()> {
+        // SAFETY: numbers only; process 0 is the caller.
+        check(unsafe { syscall!(IOPRIO_SET, IOPRIO_WHO_PROCESS, 0usize, packed) })?;
+        Ok(())
+    }
+
+    fn set_personality(&mut self, domain: u32) -> Result<()> {
+        // SAFETY: a number only.
+        check(unsafe { syscall!(PERSONALITY, domain) })?;
+        Ok(())
+    }
+
+    fn set_memory_policy(&mut self, mode: u32, mask: &NodeMask) -> Result<()> {
+        // The kernel reads one bit less than it is told of.
+        const BITS: u32 = NODE_COUNT_MAX + 1;
+        // SAFETY: the kernel reads `NODE_COUNT_MAX` bits, which `mask` has.
+        check(unsafe { syscall!(SET_MEMPOLICY, mode, mask.as_ptr(), BITS) })?;
         Ok(())
     }
 

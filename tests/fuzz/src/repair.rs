@@ -72,14 +72,18 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::MaskPath
         | StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
-        | StepKind::SetDomainname => 1,
+        | StepKind::SetDomainname
+        | StepKind::SetMemoryPolicy => 1,
         StepKind::FinishRoot
         | StepKind::NewSessionKeyring
         | StepKind::SetRlimit
         | StepKind::DropBounding
         | StepKind::SetCapabilities
         | StepKind::SetUmask
-        | StepKind::SetNoNewPrivileges => 0,
+        | StepKind::SetNoNewPrivileges
+        | StepKind::SetScheduler
+        | StepKind::SetIoPriority
+        | StepKind::SetPersonality => 0,
     }
 }
 

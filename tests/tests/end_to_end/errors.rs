@@ -158,17 +158,12 @@ fn fields_that_are_not_implemented_are_named() {
     let cases: Vec<(&str, Value, &str)> = vec![
         ("/process/apparmorProfile", json!("profile"), "$.process.apparmorProfile"),
         ("/process/selinuxLabel", json!("a:b:c:d"), "$.process.selinuxLabel"),
-        ("/process/scheduler", json!({"policy": "SCHED_BATCH"}), "$.process.scheduler"),
-        ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 4}), "$.process.ioPriority"),
-        ("/process/execCPUAffinity", json!({"initial": "0"}), "$.process.execCPUAffinity"),
         ("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "$.hooks"),
         ("/linux/uidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]), "$.linux.uidMappings"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), "$.linux.seccomp"),
         ("/linux/mountLabel", json!("a:b:c:d"), "$.linux.mountLabel"),
         ("/linux/intelRdt", json!({"closID": "x"}), "$.linux.intelRdt"),
-        ("/linux/personality", json!({"domain": "LINUX32"}), "$.linux.personality"),
         ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "$.linux.timeOffsets"),
-        ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}), "$.linux.memoryPolicy"),
         ("/linux/netDevices", json!({"eth9": {}}), "$.linux.netDevices"),
         ("/linux/resources/blockIO", json!({"weight": 100}), "$.linux.resources.blockIO"),
         (

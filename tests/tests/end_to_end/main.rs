@@ -15,5 +15,6 @@ mod namespaces;
 mod plan;
 mod real_input;
 mod root;
+mod scheduling;
 mod syscalls;
 mod sysctl;

@@ -172,8 +172,6 @@ pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
         ("seccomp", linux.seccomp().is_some()),
         ("mountLabel", is_text(linux.mount_label())),
         ("intelRdt", linux.intel_rdt().is_some()),
-        ("memoryPolicy", linux.memory_policy().is_some()),
-        ("personality", linux.personality().is_some()),
         ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
     ] {
         problems.not_implemented(format_args!("$.linux.{field}"), is_set);
