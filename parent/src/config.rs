@@ -52,6 +52,8 @@ pub struct Config {
     /// PER_* number; `None`: left as it is.
     pub personality: Option<u32>,
     pub memory_policy: Option<MemoryPolicy>,
+    /// The SELinux context of the container's new filesystems.
+    pub mount_label: Option<String>,
     pub annotations: BTreeMap<String, String>,
     /// What does not stop the container but should be said, such as unknown capabilities.
     pub warnings: Vec<String>,
@@ -86,6 +88,9 @@ pub struct Process {
     pub io_priority: Option<IoPriority>,
     /// For processes that `exec` brings into the container; the first process is left alone.
     pub exec_cpu_affinity: ExecCpuAffinity,
+    /// Not empty; so are the labels.
+    pub apparmor_profile: Option<String>,
+    pub selinux_label: Option<String>,
 }
 
 /// `process.scheduler`, in the kernel's numbers (SCHED_*, SCHED_FLAG_*); times in nanoseconds. What is absent is 0.

@@ -5,7 +5,7 @@ mod delete;
 mod signal;
 mod start;
 
-pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, plan_request};
+pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, plan_request, questions};
 pub use delete::{delete, destroy};
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;

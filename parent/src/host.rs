@@ -11,6 +11,21 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFacts {
     pub cgroups: CgroupHost,
+    pub security: SecurityHost,
+}
+
+/// The security modules that the host has; what nobody asked for is told as missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecurityHost {
+    pub apparmor: bool,
+    pub selinux: bool,
+}
+
+/// What a configuration makes worth asking. Most ask nothing, and a start without labels pays for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    pub apparmor: bool,
+    pub selinux: bool,
 }
 
 /// The host's cgroup hierarchies.
@@ -41,11 +56,31 @@ const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 /// statfs(2)'s number for cgroup2, from linux/magic.h.
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
+/// Where every distribution mounts selinuxfs, and statfs(2)'s number for it, from linux/magic.h.
+const SELINUX_MOUNT: &str = "/sys/fs/selinux";
+const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
+
 impl HostFacts {
     /// Asks the kernel. Needs no privilege.
-    pub fn read() -> Result<Self> {
-        Ok(Self { cgroups: read_cgroups()? })
+    pub fn read(questions: Questions) -> Result<Self> {
+        let security = SecurityHost {
+            apparmor: questions.apparmor && has_apparmor(),
+            selinux: questions.selinux && has_selinux(),
+        };
+        Ok(Self { cgroups: read_cgroups()?, security })
     }
+}
+
+fn has_apparmor() -> bool {
+    read_proc("/sys/module/apparmor/parameters/enabled").is_ok_and(|answer| answer.starts_with('Y'))
+}
+
+/// SELinux is there and has a policy: before it has one, everything is the kernel's.
+fn has_selinux() -> bool {
+    let is_mounted =
+        rustix::fs::statfs(SELINUX_MOUNT).is_ok_and(|statfs| statfs.f_type as u64 == SELINUX_MAGIC);
+    let own = || read_proc("/proc/thread-self/attr/current").unwrap_or_default();
+    is_mounted && own().trim_end_matches(['\0', '\n']) != "kernel"
 }
 
 fn read_cgroups() -> Result<CgroupHost> {
@@ -236,6 +271,6 @@ mod tests {
 
     #[test]
     fn this_kernel_answers() {
-        HostFacts::read().unwrap();
+        HostFacts::read(Questions { apparmor: true, selinux: true }).unwrap();
     }
 }

@@ -6,6 +6,7 @@ mod capabilities;
 mod devices;
 mod identity;
 mod keep;
+mod lsm;
 mod masks;
 mod mounts;
 mod root;
@@ -80,6 +81,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     devices::plan(&mut draft, config, &places);
     masks::plan(&mut draft, config, &places);
     root::plan_finish(&mut draft, config);
+    lsm::plan(&mut draft, request)?;
     identity::plan(&mut draft, request);
     scheduling::plan(&mut draft, config);
     capabilities::plan(&mut draft, request);

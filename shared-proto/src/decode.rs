@@ -485,6 +485,8 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             }
             Step::SetMemoryPolicy { mode, flags, nodes }
         }
+        StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: fields.text(OPTION_BYTES_MAX)? },
+        StepKind::SetSelinuxLabel => Step::SetSelinuxLabel { label: fields.text(OPTION_BYTES_MAX)? },
     })
 }
 

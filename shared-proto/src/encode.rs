@@ -251,7 +251,9 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::WriteSysctl { name, value } => (0, [text.text(name), text.text(value), NONE, NONE], [zero; 4]),
         Step::SetOomScoreAdjust { value: name }
         | Step::SetHostname { name }
-        | Step::SetDomainname { name } => (0, [text.text(name), NONE, NONE, NONE], [zero; 4]),
+        | Step::SetDomainname { name }
+        | Step::SetAppArmorProfile { profile: name }
+        | Step::SetSelinuxLabel { label: name } => (0, [text.text(name), NONE, NONE, NONE], [zero; 4]),
         Step::NewSessionKeyring | Step::SetNoNewPrivileges => (0, [NONE; 4], [zero; 4]),
         Step::SetRlimit { resource, soft, hard } => {
             (resource, [NONE; 4], [U64::new(soft), U64::new(hard), zero, zero])

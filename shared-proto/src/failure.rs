@@ -95,6 +95,7 @@ calls! {
     SetIoPriority = 54 "ioprio_set",
     SetPersonality = 55 "personality",
     SetMemoryPolicy = 56 "set_mempolicy",
+    SetLabel = 57 "fsetxattr",
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (DropBounding, BecomeUser, "PR_CAPBSET_DROP needs CAP_SETPCAP"),
     (SetScheduler, BecomeUser, "a real-time policy or a lower nice value needs CAP_SYS_NICE"),
     (SetIoPriority, BecomeUser, "the real-time class needs CAP_SYS_NICE"),
+    (SetSelinuxLabel, NewSessionKeyring, "the keyring is labelled when it is made"),
+    (SetSelinuxLabel, BecomeUser, "the private procfs through which it is written needs CAP_SYS_ADMIN"),
+    (SetAppArmorProfile, BecomeUser, "the private procfs through which it is written needs CAP_SYS_ADMIN"),
     (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
 ];

@@ -229,6 +229,8 @@ kinds! {
     SetIoPriority = 23 "set-io-priority" IDENTITY,
     SetPersonality = 24 "set-personality" IDENTITY,
     SetMemoryPolicy = 25 "set-memory-policy" IDENTITY,
+    SetAppArmorProfile = 26 "set-apparmor-profile" IDENTITY,
+    SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -364,6 +366,14 @@ pub enum Step<F: Form> {
         flags: u32,
         nodes: F::Ids,
     },
+    /// What confines the program from its execution on.
+    SetAppArmorProfile {
+        profile: F::Text,
+    },
+    /// The program's context from its execution on, and that of the keyrings made until then.
+    SetSelinuxLabel {
+        label: F::Text,
+    },
 }
 
 impl<F: Form> Step<F> {
@@ -394,6 +404,8 @@ impl<F: Form> Step<F> {
             Step::SetIoPriority { .. } => StepKind::SetIoPriority,
             Step::SetPersonality { .. } => StepKind::SetPersonality,
             Step::SetMemoryPolicy { .. } => StepKind::SetMemoryPolicy,
+            Step::SetAppArmorProfile { .. } => StepKind::SetAppArmorProfile,
+            Step::SetSelinuxLabel { .. } => StepKind::SetSelinuxLabel,
         }
     }
 }

@@ -246,6 +246,8 @@ pub trait Kernel {
     fn set_personality(&mut self, domain: u32) -> Result<()>;
     /// The mode with its flags; bit N of the mask is node N.
     fn set_memory_policy(&mut self, mode: u32, mask: &NodeMask) -> Result<()>;
+    /// The SELinux context of an open file.
+    fn set_label(&mut self, file: Descriptor, label: &CStr) -> Result<()>;
     fn set_groups(&mut self, groups: &[U32]) -> Result<()>;
     fn set_group_id(&mut self, gid: u32) -> Result<()>;
     fn set_user_id(&mut self, uid: u32) -> Result<()>;

@@ -4,6 +4,7 @@ mod capabilities;
 mod devices;
 mod hostname;
 mod identity;
+mod lsm;
 mod masks;
 mod mounts;
 mod proc;
@@ -164,5 +165,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             scheduling::memory_policy(context.kernel, mode, flags, nodes)
         }
+        Step::SetAppArmorProfile { profile } => lsm::apparmor_profile(context, profile),
+        Step::SetSelinuxLabel { label } => lsm::selinux_label(context, label),
     }
 }

@@ -77,6 +77,8 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
     let identity = [
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetHostname { name: "web" },
+        Step::SetSelinuxLabel { label: "u:r:t" },
+        Step::SetAppArmorProfile { profile: "tight" },
         Step::NewSessionKeyring,
         Step::SetRlimit { resource: 7, soft: 1024, hard: 4096 },
         Step::SetScheduler { scheduler: Scheduler { policy: 3, nice: 5, ..Scheduler::default() } },

@@ -12,7 +12,7 @@ use crate::cgroup;
 use crate::config;
 use crate::container::{self, Creation};
 use crate::error::{Error, Result};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, Questions};
 use crate::plan::{self, Store, show};
 use crate::state::StateRoot;
 
@@ -76,7 +76,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 /// The beginning and the end of the plan: enough to see what it is.
 fn plan_excerpt(bundle: &Path) -> Result<String> {
     let bundle = container::load_bundle(Some(bundle))?;
-    let host = HostFacts::read()?;
+    let host = HostFacts::read(Questions::default())?;
     let creation = Creation {
         id: ID,
         bundle: None,

@@ -10,13 +10,16 @@ mod sysctl;
 use std::collections::BTreeMap;
 
 use oci_spec::runtime::{Hooks, Spec};
-use shared_proto::limits::PATH_BYTES_MAX;
+use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 pub use process::rlimit_name;
 pub use scheduling::{io_class_name, memory_mode_name, scheduler_policy_name};
 
 use super::problems::Problems;
 use super::{Config, Namespace, Root};
+
+/// Bytes of a label: in mount data it has a name before it. The kernel takes no longer ones either.
+const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=".len();
 
 /// Checks a parsed config.json and takes over what a start needs.
 ///
@@ -59,6 +62,11 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         ),
         personality: scheduling::personality(linux, &mut warnings),
         memory_policy: scheduling::memory_policy(linux, &mut problems),
+        mount_label: label(
+            linux.and_then(|linux| linux.mount_label().as_deref()),
+            "$.linux.mountLabel",
+            &mut problems,
+        ),
         annotations: annotations(spec, &mut problems),
         hostname,
         domainname,
@@ -89,6 +97,13 @@ fn name(name: Option<&str>, path: &str, problems: &mut Problems) -> Option<Strin
     let name = name.filter(|name| !name.is_empty())?;
     problems.check_text(path, name, 64);
     Some(name.to_owned())
+}
+
+/// The name of a profile or a context; an empty one means none.
+fn label(label: Option<&str>, path: &str, problems: &mut Problems) -> Option<String> {
+    let label = label.filter(|label| !label.is_empty())?;
+    problems.check_text(path, label, LABEL_BYTES_MAX);
+    Some(label.to_owned())
 }
 
 /// What changes something that the container would share with the host must have a namespace for it.

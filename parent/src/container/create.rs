@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::cgroup::{self, Cgroups, Placement};
 use crate::config::{self, Config, Namespace};
 use crate::error::{Error, Result};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, Questions};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
 use crate::log::rfc3339_nanoseconds;
 use crate::plan::{self, Plan, Request, Store};
@@ -90,6 +90,14 @@ fn real_path(directory: &OwnedFd) -> Result<String> {
     path.into_string().map_err(|_| Error::new("the bundle's path is not UTF-8"))
 }
 
+/// What this configuration makes worth asking of the host.
+pub fn questions(config: &Config) -> Questions {
+    Questions {
+        apparmor: config.process.apparmor_profile.is_some(),
+        selinux: config.process.selinux_label.is_some() || config.mount_label.is_some(),
+    }
+}
+
 /// The plan's request for a bundle.
 pub fn plan_request<'a>(
     creation: &Creation<'_>,
@@ -126,7 +134,7 @@ pub struct Created {
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
     let bundle = load_bundle(creation.bundle)?;
-    let host = HostFacts::read()?;
+    let host = HostFacts::read(questions(&bundle.config))?;
     let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
     let store = Store::default();
     let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement), &store)?;

@@ -98,6 +98,10 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"
         }
+        (Some(Step::SetAppArmorProfile { .. }), Call::Write, Errno::NOENT) => " (no such profile is loaded)",
+        (Some(Step::SetSelinuxLabel { .. }), Call::Write, Errno::INVAL) => {
+            " (the policy does not know this context)"
+        }
         (Some(Step::SetScheduler { .. }), Call::SetScheduler, Errno::PERM) => {
             " (CAP_SYS_NICE is missing, or the cgroup has no real-time budget)"
         }

@@ -5,6 +5,7 @@
 
 use shared_proto::{Attributes, BindOrigin, Phase, Propagations, Step};
 
+use super::lsm;
 use super::root::propagation;
 use super::{Draft, Places, Request};
 use crate::cgroup::View;
@@ -36,7 +37,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     fstype,
                     source,
                     target,
-                    options: &mount.data,
+                    options: lsm::labelled(draft, request, fstype, &mount.data),
                     attributes: attributes(mount.attributes),
                     propagations,
                 },
@@ -109,6 +110,7 @@ fn plan_cgroup_v1<'a>(
     propagations: Propagations,
 ) {
     let target = mount.destination.as_str();
+    let mode = draft.keep_list(vec![String::from("mode=755")]);
     let own_namespace = request.config.namespaces.cgroup != Namespace::Inherit;
     draft.push(
         phase,
@@ -116,7 +118,7 @@ fn plan_cgroup_v1<'a>(
             fstype: "tmpfs",
             source: "tmpfs",
             target,
-            options: draft.keep_list(vec![String::from("mode=755")]),
+            options: lsm::labelled(draft, request, "tmpfs", mode),
             // One change for the whole tree in the end is cheaper than one for each mount.
             attributes: Attributes::default(),
             propagations,

@@ -159,7 +159,10 @@ fn object(step: &Step<Planned<'_>>) -> String {
         }
         Step::WriteSysctl { name, value } => format!("{name} = {value}"),
         Step::SetOomScoreAdjust { value } => (*value).to_owned(),
-        Step::SetHostname { name } | Step::SetDomainname { name } => (*name).to_owned(),
+        Step::SetHostname { name }
+        | Step::SetDomainname { name }
+        | Step::SetAppArmorProfile { profile: name }
+        | Step::SetSelinuxLabel { label: name } => (*name).to_owned(),
         Step::NewSessionKeyring => String::from("anonymous"),
         Step::SetNoNewPrivileges => String::from("on"),
         Step::SetRlimit { resource, soft, hard } => {

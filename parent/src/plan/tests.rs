@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Request, Store, plan, show};
 use crate::cgroup;
 use crate::config;
-use crate::host::{CgroupHost, Hierarchy, HostFacts};
+use crate::host::{CgroupHost, Hierarchy, HostFacts, SecurityHost};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
@@ -27,11 +27,11 @@ fn v1() -> HostFacts {
         hierarchy("/memory", &["memory"]),
         hierarchy("/systemd", &["name=systemd"]),
     ];
-    HostFacts { cgroups: CgroupHost::V1 { hierarchies, unified: None } }
+    HostFacts { cgroups: CgroupHost::V1 { hierarchies, unified: None }, security: SecurityHost::default() }
 }
 
 fn v2() -> HostFacts {
-    HostFacts { cgroups: CgroupHost::V2 { unified: hierarchy("", &[]) } }
+    HostFacts { cgroups: CgroupHost::V2 { unified: hierarchy("", &[]) }, security: SecurityHost::default() }
 }
 
 /// The printed plan, or why there is none.

@@ -262,6 +262,8 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             Step::SetMemoryPolicy { mode, flags, nodes: to.ids(nodes) }
         }
+        Step::SetAppArmorProfile { profile } => Step::SetAppArmorProfile { profile: to.text(profile) },
+        Step::SetSelinuxLabel { label } => Step::SetSelinuxLabel { label: to.text(label) },
     };
     PhasedStep { phase: from.phase, step }
 }

@@ -135,6 +135,8 @@ impl Ingredients {
                     period: ambient,
                 },
             },
+            StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: strings.add_text(first) },
+            StepKind::SetSelinuxLabel => Step::SetSelinuxLabel { label: strings.add_text(first) },
             StepKind::SetIoPriority => Step::SetIoPriority { class: 1 + a % 3, priority: b % 8 },
             StepKind::SetPersonality => Step::SetPersonality { domain: a & 8 },
             StepKind::SetMemoryPolicy => Step::SetMemoryPolicy {

@@ -39,7 +39,11 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::MakeSymlink | StepKind::WriteSysctl => (false, 2, 0),
         StepKind::MakeDirectory | StepKind::ReadonlyPath | StepKind::MaskPath => (false, 1, 0),
         StepKind::FinishRoot => (true, 0, 1),
-        StepKind::SetOomScoreAdjust | StepKind::SetHostname | StepKind::SetDomainname => (false, 1, 0),
+        StepKind::SetOomScoreAdjust
+        | StepKind::SetHostname
+        | StepKind::SetDomainname
+        | StepKind::SetAppArmorProfile
+        | StepKind::SetSelinuxLabel => (false, 1, 0),
         StepKind::NewSessionKeyring | StepKind::SetNoNewPrivileges => (false, 0, 0),
         StepKind::SetRlimit => (true, 0, 2),
         StepKind::DropBounding => (true, 0, 1),

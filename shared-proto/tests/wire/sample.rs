@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 26;
+pub(crate) const STEP_COUNT: usize = 28;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -131,12 +131,14 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 14] {
+fn identity<'a>() -> [Step<Planned<'a>>; 16] {
     [
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
         Step::SetHostname { name: "web" },
         Step::SetDomainname { name: "example.org" },
+        Step::SetSelinuxLabel { label: "system_u:system_r:container_t:s0:c1,c2" },
+        Step::SetAppArmorProfile { profile: "docker-default" },
         Step::NewSessionKeyring,
         Step::SetRlimit { resource: 7, soft: 1024, hard: u64::MAX },
         Step::SetScheduler {

@@ -379,6 +379,10 @@ impl Kernel for Fake {
         self.call(format!("set_memory_policy {mode:#x} {:?}", nodes.collect::<Vec<_>>()))
     }
 
+    fn set_label(&mut self, file: Descriptor, label: &CStr) -> Result<()> {
+        self.call(format!("set_label {} {}", self.name(file), text(label)))
+    }
+
     fn set_groups(&mut self, groups: &[U32]) -> Result<()> {
         let groups: Vec<String> = groups.iter().map(|group| group.get().to_string()).collect();
         self.call(format!("set_groups {}", groups.join(",")))

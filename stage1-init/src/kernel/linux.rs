@@ -488,6 +488,11 @@ impl Kernel for Linux {
         Ok(())
     }
 
+    fn set_label(&mut self, file: Descriptor, label: &CStr) -> Result<()> {
+        // The NUL belongs to the value, as libselinux writes it.
+        fs::fsetxattr(lend(file), c"security.selinux", label.to_bytes_with_nul(), fs::XattrFlags::empty())
+    }
+
     fn set_groups(&mut self, groups: &[U32]) -> Result<()> {
         // SAFETY: the kernel reads `len` little-endian 32-bit numbers, byte by byte, from memory that holds as many.
         check(unsafe { syscall!(SETGROUPS, groups.len(), groups.as_ptr()) })?;

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations, TextList};
 
-use super::Context;
+use super::{Context, lsm};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::paths::{self, Missing, PathBuffer};
 
@@ -33,7 +33,7 @@ pub(super) fn filesystem<K: Kernel>(
         kernel.filesystem_string(instance, c"source", filesystem.source).at(Call::FilesystemOption)?;
     }
     let mut has_mode = false;
-    for option in filesystem.options.iter() {
+    for option in filesystem.options.iter().filter(|option| !lsm::is_late(filesystem.fstype, option)) {
         has_mode |= option.to_bytes().starts_with(b"mode=");
         set_option(kernel, instance, option).at(Call::FilesystemOption)?;
     }
@@ -43,6 +43,7 @@ pub(super) fn filesystem<K: Kernel>(
     }
     kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
     let mount = kernel.filesystem_mount(instance, attributes.set).at(Call::FilesystemMount)?;
+    lsm::label_late(kernel, filesystem.fstype, filesystem.options, mount)?;
     put_on_directory(context, filesystem.fstype, mount, target)?;
     set_propagations(context.kernel, mount, propagations)
 }

@@ -73,7 +73,9 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
         | StepKind::SetDomainname
-        | StepKind::SetMemoryPolicy => 1,
+        | StepKind::SetMemoryPolicy
+        | StepKind::SetAppArmorProfile
+        | StepKind::SetSelinuxLabel => 1,
         StepKind::FinishRoot
         | StepKind::NewSessionKeyring
         | StepKind::SetRlimit

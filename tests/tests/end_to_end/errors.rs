@@ -156,12 +156,9 @@ fn fields_that_are_not_implemented_are_named() {
         return;
     }
     let cases: Vec<(&str, Value, &str)> = vec![
-        ("/process/apparmorProfile", json!("profile"), "$.process.apparmorProfile"),
-        ("/process/selinuxLabel", json!("a:b:c:d"), "$.process.selinuxLabel"),
         ("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "$.hooks"),
         ("/linux/uidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]), "$.linux.uidMappings"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), "$.linux.seccomp"),
-        ("/linux/mountLabel", json!("a:b:c:d"), "$.linux.mountLabel"),
         ("/linux/intelRdt", json!({"closID": "x"}), "$.linux.intelRdt"),
         ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "$.linux.timeOffsets"),
         ("/linux/netDevices", json!({"eth9": {}}), "$.linux.netDevices"),

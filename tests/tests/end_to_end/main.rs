@@ -8,6 +8,7 @@ mod hostname;
 mod identity;
 mod leftovers;
 mod lifecycle;
+mod lsm;
 mod masks;
 mod mountinfo;
 mod mounts;

@@ -164,13 +164,11 @@ pub(super) fn cgroups_path(linux: Option<&Linux>, problems: &mut Problems) -> Op
 /// Fields that are set although pinnace cannot do them yet.
 pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
     let Some(linux) = linux else { return };
-    let is_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     for (field, is_set) in [
         ("uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
         ("seccomp", linux.seccomp().is_some()),
-        ("mountLabel", is_text(linux.mount_label())),
         ("intelRdt", linux.intel_rdt().is_some()),
         ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
     ] {

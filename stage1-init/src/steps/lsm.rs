@@ -1,0 +1,63 @@
+//! Labels of the security modules: who the program is to them, and what its file systems are.
+
+use core::ffi::CStr;
+
+use shared_proto::limits::OPTION_BYTES_MAX;
+use shared_proto::{Call, TextList};
+
+use super::{Context, proc};
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+
+/// The option by which a new filesystem gets its SELinux context.
+const CONTEXT: &[u8] = b"context=";
+
+/// Has AppArmor confine the program when it is executed.
+///
+/// Source: aa_change_onexec(3). Before Linux 5.8 the file is the one that all security modules share.
+pub(super) fn apparmor_profile<K: Kernel>(context: &mut Context<'_, K>, profile: &CStr) -> Result<(), Fault> {
+    const COMMAND: &[u8] = b"exec ";
+    let mut command = heapless::Vec::<u8, { COMMAND.len() + OPTION_BYTES_MAX }>::new();
+    let fits =
+        command.extend_from_slice(COMMAND).is_ok() && command.extend_from_slice(profile.to_bytes()).is_ok();
+    if !fits {
+        return Err(Fault { call: Call::Write, errno: Errno::NAMETOOLONG });
+    }
+    match proc::write(context, c"self/attr/apparmor/exec", &command) {
+        Err(Fault { call: Call::Open, errno: Errno::NOENT }) => {
+            proc::write(context, c"self/attr/exec", &command)
+        }
+        written => written,
+    }
+}
+
+/// Has SELinux run the program in this context. Until then new keyrings get it too; execve(2) ends that.
+pub(super) fn selinux_label<K: Kernel>(context: &mut Context<'_, K>, label: &CStr) -> Result<(), Fault> {
+    match proc::write(context, c"self/attr/keycreate", label.to_bytes()) {
+        // A kernel without key management has no keys to label.
+        Err(Fault { call: Call::Open, errno: Errno::NOENT }) => {}
+        written => written?,
+    }
+    proc::write(context, c"self/attr/exec", label.to_bytes())
+}
+
+/// Whether `option` is the context of a filesystem that cannot take it when it is mounted: an IPC namespace has its mqueue
+/// before anybody mounts it.
+pub(super) fn is_late(fstype: &CStr, option: &CStr) -> bool {
+    fstype == c"mqueue" && option.to_bytes().starts_with(CONTEXT)
+}
+
+/// Labels the root of such a filesystem.
+pub(super) fn label_late<K: Kernel>(
+    kernel: &mut K,
+    fstype: &CStr,
+    options: TextList<'_>,
+    mount: Descriptor,
+) -> Result<(), Fault> {
+    let Some(option) = options.iter().find(|option| is_late(fstype, option)) else { return Ok(()) };
+    let label = option
+        .to_bytes_with_nul()
+        .get(CONTEXT.len()..)
+        .and_then(|label| CStr::from_bytes_with_nul(label).ok());
+    let root = kernel.open(mount, c".", Open::Read, Resolve::InRoot).at(Call::Open)?;
+    kernel.set_label(root, label.unwrap_or_default()).at(Call::SetLabel)
+}
