@@ -52,6 +52,8 @@ pub struct Config {
     /// PER_* number; `None`: left as it is.
     pub personality: Option<u32>,
     pub memory_policy: Option<MemoryPolicy>,
+    /// From the annotation `dev.pinnace.landlock`.
+    pub landlock: Option<Landlock>,
     /// The SELinux context of the container's new filesystems.
     pub mount_label: Option<String>,
     pub annotations: BTreeMap<String, String>,
@@ -120,6 +122,16 @@ pub struct ExecCpuAffinity {
     pub initial: Vec<u32>,
     /// After that.
     pub last: Vec<u32>,
+}
+
+/// What of its tree the program may use: nothing of the kinds in `handled`, but below these paths the rights in the same place.
+/// Numbers are the kernel's LANDLOCK_ACCESS_FS_* bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landlock {
+    pub handled: u32,
+    /// Absolute, cleaned, each once.
+    pub paths: Vec<String>,
+    pub rights: Vec<u32>,
 }
 
 /// `linux.memoryPolicy`, in the kernel's numbers (MPOL_*, MPOL_F_*).

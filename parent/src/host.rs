@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check};
 
 /// What the host has that decides how a container is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct HostFacts {
 pub struct SecurityHost {
     pub apparmor: bool,
     pub selinux: bool,
+    /// Landlock's ABI version; 0 where it is not enabled.
+    pub landlock_abi: u32,
 }
 
 /// What a configuration makes worth asking. Most ask nothing, and a start without labels pays for none.
@@ -26,6 +28,7 @@ pub struct SecurityHost {
 pub struct Questions {
     pub apparmor: bool,
     pub selinux: bool,
+    pub landlock: bool,
 }
 
 /// The host's cgroup hierarchies.
@@ -66,6 +69,7 @@ impl HostFacts {
         let security = SecurityHost {
             apparmor: questions.apparmor && has_apparmor(),
             selinux: questions.selinux && has_selinux(),
+            landlock_abi: if questions.landlock { landlock_abi() } else { 0 },
         };
         Ok(Self { cgroups: read_cgroups()?, security })
     }
@@ -73,6 +77,19 @@ impl HostFacts {
 
 fn has_apparmor() -> bool {
     read_proc("/sys/module/apparmor/parameters/enabled").is_ok_and(|answer| answer.starts_with('Y'))
+}
+
+/// Source: landlock_create_ruleset(2), LANDLOCK_CREATE_RULESET_VERSION.
+fn landlock_abi() -> u32 {
+    const NUMBER: usize = linux_raw_sys::general::__NR_landlock_create_ruleset as usize;
+    const CREATE_RULESET_VERSION: usize = 1;
+    // SAFETY: with this flag the call takes neither attributes nor their size, and returns a number.
+    let returned = unsafe { sc::platform::syscall3(NUMBER, 0, 0, CREATE_RULESET_VERSION) };
+    match check(returned) {
+        Ok(()) => u32::try_from(returned).unwrap_or(0),
+        // Not compiled in, or not among the boot's security modules.
+        Err(_) => 0,
+    }
 }
 
 /// SELinux is there and has a policy: before it has one, everything is the kernel's.
@@ -271,6 +288,6 @@ mod tests {
 
     #[test]
     fn this_kernel_answers() {
-        HostFacts::read(Questions { apparmor: true, selinux: true }).unwrap();
+        HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true }).unwrap();
     }
 }

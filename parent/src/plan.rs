@@ -6,6 +6,7 @@ mod capabilities;
 mod devices;
 mod identity;
 mod keep;
+mod landlock;
 mod lsm;
 mod masks;
 mod mounts;
@@ -85,6 +86,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     identity::plan(&mut draft, request);
     scheduling::plan(&mut draft, config);
     capabilities::plan(&mut draft, request);
+    landlock::plan(&mut draft, request)?;
 
     let mut steps = draft.steps;
     // Within a phase the order of the draft is the order of the plan.

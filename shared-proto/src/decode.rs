@@ -30,6 +30,9 @@ const SCHED_FLAG_ALL: u32 = 0x7f;
 const MPOL_MODE_FLAGS: u32 = 0xe000;
 const MPOL_MAX: u32 = 6;
 
+/// From linux/landlock.h: the rights up to LANDLOCK_ACCESS_FS_IOCTL_DEV (ABI 5).
+const LANDLOCK_ACCESS_FS_ALL: u32 = 0xffff;
+
 /// Why a message was refused. The number travels in the errno field of the failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -486,6 +489,20 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             Step::SetMemoryPolicy { mode, flags, nodes }
         }
         StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: fields.text(OPTION_BYTES_MAX)? },
+        StepKind::RestrictLandlock => {
+            let handled = fields.word();
+            let (paths, rights) = (fields.blob(), fields.blob());
+            let (paths, rights) = (fields.cursor.texts(paths)?, fields.cursor.ids(rights)?);
+            let fits = |rights: &U32| rights.get() != 0 && rights.get() & !handled == 0;
+            if handled & !LANDLOCK_ACCESS_FS_ALL != 0
+                || !paths.iter().all(is_absolute)
+                || paths.iter().count() != rights.len()
+                || !rights.iter().all(fits)
+            {
+                return Err(Refusal::StepValue);
+            }
+            Step::RestrictLandlock { handled, paths, rights }
+        }
         StepKind::SetSelinuxLabel => Step::SetSelinuxLabel { label: fields.text(OPTION_BYTES_MAX)? },
     })
 }

@@ -15,7 +15,7 @@ use crate::step::{Attributes, BindOrigin, Step, StepRecord};
 pub enum EncodeError {
     /// The message would be larger than `MESSAGE_BYTES_MAX`, or than the buffer.
     TooLarge,
-    /// A mount option holds a NUL: it would arrive as two.
+    /// A mount option, or another item of a list, holds a NUL: it would arrive as two.
     OptionWithNul,
 }
 
@@ -92,7 +92,9 @@ pub fn encode(
 
 fn has_option_with_nul(step: &Step<Planned<'_>>) -> bool {
     match step {
-        Step::MountFilesystem { options, .. } => options.iter().any(|option| option.as_bytes().contains(&0)),
+        Step::MountFilesystem { options: list, .. } | Step::RestrictLandlock { paths: list, .. } => {
+            list.iter().any(|item| item.as_bytes().contains(&0))
+        }
         _ => false,
     }
 }
@@ -274,6 +276,9 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             [pair(s.nice.cast_unsigned(), s.priority), s.runtime.into(), s.deadline.into(), s.period.into()],
         ),
         Step::SetIoPriority { class, priority } => (0, [NONE; 4], [pair(class, priority), zero, zero, zero]),
+        Step::RestrictLandlock { handled, paths, rights } => {
+            (handled, [text.texts(paths), text.ids(rights), NONE, NONE], [zero; 4])
+        }
         Step::SetPersonality { domain } => (domain, [NONE; 4], [zero; 4]),
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             (mode | flags, [text.ids(nodes), NONE, NONE, NONE], [zero; 4])

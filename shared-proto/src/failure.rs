@@ -96,6 +96,10 @@ calls! {
     SetPersonality = 55 "personality",
     SetMemoryPolicy = 56 "set_mempolicy",
     SetLabel = 57 "fsetxattr",
+    LandlockRuleset = 58 "landlock_create_ruleset",
+    LandlockPath = 59 "open a path of dev.pinnace.landlock",
+    LandlockRule = 60 "landlock_add_rule",
+    LandlockRestrict = 61 "landlock_restrict_self",
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (SetSelinuxLabel, BecomeUser, "the private procfs through which it is written needs CAP_SYS_ADMIN"),
     (SetAppArmorProfile, BecomeUser, "the private procfs through which it is written needs CAP_SYS_ADMIN"),
     (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
+    (SetNoNewPrivileges, RestrictLandlock, "landlock_restrict_self needs it, or CAP_SYS_ADMIN"),
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
 ];
 

@@ -231,6 +231,7 @@ kinds! {
     SetMemoryPolicy = 25 "set-memory-policy" IDENTITY,
     SetAppArmorProfile = 26 "set-apparmor-profile" IDENTITY,
     SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
+    RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -374,6 +375,13 @@ pub enum Step<F: Form> {
     SetSelinuxLabel {
         label: F::Text,
     },
+    /// Denies every access to files of the kinds in `handled` (LANDLOCK_ACCESS_FS_* bits), but below these paths those that
+    /// stand in the same place of `rights`.
+    RestrictLandlock {
+        handled: u32,
+        paths: F::Texts,
+        rights: F::Ids,
+    },
 }
 
 impl<F: Form> Step<F> {
@@ -406,6 +414,7 @@ impl<F: Form> Step<F> {
             Step::SetMemoryPolicy { .. } => StepKind::SetMemoryPolicy,
             Step::SetAppArmorProfile { .. } => StepKind::SetAppArmorProfile,
             Step::SetSelinuxLabel { .. } => StepKind::SetSelinuxLabel,
+            Step::RestrictLandlock { .. } => StepKind::RestrictLandlock,
         }
     }
 }

@@ -258,6 +258,12 @@ pub trait Kernel {
     fn raise_ambient(&mut self, capability: u32) -> Result<()>;
     fn set_no_new_privileges(&mut self) -> Result<()>;
 
+    /// An empty set of rules that denies what is `handled`.
+    fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor>;
+    /// Allows `rights` at and below an open place.
+    fn landlock_allow(&mut self, ruleset: Descriptor, place: Descriptor, rights: u64) -> Result<()>;
+    fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()>;
+
     // The end.
     /// Returns only if it fails.
     fn execute<'a>(

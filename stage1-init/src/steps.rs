@@ -4,6 +4,7 @@ mod capabilities;
 mod devices;
 mod hostname;
 mod identity;
+mod landlock;
 mod lsm;
 mod masks;
 mod mounts;
@@ -166,6 +167,9 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             scheduling::memory_policy(context.kernel, mode, flags, nodes)
         }
         Step::SetAppArmorProfile { profile } => lsm::apparmor_profile(context, profile),
+        Step::RestrictLandlock { handled, paths, rights } => {
+            landlock::restrict(context, handled, paths, rights)
+        }
         Step::SetSelinuxLabel { label } => lsm::selinux_label(context, label),
     }
 }

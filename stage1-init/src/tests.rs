@@ -7,6 +7,7 @@ mod order;
 use std::format;
 use std::path::Path;
 use std::string::String;
+use std::sync::OnceLock;
 use std::vec::Vec;
 
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
@@ -34,6 +35,9 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         home_of: None,
     }
 }
+
+/// Lists of a plan are borrowed from `String`s.
+static PATHS: OnceLock<[String; 2]> = OnceLock::new();
 
 /// One step of most kinds.
 fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
@@ -99,7 +103,12 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
     let mut steps: Vec<_> = early.into_iter().map(phased(Phase::Mounts)).collect();
     steps.extend(late.into_iter().map(phased(Phase::Views)));
     steps.extend(identity.into_iter().map(phased(Phase::Identity)));
-    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    let paths = PATHS.get_or_init(|| ["/bin", "/var/log/web"].map(String::from)).as_slice();
+    let lockdown = [
+        Step::SetNoNewPrivileges,
+        Step::RestrictLandlock { handled: 0x7fff, paths, rights: [0xdu32, 0x7ffe].as_slice() },
+    ];
+    steps.extend(lockdown.into_iter().map(phased(Phase::Lockdown)));
     steps
 }
 
@@ -132,7 +141,7 @@ fn kernel(datagrams: Vec<Datagram>) -> Fake {
     kernel.missing = std::vec!["/proc/missing"];
     let file = Status { mode: 0o100444, device: 0 };
     let null = Status { mode: 0o020666, device: crate::kernel::device_number(1, 3) };
-    kernel.modes = std::vec![("/proc/keys", file), ("/dev/null", null)];
+    kernel.modes = std::vec![("/proc/keys", file), ("/dev/null", null), ("/var/log/web", file)];
     kernel
 }
 

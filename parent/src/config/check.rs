@@ -1,5 +1,6 @@
 //! oci-spec's types → `Config`: every rule of the spec that can be checked without the host, and every field that is not implemented.
 
+mod landlock;
 mod linux;
 mod mounts;
 mod process;
@@ -36,6 +37,8 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
     let hostname = name(spec.hostname().as_deref(), "$.hostname", &mut problems);
     let domainname = name(spec.domainname().as_deref(), "$.domainname", &mut problems);
     version(spec.version(), &mut problems, &mut warnings);
+    let annotations = annotations(spec, &mut problems);
+    let landlock = landlock::check(&annotations, &process, &mut problems);
     let config = Config {
         oci_version: spec.version().clone(),
         process,
@@ -67,7 +70,8 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             "$.linux.mountLabel",
             &mut problems,
         ),
-        annotations: annotations(spec, &mut problems),
+        landlock,
+        annotations,
         hostname,
         domainname,
         namespaces,

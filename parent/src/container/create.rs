@@ -95,6 +95,7 @@ pub fn questions(config: &Config) -> Questions {
     Questions {
         apparmor: config.process.apparmor_profile.is_some(),
         selinux: config.process.selinux_label.is_some() || config.mount_label.is_some(),
+        landlock: config.landlock.is_some(),
     }
 }
 

@@ -102,6 +102,9 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (Some(Step::SetSelinuxLabel { .. }), Call::Write, Errno::INVAL) => {
             " (the policy does not know this context)"
         }
+        (Some(Step::RestrictLandlock { .. }), Call::LandlockRestrict, Errno::PERM) => {
+            " (it needs noNewPrivileges or CAP_SYS_ADMIN)"
+        }
         (Some(Step::SetScheduler { .. }), Call::SetScheduler, Errno::PERM) => {
             " (CAP_SYS_NICE is missing, or the cgroup has no real-time budget)"
         }

@@ -6,7 +6,7 @@ use shared_proto::{Phase, Step};
 use super::{Draft, Request};
 use crate::error::{Error, Result};
 
-/// What no filesystem instance but the container's first can be labelled by: the kernel labels these itself.
+/// Filesystems whose files the kernel labels itself, and that refuse a context.
 const LABELLED_BY_THE_KERNEL: [&str; 4] = ["proc", "sysfs", "cgroup", "cgroup2"];
 
 /// Plans the program's labels; they come before the keyring, which gets the same.

@@ -159,6 +159,10 @@ fn object(step: &Step<Planned<'_>>) -> String {
         }
         Step::WriteSysctl { name, value } => format!("{name} = {value}"),
         Step::SetOomScoreAdjust { value } => (*value).to_owned(),
+        Step::RestrictLandlock { paths, rights, .. } => {
+            let rule = |(path, rights): (&String, &u32)| format!("{path} {}", landlock_words(*rights));
+            paths.iter().zip(*rights).map(rule).collect::<Vec<_>>().join(", ")
+        }
         Step::SetHostname { name }
         | Step::SetDomainname { name }
         | Step::SetAppArmorProfile { profile: name }
@@ -219,6 +223,12 @@ fn scheduler_words(scheduler: &Scheduler) -> String {
         let _ = write!(text, " flags {:#x}", scheduler.flags);
     }
     text
+}
+
+/// As ls(1) writes permissions; each letter stands for several of the kernel's rights (LANDLOCK_ACCESS_FS_*).
+fn landlock_words(rights: u32) -> String {
+    let letters = [(1 << 2, 'r'), (1 << 1, 'w'), (1, 'x')];
+    letters.iter().map(|(bit, letter)| if rights & bit != 0 { *letter } else { '-' }).collect()
 }
 
 fn bracketed(words: &[String]) -> String {

@@ -262,6 +262,9 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             Step::SetMemoryPolicy { mode, flags, nodes: to.ids(nodes) }
         }
+        Step::RestrictLandlock { handled, paths, rights } => {
+            Step::RestrictLandlock { handled, paths: to.texts(paths), rights: to.ids(rights) }
+        }
         Step::SetAppArmorProfile { profile } => Step::SetAppArmorProfile { profile: to.text(profile) },
         Step::SetSelinuxLabel { label } => Step::SetSelinuxLabel { label: to.text(label) },
     };

@@ -135,6 +135,15 @@ impl Ingredients {
                     period: ambient,
                 },
             },
+            StepKind::RestrictLandlock => {
+                let paths: Vec<String> = self.options.iter().map(|path| format!("/{path}")).collect();
+                let rights = paths.iter().zip(1..).map(|(_, right)| right).collect();
+                Step::RestrictLandlock {
+                    handled: 0x7f | a & 0xffff,
+                    paths: strings.add_texts(paths),
+                    rights: strings.add_ids(rights),
+                }
+            }
             StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: strings.add_text(first) },
             StepKind::SetSelinuxLabel => Step::SetSelinuxLabel { label: strings.add_text(first) },
             StepKind::SetIoPriority => Step::SetIoPriority { class: 1 + a % 3, priority: b % 8 },

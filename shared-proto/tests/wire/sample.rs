@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 28;
+pub(crate) const STEP_COUNT: usize = 29;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -59,7 +59,11 @@ pub(crate) fn full() -> Vec<u8> {
     steps.extend(mounts(&options).map(|step| PhasedStep { phase: Phase::Mounts, step }));
     steps.extend(views().map(|step| PhasedStep { phase: Phase::Views, step }));
     steps.extend(identity().map(|step| PhasedStep { phase: Phase::Identity, step }));
-    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    let paths = ["/usr", "/tmp"].map(str::to_owned);
+    let landlock =
+        Step::RestrictLandlock { handled: 0x7fff, paths: paths.as_slice(), rights: [0xd, 0x7ffe].as_slice() };
+    steps
+        .extend([Step::SetNoNewPrivileges, landlock].map(|step| PhasedStep { phase: Phase::Lockdown, step }));
     assert_eq!(steps.len(), STEP_COUNT);
     encode_message(&Message {
         bootstrap: Bootstrap {

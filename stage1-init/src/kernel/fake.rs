@@ -423,6 +423,18 @@ impl Kernel for Fake {
         self.call(String::from("set_no_new_privileges"))
     }
 
+    fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor> {
+        self.opens(format!("landlock_ruleset {handled:#x}"), "ruleset")
+    }
+
+    fn landlock_allow(&mut self, ruleset: Descriptor, place: Descriptor, rights: u64) -> Result<()> {
+        self.call(format!("landlock_allow {} {} {rights:#x}", self.name(ruleset), self.name(place)))
+    }
+
+    fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()> {
+        self.call(format!("landlock_restrict {}", self.name(ruleset)))
+    }
+
     fn execute<'a>(
         &mut self,
         program: &CStr,

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use linux_raw_sys::general as uapi;
-use linux_raw_sys::prctl;
+use linux_raw_sys::{landlock, prctl};
 use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -540,6 +540,46 @@ impl Kernel for Linux {
 
     fn set_no_new_privileges(&mut self) -> Result<()> {
         control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0)
+    }
+
+    fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor> {
+        let attributes =
+            landlock::landlock_ruleset_attr { handled_access_fs: handled, handled_access_net: 0, scoped: 0 };
+        // Older kernels know the first field only, and what is not set need not be told.
+        let size = size_of_val(&attributes.handled_access_fs);
+        // SAFETY: the kernel reads `size` bytes of `attributes`, which is longer.
+        let returned = unsafe {
+            sc::platform::syscall3(
+                uapi::__NR_landlock_create_ruleset as usize,
+                ptr::from_ref(&attributes).addr(),
+                size,
+                0,
+            )
+        };
+        check(returned).map(|number| Descriptor(number as i32))
+    }
+
+    fn landlock_allow(&mut self, ruleset: Descriptor, place: Descriptor, rights: u64) -> Result<()> {
+        let rule = landlock::landlock_path_beneath_attr { allowed_access: rights, parent_fd: place.0 };
+        // SAFETY: a rule of this type is the structure that the kernel reads.
+        check(unsafe {
+            sc::platform::syscall4(
+                uapi::__NR_landlock_add_rule as usize,
+                ruleset.0 as usize,
+                landlock::landlock_rule_type::LANDLOCK_RULE_PATH_BENEATH as usize,
+                ptr::from_ref(&rule).addr(),
+                0,
+            )
+        })?;
+        Ok(())
+    }
+
+    fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()> {
+        // SAFETY: numbers only.
+        check(unsafe {
+            sc::platform::syscall2(uapi::__NR_landlock_restrict_self as usize, ruleset.0 as usize, 0)
+        })?;
+        Ok(())
     }
 
     fn execute<'a>(

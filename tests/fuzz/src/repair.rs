@@ -64,7 +64,11 @@ fn blob_places(bytes: &[u8]) -> Vec<usize> {
 fn blob_count(kind: StepKind) -> usize {
     match kind {
         StepKind::MountFilesystem => 4,
-        StepKind::BindMount | StepKind::MakeSymlink | StepKind::WriteSysctl | StepKind::BecomeUser => 2,
+        StepKind::BindMount
+        | StepKind::MakeSymlink
+        | StepKind::WriteSysctl
+        | StepKind::BecomeUser
+        | StepKind::RestrictLandlock => 2,
         StepKind::SetMountAttributes
         | StepKind::MakeDevice
         | StepKind::MakeDirectory
