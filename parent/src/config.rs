@@ -40,6 +40,8 @@ pub struct Config {
     pub namespaces: Namespaces,
     pub devices: Vec<Device>,
     /// Sorted by name.
+    pub net_devices: Vec<NetDevice>,
+    /// Sorted by name.
     pub sysctls: Vec<Sysctl>,
     /// Absolute, cleaned, without duplicates, in the order of the file; so are `readonly_paths`.
     pub masked_paths: Vec<String>,
@@ -274,6 +276,15 @@ pub enum DeviceKind {
     Character,
     Block,
     Fifo,
+}
+
+/// One entry of `linux.netDevices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetDevice {
+    /// In the runtime's network namespace.
+    pub name: String,
+    /// In the container's; may be a template such as `net%d`.
+    pub inside: String,
 }
 
 /// One entry of `linux.sysctl`; `name` with slashes (`net/ipv4/ip_forward`), relative to /proc/sys.

@@ -7,6 +7,8 @@
 //! ready, executed stage1's answers
 //! ```
 
+mod net_devices;
+mod netlink;
 mod network;
 mod reactor;
 mod spawn;
@@ -25,6 +27,7 @@ pub use reactor::{Reactor, block_on};
 use crate::config::Namespace;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, joined_namespaces};
+use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
 
@@ -45,13 +48,17 @@ pub struct Launch {
     /// Warnings that came before an answer.
     warnings: Vec<Failure>,
     let_go: bool,
+    /// The network namespace that is joined, where devices are to be moved into it.
+    joined_network: Option<OwnedFd>,
+    /// What comes back if the container is not let go.
+    devices: Option<MovedDevices>,
 }
 
 impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
     pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
         let (socket, childs_end) = Socket::pair()?;
-        let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
+        let (descriptors, joined_network) = bootstrap_descriptors(plan, surroundings.listener)?;
         socket.send_bootstrap(plan, &descriptors)?;
         drop(descriptors);
         let pid_namespace = match &plan.namespaces.pid {
@@ -65,7 +72,7 @@ impl Launch {
             socket: childs_end.as_fd(),
         };
         let child = spawn::spawn(&birth)?;
-        Ok(Self { child, socket, warnings: Vec::new(), let_go: false })
+        Ok(Self { child, socket, warnings: Vec::new(), let_go: false, joined_network, devices: None })
     }
 
     /// The child's pid in our pid namespace.
@@ -84,9 +91,18 @@ impl Launch {
         self.socket.send(Reply::Cgroups { descriptor_count }, tasks)
     }
 
-    /// Makes the network namespace and hands it over.
-    pub fn make_network(&self) -> Result<()> {
+    /// Makes the network namespace and hands it over, with the devices that go into it; into one that is joined they go too.
+    pub fn provide_network(&mut self, plan: &Plan<'_>) -> Result<()> {
+        if let Some(namespace) = self.joined_network.take() {
+            self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
+        }
+        if !plan.bootstrap.await_network {
+            return Ok(());
+        }
         let namespace = network::new_namespace()?;
+        if !plan.net_devices.is_empty() {
+            self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
+        }
         self.socket.send(Reply::Network, &[namespace.as_fd()])
     }
 
@@ -98,7 +114,7 @@ impl Launch {
     /// Leaves stage1 waiting at its listener, whatever becomes of us.
     pub fn send_hold(&mut self, ignored_signals: u64) -> Result<()> {
         self.socket.send(Reply::Hold { ignored_signals }, &[])?;
-        self.let_go = true;
+        self.let_go();
         Ok(())
     }
 
@@ -120,7 +136,7 @@ impl Launch {
         match self.next_report(reactor).await? {
             // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
             None => {
-                self.let_go = true;
+                self.let_go();
                 Ok(())
             }
             Some(Report::Failed(failure)) => Err(words::failure(plan, &failure)),
@@ -136,6 +152,14 @@ impl Launch {
     /// The program's exit code, or 128 and the signal that ended it.
     pub fn wait(&self) -> Result<i32> {
         exit_code(self.pidfd())
+    }
+
+    /// From now on the container is what it is, whatever becomes of us.
+    fn let_go(&mut self) {
+        self.let_go = true;
+        if let Some(devices) = self.devices.take() {
+            devices.keep();
+        }
     }
 
     async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<Report>> {
@@ -210,10 +234,14 @@ fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
     })
 }
 
-/// The descriptors for the plan's slots, in the order of travel.
-fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<Vec<OwnedFd>> {
+/// The descriptors for the plan's slots, in the order of travel; and again the network namespace, if devices go into it.
+fn bootstrap_descriptors(
+    plan: &Plan<'_>,
+    listener: Option<OwnedFd>,
+) -> Result<(Vec<OwnedFd>, Option<OwnedFd>)> {
     use linux_raw_sys::general as uapi;
 
+    let mut network = None;
     let mut descriptors: Vec<OwnedFd> = listener.into_iter().collect();
     for (slot, path) in joined_namespaces(plan.namespaces) {
         let Some(path) = path else { continue };
@@ -225,9 +253,14 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
             DescriptorSlot::CgroupNamespace => uapi::CLONE_NEWCGROUP,
             DescriptorSlot::Listener => continue,
         };
-        descriptors.push(open_namespace(path, kind)?);
+        let namespace = open_namespace(path, kind)?;
+        if slot == DescriptorSlot::NetworkNamespace && !plan.net_devices.is_empty() {
+            let again = namespace.try_clone();
+            network = Some(again.map_err(|error| Error::io(format_args!("namespace {path}"), &error))?);
+        }
+        descriptors.push(namespace);
     }
-    Ok(descriptors)
+    Ok((descriptors, network))
 }
 
 /// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).

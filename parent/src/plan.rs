@@ -21,7 +21,7 @@ use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
 
 use crate::cgroup::Placement;
-use crate::config::{Config, Namespaces};
+use crate::config::{Config, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::{CgroupHost, HostFacts};
 use keep::Keep;
@@ -53,6 +53,8 @@ pub struct Plan<'a> {
     pub arguments: &'a [String],
     pub environment: &'a [String],
     pub namespaces: &'a Namespaces,
+    /// Moved into the network namespace by the parent.
+    pub net_devices: &'a [NetDevice],
 }
 
 impl Plan<'_> {
@@ -98,6 +100,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
         arguments: &config.process.args,
         environment: &config.process.env,
         namespaces: &config.namespaces,
+        net_devices: &config.net_devices,
     })
 }
 

@@ -3,6 +3,7 @@
 mod landlock;
 mod linux;
 mod mounts;
+mod net_devices;
 mod process;
 mod resources;
 mod scheduling;
@@ -45,6 +46,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         root,
         mounts,
         devices: linux::devices(linux, &mut problems),
+        net_devices: net_devices::check(linux, &namespaces, &mut problems),
         sysctls: sysctl::check(linux, &namespaces, domainname.is_some(), &mut problems),
         masked_paths: linux::paths(
             linux.and_then(|linux| linux.masked_paths().as_deref()),

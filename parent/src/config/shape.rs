@@ -20,6 +20,8 @@ enum Shape {
     Object(&'static [Field]),
     /// An object whose names are the file's own.
     Map,
+    /// The same, and the values are objects.
+    Objects,
     List(&'static Shape),
     Capability,
     SchedulerFlag,
@@ -90,6 +92,7 @@ const LINUX: Shape = Shape::Object(&[
     field("devices", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
     field("memoryPolicy", PLAIN),
     field("namespaces", Shape::List(&PLAIN)),
+    field("netDevices", Shape::Objects),
     field("personality", PLAIN),
     field(
         "resources",
@@ -137,10 +140,17 @@ impl Fault {
 
 fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault>) {
     match (shape, value) {
-        (Shape::Object(_) | Shape::Map, Value::Array(_)) => faults.push(Fault::NotAnObject(path.clone())),
+        (Shape::Object(_) | Shape::Map | Shape::Objects, Value::Array(_)) => {
+            faults.push(Fault::NotAnObject(path.clone()))
+        }
         (Shape::List(shape), Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {
                 examine(item, shape, &path.index(index), faults);
+            }
+        }
+        (Shape::Objects, Value::Object(objects)) => {
+            for (name, value) in objects {
+                examine(value, &PLAIN, &path.name(name), faults);
             }
         }
         (Shape::SchedulerFlag, Value::String(name)) if scheduler_flag(name).is_none() => {
@@ -233,8 +243,10 @@ impl<'de> Visitor<'de> for Glance<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Shape::Object(fields) = self.shape else {
+            let shape = if matches!(self.shape, Shape::Objects) { &PLAIN } else { &Shape::Any };
             let mut names = HashSet::new();
-            while let Some((name, IgnoredAny)) = entries.next_entry::<String, IgnoredAny>()? {
+            while let Some(name) = entries.next_key::<String>()? {
+                entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
                 if !names.insert(name) {
                     self.ordinary.set(false);
                 }
@@ -295,6 +307,8 @@ mod tests {
         );
         check(r#"{"process": {"capabilities": {"bounding": ["kill"]}}}"#, false);
         check(r#"{"process": {"user": []}}"#, false);
+        check(r#"{"linux": {"netDevices": {"eth0": {"name": "a"}}}}"#, true);
+        check(r#"{"linux": {"netDevices": {"eth0": ["a"]}}}"#, false);
         check(r#"{"annotations": {"a": "1", "b": "2"}}"#, true);
         check(r#"{"annotations": {"a": "1", "a": "2"}}"#, false);
         check(r#"{"linux": {"resources": {"pids": {"limit": 0}}}}"#, true);

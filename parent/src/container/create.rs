@@ -193,9 +193,7 @@ fn launch(
         launch.send_cgroups(&doors.descriptors())?;
     }
     drop(doors);
-    if plan.bootstrap.await_network {
-        launch.make_network()?;
-    }
+    launch.provide_network(plan)?;
     let pid = launch.pid().as_raw_pid();
     // A child that is gone already says why on its socket.
     let facts = ProcessFacts::read(pid).unwrap_or(ProcessFacts { start_time: 0, ignored_signals: 0 });

@@ -77,6 +77,10 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
         if plan.bootstrap.new_cgroup_namespace {
             row(out, "", Phase::Views, "", "new cgroup namespace");
         }
+        for device in plan.net_devices {
+            let line = format!("the parent moves network device {} in as {}", device.name, device.inside);
+            row(out, "", Phase::Views, "", &line);
+        }
         if plan.bootstrap.await_network {
             row(out, "", Phase::Views, "", "wait for the network namespace, enter it");
         }
@@ -86,7 +90,7 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
     }
 }
 
-/// The plan for programs: `{"root":…,"namespaces":{…},"steps":[{"number","phase","kind","object"}…],"args":[…]}`.
+/// The plan for programs: `{"root":…,"namespaces":{…},"netDevices":{…},"steps":[{"number","phase","kind","object"}…],"args":[…]}`.
 pub fn json(plan: &Plan<'_>) -> Value {
     let namespaces = named_namespaces(plan).into_iter().filter_map(|(name, namespace)| match namespace {
         Namespace::Inherit => None,
@@ -101,7 +105,10 @@ pub fn json(plan: &Plan<'_>) -> Value {
             "object": object(&phased.step),
         })
     });
+    let devices = plan.net_devices.iter();
+    let devices = devices.map(|device| (device.name.clone(), Value::from(device.inside.as_str())));
     json!({
+        "netDevices": devices.collect::<serde_json::Map<_, _>>(),
         "root": plan.bootstrap.root,
         "namespaces": namespaces.collect::<serde_json::Map<_, _>>(),
         "steps": steps.collect::<Vec<_>>(),

@@ -161,7 +161,6 @@ fn fields_that_are_not_implemented_are_named() {
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), "$.linux.seccomp"),
         ("/linux/intelRdt", json!({"closID": "x"}), "$.linux.intelRdt"),
         ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "$.linux.timeOffsets"),
-        ("/linux/netDevices", json!({"eth9": {}}), "$.linux.netDevices"),
         ("/linux/resources/blockIO", json!({"weight": 100}), "$.linux.resources.blockIO"),
         (
             "/linux/resources/hugepageLimits",

@@ -14,6 +14,7 @@ mod masks;
 mod mountinfo;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod plan;
 mod real_input;
 mod root;

@@ -167,7 +167,6 @@ pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
     for (field, is_set) in [
         ("uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
-        ("netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
         ("seccomp", linux.seccomp().is_some()),
         ("intelRdt", linux.intel_rdt().is_some()),
         ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
