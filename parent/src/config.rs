@@ -54,6 +54,7 @@ pub struct Config {
     /// PER_* number; `None`: left as it is.
     pub personality: Option<u32>,
     pub memory_policy: Option<MemoryPolicy>,
+    pub intel_rdt: Option<IntelRdt>,
     /// From the annotation `dev.pinnace.landlock`.
     pub landlock: Option<Landlock>,
     /// The SELinux context of the container's new filesystems.
@@ -134,6 +135,20 @@ pub struct Landlock {
     /// Absolute, cleaned, each once.
     pub paths: Vec<String>,
     pub rights: Vec<u32>,
+}
+
+/// `linux.intelRdt`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IntelRdt {
+    /// The name of a group, or `/`; `None` means one of the container's own.
+    pub clos_id: Option<String>,
+    /// Not empty; it may have several lines.
+    pub l3_cache_schema: Option<String>,
+    /// One line that begins with `MB:`.
+    pub mem_bw_schema: Option<String>,
+    /// One line each.
+    pub schemata: Vec<String>,
+    pub enable_monitoring: bool,
 }
 
 /// `linux.memoryPolicy`, in the kernel's numbers (MPOL_*, MPOL_F_*).

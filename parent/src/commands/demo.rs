@@ -47,7 +47,12 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         container::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
     context.warn(&created.warnings);
     let code = created.launch.wait()?;
-    container::destroy(&created.cgroups, created.directory, created.own_pid_namespace)?;
+    container::destroy(
+        &created.cgroups,
+        created.rdt_groups.as_ref(),
+        created.directory,
+        created.own_pid_namespace,
+    )?;
     let elapsed = begin.elapsed();
     print(&format!(
         "\nExit code {code}. From reading config.json to the last cgroup's removal: {:.1} ms. Nothing is left of it.\n",

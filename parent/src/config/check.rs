@@ -1,5 +1,6 @@
 //! oci-spec's types → `Config`: every rule of the spec that can be checked without the host, and every field that is not implemented.
 
+mod intel_rdt;
 mod landlock;
 mod linux;
 mod mounts;
@@ -67,6 +68,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         ),
         personality: scheduling::personality(linux, &mut warnings),
         memory_policy: scheduling::memory_policy(linux, &mut problems),
+        intel_rdt: intel_rdt::check(linux, &mut problems),
         mount_label: label(
             linux.and_then(|linux| linux.mount_label().as_deref()),
             "$.linux.mountLabel",

@@ -90,6 +90,7 @@ const PROCESS: Shape = Shape::Object(&[
 
 const LINUX: Shape = Shape::Object(&[
     field("devices", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
+    field("intelRdt", PLAIN),
     field("memoryPolicy", PLAIN),
     field("namespaces", Shape::List(&PLAIN)),
     field("netDevices", Shape::Objects),

@@ -159,7 +159,6 @@ fn fields_that_are_not_implemented_are_named() {
         ("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "$.hooks"),
         ("/linux/uidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]), "$.linux.uidMappings"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), "$.linux.seccomp"),
-        ("/linux/intelRdt", json!({"closID": "x"}), "$.linux.intelRdt"),
         ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "$.linux.timeOffsets"),
         ("/linux/resources/blockIO", json!({"weight": 100}), "$.linux.resources.blockIO"),
         (

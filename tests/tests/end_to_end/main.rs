@@ -6,6 +6,7 @@ mod devices;
 mod errors;
 mod hostname;
 mod identity;
+mod intel_rdt;
 mod landlock;
 mod leftovers;
 mod lifecycle;

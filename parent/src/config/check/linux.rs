@@ -168,7 +168,6 @@ pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
         ("uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("seccomp", linux.seccomp().is_some()),
-        ("intelRdt", linux.intel_rdt().is_some()),
         ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
     ] {
         problems.not_implemented(format_args!("$.linux.{field}"), is_set);

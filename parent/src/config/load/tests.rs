@@ -274,7 +274,6 @@ fn every_field_that_is_not_implemented_is_named() {
         linux["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
         linux["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
         linux["timeOffsets"] = json!({"monotonic": {"secs": 1}});
-        linux["intelRdt"] = json!({"closID": "x"});
         linux["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"});
         linux["resources"] = json!({
             "blockIO": {"weight": 10, "leafWeight": 10, "weightDevice": [{"major": 8, "minor": 0, "weight": 10}],
@@ -302,7 +301,7 @@ fn every_field_that_is_not_implemented_is_named() {
         .map(|problem| problem.strip_suffix("not implemented yet").unwrap_or_else(|| panic!("{problem}")))
         .map(|problem| problem.split(": ").next().unwrap())
         .collect();
-    assert_eq!(paths.len(), 24, "{paths:#?}");
+    assert_eq!(paths.len(), 23, "{paths:#?}");
     for path in ["$.hooks.poststop", "$.linux.seccomp", "$.linux.resources.blockIO.throttleWriteIOPSDevice"] {
         assert!(paths.contains(&path), "{path}");
     }
@@ -397,5 +396,29 @@ fn scheduling_is_taken_in_the_specs_spelling_and_refused_by_its_path() {
         "$.linux.personality.domain: is missing",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
+    }
+}
+
+#[test]
+fn groups_of_resctrl_are_checked_by_their_paths() {
+    let text = said(|spec| {
+        spec["linux"]["intelRdt"] = json!({
+            "closID": "a/b", "memBwSchema": "L3:0=f", "schemata": ["L3:0=f", "", "MB:0=1\nL3:0=f"], "enableMonitoring": true
+        });
+    });
+    for expected in [
+        "$.linux.intelRdt.closID: invalid intelRdt.ClosID \"a/b\"",
+        "$.linux.intelRdt.memBwSchema: \"L3:0=f\" is not one line",
+        "$.linux.intelRdt.schemata[1]: \"\" is not one line",
+        "$.linux.intelRdt.schemata[2]: ",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    for name in ["/", "gold", "guaranteed_group"] {
+        check("/linux/intelRdt", json!({"closID": name, "l3CacheSchema": "L3:0=f", "enableCMT": true}), "ok");
+    }
+    for name in [".", "..", "info", "mon_groups"] {
+        let expected = format!("config.json: $.linux.intelRdt.closID: invalid intelRdt.ClosID {name:?}");
+        check("/linux/intelRdt", json!({"closID": name}), &expected);
     }
 }
