@@ -7,6 +7,7 @@ mod capabilities;
 mod check;
 mod default;
 mod faults;
+mod list;
 mod load;
 mod options;
 mod path;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 
 pub use capabilities::capability_name;
 pub use check::{check, clean as clean_path, rlimit_name};
+pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::default_spec;
 pub use load::load;
 #[cfg(test)]
@@ -42,6 +44,8 @@ pub struct Config {
     pub time_offsets: String,
     pub devices: Vec<Device>,
     /// Sorted by name.
+    pub net_devices: Vec<NetDevice>,
+    /// Sorted by name.
     pub sysctls: Vec<Sysctl>,
     /// Absolute, cleaned, without duplicates, in the order of the file; so are `readonly_paths`.
     pub masked_paths: Vec<String>,
@@ -51,6 +55,14 @@ pub struct Config {
     /// `linux.cgroupsPath` as written; `None` where it is absent or empty.
     pub cgroups_path: Option<String>,
     pub resources: Resources,
+    /// PER_* number; `None`: left as it is.
+    pub personality: Option<u32>,
+    pub memory_policy: Option<MemoryPolicy>,
+    pub intel_rdt: Option<IntelRdt>,
+    /// From the annotation `dev.pinnace.landlock`.
+    pub landlock: Option<Landlock>,
+    /// The SELinux context of the container's new filesystems.
+    pub mount_label: Option<String>,
     pub annotations: BTreeMap<String, String>,
     /// What does not stop the container but should be said, such as unknown capabilities.
     pub warnings: Vec<String>,
@@ -81,6 +93,75 @@ pub struct Process {
     pub no_new_privileges: bool,
     /// `None`: left as it is.
     pub oom_score_adj: Option<i32>,
+    pub scheduler: Option<Scheduler>,
+    pub io_priority: Option<IoPriority>,
+    /// For processes that `exec` brings into the container; the first process is left alone.
+    pub exec_cpu_affinity: ExecCpuAffinity,
+    /// Not empty; so are the labels.
+    pub apparmor_profile: Option<String>,
+    pub selinux_label: Option<String>,
+}
+
+/// `process.scheduler`, in the kernel's numbers (SCHED_*, SCHED_FLAG_*); times in nanoseconds. What is absent is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduler {
+    pub policy: u32,
+    pub flags: u32,
+    /// -20 to 19.
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+}
+
+/// `process.ioPriority`; `class` is the kernel's IOPRIO_CLASS_* number, `priority` 0 to 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoPriority {
+    pub class: u32,
+    pub priority: u32,
+}
+
+/// `process.execCPUAffinity`: numbers of processors, ascending; none means that nothing is changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecCpuAffinity {
+    /// Before the process enters the container's cgroup.
+    pub initial: Vec<u32>,
+    /// After that.
+    pub last: Vec<u32>,
+}
+
+/// What of its tree the program may use: nothing of the kinds in `handled`, but below these paths the rights in the same place.
+/// Numbers are the kernel's LANDLOCK_ACCESS_FS_* bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landlock {
+    pub handled: u32,
+    /// Absolute, cleaned, each once.
+    pub paths: Vec<String>,
+    pub rights: Vec<u32>,
+}
+
+/// `linux.intelRdt`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IntelRdt {
+    /// The name of a group, or `/`; `None` means one of the container's own.
+    pub clos_id: Option<String>,
+    /// Not empty; it may have several lines.
+    pub l3_cache_schema: Option<String>,
+    /// One line that begins with `MB:`.
+    pub mem_bw_schema: Option<String>,
+    /// One line each.
+    pub schemata: Vec<String>,
+    pub enable_monitoring: bool,
+}
+
+/// `linux.memoryPolicy`, in the kernel's numbers (MPOL_*, MPOL_F_*).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryPolicy {
+    pub mode: u32,
+    pub flags: u32,
+    /// Ascending.
+    pub nodes: Vec<u32>,
 }
 
 /// `process.user`.
@@ -257,6 +338,15 @@ pub enum DeviceKind {
     Character,
     Block,
     Fifo,
+}
+
+/// One entry of `linux.netDevices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetDevice {
+    /// In the runtime's network namespace.
+    pub name: String,
+    /// In the container's; may be a template such as `net%d`.
+    pub inside: String,
 }
 
 /// One entry of `linux.sysctl`; `name` with slashes (`net/ipv4/ip_forward`), relative to /proc/sys.

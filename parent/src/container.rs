@@ -6,13 +6,16 @@ mod rootless;
 mod signal;
 mod start;
 
-pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request};
+pub use create::{
+    Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, questions,
+};
 pub use delete::{delete, destroy};
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;
 
 use crate::cgroup::Cgroups;
 use crate::error::Result;
+use crate::intel_rdt::Groups;
 use crate::state::{Init, Record, StateDirectory, StateRoot, Status};
 
 /// A container as its state directory shows it.
@@ -47,6 +50,12 @@ impl Container {
     pub fn cgroups(&self) -> Cgroups {
         let made = self.init.as_ref().map(|init| init.cgroups.clone()).unwrap_or_default();
         Cgroups::open(self.record.cgroups.clone(), made)
+    }
+
+    /// The container's groups in resctrl, if it has any.
+    pub fn rdt_groups(&self) -> Option<Groups> {
+        let made = self.init.as_ref().map(|init| init.intel_rdt).unwrap_or_default();
+        self.record.intel_rdt.clone().map(|placement| Groups::open(placement, made))
     }
 
     /// The status, derived now.

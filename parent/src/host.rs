@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check};
 
 /// What the host has that decides how a container is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,24 @@ pub struct HostFacts {
     pub is_initial_user_namespace: bool,
     /// setgroups(2) is denied in our user namespace.
     pub denies_groups: bool,
+    pub security: SecurityHost,
+}
+
+/// The security modules that the host has; what nobody asked for is told as missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecurityHost {
+    pub apparmor: bool,
+    pub selinux: bool,
+    /// Landlock's ABI version; 0 where it is not enabled.
+    pub landlock_abi: u32,
+}
+
+/// What a configuration makes worth asking. Most ask nothing, and a start without labels pays for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    pub apparmor: bool,
+    pub selinux: bool,
+    pub landlock: bool,
 }
 
 /// The host's cgroup hierarchies.
@@ -46,19 +64,55 @@ const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 /// statfs(2)'s number for cgroup2, from linux/magic.h.
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
+/// Where every distribution mounts selinuxfs, and statfs(2)'s number for it, from linux/magic.h.
+const SELINUX_MOUNT: &str = "/sys/fs/selinux";
+const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
+
 impl HostFacts {
     /// Asks the kernel. Needs no privilege.
-    pub fn read() -> Result<Self> {
+    pub fn read(questions: Questions) -> Result<Self> {
+        let security = SecurityHost {
+            apparmor: questions.apparmor && has_apparmor(),
+            selinux: questions.selinux && has_selinux(),
+            landlock_abi: if questions.landlock { landlock_abi() } else { 0 },
+        };
         let is_initial_user_namespace = is_initial_user_namespace();
         let denies_groups = !is_initial_user_namespace
             && std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny");
         Ok(Self {
-            denies_groups,
             cgroups: read_cgroups()?,
             uid: rustix::process::geteuid().as_raw(),
             is_initial_user_namespace,
+            denies_groups,
+            security,
         })
     }
+}
+
+fn has_apparmor() -> bool {
+    read_proc("/sys/module/apparmor/parameters/enabled", Reads::One)
+        .is_ok_and(|answer| answer.starts_with('Y'))
+}
+
+/// Source: landlock_create_ruleset(2), LANDLOCK_CREATE_RULESET_VERSION.
+fn landlock_abi() -> u32 {
+    const NUMBER: usize = linux_raw_sys::general::__NR_landlock_create_ruleset as usize;
+    const CREATE_RULESET_VERSION: usize = 1;
+    // SAFETY: with this flag the call takes neither attributes nor their size, and returns a number.
+    let returned = unsafe { sc::platform::syscall3(NUMBER, 0, 0, CREATE_RULESET_VERSION) };
+    match check(returned) {
+        Ok(()) => u32::try_from(returned).unwrap_or(0),
+        // Not compiled in, or not among the boot's security modules.
+        Err(_) => 0,
+    }
+}
+
+/// SELinux is there and has a policy: before it has one, everything is the kernel's.
+fn has_selinux() -> bool {
+    let is_mounted =
+        rustix::fs::statfs(SELINUX_MOUNT).is_ok_and(|statfs| statfs.f_type as u64 == SELINUX_MAGIC);
+    let own = || read_proc("/proc/thread-self/attr/current", Reads::One).unwrap_or_default();
+    is_mounted && own().trim_end_matches(['\0', '\n']) != "kernel"
 }
 
 /// Whether our user namespace is the one that the kernel began with.
@@ -275,6 +329,6 @@ mod tests {
 
     #[test]
     fn this_kernel_answers() {
-        HostFacts::read().unwrap();
+        HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true }).unwrap();
     }
 }

@@ -7,6 +7,8 @@
 //! ready, executed stage1's answers
 //! ```
 
+mod net_devices;
+mod netlink;
 mod network;
 mod reactor;
 mod spawn;
@@ -30,6 +32,7 @@ pub use reactor::{Reactor, block_on};
 use crate::config::Namespace;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, UserNamespace, joined_namespaces};
+use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
 
@@ -52,6 +55,8 @@ pub struct Launch {
     let_go: bool,
     /// stage1 has closed its end: all that it had to say can be read.
     hung_up: bool,
+    /// What comes back if the container is not let go.
+    devices: Option<MovedDevices>,
 }
 
 impl Launch {
@@ -91,7 +96,7 @@ impl Launch {
             }
             _ => spawn::spawn(&birth)?,
         };
-        Ok(Self { child, socket, warnings: Vec::new(), let_go: false, hung_up: false })
+        Ok(Self { child, socket, warnings: Vec::new(), let_go: false, hung_up: false, devices: None })
     }
 
     /// The child's pid in our pid namespace.
@@ -110,10 +115,25 @@ impl Launch {
         self.socket.send(Reply::Cgroups { descriptor_count }, tasks)
     }
 
-    /// Makes the network namespace and hands it over.
-    pub fn make_network(&self) -> Result<()> {
-        let namespace = network::new_namespace()?;
-        self.socket.send(Reply::Network, &[namespace.as_fd()])
+    /// Makes the network namespace and hands it over, with the devices that go into it; into one that is joined they go too.
+    pub fn provide_network(&mut self, plan: &Plan<'_>) -> Result<()> {
+        let made = if plan.bootstrap.await_network { Some(network::new_namespace()?) } else { None };
+        if !plan.net_devices.is_empty() {
+            let namespace = match (&made, plan.namespaces.network.path()) {
+                (Some(made), _) => made,
+                (None, Some(path)) => &open_namespace(path, uapi::CLONE_NEWNET)?,
+                (None, None) => {
+                    // It came with the clone.
+                    let path = format!("/proc/{}/ns/net", self.child.pid.as_raw_nonzero());
+                    &open_namespace(&path, uapi::CLONE_NEWNET)?
+                }
+            };
+            self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
+        }
+        match made {
+            Some(namespace) => self.socket.send(Reply::Network, &[namespace.as_fd()]),
+            None => Ok(()),
+        }
     }
 
     /// Lets the program begin as soon as all is ready. `ignored_signals` are ours; the program's shall not be ignored.
@@ -124,7 +144,7 @@ impl Launch {
     /// Leaves stage1 waiting at its listener, whatever becomes of us.
     pub fn send_hold(&mut self, ignored_signals: u64) -> Result<()> {
         self.socket.send(Reply::Hold { ignored_signals }, &[])?;
-        self.let_go = true;
+        self.let_go();
         Ok(())
     }
 
@@ -149,7 +169,7 @@ impl Launch {
         match self.next_report(reactor).await? {
             // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
             None => {
-                self.let_go = true;
+                self.let_go();
                 Ok(())
             }
             Some(Report::Failed(failure)) => Err(words::failure(plan, &failure)),
@@ -165,6 +185,14 @@ impl Launch {
     /// The program's exit code, or 128 and the signal that ended it.
     pub fn wait(&self) -> Result<i32> {
         exit_code(self.pidfd())
+    }
+
+    /// From now on the container is what it is, whatever becomes of us.
+    fn let_go(&mut self) {
+        self.let_go = true;
+        if let Some(devices) = self.devices.take() {
+            devices.keep();
+        }
     }
 
     async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<Report>> {

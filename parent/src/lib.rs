@@ -10,6 +10,7 @@ pub mod config;
 pub mod container;
 pub mod error;
 pub mod host;
+pub mod intel_rdt;
 pub mod launch;
 pub mod log;
 pub mod plan;

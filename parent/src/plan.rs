@@ -6,9 +6,12 @@ mod capabilities;
 mod devices;
 mod identity;
 mod keep;
+mod landlock;
+mod lsm;
 mod masks;
 mod mounts;
 mod root;
+mod scheduling;
 pub mod show;
 #[cfg(test)]
 mod tests;
@@ -19,7 +22,7 @@ use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
 
 use crate::cgroup::Placement;
-use crate::config::{Config, Idmap, Namespace, Namespaces};
+use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use keep::Keep;
@@ -55,6 +58,8 @@ pub struct Plan<'a> {
     pub user_namespace: Option<UserNamespace<'a>>,
     /// What the parent opens for the bind steps whose origin is `Sent`, in their order.
     pub sent: Vec<SentTree<'a>>,
+    /// Moved into the network namespace by the parent.
+    pub net_devices: &'a [NetDevice],
 }
 
 /// The source of a bind mount that the parent opens.
@@ -92,8 +97,11 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     devices::plan(&mut draft, request, &places);
     masks::plan(&mut draft, config, &places);
     root::plan_finish(&mut draft, config);
+    lsm::plan(&mut draft, request)?;
     identity::plan(&mut draft, request);
+    scheduling::plan(&mut draft, config);
     capabilities::plan(&mut draft, request);
+    landlock::plan(&mut draft, request)?;
 
     let mut steps = draft.steps;
     // Within a phase the order of the draft is the order of the plan.
@@ -107,6 +115,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
         namespaces: &config.namespaces,
         user_namespace: user_namespace::plan(request),
         sent: draft.sent,
+        net_devices: &config.net_devices,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Strings and lists of ids: offset and length into the text section of the same message.
+//! Strings and lists: offset and length into the text section of the same message.
 //!
 //! The text section holds every blob in the order in which the records name them, back to back, each followed by
 //! one NUL byte. There is one encoding of a message, so the decoder needs no search and accepts no overlap.
@@ -28,6 +28,7 @@ impl Blob {
 /// How strings and lists are held: as the parent plans them, or as they lie in a message.
 pub trait Form: Copy {
     type Text: Copy + Debug + PartialEq;
+    type Texts: Copy + Debug + PartialEq;
     type Ids: Copy + Debug + PartialEq;
 }
 
@@ -39,6 +40,7 @@ pub struct Planned<'a>(core::marker::PhantomData<&'a str>);
 #[cfg(feature = "encode")]
 impl<'a> Form for Planned<'a> {
     type Text = &'a str;
+    type Texts = &'a [alloc::string::String];
     type Ids = &'a [u32];
 }
 
@@ -48,5 +50,35 @@ pub struct Wire<'a>(core::marker::PhantomData<&'a CStr>);
 
 impl<'a> Form for Wire<'a> {
     type Text = &'a CStr;
+    type Texts = TextList<'a>;
     type Ids = &'a [U32];
+}
+
+/// Strings, each with its NUL, in a row. None of them is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextList<'a>(&'a [u8]);
+
+impl<'a> TextList<'a> {
+    /// Checks the shape: every string ends with a NUL and none is empty or longer than `item_bytes_max`.
+    pub fn new(bytes: &'a [u8], item_bytes_max: usize) -> Option<Self> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let item = CStr::from_bytes_until_nul(rest).ok()?;
+            if item.is_empty() || item.count_bytes() > item_bytes_max {
+                return None;
+            }
+            rest = &rest[item.count_bytes() + 1..];
+        }
+        Some(Self(bytes))
+    }
+
+    /// The strings in order.
+    pub fn iter(self) -> impl Iterator<Item = &'a CStr> {
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            let item = CStr::from_bytes_until_nul(rest).ok()?;
+            rest = &rest[item.count_bytes() + 1..];
+            Some(item)
+        })
+    }
 }

@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U32, U64};
 
-use crate::blob::{Blob, Wire};
+use crate::blob::{Blob, TextList, Wire};
 use crate::bootstrap::*;
 use crate::limits::*;
 use crate::order;
@@ -17,6 +17,21 @@ use crate::step::*;
 const S_IFIFO: u32 = 0o010_000;
 const S_IFCHR: u32 = 0o020_000;
 const S_IFBLK: u32 = 0o060_000;
+
+/// From linux/personality.h.
+const PER_LINUX: u32 = 0;
+const PER_LINUX32: u32 = 8;
+
+/// From linux/sched.h: SCHED_DEADLINE is the last policy that a configuration knows, and there are seven flags.
+const SCHED_DEADLINE: u32 = 6;
+const SCHED_FLAG_ALL: u32 = 0x7f;
+
+/// From linux/mempolicy.h: the mode's flags, and MPOL_WEIGHTED_INTERLEAVE, the last mode.
+const MPOL_MODE_FLAGS: u32 = 0xe000;
+const MPOL_MAX: u32 = 6;
+
+/// From linux/landlock.h: the rights up to LANDLOCK_ACCESS_FS_IOCTL_DEV (ABI 5).
+const LANDLOCK_ACCESS_FS_ALL: u32 = 0xffff;
 
 /// Why a message was refused. The number travels in the errno field of the failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,6 +305,10 @@ impl<'a> Cursor<'a> {
         if text.count_bytes() == content.len() { Ok(text) } else { Err(Refusal::Text) }
     }
 
+    fn texts(&mut self, blob: Blob) -> Result<TextList<'a>, Refusal> {
+        TextList::new(self.blob(blob, MESSAGE_BYTES_MAX)?, PATH_BYTES_MAX).ok_or(Refusal::Text)
+    }
+
     fn ids(&mut self, blob: Blob) -> Result<&'a [U32], Refusal> {
         <[U32]>::ref_from_bytes(self.blob(blob, GROUP_COUNT_MAX * 4)?).map_err(|_| Refusal::Text)
     }
@@ -450,5 +469,51 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         },
         StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
         StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: fields.text(OPTION_BYTES_MAX)? },
+        StepKind::SetScheduler => Step::SetScheduler { scheduler: scheduler(fields)? },
+        StepKind::SetIoPriority => match fields.pair() {
+            (class @ 1..=3, priority @ 0..=7) => Step::SetIoPriority { class, priority },
+            _ => return Err(Refusal::StepValue),
+        },
+        StepKind::SetPersonality => match fields.word() {
+            domain @ (PER_LINUX | PER_LINUX32) => Step::SetPersonality { domain },
+            _ => return Err(Refusal::StepValue),
+        },
+        StepKind::SetMemoryPolicy => {
+            let word = fields.word();
+            let blob = fields.blob();
+            let nodes = fields.cursor.ids(blob)?;
+            let (mode, flags) = (word & !MPOL_MODE_FLAGS, word & MPOL_MODE_FLAGS);
+            if mode > MPOL_MAX || nodes.iter().any(|node| node.get() >= NODE_COUNT_MAX) {
+                return Err(Refusal::StepValue);
+            }
+            Step::SetMemoryPolicy { mode, flags, nodes }
+        }
+        StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: fields.text(OPTION_BYTES_MAX)? },
+        StepKind::RestrictLandlock => {
+            let handled = fields.word();
+            let (paths, rights) = (fields.blob(), fields.blob());
+            let (paths, rights) = (fields.cursor.texts(paths)?, fields.cursor.ids(rights)?);
+            let fits = |rights: &U32| rights.get() != 0 && rights.get() & !handled == 0;
+            if handled & !LANDLOCK_ACCESS_FS_ALL != 0
+                || !paths.iter().all(is_absolute)
+                || paths.iter().count() != rights.len()
+                || !rights.iter().all(fits)
+            {
+                return Err(Refusal::StepValue);
+            }
+            Step::RestrictLandlock { handled, paths, rights }
+        }
+        StepKind::SetSelinuxLabel => Step::SetSelinuxLabel { label: fields.text(OPTION_BYTES_MAX)? },
     })
+}
+
+fn scheduler(fields: &mut Fields<'_, '_, '_>) -> Result<Scheduler, Refusal> {
+    let word = fields.word();
+    let (policy, flags) = (word & 0xffff, word >> 16);
+    if policy > SCHED_DEADLINE || flags & !SCHED_FLAG_ALL != 0 {
+        return Err(Refusal::StepValue);
+    }
+    let (nice, priority) = fields.pair();
+    let (runtime, deadline, period) = (fields.number(), fields.number(), fields.number());
+    Ok(Scheduler { policy, flags, nice: nice.cast_signed(), priority, runtime, deadline, period })
 }

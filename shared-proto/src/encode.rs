@@ -15,6 +15,8 @@ use crate::step::{Attributes, Step, StepRecord};
 pub enum EncodeError {
     /// The message would be larger than `MESSAGE_BYTES_MAX`, or than the buffer.
     TooLarge,
+    /// An item of a list holds a NUL: it would arrive as two.
+    ItemWithNul,
 }
 
 /// Everything of one start, borrowed: lists for `'a`, what their steps name for `'p`. (The forms make `'p` invariant,
@@ -42,7 +44,8 @@ pub fn encoded_bytes(message: &Message<'_, '_>) -> usize {
 
 /// Writes `message` to the beginning of `buffer` and returns its bytes.
 ///
-/// Strings must be free of NUL bytes, which the parent's config checks. Where they are not, the decoder refuses the message.
+/// Strings must be free of NUL bytes, which the parent's config checks. Where they are not, the decoder refuses the message;
+/// in a list it could not tell, so that one is refused here.
 pub fn encode(
     message: &Message<'_, '_>,
     build_id: &[u8; BUILD_ID_BYTES],
@@ -51,6 +54,9 @@ pub fn encode(
     let message_bytes = encoded_bytes(message);
     if message_bytes > MESSAGE_BYTES_MAX || message_bytes > buffer.len() {
         return Err(EncodeError::TooLarge);
+    }
+    if message.steps.iter().any(|phased| has_item_with_nul(&phased.step)) {
+        return Err(EncodeError::ItemWithNul);
     }
     let (records, text) = buffer[..message_bytes].split_at_mut(text_start(message));
     let text_bytes = text.len();
@@ -82,6 +88,13 @@ pub fn encode(
         records.push(&text.text(item));
     }
     Ok(message_bytes)
+}
+
+fn has_item_with_nul(step: &Step<Planned<'_>>) -> bool {
+    match step {
+        Step::RestrictLandlock { paths, .. } => paths.iter().any(|path| path.as_bytes().contains(&0)),
+        _ => false,
+    }
 }
 
 /// Where the text section begins.
@@ -124,6 +137,11 @@ trait TextSink {
 
     fn text(&mut self, text: &str) -> Blob {
         self.append(&mut core::iter::once(text.as_bytes()))
+    }
+
+    /// Every item with its NUL.
+    fn texts(&mut self, list: &[String]) -> Blob {
+        self.append(&mut list.iter().flat_map(|item| [item.as_bytes(), b"\0"]))
     }
 
     fn ids(&mut self, ids: &[u32]) -> Blob {
@@ -231,7 +249,9 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::SetOomScoreAdjust { value: name }
         | Step::NewTimeNamespace { offsets: name }
         | Step::SetHostname { name }
-        | Step::SetDomainname { name } => (0, [text.text(name), NONE, NONE, NONE], [zero; 4]),
+        | Step::SetDomainname { name }
+        | Step::SetAppArmorProfile { profile: name }
+        | Step::SetSelinuxLabel { label: name } => (0, [text.text(name), NONE, NONE, NONE], [zero; 4]),
         Step::NewSessionKeyring | Step::SetNoNewPrivileges => (0, [NONE; 4], [zero; 4]),
         Step::SetRlimit { resource, soft, hard } => {
             (resource, [NONE; 4], [U64::new(soft), U64::new(hard), zero, zero])
@@ -246,6 +266,19 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             (0, [NONE; 4], [effective, permitted, inheritable, ambient].map(U64::new))
         }
         Step::SetUmask { umask } => (umask, [NONE; 4], [zero; 4]),
+        Step::SetScheduler { scheduler: s } => (
+            s.policy | s.flags << 16,
+            [NONE; 4],
+            [pair(s.nice.cast_unsigned(), s.priority), s.runtime.into(), s.deadline.into(), s.period.into()],
+        ),
+        Step::SetIoPriority { class, priority } => (0, [NONE; 4], [pair(class, priority), zero, zero, zero]),
+        Step::RestrictLandlock { handled, paths, rights } => {
+            (handled, [text.texts(paths), text.ids(rights), NONE, NONE], [zero; 4])
+        }
+        Step::SetPersonality { domain } => (domain, [NONE; 4], [zero; 4]),
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            (mode | flags, [text.ids(nodes), NONE, NONE, NONE], [zero; 4])
+        }
     };
     StepRecord {
         kind: U16::new(phased.step.kind() as u16),

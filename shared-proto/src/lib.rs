@@ -22,11 +22,13 @@ pub mod step;
 
 #[cfg(feature = "encode")]
 pub use blob::Planned;
-pub use blob::{Blob, Form, Wire};
+pub use blob::{Blob, Form, TextList, Wire};
 pub use bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
 pub use decode::{Refusal, View};
 #[cfg(feature = "encode")]
 pub use encode::{EncodeError, Message, encode, encoded_bytes};
 pub use failure::{Call, Failure};
 pub use frame::{Reply, Report};
-pub use step::{Attributes, BindOrigin, Phase, Propagation, PropagationKind, Propagations, Step, StepKind};
+pub use step::{
+    Attributes, BindOrigin, Phase, Propagation, PropagationKind, Propagations, Scheduler, Step, StepKind,
+};

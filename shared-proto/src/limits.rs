@@ -32,6 +32,9 @@ pub const ARGUMENT_COUNT_MAX: usize = 1 << 19;
 /// Supplementary groups (the kernel's NGROUPS_MAX).
 pub const GROUP_COUNT_MAX: usize = 65536;
 
+/// NUMA nodes: one more than the highest number that a kernel may be built for (NODES_SHIFT is at most 10).
+pub const NODE_COUNT_MAX: u32 = 1024;
+
 /// Bind sources that are opened before the root changes; each takes a descriptor until it is mounted, and the
 /// usual soft limit is 1024.
 pub const EARLY_BIND_COUNT_MAX: usize = 512;

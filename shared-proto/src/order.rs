@@ -23,7 +23,13 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (SetRlimit, BecomeUser, "raising a hard limit needs CAP_SYS_RESOURCE"),
     (DropBounding, BecomeUser, "PR_CAPBSET_DROP needs CAP_SETPCAP"),
     (NewTimeNamespace, BecomeUser, "time offsets need CAP_SYS_TIME"),
+    (SetScheduler, BecomeUser, "a real-time policy or a lower nice value needs CAP_SYS_NICE"),
+    (SetIoPriority, BecomeUser, "the real-time class needs CAP_SYS_NICE"),
+    (SetSelinuxLabel, NewSessionKeyring, "the keyring is labelled when it is made"),
+    (SetSelinuxLabel, BecomeUser, "the private procfs through which it is written needs CAP_SYS_ADMIN"),
+    (SetAppArmorProfile, BecomeUser, "the private procfs through which it is written needs CAP_SYS_ADMIN"),
     (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
+    (SetNoNewPrivileges, RestrictLandlock, "landlock_restrict_self needs it, or CAP_SYS_ADMIN"),
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
 ];
 

@@ -139,6 +139,20 @@ impl Propagations {
     }
 }
 
+/// What sched_setattr(2) takes, in its order; times in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduler {
+    /// SCHED_* number.
+    pub policy: u32,
+    /// SCHED_FLAG_* bits.
+    pub flags: u32,
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+}
+
 /// One step as it lies in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -211,6 +225,13 @@ kinds! {
     SetCapabilities = 18 "set-capabilities" IDENTITY,
     SetUmask = 19 "set-umask" IDENTITY,
     SetNoNewPrivileges = 20 "set-no-new-privs" LOCKDOWN,
+    SetScheduler = 22 "set-scheduler" IDENTITY,
+    SetIoPriority = 23 "set-io-priority" IDENTITY,
+    SetPersonality = 24 "set-personality" IDENTITY,
+    SetMemoryPolicy = 25 "set-memory-policy" IDENTITY,
+    SetAppArmorProfile = 26 "set-apparmor-profile" IDENTITY,
+    SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
+    RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
     NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
 }
 
@@ -365,6 +386,39 @@ pub enum Step<F: Form> {
     NewTimeNamespace {
         offsets: F::Text,
     },
+    SetScheduler {
+        scheduler: Scheduler,
+    },
+    /// IOPRIO_CLASS_* number, and the priority in it: 0 (the highest) to 7.
+    SetIoPriority {
+        class: u32,
+        priority: u32,
+    },
+    /// PER_LINUX or PER_LINUX32.
+    SetPersonality {
+        domain: u32,
+    },
+    /// MPOL_* number, MPOL_F_* bits, and the numbers of the nodes, each below `NODE_COUNT_MAX`.
+    SetMemoryPolicy {
+        mode: u32,
+        flags: u32,
+        nodes: F::Ids,
+    },
+    /// What confines the program from its execution on.
+    SetAppArmorProfile {
+        profile: F::Text,
+    },
+    /// The program's context from its execution on, and that of the keyrings made until then.
+    SetSelinuxLabel {
+        label: F::Text,
+    },
+    /// Denies every access to files of the kinds in `handled` (LANDLOCK_ACCESS_FS_* bits), but below these paths those that
+    /// stand in the same place of `rights`.
+    RestrictLandlock {
+        handled: u32,
+        paths: F::Texts,
+        rights: F::Ids,
+    },
 }
 
 impl<F: Form> Step<F> {
@@ -392,6 +446,13 @@ impl<F: Form> Step<F> {
             Step::SetUmask { .. } => StepKind::SetUmask,
             Step::SetNoNewPrivileges => StepKind::SetNoNewPrivileges,
             Step::NewTimeNamespace { .. } => StepKind::NewTimeNamespace,
+            Step::SetScheduler { .. } => StepKind::SetScheduler,
+            Step::SetIoPriority { .. } => StepKind::SetIoPriority,
+            Step::SetPersonality { .. } => StepKind::SetPersonality,
+            Step::SetMemoryPolicy { .. } => StepKind::SetMemoryPolicy,
+            Step::SetAppArmorProfile { .. } => StepKind::SetAppArmorProfile,
+            Step::SetSelinuxLabel { .. } => StepKind::SetSelinuxLabel,
+            Step::RestrictLandlock { .. } => StepKind::RestrictLandlock,
         }
     }
 }

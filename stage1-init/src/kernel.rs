@@ -2,7 +2,8 @@
 
 use core::ffi::CStr;
 
-use shared_proto::{Attributes, Call, Propagation};
+use shared_proto::limits::NODE_COUNT_MAX;
+use shared_proto::{Attributes, Call, Propagation, Scheduler};
 use zerocopy::little_endian::U32;
 
 pub use rustix::io::Errno;
@@ -142,6 +143,9 @@ pub(crate) fn device_number(major: u32, minor: u32) -> u64 {
     rustix::fs::makedev(major, minor)
 }
 
+/// A bit for each NUMA node.
+pub type NodeMask = [u64; NODE_COUNT_MAX as usize / 64];
+
 /// Every system call of stage1. Errors are the kernel's errno.
 pub trait Kernel {
     // Messages.
@@ -242,6 +246,14 @@ pub trait Kernel {
     fn set_domainname(&mut self, name: &[u8]) -> Result<()>;
     fn new_session_keyring(&mut self) -> Result<()>;
     fn set_rlimit(&mut self, resource: u32, soft: u64, hard: u64) -> Result<()>;
+    fn set_scheduler(&mut self, scheduler: &Scheduler) -> Result<()>;
+    /// Class and priority as the kernel packs them.
+    fn set_io_priority(&mut self, packed: u32) -> Result<()>;
+    fn set_personality(&mut self, domain: u32) -> Result<()>;
+    /// The mode with its flags; bit N of the mask is node N.
+    fn set_memory_policy(&mut self, mode: u32, mask: &NodeMask) -> Result<()>;
+    /// The SELinux context of an open file.
+    fn set_label(&mut self, file: Descriptor, label: &CStr) -> Result<()>;
     fn set_groups(&mut self, groups: &[U32]) -> Result<()>;
     fn set_group_id(&mut self, gid: u32) -> Result<()>;
     fn set_user_id(&mut self, uid: u32) -> Result<()>;
@@ -251,6 +263,12 @@ pub trait Kernel {
     fn clear_ambient(&mut self) -> Result<()>;
     fn raise_ambient(&mut self, capability: u32) -> Result<()>;
     fn set_no_new_privileges(&mut self) -> Result<()>;
+
+    /// An empty set of rules that denies what is `handled`.
+    fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor>;
+    /// Allows `rights` at and below an open place.
+    fn landlock_allow(&mut self, ruleset: Descriptor, place: Descriptor, rights: u64) -> Result<()>;
+    fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()>;
 
     // The end.
     /// Returns only if it fails.

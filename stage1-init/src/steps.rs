@@ -4,10 +4,13 @@ mod capabilities;
 mod devices;
 mod hostname;
 mod identity;
+mod landlock;
+mod lsm;
 mod masks;
 mod mounts;
 mod proc;
 mod rlimits;
+mod scheduling;
 mod sysctl;
 mod time;
 
@@ -194,5 +197,16 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         }
         Step::NewTimeNamespace { offsets } => time::new_namespace(context, offsets),
         Step::SetNoNewPrivileges => capabilities::no_new_privileges(context.kernel),
+        Step::SetScheduler { scheduler } => scheduling::scheduler(context.kernel, &scheduler),
+        Step::SetIoPriority { class, priority } => scheduling::io_priority(context.kernel, class, priority),
+        Step::SetPersonality { domain } => scheduling::personality(context.kernel, domain),
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            scheduling::memory_policy(context.kernel, mode, flags, nodes)
+        }
+        Step::SetAppArmorProfile { profile } => lsm::apparmor_profile(context, profile),
+        Step::RestrictLandlock { handled, paths, rights } => {
+            landlock::restrict(context, handled, paths, rights)
+        }
+        Step::SetSelinuxLabel { label } => lsm::selinux_label(context, label),
     }
 }

@@ -7,13 +7,14 @@ mod order;
 use std::format;
 use std::path::Path;
 use std::string::String;
+use std::sync::OnceLock;
 use std::vec::Vec;
 
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
 use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES};
 use shared_proto::{
-    Attributes, BindOrigin, Message, Phase, Planned, Propagation, PropagationKind, Propagations, Reply, Step,
-    encode, encoded_bytes,
+    Attributes, BindOrigin, Message, Phase, Planned, Propagation, PropagationKind, Propagations, Reply,
+    Scheduler, Step, encode, encoded_bytes,
 };
 
 use crate::kernel::fake::{Datagram, End, Fake};
@@ -36,6 +37,9 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         pivot_late: false,
     }
 }
+
+/// Lists of a plan are borrowed from `String`s.
+static PATHS: OnceLock<[String; 2]> = OnceLock::new();
 
 /// One step of most kinds.
 fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
@@ -79,8 +83,14 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
     let identity = [
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetHostname { name: "web" },
+        Step::SetSelinuxLabel { label: "u:r:t" },
+        Step::SetAppArmorProfile { profile: "tight" },
         Step::NewSessionKeyring,
         Step::SetRlimit { resource: 7, soft: 1024, hard: 4096 },
+        Step::SetScheduler { scheduler: Scheduler { policy: 3, nice: 5, ..Scheduler::default() } },
+        Step::SetIoPriority { class: 2, priority: 4 },
+        Step::SetPersonality { domain: 8 },
+        Step::SetMemoryPolicy { mode: 2, flags: 0x8000, nodes: [0u32, 65].as_slice() },
         Step::DropBounding { keep: !(1 << 21) },
         Step::BecomeUser {
             uid: 5,
@@ -96,7 +106,12 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
     let mut steps: Vec<_> = early.into_iter().map(phased(Phase::Mounts)).collect();
     steps.extend(late.into_iter().map(phased(Phase::Views)));
     steps.extend(identity.into_iter().map(phased(Phase::Identity)));
-    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    let paths = PATHS.get_or_init(|| ["/bin", "/var/log/web"].map(String::from)).as_slice();
+    let lockdown = [
+        Step::SetNoNewPrivileges,
+        Step::RestrictLandlock { handled: 0x7fff, paths, rights: [0xdu32, 0x7ffe].as_slice() },
+    ];
+    steps.extend(lockdown.into_iter().map(phased(Phase::Lockdown)));
     steps
 }
 
@@ -129,7 +144,7 @@ fn kernel(datagrams: Vec<Datagram>) -> Fake {
     kernel.missing = std::vec!["/proc/missing"];
     let file = Status { mode: 0o100444, device: 0 };
     let null = Status { mode: 0o020666, device: crate::kernel::device_number(1, 3) };
-    kernel.modes = std::vec![("/proc/keys", file), ("/dev/null", null)];
+    kernel.modes = std::vec![("/proc/keys", file), ("/dev/null", null), ("/var/log/web", file)];
     kernel
 }
 

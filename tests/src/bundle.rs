@@ -29,6 +29,7 @@ const APPLETS: &[&str] = &[
     "httpd",
     "id",
     "ifconfig",
+    "ionice",
     "ip",
     "ipcs",
     "kill",

@@ -12,7 +12,7 @@ use crate::cgroup;
 use crate::config;
 use crate::container::{self, Creation};
 use crate::error::{Error, Result};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, Questions};
 use crate::plan::{self, Store, show};
 use crate::state::StateRoot;
 
@@ -47,7 +47,12 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         container::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
     context.warn(&created.warnings);
     let code = created.launch.wait()?;
-    container::destroy(&created.cgroups, created.directory, created.own_pid_namespace)?;
+    container::destroy(
+        &created.cgroups,
+        created.rdt_groups.as_ref(),
+        created.directory,
+        created.own_pid_namespace,
+    )?;
     let elapsed = begin.elapsed();
     print(&format!(
         "\nExit code {code}. From reading config.json to the last cgroup's removal: {:.1} ms. Nothing is left of it.\n",
@@ -76,7 +81,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 /// The beginning and the end of the plan: enough to see what it is.
 fn plan_excerpt(bundle: &Path) -> Result<String> {
     let bundle = container::load_bundle(Some(bundle))?;
-    let host = HostFacts::read()?;
+    let host = HostFacts::read(Questions::default())?;
     let creation = Creation {
         id: ID,
         bundle: None,

@@ -9,7 +9,7 @@ use crate::plan::{self, Store, show};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     let mut bundle = container::load_bundle_unchecked(arguments.bundle.as_deref())?;
-    let host = HostFacts::read()?;
+    let host = HostFacts::read(container::questions(&bundle.config))?;
     let creation = Creation {
         id: "CONTAINER-ID",
         bundle: arguments.bundle.as_deref(),

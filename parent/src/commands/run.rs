@@ -43,7 +43,12 @@ fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone
-        && let Err(error) = container::destroy(&created.cgroups, created.directory, created.own_pid_namespace)
+        && let Err(error) = container::destroy(
+            &created.cgroups,
+            created.rdt_groups.as_ref(),
+            created.directory,
+            created.own_pid_namespace,
+        )
     {
         context.warn(&[format!("unable to destroy container: {error}")]);
     }

@@ -7,12 +7,12 @@ use std::path::Path;
 use crate::cli;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::host::{CgroupHost, HostFacts};
+use crate::host::{CgroupHost, HostFacts, Questions};
 
 pub(super) fn run(arguments: &cli::Spec) -> Result<()> {
     let path = arguments.bundle.as_deref().unwrap_or(Path::new("")).join("config.json");
     // On a v2 host runc's default has a cgroup namespace.
-    let unified = matches!(HostFacts::read()?.cgroups, CgroupHost::V2 { .. });
+    let unified = matches!(HostFacts::read(Questions::default())?.cgroups, CgroupHost::V2 { .. });
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)

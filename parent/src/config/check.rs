@@ -1,21 +1,29 @@
 //! oci-spec's types → `Config`: every rule of the spec that can be checked without the host, and every field that is not implemented.
 
 mod ids;
+mod intel_rdt;
+mod landlock;
 mod linux;
 mod mounts;
+mod net_devices;
 mod process;
 mod resources;
+mod scheduling;
 mod sysctl;
 
 use std::collections::BTreeMap;
 
 use oci_spec::runtime::{Hooks, Spec};
-use shared_proto::limits::PATH_BYTES_MAX;
+use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 pub use process::rlimit_name;
+pub use scheduling::{io_class_name, memory_mode_name, scheduler_policy_name};
 
 use super::problems::Problems;
 use super::{Config, Namespace, Root};
+
+/// Bytes of a label: in mount data it has a name before it. The kernel takes no longer ones either.
+const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=".len();
 
 /// Checks a parsed config.json and takes over what a start needs.
 ///
@@ -37,12 +45,15 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
     let hostname = name(spec.hostname().as_deref(), "$.hostname", &mut problems);
     let domainname = name(spec.domainname().as_deref(), "$.domainname", &mut problems);
     version(spec.version(), &mut problems, &mut warnings);
+    let annotations = annotations(spec, &mut problems);
+    let landlock = landlock::check(&annotations, &process, &mut problems);
     let config = Config {
         oci_version: spec.version().clone(),
         process,
         root,
         mounts,
         devices: linux::devices(linux, &mut problems),
+        net_devices: net_devices::check(linux, &namespaces, &mut problems),
         sysctls: sysctl::check(linux, &namespaces, domainname.is_some(), &mut problems),
         masked_paths: linux::paths(
             linux.and_then(|linux| linux.masked_paths().as_deref()),
@@ -61,9 +72,18 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
             &mut warnings,
         ),
-        annotations: annotations(spec, &mut problems),
         id_mappings: ids::id_mappings(linux, &namespaces, &mut problems),
         time_offsets: ids::time_offsets(linux, &namespaces, &mut problems),
+        personality: scheduling::personality(linux, &mut warnings),
+        memory_policy: scheduling::memory_policy(linux, &mut problems),
+        intel_rdt: intel_rdt::check(linux, &mut problems),
+        mount_label: label(
+            linux.and_then(|linux| linux.mount_label().as_deref()),
+            "$.linux.mountLabel",
+            &mut problems,
+        ),
+        landlock,
+        annotations,
         hostname,
         domainname,
         namespaces,
@@ -94,6 +114,13 @@ fn name(name: Option<&str>, path: &str, problems: &mut Problems) -> Option<Strin
     let name = name.filter(|name| !name.is_empty())?;
     problems.check_text(path, name, 64);
     Some(name.to_owned())
+}
+
+/// The name of a profile or a context; an empty one means none.
+fn label(label: Option<&str>, path: &str, problems: &mut Problems) -> Option<String> {
+    let label = label.filter(|label| !label.is_empty())?;
+    problems.check_text(path, label, LABEL_BYTES_MAX);
+    Some(label.to_owned())
 }
 
 /// What changes something that the container would share with the host must have a namespace for it.

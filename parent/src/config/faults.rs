@@ -47,17 +47,19 @@ impl Draft {
         let faults = shape::faults(&self.tree);
         for fault in &faults {
             let reason = match fault {
-                shape::Fault::Missing(_) => "is missing",
-                shape::Fault::NotAnObject(_) => "invalid type: array, expected an object",
+                shape::Fault::Missing(_) => String::from("is missing"),
+                shape::Fault::NotAnObject(_) => String::from("invalid type: array, expected an object"),
+                shape::Fault::UnknownFlag(_, flag) => format!("wrong scheduler flag: {flag}"),
             };
             self.faults.add(fault.path().to_string(), reason);
         }
         // From the end, so that places in lists stay true.
         for fault in faults.iter().rev() {
-            if let shape::Fault::NotAnObject(path) = fault {
+            if let shape::Fault::NotAnObject(path) | shape::Fault::UnknownFlag(path, _) = fault {
                 self.remove(path);
             }
         }
+        respell_scheduler_flags(&mut self.tree);
     }
 
     /// Takes out what the types refuse until they take the rest.
@@ -167,6 +169,10 @@ fn put_right(tree: &mut Value, warnings: &mut Vec<String>) {
     if let Some(process) = spec.get_mut("process").and_then(Value::as_object_mut) {
         // runc takes a missing user as root's.
         process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        // An empty list of processors is none, which the types do not know.
+        if let Some(affinity) = process.get_mut("execCPUAffinity").and_then(Value::as_object_mut) {
+            affinity.retain(|_, list| list != "");
+        }
         if let Some(sets) = process.get_mut("capabilities") {
             strip_unknown_capabilities(sets, warnings);
         }
@@ -184,6 +190,16 @@ fn put_right(tree: &mut Value, warnings: &mut Vec<String>) {
             && rule.get("type").is_some_and(|kind| kind == "")
         {
             rule.remove("type");
+        }
+    }
+}
+
+/// The types spell some flags of the scheduler in a way of their own.
+fn respell_scheduler_flags(tree: &mut Value) {
+    let flags = tree.pointer_mut("/process/scheduler/flags").and_then(Value::as_array_mut);
+    for flag in flags.into_iter().flatten() {
+        if let Some(spelling) = flag.as_str().and_then(shape::scheduler_flag) {
+            *flag = Value::from(spelling);
         }
     }
 }
@@ -224,6 +240,12 @@ fn words(path: &JsonPath, value: &Value, text: &str) -> String {
     if let Value::String(word) = value {
         match path.names().as_slice() {
             ["process", "rlimits", "type"] => return format!("wrong rlimit value: {word}"),
+            ["process", "scheduler", "policy"] => return format!("wrong scheduler policy: {word}"),
+            ["process", "ioPriority", "class"] => return format!("invalid ioPriority.Class: {word:?}"),
+            ["process", "execCPUAffinity", _] => return format!("{word:?} is not a list of processors"),
+            ["linux", "memoryPolicy", "mode"] => return format!("invalid memory policy mode {word:?}"),
+            ["linux", "memoryPolicy", "flags"] => return format!("invalid memory policy flag {word:?}"),
+            ["linux", "personality", "domain"] => return format!("invalid personality domain {word:?}"),
             ["linux", "namespaces", "type"] => return format!("namespace {word:?} does not exist"),
             ["linux", "devices", "type"] => return format!("invalid device type {word:?}"),
             ["linux", "resources", "devices", "type"] => {

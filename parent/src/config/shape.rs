@@ -20,8 +20,11 @@ enum Shape {
     Object(&'static [Field]),
     /// An object whose names are the file's own.
     Map,
+    /// The same, and the values are objects.
+    Objects,
     List(&'static Shape),
     Capability,
+    SchedulerFlag,
 }
 
 struct Field {
@@ -37,6 +40,22 @@ const fn field(name: &'static str, shape: Shape) -> Field {
 
 const fn required(name: &'static str) -> Field {
     Field { name, shape: Shape::Any, is_required: true }
+}
+
+/// The spec's flags of the scheduler, each with the types' spelling of it.
+pub(super) const SCHEDULER_FLAGS: [(&str, &str); 7] = [
+    ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
+    ("SCHED_FLAG_RECLAIM", "SCHED_FLAG_RECLAIM"),
+    ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
+    ("SCHED_FLAG_KEEP_POLICY", "SCHED_FLAG_KEEP_POLICY"),
+    ("SCHED_FLAG_KEEP_PARAMS", "SCHED_FLAG_KEEP_PARAMS"),
+    ("SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MIN"),
+    ("SCHED_FLAG_UTIL_CLAMP_MAX", "SCHED_FLAG_UTIL_CLAMP_MAX"),
+];
+
+/// The types' spelling of one of the spec's flags.
+pub(super) fn scheduler_flag(name: &str) -> Option<&'static str> {
+    SCHEDULER_FLAGS.iter().find(|(spec, _)| *spec == name).map(|&(_, types)| types)
 }
 
 const PLAIN: Shape = Shape::Object(&[]);
@@ -62,7 +81,10 @@ const PROCESS: Shape = Shape::Object(&[
             field("permitted", CAPABILITIES),
         ]),
     ),
+    field("execCPUAffinity", PLAIN),
+    field("ioPriority", Shape::Object(&[required("class")])),
     field("rlimits", Shape::List(&Shape::Object(&[required("hard"), required("soft")]))),
+    field("scheduler", Shape::Object(&[field("flags", Shape::List(&Shape::SchedulerFlag))])),
     field("user", PLAIN),
 ]);
 
@@ -71,7 +93,11 @@ const MAPPINGS: Shape =
 
 const LINUX: Shape = Shape::Object(&[
     field("devices", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
+    field("intelRdt", PLAIN),
+    field("memoryPolicy", PLAIN),
     field("namespaces", Shape::List(&PLAIN)),
+    field("netDevices", Shape::Objects),
+    field("personality", PLAIN),
     field(
         "resources",
         Shape::Object(&[
@@ -107,23 +133,35 @@ pub(super) enum Fault {
     /// An array where an object belongs.
     NotAnObject(JsonPath),
     Missing(JsonPath),
+    /// A flag of the scheduler that the spec does not have, though the types may.
+    UnknownFlag(JsonPath, String),
 }
 
 impl Fault {
     pub(super) fn path(&self) -> &JsonPath {
         match self {
-            Fault::NotAnObject(path) | Fault::Missing(path) => path,
+            Fault::NotAnObject(path) | Fault::Missing(path) | Fault::UnknownFlag(path, _) => path,
         }
     }
 }
 
 fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault>) {
     match (shape, value) {
-        (Shape::Object(_) | Shape::Map, Value::Array(_)) => faults.push(Fault::NotAnObject(path.clone())),
+        (Shape::Object(_) | Shape::Map | Shape::Objects, Value::Array(_)) => {
+            faults.push(Fault::NotAnObject(path.clone()))
+        }
         (Shape::List(shape), Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {
                 examine(item, shape, &path.index(index), faults);
             }
+        }
+        (Shape::Objects, Value::Object(objects)) => {
+            for (name, value) in objects {
+                examine(value, &PLAIN, &path.name(name), faults);
+            }
+        }
+        (Shape::SchedulerFlag, Value::String(name)) if scheduler_flag(name).is_none() => {
+            faults.push(Fault::UnknownFlag(path.clone(), name.clone()));
         }
         (Shape::Object(fields), Value::Object(object)) => {
             // A fifo has no numbers; no other object of the table has such a type.
@@ -187,7 +225,12 @@ impl<'de> Visitor<'de> for Glance<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if matches!(self.shape, Shape::Capability) && capabilities::number(text).is_none() {
+        let is_ordinary = match self.shape {
+            Shape::Capability => capabilities::number(text).is_some(),
+            Shape::SchedulerFlag => scheduler_flag(text) == Some(text),
+            _ => true,
+        };
+        if !is_ordinary {
             self.ordinary.set(false);
         }
         Ok(())
@@ -207,8 +250,10 @@ impl<'de> Visitor<'de> for Glance<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Shape::Object(fields) = self.shape else {
+            let shape = if matches!(self.shape, Shape::Objects) { &PLAIN } else { &Shape::Any };
             let mut names = HashSet::new();
-            while let Some((name, IgnoredAny)) = entries.next_entry::<String, IgnoredAny>()? {
+            while let Some(name) = entries.next_key::<String>()? {
+                entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
                 if !names.insert(name) {
                     self.ordinary.set(false);
                 }
@@ -269,11 +314,17 @@ mod tests {
         );
         check(r#"{"process": {"capabilities": {"bounding": ["kill"]}}}"#, false);
         check(r#"{"process": {"user": []}}"#, false);
+        check(r#"{"linux": {"netDevices": {"eth0": {"name": "a"}}}}"#, true);
+        check(r#"{"linux": {"netDevices": {"eth0": ["a"]}}}"#, false);
         check(r#"{"annotations": {"a": "1", "b": "2"}}"#, true);
         check(r#"{"annotations": {"a": "1", "a": "2"}}"#, false);
         check(r#"{"linux": {"resources": {"pids": {"limit": 0}}}}"#, true);
         check(r#"{"linux": {"resources": {"pids": {}}}}"#, false);
         check(r#"{"linux": {"devices": [{"major": 1}]}}"#, false);
+        check(r#"{"process": {"ioPriority": {"priority": 1}}}"#, false);
+        check(r#"{"process": {"scheduler": {"flags": ["SCHED_FLAG_RECLAIM"]}}}"#, true);
+        check(r#"{"process": {"scheduler": {"flags": ["SCHED_FLAG_DL_OVERRUN"]}}}"#, false);
+        check(r#"{"process": {"scheduler": {"flags": ["SCHED_RESET_ON_FORK"]}}}"#, false);
         check("[]", false);
     }
 }

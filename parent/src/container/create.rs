@@ -12,7 +12,8 @@ use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
 use crate::config::{self, Config, Namespace};
 use crate::error::{Error, Result};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, Questions};
+use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
 use crate::log::rfc3339_nanoseconds;
 use crate::plan::{self, Plan, Request, Store};
@@ -91,6 +92,15 @@ fn real_path(directory: &OwnedFd) -> Result<String> {
     path.into_string().map_err(|_| Error::new("the bundle's path is not UTF-8"))
 }
 
+/// What this configuration makes worth asking of the host.
+pub fn questions(config: &Config) -> Questions {
+    Questions {
+        apparmor: config.process.apparmor_profile.is_some(),
+        selinux: config.process.selinux_label.is_some() || config.mount_label.is_some(),
+        landlock: config.landlock.is_some(),
+    }
+}
+
 /// The plan's request for a bundle.
 pub fn plan_request<'a>(
     creation: &Creation<'_>,
@@ -115,6 +125,8 @@ pub fn plan_request<'a>(
 pub struct Created {
     pub launch: Launch,
     pub cgroups: Cgroups,
+    /// Its groups in resctrl, if it has any.
+    pub rdt_groups: Option<Groups>,
     pub directory: StateDirectory,
     pub own_pid_namespace: bool,
     /// What should be said although all went well.
@@ -127,26 +139,32 @@ pub struct Created {
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
     let mut bundle = load_bundle(creation.bundle)?;
-    let host = HostFacts::read()?;
+    let host = HostFacts::read(questions(&bundle.config))?;
     let placement = place(&mut bundle, &host, creation.id)?;
     let store = Store::default();
     let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement), &store)?;
 
+    let rdt =
+        bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
+
     let directory = root.create(creation.id)?;
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
+    let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
+    let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
     let made = directory
-        .write_record(&record(&bundle, &host, placement.clone()))
-        .and_then(|()| launch(creation, &bundle.config, &plan, &directory, &mut cgroups));
+        .write_record(&record(&bundle, &host, placement.clone(), rdt))
+        .and_then(|()| launch(creation, &bundle.config, &plan, &directory, places));
     match made {
         Ok((launch, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
-            Ok(Created { launch, cgroups, directory, own_pid_namespace, warnings })
+            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings })
         }
         Err(error) => {
             // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
             let _ = cgroups.destroy();
+            let _ = rdt_groups.map(|groups| groups.destroy());
             let _ = directory.remove();
             Err(error)
         }
@@ -160,7 +178,12 @@ pub fn place(bundle: &mut Bundle, host: &HostFacts, id: &str) -> Result<Placemen
     rootless::place(placement, &bundle.config, host)
 }
 
-fn record(bundle: &Bundle, host: &HostFacts, placement: Placement) -> Record {
+fn record(
+    bundle: &Bundle,
+    host: &HostFacts,
+    placement: Placement,
+    intel_rdt: Option<intel_rdt::Placement>,
+) -> Record {
     Record {
         oci_version: bundle.config.oci_version.clone(),
         bundle: bundle.path.clone(),
@@ -171,7 +194,14 @@ fn record(bundle: &Bundle, host: &HostFacts, placement: Placement) -> Record {
         program: bundle.config.process.args.first().cloned().unwrap_or_default(),
         own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
         cgroups: placement,
+        intel_rdt,
     }
+}
+
+/// What the container's processes are put into.
+struct Places<'a> {
+    cgroups: &'a mut Cgroups,
+    rdt_groups: Option<&'a mut Groups>,
 }
 
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
@@ -180,8 +210,12 @@ fn launch(
     config: &Config,
     plan: &Plan<'_>,
     directory: &StateDirectory,
-    cgroups: &mut Cgroups,
+    places: Places<'_>,
 ) -> Result<(Launch, Vec<String>)> {
+    let Places { cgroups, mut rdt_groups } = places;
+    if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
+        groups.prepare(config)?;
+    }
     let born_in = cgroups.prepare()?;
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
@@ -192,13 +226,21 @@ fn launch(
         launch.send_cgroups(&doors.descriptors())?;
     }
     drop(doors);
-    if plan.bootstrap.await_network {
-        launch.make_network()?;
-    }
+    launch.provide_network(plan)?;
     let pid = launch.pid().as_raw_pid();
+    let mut rdt_made = intel_rdt::Made::default();
+    if let Some(groups) = rdt_groups {
+        groups.attach(pid)?;
+        rdt_made = groups.made();
+    }
     // A child that is gone already says why on its socket.
     let facts = ProcessFacts::read(pid).unwrap_or(ProcessFacts { start_time: 0, ignored_signals: 0 });
-    directory.write_init(&Init { pid, start_time: facts.start_time, cgroups: cgroups.made() })?;
+    directory.write_init(&Init {
+        pid,
+        start_time: facts.start_time,
+        cgroups: cgroups.made(),
+        intel_rdt: rdt_made,
+    })?;
     if let Some(path) = creation.pid_file {
         write_pid_file(path, pid)?;
     }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use super::Container;
 use crate::cgroup::Cgroups;
 use crate::error::{Error, Kind, Result};
+use crate::intel_rdt::Groups;
 use crate::state::{StateDirectory, StateRoot, Status};
 
 /// How long a killed container may take to end. Its memory has to be given back first.
@@ -29,8 +30,8 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
             return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")));
         }
     }
-    let cgroups = container.cgroups();
-    destroy(&cgroups, container.directory, container.record.own_pid_namespace)
+    let (cgroups, groups) = (container.cgroups(), container.rdt_groups());
+    destroy(&cgroups, groups.as_ref(), container.directory, container.record.own_pid_namespace)
 }
 
 /// An id without a record: nothing, or a directory that a creation left when it was cut off.
@@ -67,10 +68,18 @@ fn end(container: &Container) -> Result<()> {
 }
 
 /// Removes cgroups and state of a container whose init has ended. Without a pid namespace of its own it may have left processes.
-pub fn destroy(cgroups: &Cgroups, directory: StateDirectory, own_pid_namespace: bool) -> Result<()> {
+pub fn destroy(
+    cgroups: &Cgroups,
+    rdt_groups: Option<&Groups>,
+    directory: StateDirectory,
+    own_pid_namespace: bool,
+) -> Result<()> {
     if !own_pid_namespace {
         cgroups.kill(Signal::KILL)?;
     }
     cgroups.destroy()?;
+    if let Some(groups) = rdt_groups {
+        groups.destroy()?;
+    }
     directory.remove()
 }

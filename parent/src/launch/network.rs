@@ -19,7 +19,7 @@ const OWN: &str = "/proc/thread-self/ns/net";
 
 /// A new network namespace with its loopback up. The calling thread is back in its own when this returns.
 pub(super) fn new_namespace() -> Result<OwnedFd> {
-    let own = open(OWN)?;
+    let own = own_namespace()?;
     // SAFETY: unsharing the network namespace changes which sockets this thread makes from now on, until the return below; it does
     // not touch descriptors or memory.
     check(unsafe { syscall!(UNSHARE, CLONE_NEWNET) })
@@ -30,6 +30,22 @@ pub(super) fn new_namespace() -> Result<OwnedFd> {
         Error::call("return to the own network namespace", errno)
     })?;
     made
+}
+
+/// The calling thread's network namespace, as a handle.
+pub(super) fn own_namespace() -> Result<OwnedFd> {
+    open(OWN)
+}
+
+/// Does something with the calling thread in another network namespace; it is back in its own when this returns.
+pub(super) fn inside<T>(namespace: BorrowedFd<'_>, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let own = own_namespace()?;
+    set_namespace(namespace, CLONE_NEWNET)
+        .map_err(|errno| Error::call("enter the container's network namespace", errno))?;
+    let done = act();
+    set_namespace(own.as_fd(), CLONE_NEWNET)
+        .map_err(|errno| Error::call("return to the own network namespace", errno))?;
+    done
 }
 
 /// Brings `lo` up in the calling thread's network namespace.

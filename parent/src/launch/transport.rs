@@ -57,8 +57,10 @@ impl Socket {
             environment: plan.environment,
         };
         let mut bytes = vec![0; encoded_bytes(&message)];
-        encode(&message, BUILD_ID, &mut bytes)
-            .map_err(|EncodeError::TooLarge| Error::new("args, env and mounts together are too large"))?;
+        encode(&message, BUILD_ID, &mut bytes).map_err(|error| match error {
+            EncodeError::TooLarge => Error::new("args, env and mounts together are too large"),
+            EncodeError::ItemWithNul => Error::new("a path of dev.pinnace.landlock holds a NUL byte"),
+        })?;
         let mut descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         if bytes.len() <= INLINE_BYTES_MAX {
             match self.send_bytes(&bytes, &descriptors) {

@@ -96,6 +96,22 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"
         }
+        (Some(Step::SetAppArmorProfile { .. }), Call::Write, Errno::NOENT) => " (no such profile is loaded)",
+        (Some(Step::SetSelinuxLabel { .. }), Call::Write, Errno::INVAL) => {
+            " (the policy does not know this context)"
+        }
+        (Some(Step::RestrictLandlock { .. }), Call::LandlockRestrict, Errno::PERM) => {
+            " (it needs noNewPrivileges or CAP_SYS_ADMIN)"
+        }
+        (Some(Step::SetScheduler { .. }), Call::SetScheduler, Errno::PERM) => {
+            " (CAP_SYS_NICE is missing, or the cgroup has no real-time budget)"
+        }
+        (Some(Step::SetScheduler { .. }), Call::SetScheduler, Errno::BUSY) => {
+            " (the processors have no such bandwidth left)"
+        }
+        (Some(Step::SetMemoryPolicy { .. }), Call::SetMemoryPolicy, Errno::INVAL) => {
+            " (the machine has no such node, or the container's cpuset keeps it away)"
+        }
         (Some(Step::SetCapabilities { .. }), Call::SetCapabilities, Errno::PERM) => {
             " (unable to apply caps: the runtime itself lacks some of them)"
         }

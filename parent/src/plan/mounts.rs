@@ -6,6 +6,7 @@
 use linux_raw_sys::general as uapi;
 use shared_proto::{Attributes, BindOrigin, Phase, Planned, Propagations, Step};
 
+use super::lsm;
 use super::root::propagation;
 use super::{Draft, Places, Request, SentTree, user_namespace};
 use crate::cgroup::View;
@@ -42,7 +43,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     fstype,
                     source,
                     target,
-                    data: &mount.data,
+                    data: lsm::labelled(draft, request, fstype, &mount.data),
                     flags: flags(mount),
                     propagations,
                 },
@@ -196,7 +197,7 @@ fn plan_cgroup_v1<'a>(
             fstype: "tmpfs",
             source: "tmpfs",
             target,
-            data: "mode=755",
+            data: lsm::labelled(draft, request, "tmpfs", "mode=755"),
             // One change for the whole tree in the end is cheaper than one for each mount.
             flags: 0,
             propagations,

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use linux_raw_sys::general as uapi;
 use serde_json::{Value, json};
 use shared_proto::bootstrap::RootChange;
-use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Step};
+use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Scheduler, Step};
 
 use super::Plan;
-use crate::config::Namespace;
+use crate::config::{self, Namespace};
 
 /// The whole plan for people. The skeleton's own deeds stand between the phases, without a number.
 pub fn text(plan: &Plan<'_>) -> String {
@@ -80,6 +80,10 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
         if plan.bootstrap.new_cgroup_namespace {
             row(out, "", Phase::Views, "", "new cgroup namespace");
         }
+        for device in plan.net_devices {
+            let line = format!("the parent moves network device {} in as {}", device.name, device.inside);
+            row(out, "", Phase::Views, "", &line);
+        }
         if plan.bootstrap.await_network {
             row(out, "", Phase::Views, "", "wait for the network namespace, enter it");
         }
@@ -89,7 +93,7 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
     }
 }
 
-/// The plan for programs: `{"root":…,"namespaces":{…},"steps":[{"number","phase","kind","object"}…],"args":[…]}`.
+/// The plan for programs: `{"root":…,"namespaces":{…},"netDevices":{…},"steps":[{"number","phase","kind","object"}…],"args":[…]}`.
 pub fn json(plan: &Plan<'_>) -> Value {
     let namespaces = named_namespaces(plan).into_iter().filter_map(|(name, namespace)| match namespace {
         Namespace::Inherit => None,
@@ -104,7 +108,10 @@ pub fn json(plan: &Plan<'_>) -> Value {
             "object": object(&phased.step),
         })
     });
+    let devices = plan.net_devices.iter();
+    let devices = devices.map(|device| (device.name.clone(), Value::from(device.inside.as_str())));
     json!({
+        "netDevices": devices.collect::<serde_json::Map<_, _>>(),
         "root": plan.bootstrap.root,
         "namespaces": namespaces.collect::<serde_json::Map<_, _>>(),
         "steps": steps.collect::<Vec<_>>(),
@@ -164,7 +171,14 @@ fn object(step: &Step<Planned<'_>>) -> String {
         Step::WriteSysctl { name, value } => format!("{name} = {value}"),
         Step::SetOomScoreAdjust { value } => (*value).to_owned(),
         Step::NewTimeNamespace { offsets } => offsets.trim_end().replace('\n', ", "),
-        Step::SetHostname { name } | Step::SetDomainname { name } => (*name).to_owned(),
+        Step::RestrictLandlock { paths, rights, .. } => {
+            let rule = |(path, rights): (&String, &u32)| format!("{path} {}", landlock_words(*rights));
+            paths.iter().zip(*rights).map(rule).collect::<Vec<_>>().join(", ")
+        }
+        Step::SetHostname { name }
+        | Step::SetDomainname { name }
+        | Step::SetAppArmorProfile { profile: name }
+        | Step::SetSelinuxLabel { label: name } => (*name).to_owned(),
         Step::NewSessionKeyring => String::from("anonymous"),
         Step::SetNoNewPrivileges => String::from("on"),
         Step::SetRlimit { resource, soft, hard } => {
@@ -188,7 +202,45 @@ fn object(step: &Step<Planned<'_>>) -> String {
             text
         }
         Step::SetUmask { umask } => format!("{umask:04o}"),
+        Step::SetScheduler { scheduler } => scheduler_words(scheduler),
+        Step::SetIoPriority { class, priority } => {
+            format!("{} {priority}", config::io_class_name(*class).unwrap_or("class unknown"))
+        }
+        Step::SetPersonality { domain } => String::from(if *domain == 0 { "LINUX" } else { "LINUX32" }),
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            let nodes: Vec<String> = nodes.iter().map(u32::to_string).collect();
+            let nodes = if nodes.is_empty() { String::new() } else { format!(" {}", nodes.join(",")) };
+            let flags = if *flags == 0 { String::new() } else { format!(" flags {flags:#x}") };
+            format!("{}{nodes}{flags}", config::memory_mode_name(*mode).unwrap_or("mode unknown"))
+        }
     }
+}
+
+/// The policy, and what is not zero.
+fn scheduler_words(scheduler: &Scheduler) -> String {
+    let mut text = String::from(config::scheduler_policy_name(scheduler.policy).unwrap_or("policy unknown"));
+    let numbers = [
+        ("nice", i128::from(scheduler.nice)),
+        ("priority", scheduler.priority.into()),
+        ("runtime", scheduler.runtime.into()),
+        ("deadline", scheduler.deadline.into()),
+        ("period", scheduler.period.into()),
+    ];
+    for (name, number) in numbers.iter().filter(|(_, number)| *number != 0) {
+        // Ignored: writing to a String cannot fail.
+        let _ = write!(text, " {name} {number}");
+    }
+    if scheduler.flags != 0 {
+        // Ignored, likewise.
+        let _ = write!(text, " flags {:#x}", scheduler.flags);
+    }
+    text
+}
+
+/// As ls(1) writes permissions; each letter stands for several of the kernel's rights (LANDLOCK_ACCESS_FS_*).
+fn landlock_words(rights: u32) -> String {
+    let letters = [(1 << 2, 'r'), (1 << 1, 'w'), (1, 'x')];
+    letters.iter().map(|(bit, letter)| if rights & bit != 0 { *letter } else { '-' }).collect()
 }
 
 fn bracketed(words: &[String]) -> String {
@@ -262,7 +314,7 @@ fn limit(value: u64) -> String {
 }
 
 fn rlimit_name(resource: u32) -> String {
-    match crate::config::rlimit_name(resource) {
+    match config::rlimit_name(resource) {
         Some(name) => name.to_owned(),
         None => format!("RLIMIT {resource}"),
     }
@@ -274,12 +326,11 @@ fn capability_words(set: u64) -> String {
         0 => String::from("none"),
         count if count > 5 => format!("{count} capabilities ({set:#x})"),
         _ => {
-            let names = (0..64).filter(|bit| set & (1 << bit) != 0).map(|bit| {
-                match crate::config::capability_name(bit) {
+            let names =
+                (0..64).filter(|bit| set & (1 << bit) != 0).map(|bit| match config::capability_name(bit) {
                     Some(name) => name.to_owned(),
                     None => format!("capability {bit}"),
-                }
-            });
+                });
             names.collect::<Vec<_>>().join(" ")
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Request, Store, plan, show};
 use crate::cgroup;
 use crate::config;
-use crate::host::{CgroupHost, Hierarchy, HostFacts};
+use crate::host::{CgroupHost, Hierarchy, HostFacts, SecurityHost};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
@@ -22,7 +22,13 @@ fn hierarchy(name: &str, controllers: &[&str]) -> Hierarchy {
 }
 
 fn root_of(cgroups: CgroupHost) -> HostFacts {
-    HostFacts { cgroups, uid: 0, is_initial_user_namespace: true, denies_groups: false }
+    HostFacts {
+        cgroups,
+        uid: 0,
+        is_initial_user_namespace: true,
+        denies_groups: false,
+        security: SecurityHost::default(),
+    }
 }
 
 fn v1() -> HostFacts {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup;
+use crate::{cgroup, intel_rdt};
 
 /// What was asked for: written before the child exists, so that whatever ends the runtime, `delete` finds the cgroups.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Record {
     /// The container has a pid namespace of its own, which ends with its init.
     pub own_pid_namespace: bool,
     pub cgroups: cgroup::Placement,
+    #[serde(default)]
+    pub intel_rdt: Option<intel_rdt::Placement>,
 }
 
 /// Who the child is: written once it exists.
@@ -31,4 +33,6 @@ pub struct Init {
     /// Clock ticks after boot: field 22 of /proc/PID/stat. Together with the pid it names one process for ever.
     pub start_time: u64,
     pub cgroups: cgroup::Made,
+    #[serde(default)]
+    pub intel_rdt: intel_rdt::Made,
 }

@@ -54,6 +54,7 @@ fn bounds() -> String {
     bound("ARGUMENT_BYTES_MAX", limits::ARGUMENT_BYTES_MAX);
     bound("ARGUMENT_COUNT_MAX", limits::ARGUMENT_COUNT_MAX);
     bound("GROUP_COUNT_MAX", limits::GROUP_COUNT_MAX);
+    bound("NODE_COUNT_MAX", limits::NODE_COUNT_MAX as usize);
     bound("EARLY_BIND_COUNT_MAX", limits::EARLY_BIND_COUNT_MAX);
     bound("FRAME_DESCRIPTOR_COUNT_MAX", limits::FRAME_DESCRIPTOR_COUNT_MAX);
     bound("FRAME_BYTES", limits::FRAME_BYTES);

@@ -40,12 +40,14 @@ pub(crate) struct Stored;
 
 impl Form for Stored {
     type Text = usize;
+    type Texts = usize;
     type Ids = usize;
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
     texts: Vec<String>,
+    lists: Vec<Vec<String>>,
     ids: Vec<Vec<u32>>,
 }
 
@@ -53,6 +55,11 @@ impl Strings {
     pub(crate) fn add_text(&mut self, text: String) -> usize {
         self.texts.push(text);
         self.texts.len() - 1
+    }
+
+    pub(crate) fn add_texts(&mut self, list: Vec<String>) -> usize {
+        self.lists.push(list);
+        self.lists.len() - 1
     }
 
     pub(crate) fn add_ids(&mut self, ids: Vec<u32>) -> usize {
@@ -107,17 +114,20 @@ impl Plan {
 
     /// Changes every string.
     pub(crate) fn map_texts(&mut self, change: impl Fn(String) -> String) {
+        let lists = self.strings.lists.iter_mut().flatten();
         let arguments = self.arguments.iter_mut().chain(&mut self.environment);
-        for text in self.strings.texts.iter_mut().chain(arguments) {
+        for text in self.strings.texts.iter_mut().chain(lists).chain(arguments) {
             *text = change(std::mem::take(text));
         }
     }
 
     fn count_text_bytes(&self) -> usize {
         let with_nul = |text: &String| text.len() + 1;
+        let list_bytes = |list: &Vec<String>| list.iter().map(with_nul).sum::<usize>() + 1;
         let arguments = self.arguments.iter().chain(&self.environment).map(with_nul).sum::<usize>();
         arguments
             + self.strings.texts.iter().map(with_nul).sum::<usize>()
+            + self.strings.lists.iter().map(list_bytes).sum::<usize>()
             + self.strings.ids.iter().map(|ids| ids.len() * 4 + 1).sum::<usize>()
     }
 }
@@ -130,12 +140,17 @@ fn owned(text: &std::ffi::CStr) -> String {
 /// How strings and lists pass from one form into another.
 pub(crate) trait Convert<A: Form, B: Form> {
     fn text(&mut self, text: A::Text) -> B::Text;
+    fn texts(&mut self, texts: A::Texts) -> B::Texts;
     fn ids(&mut self, ids: A::Ids) -> B::Ids;
 }
 
 impl<'a> Convert<Wire<'a>, Stored> for Strings {
     fn text(&mut self, text: <Wire<'a> as Form>::Text) -> usize {
         self.add_text(owned(text))
+    }
+
+    fn texts(&mut self, texts: <Wire<'a> as Form>::Texts) -> usize {
+        self.add_texts(texts.iter().map(owned).collect())
     }
 
     fn ids(&mut self, ids: <Wire<'a> as Form>::Ids) -> usize {
@@ -146,6 +161,10 @@ impl<'a> Convert<Wire<'a>, Stored> for Strings {
 impl<'a> Convert<Stored, Planned<'a>> for &'a Strings {
     fn text(&mut self, text: usize) -> &'a str {
         &self.texts[text]
+    }
+
+    fn texts(&mut self, texts: usize) -> &'a [String] {
+        &self.lists[texts]
     }
 
     fn ids(&mut self, ids: usize) -> &'a [u32] {
@@ -245,6 +264,17 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::SetUmask { umask } => Step::SetUmask { umask },
         Step::SetNoNewPrivileges => Step::SetNoNewPrivileges,
         Step::NewTimeNamespace { offsets } => Step::NewTimeNamespace { offsets: to.text(offsets) },
+        Step::SetScheduler { scheduler } => Step::SetScheduler { scheduler },
+        Step::SetIoPriority { class, priority } => Step::SetIoPriority { class, priority },
+        Step::SetPersonality { domain } => Step::SetPersonality { domain },
+        Step::SetMemoryPolicy { mode, flags, nodes } => {
+            Step::SetMemoryPolicy { mode, flags, nodes: to.ids(nodes) }
+        }
+        Step::RestrictLandlock { handled, paths, rights } => {
+            Step::RestrictLandlock { handled, paths: to.texts(paths), rights: to.ids(rights) }
+        }
+        Step::SetAppArmorProfile { profile } => Step::SetAppArmorProfile { profile: to.text(profile) },
+        Step::SetSelinuxLabel { label } => Step::SetSelinuxLabel { label: to.text(label) },
     };
     PhasedStep { phase: from.phase, step }
 }

@@ -2,10 +2,11 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use shared_proto::limits::NODE_COUNT_MAX;
 use shared_proto::order::first_violation;
 use shared_proto::{
     Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Phase, PhasedStep, Propagation,
-    Propagations, RootChange, Step, StepKind,
+    Propagations, RootChange, Scheduler, Step, StepKind,
 };
 
 use crate::plan::{self, Plan, Stored, Strings};
@@ -134,6 +135,35 @@ impl Ingredients {
             }
             StepKind::SetUmask => Step::SetUmask { umask: a & 0o777 },
             StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+            StepKind::SetScheduler => Step::SetScheduler {
+                scheduler: Scheduler {
+                    policy: a % 7,
+                    flags: b & 0x7f,
+                    nice: c.cast_signed(),
+                    priority: d,
+                    runtime: soft,
+                    deadline: hard,
+                    period: ambient,
+                },
+            },
+            StepKind::RestrictLandlock => {
+                let paths: Vec<String> = self.paths.iter().map(|path| format!("/{path}")).collect();
+                let rights = paths.iter().zip(1..).map(|(_, right)| right).collect();
+                Step::RestrictLandlock {
+                    handled: 0x7f | a & 0xffff,
+                    paths: strings.add_texts(paths),
+                    rights: strings.add_ids(rights),
+                }
+            }
+            StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: strings.add_text(first) },
+            StepKind::SetSelinuxLabel => Step::SetSelinuxLabel { label: strings.add_text(first) },
+            StepKind::SetIoPriority => Step::SetIoPriority { class: 1 + a % 3, priority: b % 8 },
+            StepKind::SetPersonality => Step::SetPersonality { domain: a & 8 },
+            StepKind::SetMemoryPolicy => Step::SetMemoryPolicy {
+                mode: a % 7,
+                flags: b & 0xe000,
+                nodes: strings.add_ids(self.ids.iter().map(|id| id % NODE_COUNT_MAX).collect()),
+            },
         }
     }
 }

@@ -39,13 +39,19 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
         | StepKind::SetDomainname
-        | StepKind::NewTimeNamespace => (false, 1, 0),
+        | StepKind::NewTimeNamespace
+        | StepKind::SetAppArmorProfile
+        | StepKind::SetSelinuxLabel => (false, 1, 0),
         StepKind::NewSessionKeyring | StepKind::SetNoNewPrivileges => (false, 0, 0),
         StepKind::SetRlimit => (true, 0, 2),
         StepKind::DropBounding => (true, 0, 1),
         StepKind::BecomeUser => (true, 2, 1),
         StepKind::SetCapabilities => (false, 0, 4),
-        StepKind::SetUmask => (true, 0, 0),
+        StepKind::SetUmask | StepKind::SetPersonality => (true, 0, 0),
+        StepKind::SetScheduler => (true, 0, 4),
+        StepKind::SetIoPriority => (false, 0, 1),
+        StepKind::SetMemoryPolicy => (true, 1, 0),
+        StepKind::RestrictLandlock => (true, 2, 0),
     }
 }
 
@@ -225,6 +231,16 @@ fn step_values_without_meaning_are_refused() {
         (StepKind::FinishRoot, |record| record.numbers[0].set(u64::MAX)),
         (StepKind::BecomeUser, |record| record.word.set(4)),
         (StepKind::SetUmask, |record| record.word.set(0o1000)),
+        (StepKind::SetScheduler, |record| record.word.set(7)),
+        (StepKind::RestrictLandlock, |record| record.word.set(0x1_7fff)),
+        (StepKind::RestrictLandlock, |record| record.word.set(0x3fff)),
+        (StepKind::SetScheduler, |record| record.word.set(0x80 << 16)),
+        (StepKind::SetIoPriority, |record| record.numbers[0].set(0)),
+        (StepKind::SetIoPriority, |record| record.numbers[0].set(4)),
+        (StepKind::SetIoPriority, |record| record.numbers[0].set(1 | 8 << 32)),
+        (StepKind::SetPersonality, |record| record.word.set(1)),
+        (StepKind::SetMemoryPolicy, |record| record.word.set(7)),
+        (StepKind::SetMemoryPolicy, |record| record.word.set(0x1_0001)),
     ];
     for (kind, change) in changes {
         let index = index_of(*kind);
@@ -242,7 +258,9 @@ fn fifos_and_block_devices_are_accepted() {
 
 #[test]
 fn relative_paths_are_refused() {
-    let steps: [Step<Planned<'_>>; 4] = [
+    let relative = ["tmp".to_owned()];
+    let steps: [Step<Planned<'_>>; 5] = [
+        Step::RestrictLandlock { handled: 1, paths: &relative, rights: &[1] },
         Step::MaskPath { path: "proc/kcore" },
         Step::MakeDirectory { path: "" },
         Step::SetMountAttributes { path: "./x", attributes: Attributes { set: 1, clear: 0 } },
@@ -258,6 +276,15 @@ fn relative_paths_are_refused() {
     for step in steps {
         let refusal = plan::check(&sample::with_steps(&[step])).err();
         assert_eq!(refusal, Some(Refusal::StepValue), "{step:?}");
+    }
+}
+
+#[test]
+fn each_path_of_landlock_has_rights_that_are_handled() {
+    let paths = ["/a", "/b"].map(str::to_owned);
+    for (handled, rights) in [(3, &[1][..]), (3, &[1, 2, 3]), (3, &[1, 4]), (3, &[1, 0]), (0, &[1, 1])] {
+        let step = Step::RestrictLandlock { handled, paths: paths.as_slice(), rights };
+        assert_eq!(plan::check(&sample::with_steps(&[step])).err(), Some(Refusal::StepValue), "{rights:?}");
     }
 }
 

@@ -4,14 +4,14 @@ use shared_proto::bootstrap::Header;
 use shared_proto::step::StepRecord;
 use shared_proto::{
     Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Message, Phase, PhasedStep, Planned,
-    Propagation, PropagationKind, Propagations, RootChange, Step,
+    Propagation, PropagationKind, Propagations, RootChange, Scheduler, Step,
 };
 use zerocopy::FromBytes;
 
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 23;
+pub(crate) const STEP_COUNT: usize = 30;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -60,7 +60,11 @@ pub(crate) fn full() -> Vec<u8> {
     steps.extend(mounts().map(|step| PhasedStep { phase: Phase::Mounts, step }));
     steps.extend(views().map(|step| PhasedStep { phase: Phase::Views, step }));
     steps.extend(identity().map(|step| PhasedStep { phase: Phase::Identity, step }));
-    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    let paths = ["/usr", "/tmp"].map(str::to_owned);
+    let landlock =
+        Step::RestrictLandlock { handled: 0x7fff, paths: paths.as_slice(), rights: [0xd, 0x7ffe].as_slice() };
+    steps
+        .extend([Step::SetNoNewPrivileges, landlock].map(|step| PhasedStep { phase: Phase::Lockdown, step }));
     assert_eq!(steps.len(), STEP_COUNT);
     encode_message(&Message {
         bootstrap: Bootstrap {
@@ -85,7 +89,7 @@ pub(crate) fn full() -> Vec<u8> {
     })
 }
 
-fn mounts() -> [Step<Planned<'static>>; 6] {
+fn mounts<'a>() -> [Step<Planned<'a>>; 6] {
     [
         Step::MountFilesystem {
             fstype: "tmpfs",
@@ -136,15 +140,31 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 11] {
+fn identity<'a>() -> [Step<Planned<'a>>; 17] {
     [
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
         Step::NewTimeNamespace { offsets: "monotonic 86400 5" },
         Step::SetHostname { name: "web" },
         Step::SetDomainname { name: "example.org" },
+        Step::SetSelinuxLabel { label: "system_u:system_r:container_t:s0:c1,c2" },
+        Step::SetAppArmorProfile { profile: "docker-default" },
         Step::NewSessionKeyring,
         Step::SetRlimit { resource: 7, soft: 1024, hard: u64::MAX },
+        Step::SetScheduler {
+            scheduler: Scheduler {
+                policy: 6,
+                flags: 0x41,
+                nice: -20,
+                priority: 0x0506_0708,
+                runtime: 0x1112_1314_1516_1718,
+                deadline: 0x2122_2324_2526_2728,
+                period: 0x3132_3334_3536_3738,
+            },
+        },
+        Step::SetIoPriority { class: 2, priority: 7 },
+        Step::SetPersonality { domain: 8 },
+        Step::SetMemoryPolicy { mode: 2, flags: 0x8000, nodes: &[1, 1023] },
         Step::DropBounding { keep: 0x0000_0001_8000_0421 },
         Step::BecomeUser {
             uid: 1000,

@@ -8,10 +8,11 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use shared_proto::{Attributes, Propagation};
+use shared_proto::limits::NODE_COUNT_MAX;
+use shared_proto::{Attributes, Propagation, Scheduler};
 use zerocopy::little_endian::U32;
 
-use super::{Descriptor, Errno, Kernel, NamespaceKind, Open, Resolve, Result, Status};
+use super::{Descriptor, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status};
 use crate::receive::DescriptorList;
 
 /// How a start ended, thrown by `exit` and `execute`.
@@ -370,6 +371,27 @@ impl Kernel for Fake {
         self.call(format!("set_rlimit {resource} {soft} {hard}"))
     }
 
+    fn set_scheduler(&mut self, scheduler: &Scheduler) -> Result<()> {
+        self.call(format!("set_scheduler {scheduler:?}"))
+    }
+
+    fn set_io_priority(&mut self, packed: u32) -> Result<()> {
+        self.call(format!("set_io_priority {packed:#x}"))
+    }
+
+    fn set_personality(&mut self, domain: u32) -> Result<()> {
+        self.call(format!("set_personality {domain}"))
+    }
+
+    fn set_memory_policy(&mut self, mode: u32, mask: &NodeMask) -> Result<()> {
+        let nodes = (0..NODE_COUNT_MAX as usize).filter(|node| mask[node / 64] & (1 << (node % 64)) != 0);
+        self.call(format!("set_memory_policy {mode:#x} {:?}", nodes.collect::<Vec<_>>()))
+    }
+
+    fn set_label(&mut self, file: Descriptor, label: &CStr) -> Result<()> {
+        self.call(format!("set_label {} {}", self.name(file), text(label)))
+    }
+
     fn set_groups(&mut self, groups: &[U32]) -> Result<()> {
         let groups: Vec<String> = groups.iter().map(|group| group.get().to_string()).collect();
         self.call(format!("set_groups {}", groups.join(",")))
@@ -408,6 +430,18 @@ impl Kernel for Fake {
 
     fn set_no_new_privileges(&mut self) -> Result<()> {
         self.call(String::from("set_no_new_privileges"))
+    }
+
+    fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor> {
+        self.opens(format!("landlock_ruleset {handled:#x}"), "ruleset")
+    }
+
+    fn landlock_allow(&mut self, ruleset: Descriptor, place: Descriptor, rights: u64) -> Result<()> {
+        self.call(format!("landlock_allow {} {} {rights:#x}", self.name(ruleset), self.name(place)))
+    }
+
+    fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()> {
+        self.call(format!("landlock_restrict {}", self.name(ruleset)))
     }
 
     fn execute<'a>(

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use linux_raw_sys::general as uapi;
-use linux_raw_sys::{ioctl, prctl};
+use linux_raw_sys::{ioctl, landlock, prctl};
 use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -15,11 +15,11 @@ use rustix::mount::{
 use rustix::net::{self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags};
 use rustix::{process, system, thread};
 use sc::syscall;
-use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX};
-use shared_proto::{Attributes, Propagation, PropagationKind};
+use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, NODE_COUNT_MAX};
+use shared_proto::{Attributes, Propagation, PropagationKind, Scheduler};
 use zerocopy::little_endian::U32;
 
-use super::{Descriptor, Errno, Kernel, NamespaceKind, Open, Resolve, Result, Status};
+use super::{Descriptor, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status};
 use crate::receive::DescriptorList;
 
 /// The running kernel.
@@ -35,6 +35,24 @@ impl Linux {
 /// From linux/close_range.h and linux/keyctl.h, which linux-raw-sys leaves out.
 const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
 const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+
+/// From linux/ioprio.h, likewise.
+const IOPRIO_WHO_PROCESS: usize = 1;
+
+/// struct sched_attr of linux/sched/types.h in its first version, likewise.
+#[repr(C)]
+struct SchedulerAttributes {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+const _: () = assert!(size_of::<SchedulerAttributes>() == 48);
 
 /// Bytes of the kernel's signal set.
 const SIGNAL_SET_BYTES: usize = 8;
@@ -465,6 +483,47 @@ impl Kernel for Linux {
         Ok(())
     }
 
+    fn set_scheduler(&mut self, scheduler: &Scheduler) -> Result<()> {
+        let attributes = SchedulerAttributes {
+            size: size_of::<SchedulerAttributes>() as u32,
+            policy: scheduler.policy,
+            flags: u64::from(scheduler.flags),
+            nice: scheduler.nice,
+            priority: scheduler.priority,
+            runtime: scheduler.runtime,
+            deadline: scheduler.deadline,
+            period: scheduler.period,
+        };
+        // SAFETY: `attributes` begins with its size, beyond which the kernel does not read; the other arguments are numbers.
+        check(unsafe { syscall!(SCHED_SETATTR, 0usize, ptr::from_ref(&attributes), 0usize) })?;
+        Ok(())
+    }
+
+    fn set_io_priority(&mut self, packed: u32) -> Result<()> {
+        // SAFETY: numbers only; process 0 is the caller.
+        check(unsafe { syscall!(IOPRIO_SET, IOPRIO_WHO_PROCESS, 0usize, packed) })?;
+        Ok(())
+    }
+
+    fn set_personality(&mut self, domain: u32) -> Result<()> {
+        // SAFETY: a number only.
+        check(unsafe { syscall!(PERSONALITY, domain) })?;
+        Ok(())
+    }
+
+    fn set_memory_policy(&mut self, mode: u32, mask: &NodeMask) -> Result<()> {
+        // The kernel reads one bit less than it is told of.
+        const BITS: u32 = NODE_COUNT_MAX + 1;
+        // SAFETY: the kernel reads `NODE_COUNT_MAX` bits, which `mask` has.
+        check(unsafe { syscall!(SET_MEMPOLICY, mode, mask.as_ptr(), BITS) })?;
+        Ok(())
+    }
+
+    fn set_label(&mut self, file: Descriptor, label: &CStr) -> Result<()> {
+        // The NUL belongs to the value, as libselinux writes it.
+        fs::fsetxattr(lend(file), c"security.selinux", label.to_bytes_with_nul(), fs::XattrFlags::empty())
+    }
+
     fn set_groups(&mut self, groups: &[U32]) -> Result<()> {
         // SAFETY: the kernel reads `len` little-endian 32-bit numbers, byte by byte, from memory that holds as many.
         check(unsafe { syscall!(SETGROUPS, groups.len(), groups.as_ptr()) })?;
@@ -512,6 +571,46 @@ impl Kernel for Linux {
 
     fn set_no_new_privileges(&mut self) -> Result<()> {
         control(prctl::PR_SET_NO_NEW_PRIVS, 1, 0)
+    }
+
+    fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor> {
+        let attributes =
+            landlock::landlock_ruleset_attr { handled_access_fs: handled, handled_access_net: 0, scoped: 0 };
+        // Older kernels know the first field only, and what is not set need not be told.
+        let size = size_of_val(&attributes.handled_access_fs);
+        // SAFETY: the kernel reads `size` bytes of `attributes`, which is longer.
+        let returned = unsafe {
+            sc::platform::syscall3(
+                uapi::__NR_landlock_create_ruleset as usize,
+                ptr::from_ref(&attributes).addr(),
+                size,
+                0,
+            )
+        };
+        check(returned).map(|number| Descriptor(number as i32))
+    }
+
+    fn landlock_allow(&mut self, ruleset: Descriptor, place: Descriptor, rights: u64) -> Result<()> {
+        let rule = landlock::landlock_path_beneath_attr { allowed_access: rights, parent_fd: place.0 };
+        // SAFETY: a rule of this type is the structure that the kernel reads.
+        check(unsafe {
+            sc::platform::syscall4(
+                uapi::__NR_landlock_add_rule as usize,
+                ruleset.0 as usize,
+                landlock::landlock_rule_type::LANDLOCK_RULE_PATH_BENEATH as usize,
+                ptr::from_ref(&rule).addr(),
+                0,
+            )
+        })?;
+        Ok(())
+    }
+
+    fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()> {
+        // SAFETY: numbers only.
+        check(unsafe {
+            sc::platform::syscall2(uapi::__NR_landlock_restrict_self as usize, ruleset.0 as usize, 0)
+        })?;
+        Ok(())
     }
 
     fn execute<'a>(

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations};
 
-use super::Context;
+use super::{Context, lsm};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::paths::{self, Missing, PathBuffer};
 
@@ -47,8 +47,12 @@ pub(super) fn filesystem<K: Kernel>(
         Some(place) => place,
         None => mount_point(context, filesystem.is_strict(), target)?,
     };
-    let with_mode;
-    let data = if filesystem.inherits_mode() {
+    let late = lsm::split_late(filesystem.fstype, filesystem.data);
+    let (with_mode, others);
+    let data = if let Some((data, _)) = late {
+        others = PathBuffer::new(data).at(Call::Mount)?;
+        others.as_c_str()
+    } else if filesystem.inherits_mode() {
         with_mode = data_with_mode(filesystem.data, place.mode(context.kernel)?)?;
         with_mode.as_c_str()
     } else {
@@ -57,8 +61,11 @@ pub(super) fn filesystem<K: Kernel>(
     context.go_to(place.directory)?;
     let (kernel, name) = (&mut *context.kernel, place.name.as_c_str());
     kernel.mount(filesystem.source, name, filesystem.fstype, filesystem.flags, data).at(Call::Mount)?;
-    if propagations != Propagations::default() {
+    if propagations != Propagations::default() || late.is_some() {
         let mount = paths::open(kernel, context.root.new, target)?;
+        if let Some((_, label)) = late {
+            lsm::label_late(kernel, mount, &PathBuffer::new(label).at(Call::SetLabel)?)?;
+        }
         set_propagations(kernel, mount, propagations)?;
     }
     context.mounted(target, filesystem.fstype == c"tmpfs");

@@ -33,6 +33,12 @@ const FORGIVEN: &[(&str, &[Errno], &str)] = &[
     ("open tree of /bundle/rootfs /sys/firmware Path", &[Errno::NOENT], "what is missing needs no mask"),
     ("make_directory /sys/fs/cgroup/ cpu", &[Errno::EXIST], "two hierarchies may be one mount"),
     ("make_symlink", &[Errno::EXIST], "images bring their own links"),
+    (
+        "open mount of proc self/attr/keycreate",
+        &[Errno::NOENT],
+        "a kernel without key management has none to label",
+    ),
+    ("open mount of proc self/attr/apparmor/exec", &[Errno::NOENT], "Linux before 5.8 has one file for all"),
     ("new_session_keyring", &[Errno::NOSYS], "a kernel without keys has none to protect"),
     ("drop_bounding", &[Errno::INVAL], "the first capability that the kernel does not know"),
     ("change_directory /data", &[Errno::PERM, Errno::ACCESS], "the user may enter where root may not"),

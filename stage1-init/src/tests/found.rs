@@ -92,7 +92,45 @@ fn an_ambient_capability_that_cannot_be_raised_is_a_warning() {
     assert_eq!(run(&mut kernel), End::Executed);
     let warnings: Vec<&String> = kernel.trace.iter().filter(|line| line.contains("Warned")).collect();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains("step: Some(20), call: SetCapabilities, errno: 1 "), "{warnings:?}");
+    assert!(warnings[0].contains("step: Some(26), call: SetCapabilities, errno: 1 "), "{warnings:?}");
+}
+
+/// The files that are opened below a procfs in which the first of them is missing.
+fn check_attributes(missing: &'static str, expected: &[&str]) {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    kernel.missing.push(missing);
+    assert_eq!(run(&mut kernel), End::Executed);
+    for line in expected {
+        assert!(kernel.trace.iter().any(|call| call == line), "{line}: {:#?}", kernel.trace);
+    }
+}
+
+#[test]
+fn an_older_kernel_has_one_file_for_all_security_modules() {
+    check_attributes("self/attr/apparmor/exec", &["write self/attr/exec exec tight"]);
+}
+
+#[test]
+fn a_kernel_without_keys_needs_no_label_for_them() {
+    check_attributes("self/attr/keycreate", &["write self/attr/exec u:r:t"]);
+}
+
+#[test]
+fn a_message_queue_filesystem_is_labelled_once_it_is_mounted() {
+    let _alone = alone();
+    let mut steps = steps();
+    for phased in &mut steps {
+        if let Step::MountFilesystem { fstype: name @ "tmpfs", data: none, .. } = &mut phased.step {
+            (*name, *none) = ("mqueue", "mode=1777,context=\"u:r:t:c1,c2\"");
+        }
+    }
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(bootstrap(), &steps);
+    let mut kernel = kernel(datagrams);
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert!(kernel.trace.iter().any(|call| call.ends_with(" mode=1777")), "{:#?}", kernel.trace);
+    assert!(kernel.trace.iter().any(|call| call == "set_label . u:r:t:c1,c2"), "{:#?}", kernel.trace);
 }
 
 /// The program's environment after a passwd file with this content was found.

@@ -64,7 +64,11 @@ fn blob_places(bytes: &[u8]) -> Vec<usize> {
 fn blob_count(kind: StepKind) -> usize {
     match kind {
         StepKind::MountFilesystem => 4,
-        StepKind::BindMount | StepKind::MakeSymlink | StepKind::WriteSysctl | StepKind::BecomeUser => 2,
+        StepKind::BindMount
+        | StepKind::MakeSymlink
+        | StepKind::WriteSysctl
+        | StepKind::BecomeUser
+        | StepKind::RestrictLandlock => 2,
         StepKind::SetMountAttributes
         | StepKind::MakeDevice
         | StepKind::MakeDirectory
@@ -72,14 +76,20 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::MaskPath
         | StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
-        | StepKind::SetDomainname => 1,
+        | StepKind::SetDomainname
+        | StepKind::SetMemoryPolicy
+        | StepKind::SetAppArmorProfile
+        | StepKind::SetSelinuxLabel => 1,
         StepKind::FinishRoot
         | StepKind::NewSessionKeyring
         | StepKind::SetRlimit
         | StepKind::DropBounding
         | StepKind::SetCapabilities
         | StepKind::SetUmask
-        | StepKind::SetNoNewPrivileges => 0,
+        | StepKind::SetNoNewPrivileges
+        | StepKind::SetScheduler
+        | StepKind::SetIoPriority
+        | StepKind::SetPersonality => 0,
     }
 }
 

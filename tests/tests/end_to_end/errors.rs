@@ -156,18 +156,8 @@ fn fields_that_are_not_implemented_are_named() {
         return;
     }
     let cases: Vec<(&str, Value, &str)> = vec![
-        ("/process/apparmorProfile", json!("profile"), "$.process.apparmorProfile"),
-        ("/process/selinuxLabel", json!("a:b:c:d"), "$.process.selinuxLabel"),
-        ("/process/scheduler", json!({"policy": "SCHED_BATCH"}), "$.process.scheduler"),
-        ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 4}), "$.process.ioPriority"),
-        ("/process/execCPUAffinity", json!({"initial": "0"}), "$.process.execCPUAffinity"),
         ("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "$.hooks"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), "$.linux.seccomp"),
-        ("/linux/mountLabel", json!("a:b:c:d"), "$.linux.mountLabel"),
-        ("/linux/intelRdt", json!({"closID": "x"}), "$.linux.intelRdt"),
-        ("/linux/personality", json!({"domain": "LINUX32"}), "$.linux.personality"),
-        ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}), "$.linux.memoryPolicy"),
-        ("/linux/netDevices", json!({"eth9": {}}), "$.linux.netDevices"),
         ("/linux/resources/blockIO", json!({"weight": 100}), "$.linux.resources.blockIO"),
         (
             "/linux/resources/hugepageLimits",

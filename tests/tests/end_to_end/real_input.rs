@@ -103,6 +103,7 @@ fn debian_runs_dpkg_and_perl() {
 const NOT_IMPLEMENTED: &[&str] = &[
     "$.hooks",
     "$.process.terminal",
+    // Done where the host has the security module.
     "$.process.apparmorProfile",
     "$.process.selinuxLabel",
     "$.linux.mountLabel",

@@ -161,15 +161,7 @@ pub(super) fn cgroups_path(linux: Option<&Linux>, problems: &mut Problems) -> Op
 /// Fields that are set although pinnace cannot do them yet.
 pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
     let Some(linux) = linux else { return };
-    let is_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    for (field, is_set) in [
-        ("netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
-        ("seccomp", linux.seccomp().is_some()),
-        ("mountLabel", is_text(linux.mount_label())),
-        ("intelRdt", linux.intel_rdt().is_some()),
-        ("memoryPolicy", linux.memory_policy().is_some()),
-        ("personality", linux.personality().is_some()),
-    ] {
+    for (field, is_set) in [("seccomp", linux.seccomp().is_some())] {
         problems.not_implemented(format_args!("$.linux.{field}"), is_set);
     }
 }

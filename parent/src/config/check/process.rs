@@ -7,8 +7,8 @@ use shared_proto::limits::{ARGUMENT_BYTES_MAX, ARGUMENT_COUNT_MAX, GROUP_COUNT_M
 
 use super::super::capabilities::mask;
 use super::super::problems::Problems;
-use super::super::{CapabilitySets, Process, Rlimit, User};
-use super::text_of;
+use super::super::{CapabilitySets, ExecCpuAffinity, Process, Rlimit, User};
+use super::{label, scheduling, text_of};
 
 pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut Problems) -> Process {
     let Some(process) = process else {
@@ -22,9 +22,14 @@ pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut
             rlimits: Vec::new(),
             no_new_privileges: false,
             oom_score_adj: None,
+            scheduler: None,
+            io_priority: None,
+            exec_cpu_affinity: ExecCpuAffinity::default(),
+            apparmor_profile: None,
+            selinux_label: None,
         };
     };
-    not_implemented(process, problems);
+    problems.not_implemented("$.process.terminal", process.terminal() == Some(true));
     Process {
         args: args(process, problems),
         env: env(process.env().as_deref().unwrap_or_default(), problems),
@@ -34,22 +39,12 @@ pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut
         rlimits: rlimits(process, problems),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         oom_score_adj: oom_score_adj(process, problems),
+        scheduler: scheduling::scheduler(process, problems),
+        io_priority: scheduling::io_priority(process, problems),
+        exec_cpu_affinity: scheduling::exec_cpu_affinity(process, problems),
+        apparmor_profile: label(process.apparmor_profile().as_deref(), "$.process.apparmorProfile", problems),
+        selinux_label: label(process.selinux_label().as_deref(), "$.process.selinuxLabel", problems),
     }
-}
-
-fn not_implemented(process: &oci_spec::runtime::Process, problems: &mut Problems) {
-    let is_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    problems.not_implemented("$.process.terminal", process.terminal() == Some(true));
-    problems.not_implemented("$.process.apparmorProfile", is_text(process.apparmor_profile()));
-    problems.not_implemented("$.process.selinuxLabel", is_text(process.selinux_label()));
-    problems.not_implemented("$.process.ioPriority", process.io_priority().is_some());
-    problems.not_implemented("$.process.scheduler", process.scheduler().is_some());
-    let affinity = process.exec_cpu_affinity().as_ref();
-    problems.not_implemented(
-        "$.process.execCPUAffinity",
-        affinity
-            .is_some_and(|affinity| is_text(affinity.initial()) || is_text(affinity.cpu_affinity_final())),
-    );
 }
 
 fn args(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<String> {

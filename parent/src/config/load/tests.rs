@@ -152,6 +152,7 @@ fn what_engines_leave_empty_means_nothing() {
         ("/process/env", Value::Null),
         ("/process/apparmorProfile", json!("")),
         ("/process/execCPUAffinity", json!({})),
+        ("/process/execCPUAffinity", json!({"initial": "0", "final": ""})),
         ("/hooks", json!({"prestart": [], "poststop": null})),
         ("/linux/seccomp", json!({})),
         ("/linux/rootfsPropagation", json!("")),
@@ -263,22 +264,11 @@ fn what_would_change_the_host_needs_a_namespace() {
 #[test]
 fn every_field_that_is_not_implemented_is_named() {
     let text = said(|spec| {
-        let process = &mut spec["process"];
-        process["apparmorProfile"] = json!("x");
-        process["selinuxLabel"] = json!("x");
-        process["scheduler"] = json!({"policy": "SCHED_BATCH"});
-        process["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 4});
-        process["execCPUAffinity"] = json!({"initial": "0"});
         spec["hooks"] = json!({"poststop": [{"path": "/bin/true"}]});
         let linux = &mut spec["linux"];
         linux["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
         linux["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
         linux["timeOffsets"] = json!({"monotonic": {"secs": 1}});
-        linux["netDevices"] = json!({"eth0": {}});
-        linux["personality"] = json!({"domain": "LINUX32"});
-        linux["intelRdt"] = json!({"closID": "x"});
-        linux["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0"});
-        linux["mountLabel"] = json!("x");
         linux["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"});
         linux["resources"] = json!({
             "blockIO": {"weight": 10, "leafWeight": 10, "weightDevice": [{"major": 8, "minor": 0, "weight": 10}],
@@ -306,10 +296,8 @@ fn every_field_that_is_not_implemented_is_named() {
         .map(|problem| problem.strip_suffix("not implemented yet").unwrap_or_else(|| panic!("{problem}")))
         .map(|problem| problem.split(": ").next().unwrap())
         .collect();
-    assert_eq!(paths.len(), 33, "{paths:#?}");
-    for path in
-        ["$.process.scheduler", "$.linux.seccomp", "$.linux.resources.blockIO.throttleWriteIOPSDevice"]
-    {
+    assert_eq!(paths.len(), 23, "{paths:#?}");
+    for path in ["$.hooks.poststop", "$.linux.seccomp", "$.linux.resources.blockIO.throttleWriteIOPSDevice"] {
         assert!(paths.contains(&path), "{path}");
     }
 }
@@ -359,4 +347,73 @@ fn files_of_every_size_are_read_whole() {
         }
     }
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// The scheduler, memory policy and their like, and what is said of them.
+#[test]
+fn scheduling_is_taken_in_the_specs_spelling_and_refused_by_its_path() {
+    let flags = [
+        "RESET_ON_FORK",
+        "RECLAIM",
+        "DL_OVERRUN",
+        "KEEP_POLICY",
+        "KEEP_PARAMS",
+        "UTIL_CLAMP_MIN",
+        "UTIL_CLAMP_MAX",
+    ];
+    let flags: Vec<String> = flags.iter().map(|flag| format!("SCHED_FLAG_{flag}")).collect();
+    for (index, flag) in flags.iter().enumerate() {
+        let mut spec: Value = serde_json::from_str(&default_spec(false)).unwrap();
+        spec["process"]["terminal"] = false.into();
+        spec["process"]["scheduler"] = json!({"policy": "SCHED_DEADLINE", "flags": [flag], "runtime": 7});
+        let scheduler = parse(spec.to_string().as_bytes()).unwrap().process.scheduler.unwrap();
+        assert_eq!((scheduler.policy, scheduler.flags, scheduler.runtime), (6, 1 << index, 7), "{flag}");
+    }
+    let text = said(|spec| {
+        spec["process"]["scheduler"] = json!({"policy": "SCHED_FIFO", "nice": -21, "flags": ["SCHED_FLAG_RECLAIM", "SCHED_RESET_ON_FORK"]});
+        spec["process"]["ioPriority"] = json!({"priority": 8});
+        spec["process"]["execCPUAffinity"] = json!({"initial": "4-3", "final": "x"});
+        spec["linux"]["memoryPolicy"] = json!({"mode": "MPOL_LOCAL", "nodes": "1",
+            "flags": ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES", "MPOL_F_NUMA_BALANCING"]});
+        spec["linux"]["personality"] = json!({});
+    });
+    for expected in [
+        "$.process.scheduler.flags[1]: wrong scheduler flag: SCHED_RESET_ON_FORK",
+        "$.process.scheduler.nice: invalid scheduler.nice: -21",
+        "$.process.scheduler.priority: 0 is not between 1 and 99",
+        "$.process.ioPriority.class: is missing",
+        "$.process.ioPriority.priority: invalid ioPriority.Priority: 8",
+        "$.process.execCPUAffinity.final: \"x\" is not a list of processors",
+        "$.process.execCPUAffinity.initial: the range \"4-3\" ends before it begins",
+        "$.linux.memoryPolicy.nodes: memory policy mode MPOL_LOCAL requires 0 nodes but got 1",
+        "$.linux.memoryPolicy.flags: MPOL_F_RELATIVE_NODES and MPOL_F_STATIC_NODES exclude each other",
+        "$.linux.memoryPolicy.flags: MPOL_F_NUMA_BALANCING goes with",
+        "$.linux.personality.domain: is missing",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+}
+
+#[test]
+fn groups_of_resctrl_are_checked_by_their_paths() {
+    let text = said(|spec| {
+        spec["linux"]["intelRdt"] = json!({
+            "closID": "a/b", "memBwSchema": "L3:0=f", "schemata": ["L3:0=f", "", "MB:0=1\nL3:0=f"], "enableMonitoring": true
+        });
+    });
+    for expected in [
+        "$.linux.intelRdt.closID: invalid intelRdt.ClosID \"a/b\"",
+        "$.linux.intelRdt.memBwSchema: \"L3:0=f\" is not one line",
+        "$.linux.intelRdt.schemata[1]: \"\" is not one line",
+        "$.linux.intelRdt.schemata[2]: ",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    for name in ["/", "gold", "guaranteed_group"] {
+        check("/linux/intelRdt", json!({"closID": name, "l3CacheSchema": "L3:0=f", "enableCMT": true}), "ok");
+    }
+    for name in [".", "..", "info", "mon_groups"] {
+        let expected = format!("config.json: $.linux.intelRdt.closID: invalid intelRdt.ClosID {name:?}");
+        check("/linux/intelRdt", json!({"closID": name}), &expected);
+    }
 }

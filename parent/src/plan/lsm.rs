@@ -1,0 +1,50 @@
+//! Labels of the security modules. What the host does not have cannot be asked of it: going on without would be a container
+//! that is less confined than its configuration says.
+
+use shared_proto::{Phase, Step};
+
+use super::{Draft, Request};
+use crate::error::{Error, Result};
+
+/// Filesystems whose files the kernel labels itself, and that refuse a context.
+const LABELLED_BY_THE_KERNEL: [&str; 4] = ["proc", "sysfs", "cgroup", "cgroup2"];
+
+/// Plans the program's labels; they come before the keyring, which gets the same.
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<()> {
+    let (config, security) = (request.config, request.host.security);
+    let needs_selinux = [
+        ("$.process.selinuxLabel", config.process.selinux_label.is_some()),
+        ("$.linux.mountLabel", config.mount_label.is_some()),
+    ];
+    for (path, is_set) in needs_selinux {
+        if is_set && !security.selinux {
+            return Err(Error::new(format!(
+                "{path}: selinux label is specified in config, but selinux is disabled or not supported"
+            )));
+        }
+    }
+    if let Some(label) = &config.process.selinux_label {
+        draft.push(Phase::Identity, Step::SetSelinuxLabel { label });
+    }
+    if let Some(profile) = &config.process.apparmor_profile {
+        if !security.apparmor {
+            return Err(Error::new(format!(
+                "$.process.apparmorProfile: profile {profile:?} is specified in config, but apparmor is disabled or not supported"
+            )));
+        }
+        draft.push(Phase::Identity, Step::SetAppArmorProfile { profile });
+    }
+    Ok(())
+}
+
+/// The mount data of a new filesystem, with the container's label where it takes one.
+pub(super) fn labelled<'a>(draft: &Draft<'a>, request: &Request<'a>, fstype: &str, data: &'a str) -> &'a str {
+    match &request.config.mount_label {
+        Some(label) if !LABELLED_BY_THE_KERNEL.contains(&fstype) => {
+            // A label may have commas; stage1 looks for the words behind the last of the others.
+            let separator = if data.is_empty() { "" } else { "," };
+            draft.keep(format!("{data}{separator}context=\"{label}\""))
+        }
+        _ => data,
+    }
+}

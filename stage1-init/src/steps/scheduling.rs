@@ -1,0 +1,43 @@
+//! When the process runs, where its memory lies, and as what machine it sees the host.
+
+use shared_proto::{Call, Scheduler};
+use zerocopy::little_endian::U32;
+
+use crate::kernel::{At, Fault, Kernel, NodeMask};
+
+/// Bits of a priority below its class (linux/ioprio.h).
+const IOPRIO_CLASS_SHIFT: u32 = 13;
+
+/// Source: sched_setattr(2), Linux 3.14.
+pub(super) fn scheduler<K: Kernel>(kernel: &mut K, scheduler: &Scheduler) -> Result<(), Fault> {
+    kernel.set_scheduler(scheduler).at(Call::SetScheduler)
+}
+
+/// Source: ioprio_set(2).
+pub(super) fn io_priority<K: Kernel>(kernel: &mut K, class: u32, priority: u32) -> Result<(), Fault> {
+    kernel.set_io_priority(class << IOPRIO_CLASS_SHIFT | priority).at(Call::SetIoPriority)
+}
+
+/// Source: personality(2); the program keeps it.
+pub(super) fn personality<K: Kernel>(kernel: &mut K, domain: u32) -> Result<(), Fault> {
+    kernel.set_personality(domain).at(Call::SetPersonality)
+}
+
+/// Source: set_mempolicy(2); the program keeps it.
+///
+/// Errors: EINVAL for a node that the machine does not have, or that the container's cpuset keeps away.
+pub(super) fn memory_policy<K: Kernel>(
+    kernel: &mut K,
+    mode: u32,
+    flags: u32,
+    nodes: &[U32],
+) -> Result<(), Fault> {
+    let mut mask = NodeMask::default();
+    for node in nodes {
+        // The decoder has checked that each is below the mask's size.
+        if let Some(word) = mask.get_mut(node.get() as usize / 64) {
+            *word |= 1 << (node.get() % 64);
+        }
+    }
+    kernel.set_memory_policy(mode | flags, &mask).at(Call::SetMemoryPolicy)
+}
