@@ -6,9 +6,13 @@
 mod bpf;
 mod devices;
 mod files;
+mod hugetlb;
+mod needs;
 mod place;
+mod rdma;
 mod v1;
 mod v2;
+mod writer;
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
 pub use place::{Directory, Placement, View, place};
+use writer::Writer;
 
 use crate::config::Resources;
 use crate::error::{Error, Result};
@@ -94,14 +99,14 @@ impl Cgroups {
     /// also the tree of each directory, to be mounted in the container.
     pub fn populate(&mut self, resources: &Resources, views: bool) -> Result<Doors> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            v2::limit(unified, resources)?;
+            v2::fill(unified, resources, self.made.kept.contains(&unified.absolute()))?;
             return Ok(Doors::default());
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
         let mut doors = Doors::default();
         for directory in &self.placement.hierarchies {
             make(directory, &mut self.made)?;
-            v1::limit(directory, resources)?;
+            v1::fill(directory, resources)?;
             let path = directory.absolute();
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
             if views {
@@ -109,6 +114,34 @@ impl Cgroups {
             }
         }
         Ok(doors)
+    }
+
+    /// Changes the limits that `change` sets, and nothing else. `keep` comes last; whatever fails, the limits are as they were before.
+    pub fn update(&self, change: &Resources, keep: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut writers = Vec::new();
+        let updated = self.write_update(change, &mut writers).and_then(|()| keep());
+        if updated.is_err() {
+            writers.into_iter().rev().for_each(Writer::undo);
+        }
+        updated
+    }
+
+    fn write_update(&self, change: &Resources, writers: &mut Vec<Writer>) -> Result<()> {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            v2::check_possible(change)?;
+            let writer = Writer::with_undo(unified.absolute());
+            let written = v2::limit(&writer, change);
+            writers.push(writer);
+            return written;
+        }
+        v1::check_controllers(&self.placement.hierarchies, change)?;
+        for directory in &self.placement.hierarchies {
+            let writer = Writer::with_undo(directory.absolute());
+            let written = v1::limit(directory, &writer, change);
+            writers.push(writer);
+            written?;
+        }
+        Ok(())
     }
 
     /// What has been made up to now.

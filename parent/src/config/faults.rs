@@ -179,6 +179,14 @@ fn put_right(tree: &mut Value, warnings: &mut Vec<String>) {
     let Some(resources) = linux.get_mut("resources").and_then(Value::as_object_mut) else { return };
     // The types make a missing limit a limit of 0.
     resources.retain(|name, value| name != "pids" || !value.is_object() || value.get("limit").is_some());
+    // The types have no room for the larger half of the spec's numbers; a limit in that half is none.
+    for limit in resources.get_mut("hugepageLimits").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(limit) = limit.get_mut("limit")
+            && limit.as_u64().is_some_and(|bytes| bytes > i64::MAX.unsigned_abs())
+        {
+            *limit = Value::from(i64::MAX);
+        }
+    }
     for rule in resources.get_mut("devices").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(rule) = rule.as_object_mut()
             && rule.get("type").is_some_and(|kind| kind == "")

@@ -20,6 +20,8 @@ enum Shape {
     Object(&'static [Field]),
     /// An object whose names are the file's own.
     Map,
+    /// The same, and each of its values has a shape.
+    MapOf(&'static Shape),
     List(&'static Shape),
     Capability,
 }
@@ -69,18 +71,40 @@ const PROCESS: Shape = Shape::Object(&[
 const MAPPINGS: Shape =
     Shape::List(&Shape::Object(&[required("containerID"), required("hostID"), required("size")]));
 
+const THROTTLES: Shape =
+    Shape::List(&Shape::Object(&[required("major"), required("minor"), required("rate")]));
+
+const RESOURCES: Shape = Shape::Object(&[
+    field(
+        "blockIO",
+        Shape::Object(&[
+            field("throttleReadBpsDevice", THROTTLES),
+            field("throttleReadIOPSDevice", THROTTLES),
+            field("throttleWriteBpsDevice", THROTTLES),
+            field("throttleWriteIOPSDevice", THROTTLES),
+            field("weightDevice", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
+        ]),
+    ),
+    field("cpu", PLAIN),
+    field("devices", Shape::List(&PLAIN)),
+    field("hugepageLimits", Shape::List(&Shape::Object(&[required("limit"), required("pageSize")]))),
+    field("memory", PLAIN),
+    field(
+        "network",
+        Shape::Object(&[field(
+            "priorities",
+            Shape::List(&Shape::Object(&[required("name"), required("priority")])),
+        )]),
+    ),
+    field("pids", Shape::Object(&[required("limit")])),
+    field("rdma", Shape::MapOf(&PLAIN)),
+    field("unified", Shape::Map),
+]);
+
 const LINUX: Shape = Shape::Object(&[
     field("devices", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
     field("namespaces", Shape::List(&PLAIN)),
-    field(
-        "resources",
-        Shape::Object(&[
-            field("cpu", PLAIN),
-            field("devices", Shape::List(&PLAIN)),
-            field("memory", PLAIN),
-            field("pids", Shape::Object(&[required("limit")])),
-        ]),
-    ),
+    field("resources", RESOURCES),
     field("sysctl", Shape::Map),
     field("gidMappings", MAPPINGS),
     field("uidMappings", MAPPINGS),
@@ -119,10 +143,17 @@ impl Fault {
 
 fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault>) {
     match (shape, value) {
-        (Shape::Object(_) | Shape::Map, Value::Array(_)) => faults.push(Fault::NotAnObject(path.clone())),
+        (Shape::Object(_) | Shape::Map | Shape::MapOf(_), Value::Array(_)) => {
+            faults.push(Fault::NotAnObject(path.clone()))
+        }
         (Shape::List(shape), Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {
                 examine(item, shape, &path.index(index), faults);
+            }
+        }
+        (Shape::MapOf(shape), Value::Object(object)) => {
+            for (name, value) in object {
+                examine(value, shape, &path.name(name), faults);
             }
         }
         (Shape::Object(fields), Value::Object(object)) => {
@@ -207,8 +238,10 @@ impl<'de> Visitor<'de> for Glance<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Shape::Object(fields) = self.shape else {
+            let shape = if let Shape::MapOf(shape) = self.shape { shape } else { &Shape::Any };
             let mut names = HashSet::new();
-            while let Some((name, IgnoredAny)) = entries.next_entry::<String, IgnoredAny>()? {
+            while let Some(name) = entries.next_key::<String>()? {
+                entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
                 if !names.insert(name) {
                     self.ordinary.set(false);
                 }
@@ -274,6 +307,9 @@ mod tests {
         check(r#"{"linux": {"resources": {"pids": {"limit": 0}}}}"#, true);
         check(r#"{"linux": {"resources": {"pids": {}}}}"#, false);
         check(r#"{"linux": {"devices": [{"major": 1}]}}"#, false);
+        check(r#"{"linux": {"resources": {"hugepageLimits": [{"pageSize": "2MB"}]}}}"#, false);
+        check(r#"{"linux": {"resources": {"rdma": {"mlx": {"hcaHandles": 1}}}}}"#, true);
+        check(r#"{"linux": {"resources": {"rdma": {"mlx": [1, 2]}}}}"#, false);
         check("[]", false);
     }
 }

@@ -168,14 +168,6 @@ fn fields_that_are_not_implemented_are_named() {
         ("/linux/personality", json!({"domain": "LINUX32"}), "$.linux.personality"),
         ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}), "$.linux.memoryPolicy"),
         ("/linux/netDevices", json!({"eth9": {}}), "$.linux.netDevices"),
-        ("/linux/resources/blockIO", json!({"weight": 100}), "$.linux.resources.blockIO"),
-        (
-            "/linux/resources/hugepageLimits",
-            json!([{"pageSize": "2MB", "limit": 0}]),
-            "$.linux.resources.hugepageLimits",
-        ),
-        ("/linux/resources/network", json!({"classID": 1}), "$.linux.resources.network"),
-        ("/linux/resources/rdma", json!({"mlx5_1": {"hcaHandles": 3}}), "$.linux.resources.rdma"),
     ];
     for (pointer, value, path) in cases {
         refused(Bundle::new().set(pointer, value), &[path]);
