@@ -6,6 +6,7 @@
 mod bpf;
 mod devices;
 mod files;
+mod freezer;
 mod hugetlb;
 mod needs;
 mod place;
@@ -181,8 +182,9 @@ impl Cgroups {
                 }
             }
         }
-        // Frozen processes cannot fork away from the list that is being read.
-        let frozen = self.freeze(directory, true);
+        // Frozen processes cannot fork away from the list that is being read. A paused container stays so.
+        let was_frozen = freezer::is_frozen(directory);
+        let frozen = !was_frozen && freezer::ask(directory, true);
         for pid in processes_below(&path) {
             let handle =
                 Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
@@ -192,7 +194,7 @@ impl Cgroups {
             }
         }
         if frozen {
-            self.freeze(directory, false);
+            freezer::ask(directory, false);
         }
         Ok(())
     }
@@ -204,14 +206,30 @@ impl Cgroups {
 
     /// Whether the processes are stopped by the freezer.
     pub fn is_frozen(&self) -> bool {
-        self.freezer().is_some_and(is_frozen)
+        self.freezer().is_some_and(freezer::is_frozen)
     }
 
     /// Lets frozen processes go on.
     pub fn thaw(&self) {
-        if let Some(directory) = self.freezer().filter(|directory| is_frozen(directory)) {
-            self.freeze(directory, false);
+        if let Some(directory) = self.freezer().filter(|directory| freezer::is_frozen(directory)) {
+            freezer::ask(directory, false);
         }
+    }
+
+    /// Stops every process, and returns when all have stopped; where that fails, all go on.
+    pub fn pause(&self) -> Result<()> {
+        freezer::freeze(self.real_freezer()?)
+    }
+
+    /// Lets every process go on.
+    pub fn resume(&self) -> Result<()> {
+        freezer::thaw(self.real_freezer()?)
+    }
+
+    fn real_freezer(&self) -> Result<&Directory> {
+        self.freezer()
+            .filter(|directory| directory.is_unified() || directory.has("freezer"))
+            .ok_or_else(|| Error::new("the host has no cgroup controller freezer"))
     }
 
     /// The hierarchy that can freeze: v1's own, or the unified one.
@@ -219,26 +237,6 @@ impl Cgroups {
         let v1 = self.placement.hierarchies.iter();
         let freezer = v1.clone().find(|directory| directory.has("freezer"));
         freezer.or(self.placement.unified.as_ref()).or_else(|| v1.into_iter().next())
-    }
-
-    /// Asks for the new state without waiting for it; false if the hierarchy cannot freeze.
-    fn freeze(&self, directory: &Directory, frozen: bool) -> bool {
-        let path = directory.absolute();
-        let written = if directory.is_unified() {
-            files::write(&format!("{path}/cgroup.freeze"), if frozen { "1" } else { "0" })
-        } else {
-            files::write(&format!("{path}/freezer.state"), if frozen { "FROZEN" } else { "THAWED" })
-        };
-        written.is_ok()
-    }
-}
-
-fn is_frozen(directory: &Directory) -> bool {
-    let path = directory.absolute();
-    if directory.is_unified() {
-        files::read(&format!("{path}/cgroup.events")).is_ok_and(|text| text.contains("frozen 1"))
-    } else {
-        files::read(&format!("{path}/freezer.state")).is_ok_and(|text| text.starts_with("FR"))
     }
 }
 
@@ -260,7 +258,7 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
     if !inside.is_empty() {
         return Err(Error::new(format!("container's cgroup is not empty: {path} has processes {inside:?}")));
     }
-    if (directory.is_unified() || directory.has("freezer")) && is_frozen(directory) {
+    if (directory.is_unified() || directory.has("freezer")) && freezer::is_frozen(directory) {
         return Err(Error::new(format!("container's cgroup unexpectedly frozen: {path}")));
     }
     Ok(())

@@ -85,6 +85,16 @@ pub struct Delete {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+pub struct Ps {
+    /// table, made by the host's ps, or json: the pids alone
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub format: String,
+    /// Name of the container, then what ps is to be called with [default: -ef]
+    #[arg(value_name = "ID [PS OPTIONS]", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    pub operands: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
 pub struct List {
     /// table or json
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -129,6 +139,9 @@ pub enum Invocation {
     State(OneId),
     Kill(Kill),
     Delete(Delete),
+    Pause(OneId),
+    Resume(OneId),
+    Ps(Ps),
     List(List),
     Spec(Spec),
     Plan(Plan),
@@ -156,7 +169,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 10] = [
+const ENTRIES: [Entry; 13] = [
     entry!(
         "create",
         Create(Create),
@@ -178,6 +191,14 @@ const ENTRIES: [Entry; 10] = [
         "pinnace kill web\n  pinnace kill --all web KILL"
     ),
     entry!("delete", Delete(Delete), "Delete a container that has stopped", "pinnace delete --force web"),
+    entry!("pause", Pause(OneId), "Stop all processes of a container for a while", "pinnace pause web"),
+    entry!("resume", Resume(OneId), "Let the processes of a paused container go on", "pinnace resume web"),
+    entry!(
+        "ps",
+        Ps(Ps),
+        "List the processes of a container, with the host's pids",
+        "pinnace ps web\n  pinnace ps web -o pid,rss,args\n  pinnace ps --format json web"
+    ),
     entry!("list", List(List), "List the containers", "pinnace list --format json"),
     entry!(
         "spec",
@@ -206,13 +227,18 @@ pub enum Parsed {
 ///
 /// Errors: usage, as one line, with the log options that were understood.
 pub fn parse(arguments: Vec<OsString>) -> std::result::Result<Parsed, UsageError> {
-    let arguments: Vec<OsString> = arguments.into_iter().enumerate().map(go_style).collect();
-    let Some(name) = command_name(&arguments[1..]) else { return without_command(arguments) };
+    let given = arguments;
+    let mut arguments: Vec<OsString> = given.iter().cloned().enumerate().map(go_style).collect();
+    let Some((place, name)) = command_name(&arguments[1..]) else { return without_command(arguments) };
     if matches!(name.as_str(), "help" | "h") {
         let about = arguments.iter().skip_while(|argument| **argument != *name).nth(1);
         return help(about.and_then(|topic| topic.to_str())).map(Parsed::Text);
     }
     let entry = entry_named(&name)?;
+    if PASSES_WORDS.contains(&entry.name) {
+        let first = first_operand(entry, &arguments, place + 2);
+        arguments[first..].clone_from_slice(&given[first..]);
+    }
     let command = root_command().subcommand(subcommand(entry));
     match command.try_get_matches_from(arguments) {
         Ok(matches) => {
@@ -339,17 +365,40 @@ const LONG_OPTIONS: &[&str] = &[
     "quiet",
 ];
 
-/// The first word that is neither a global option nor its value.
-fn command_name(arguments: &[OsString]) -> Option<String> {
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
+/// Commands that pass what follows the id on as it is.
+const PASSES_WORDS: &[&str] = &["ps"];
+
+/// Where the options of a command end, which begin at `start`.
+fn first_operand(entry: &Entry, arguments: &[OsString], start: usize) -> usize {
+    let command = subcommand(entry);
+    let takes_value = |text: &str| {
+        let named = |argument: &&clap::Arg| match text.strip_prefix("--") {
+            Some(name) => argument.get_long() == Some(name),
+            None => argument.get_short().is_some_and(|letter| text[1..].chars().eq([letter])),
+        };
+        command.get_arguments().find(named).is_some_and(|argument| argument.get_action().takes_values())
+    };
+    let mut place = start;
+    while let Some(text) = arguments.get(place).and_then(|argument| argument.to_str()) {
+        if !text.starts_with('-') {
+            break;
+        }
+        place += if takes_value(text) { 2 } else { 1 };
+    }
+    place.min(arguments.len())
+}
+
+/// The first word that is neither a global option nor its value, and its place.
+fn command_name(arguments: &[OsString]) -> Option<(usize, String)> {
+    let mut arguments = arguments.iter().enumerate();
+    while let Some((place, argument)) = arguments.next() {
         let text = argument.to_str()?;
         match text {
             "--root" | "--log" | "--log-format" => {
                 arguments.next();
             }
             _ if text.starts_with('-') => {}
-            _ => return Some(text.to_owned()),
+            _ => return Some((place, text.to_owned())),
         }
     }
     None
@@ -383,6 +432,27 @@ mod tests {
             assert_eq!(run.create.bundle, Some(PathBuf::from("/b")), "{line}");
             assert!(run.detach, "{line}");
             assert_eq!(run.create.ids, ["web"], "{line}");
+        }
+    }
+
+    #[test]
+    fn words_behind_the_id_are_passed_on_as_they_are() {
+        for (line, format, operands) in [
+            ("pinnace ps web -ef", "table", vec!["web", "-ef"]),
+            ("pinnace -debug ps -format json web", "json", vec!["web"]),
+            (
+                "pinnace ps -f json web -f -format --all -root",
+                "json",
+                vec!["web", "-f", "-format", "--all", "-root"],
+            ),
+            ("pinnace ps --format=json web aux", "json", vec!["web", "aux"]),
+        ] {
+            let Parsed::Command(_, Invocation::Ps(ps)) = parsed(line) else { panic!("{line}") };
+            assert_eq!(
+                (ps.format.as_str(), ps.operands),
+                (format, operands.into_iter().map(String::from).collect()),
+                "{line}"
+            );
         }
     }
 

@@ -5,7 +5,10 @@ mod delete;
 mod demo;
 mod kill;
 mod list;
+mod pause;
 mod plan;
+mod ps;
+mod resume;
 mod run;
 mod spec;
 mod start;
@@ -47,6 +50,9 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::State(arguments) => succeeded(state::run(&context, arguments)),
         Invocation::Kill(arguments) => succeeded(kill::run(&context, arguments)),
         Invocation::Delete(arguments) => succeeded(delete::run(&context, arguments)),
+        Invocation::Pause(arguments) => succeeded(pause::run(&context, arguments)),
+        Invocation::Resume(arguments) => succeeded(resume::run(&context, arguments)),
+        Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),

@@ -2,12 +2,16 @@
 
 mod create;
 mod delete;
+mod pause;
+mod ps;
 mod rootless;
 mod signal;
 mod start;
 
 pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request};
 pub use delete::{delete, destroy};
+pub use pause::{pause, resume};
+pub use ps::{process_list, process_table};
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;
 
