@@ -94,6 +94,71 @@ pub struct Ps {
     pub operands: Vec<String>,
 }
 
+/// Texts, since an empty one means nothing, and units are allowed in some: `container/update.rs` reads them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Update {
+    /// Read the limits from a JSON file, as in linux.resources of config.json, or from standard input (-); the options below are left aside
+    #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
+    pub resources: Option<PathBuf>,
+    /// Relative weight of block I/O, 10 to 1000
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub blkio_weight: Option<String>,
+    /// Length of a period of the processor quota
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_period: Option<String>,
+    /// Processor time in each period; -1 is no limit
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_quota: Option<String>,
+    /// Processor time that may be saved up beyond the quota
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_burst: Option<String>,
+    /// Relative weight of processor time
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub cpu_share: Option<String>,
+    /// Length of a period of the real-time budget
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_rt_period: Option<String>,
+    /// Real-time budget in each period
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_rt_runtime: Option<String>,
+    /// Processors to run on, such as 0-2,7
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes to use
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub cpuset_mems: Option<String>,
+    /// Whether the container runs only when nothing else does
+    #[arg(long, value_name = "0|1", allow_hyphen_values = true)]
+    pub cpu_idle: Option<String>,
+    /// Memory; -1 is no limit, k, m and g are units
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory: Option<String>,
+    /// Memory that is spared when the host runs short
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory_reservation: Option<String>,
+    /// Memory and swap together; -1 is no limit
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory_swap: Option<String>,
+    /// Number of processes and threads; -1 is no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub pids_limit: Option<String>,
+    /// Schema of the L3 cache; needs intelRdt in config.json
+    #[arg(long, value_name = "SCHEMA", allow_hyphen_values = true)]
+    pub l3_cache_schema: Option<String>,
+    /// Schema of the memory bandwidth; needs intelRdt in config.json
+    #[arg(long, value_name = "SCHEMA", allow_hyphen_values = true)]
+    pub mem_bw_schema: Option<String>,
+    /// Accepted for old callers: the kernel has dropped it
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, hide = true)]
+    pub kernel_memory: Option<String>,
+    /// Accepted for old callers: the kernel has dropped it
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, hide = true)]
+    pub kernel_memory_tcp: Option<String>,
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
+
 #[derive(Args, Clone, Debug, Default)]
 pub struct List {
     /// table or json
@@ -142,6 +207,7 @@ pub enum Invocation {
     Pause(OneId),
     Resume(OneId),
     Ps(Ps),
+    Update(Box<Update>),
     List(List),
     Spec(Spec),
     Plan(Plan),
@@ -169,7 +235,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 13] = [
+const ENTRIES: [Entry; 14] = [
     entry!(
         "create",
         Create(Create),
@@ -199,6 +265,14 @@ const ENTRIES: [Entry; 13] = [
         "List the processes of a container, with the host's pids",
         "pinnace ps web\n  pinnace ps web -o pid,rss,args\n  pinnace ps --format json web"
     ),
+    Entry {
+        name: "update",
+        about: "Change the limits of a container",
+        example: "pinnace update --memory 512m --pids-limit 100 web\n  \
+                  echo '{\"cpu\": {\"quota\": 50000, \"period\": 100000}}' | pinnace update --resources - web",
+        augment: Update::augment_args,
+        parse: |matches| Update::from_arg_matches(matches).map(|update| Invocation::Update(Box::new(update))),
+    },
     entry!("list", List(List), "List the containers", "pinnace list --format json"),
     entry!(
         "spec",
@@ -363,6 +437,25 @@ const LONG_OPTIONS: &[&str] = &[
     "force",
     "format",
     "quiet",
+    "resources",
+    "blkio-weight",
+    "cpu-period",
+    "cpu-quota",
+    "cpu-burst",
+    "cpu-share",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "cpuset-cpus",
+    "cpuset-mems",
+    "cpu-idle",
+    "memory",
+    "memory-reservation",
+    "memory-swap",
+    "pids-limit",
+    "l3-cache-schema",
+    "mem-bw-schema",
+    "kernel-memory",
+    "kernel-memory-tcp",
 ];
 
 /// Commands that pass what follows the id on as it is.

@@ -13,6 +13,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::io::Write;
 
@@ -53,6 +54,7 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::Pause(arguments) => succeeded(pause::run(&context, arguments)),
         Invocation::Resume(arguments) => succeeded(resume::run(&context, arguments)),
         Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),
+        Invocation::Update(arguments) => succeeded(update::run(&context, arguments)),
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),

@@ -14,6 +14,7 @@ mod problems;
 mod resources;
 mod shape;
 mod tree;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
     Network, RdmaLimit, Resources, Throttle, WeightDevice,
 };
+pub use update::{Update, parse_update};
 
 /// A checked config.json.
 #[derive(Clone, Debug, PartialEq, Eq)]

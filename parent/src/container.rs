@@ -7,6 +7,7 @@ mod ps;
 mod rootless;
 mod signal;
 mod start;
+mod update;
 
 pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request};
 pub use delete::{delete, destroy};
@@ -14,6 +15,7 @@ pub use pause::{pause, resume};
 pub use ps::{process_list, process_table};
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;
+pub use update::{Limit, LimitKind, limits_document, update};
 
 use crate::cgroup::Cgroups;
 use crate::error::Result;

@@ -13,6 +13,7 @@ use oci_spec::runtime::{Hooks, Spec};
 use shared_proto::limits::PATH_BYTES_MAX;
 
 pub use process::rlimit_name;
+pub(super) use resources::check_update;
 
 use super::problems::Problems;
 use super::{Config, Namespace, Root};

@@ -126,6 +126,13 @@ pub(super) fn faults(tree: &Value) -> Vec<Fault> {
     faults
 }
 
+/// The same for an object of `linux.resources` that stands alone.
+pub(super) fn faults_of_resources(tree: &Value) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    examine(tree, &RESOURCES, &JsonPath::default(), &mut faults);
+    faults
+}
+
 #[derive(Debug)]
 pub(super) enum Fault {
     /// An array where an object belongs.
@@ -134,6 +141,13 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Fault::Missing(_) => "is missing",
+            Fault::NotAnObject(_) => "invalid type: array, expected an object",
+        }
+    }
+
     pub(super) fn path(&self) -> &JsonPath {
         match self {
             Fault::NotAnObject(path) | Fault::Missing(path) => path,

@@ -171,6 +171,7 @@ fn record(bundle: &Bundle, host: &HostFacts, placement: Placement) -> Record {
         program: bundle.config.process.args.first().cloned().unwrap_or_default(),
         own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
         cgroups: placement,
+        resources: bundle.config.resources.clone(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup;
+use crate::config::Resources;
 
 /// What was asked for: written before the child exists, so that whatever ends the runtime, `delete` finds the cgroups.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Record {
     /// The container has a pid namespace of its own, which ends with its init.
     pub own_pid_namespace: bool,
     pub cgroups: cgroup::Placement,
+    /// The limits in force: what config.json said, and each update since.
+    #[serde(default)]
+    pub resources: Resources,
 }
 
 /// Who the child is: written once it exists.

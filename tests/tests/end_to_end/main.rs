@@ -20,4 +20,5 @@ mod root;
 mod syscalls;
 mod sysctl;
 mod time;
+mod update;
 mod user_namespace;

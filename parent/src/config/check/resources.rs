@@ -24,6 +24,23 @@ pub(super) fn check(
 ) -> Resources {
     let Some(resources) = resources else { return Resources::default() };
     let mut found = Found { base: "$.linux.resources", problems };
+    let checked = check_each(resources, &mut found, warnings);
+    if let Some(fault) = checked.memory.fault_of_swap() {
+        found.add("memory.swap", fault);
+    }
+    checked
+}
+
+/// Resources that stand alone. What they leave out is still in force, so they are not compared with each other.
+pub(in super::super) fn check_update(
+    resources: &LinuxResources,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Resources {
+    check_each(resources, &mut Found { base: "$", problems }, warnings)
+}
+
+fn check_each(resources: &LinuxResources, found: &mut Found<'_>, warnings: &mut Vec<String>) -> Resources {
     let kernel_memory =
         resources.memory().and_then(|memory| nonzero(memory.kernel()).or(nonzero(memory.kernel_tcp())));
     if kernel_memory.is_some() {
@@ -31,21 +48,17 @@ pub(super) fn check(
         warnings.push(String::from("Kernel memory settings are ignored and will be removed"));
     }
     let rules = resources.devices().iter().flatten().enumerate();
-    let checked = Resources {
-        devices: rules.filter_map(|(index, rule)| device_rule(rule, index, &mut found)).collect(),
-        memory: memory(resources, &mut found),
-        cpu: cpu(resources, &mut found),
+    Resources {
+        devices: rules.filter_map(|(index, rule)| device_rule(rule, index, found)).collect(),
+        memory: memory(resources, found),
+        cpu: cpu(resources, found),
         pids_limit: resources.pids().as_ref().map(|pids| pids.limit()),
-        block_io: resources.block_io().as_ref().map(|io| block_io(io, &mut found)).unwrap_or_default(),
-        hugepage_limits: hugepage_limits(resources, &mut found),
-        network: network(resources, &mut found),
-        rdma: rdma(resources, &mut found),
-        unified: unified(resources, &mut found),
-    };
-    if let Some(fault) = checked.memory.fault_of_swap() {
-        found.add("memory.swap", fault);
+        block_io: resources.block_io().as_ref().map(|io| block_io(io, found)).unwrap_or_default(),
+        hugepage_limits: hugepage_limits(resources, found),
+        network: network(resources, found),
+        rdma: rdma(resources, found),
+        unified: unified(resources, found),
     }
-    checked
 }
 
 /// Where problems go, and what the paths of all of them begin with.
