@@ -9,8 +9,10 @@ mod files;
 mod freezer;
 mod hugetlb;
 mod needs;
+mod oom;
 mod place;
 mod rdma;
+mod stats;
 mod v1;
 mod v2;
 mod writer;
@@ -23,7 +25,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
+pub use oom::OomWatch;
 pub use place::{Directory, Placement, View, place};
+pub use stats::Stats;
 use writer::Writer;
 
 use crate::config::Resources;
@@ -167,6 +171,28 @@ impl Cgroups {
             let _ = rustix::fs::rmdir(parent.as_str());
         }
         first_error
+    }
+
+    /// What the container uses, and has used.
+    pub fn stats(&self) -> Stats {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            return v2::stats(&unified.absolute());
+        }
+        let mut stats = Stats::default();
+        for directory in &self.placement.hierarchies {
+            v1::add_stats(directory, &mut stats);
+        }
+        stats
+    }
+
+    /// Tells from now on when the kernel kills for want of memory; `None` where nobody limits memory.
+    pub fn watch_oom(&self) -> Result<Option<OomWatch>> {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            let has_memory = files::read(&format!("{}/memory.events", unified.absolute())).is_ok();
+            return has_memory.then(|| OomWatch::of_v2(unified)).transpose();
+        }
+        let memory = self.placement.hierarchies.iter().find(|directory| directory.has("memory"));
+        memory.map(OomWatch::of_v1).transpose()
     }
 
     /// Sends `signal` to every process in the container's cgroups.

@@ -160,6 +160,19 @@ pub struct Update {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+pub struct Events {
+    /// Time between two records, such as 500ms or 1m30s
+    #[arg(long, value_name = "DURATION", default_value = "5s", allow_hyphen_values = true)]
+    pub interval: String,
+    /// Print one record and end
+    #[arg(long)]
+    pub stats: bool,
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
 pub struct List {
     /// table or json
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -208,6 +221,7 @@ pub enum Invocation {
     Resume(OneId),
     Ps(Ps),
     Update(Box<Update>),
+    Events(Events),
     List(List),
     Spec(Spec),
     Plan(Plan),
@@ -235,7 +249,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 14] = [
+const ENTRIES: [Entry; 15] = [
     entry!(
         "create",
         Create(Create),
@@ -273,6 +287,12 @@ const ENTRIES: [Entry; 14] = [
         augment: Update::augment_args,
         parse: |matches| Update::from_arg_matches(matches).map(|update| Invocation::Update(Box::new(update))),
     },
+    entry!(
+        "events",
+        Events(Events),
+        "Print what a container uses, and when it is short of memory, until it ends",
+        "pinnace events web | jq .data.memory.usage\n  pinnace events --stats web"
+    ),
     entry!("list", List(List), "List the containers", "pinnace list --format json"),
     entry!(
         "spec",
@@ -456,6 +476,8 @@ const LONG_OPTIONS: &[&str] = &[
     "mem-bw-schema",
     "kernel-memory",
     "kernel-memory-tcp",
+    "interval",
+    "stats",
 ];
 
 /// Commands that pass what follows the id on as it is.

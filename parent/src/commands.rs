@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod demo;
+mod events;
 mod kill;
 mod list;
 mod pause;
@@ -55,6 +56,7 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::Resume(arguments) => succeeded(resume::run(&context, arguments)),
         Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),
         Invocation::Update(arguments) => succeeded(update::run(&context, arguments)),
+        Invocation::Events(arguments) => succeeded(events::run(&context, arguments)),
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod pause;
 mod ps;
 mod rootless;
@@ -11,6 +12,7 @@ mod update;
 
 pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request};
 pub use delete::{delete, destroy};
+pub use events::{Events, events, parse_interval};
 pub use pause::{pause, resume};
 pub use ps::{process_list, process_table};
 pub use signal::{kill, kill_all, parse as parse_signal};

@@ -3,6 +3,7 @@
 mod block_io;
 mod cpu;
 mod memory;
+mod stats;
 
 use super::place::Directory;
 use super::writer::Writer;
@@ -11,6 +12,7 @@ use crate::config::{Network, Resources};
 use crate::error::{Error, Result};
 
 pub(super) use cpu::copy_cpuset;
+pub(super) use stats::add_stats;
 
 /// A limit that is asked for must have a controller to enforce it.
 pub(super) fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result<()> {

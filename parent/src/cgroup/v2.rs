@@ -3,6 +3,7 @@
 mod block_io;
 mod cpu;
 mod memory;
+mod stats;
 
 use rustix::io::Errno;
 
@@ -11,6 +12,8 @@ use super::writer::Writer;
 use super::{Made, bpf, devices, files, hugetlb, needs, rdma};
 use crate::config::Resources;
 use crate::error::{Error, Result};
+
+pub(super) use stats::stats;
 
 /// Turns on, in every cgroup above the container's, the controllers that it has, as runc does. What is on already is left alone:
 /// turning it on once more would take the lock of all thread groups, and wait for a grace period.

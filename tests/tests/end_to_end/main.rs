@@ -4,6 +4,7 @@
 mod cgroup;
 mod devices;
 mod errors;
+mod events;
 mod hostname;
 mod identity;
 mod leftovers;
