@@ -41,19 +41,26 @@ fn limit_bandwidth(writer: &Writer, cpu: &Cpu) -> Result<()> {
     later.into_iter().rev().try_for_each(|(file, value)| writer.set(file, value))
 }
 
-/// Time for real-time programs: a new cgroup has none, and can have no more than those above it.
+/// Time for real-time programs: a new cgroup has none, and can have no more than those above it, nor more than its period.
 fn limit_realtime(writer: &Writer, directory: &Directory, cpu: &Cpu) -> Result<()> {
+    let (period_file, runtime_file) = ("cpu.rt_period_us", "cpu.rt_runtime_us");
+    let mut later = None;
     if let Some(period) = cpu.realtime_period {
-        writer.set("cpu.rt_period_us", period)?;
-    }
-    let Some(runtime) = cpu.realtime_runtime else { return Ok(()) };
-    match writer.try_set("cpu.rt_runtime_us", &runtime.to_string()) {
-        Err(Errno::INVAL) => {
-            give_parents_realtime(directory, cpu);
-            writer.set("cpu.rt_runtime_us", runtime)
+        match writer.try_set(period_file, &period.to_string()) {
+            Err(Errno::INVAL) if cpu.realtime_runtime.is_some() => later = Some(period),
+            set => set.map_err(|errno| writer.failed(period_file, &period.to_string(), errno))?,
         }
-        set => set.map_err(|errno| writer.failed("cpu.rt_runtime_us", &runtime.to_string(), errno)),
     }
+    if let Some(runtime) = cpu.realtime_runtime {
+        match writer.try_set(runtime_file, &runtime.to_string()) {
+            Err(Errno::INVAL) => {
+                give_parents_realtime(directory, cpu);
+                writer.set(runtime_file, runtime)?;
+            }
+            set => set.map_err(|errno| writer.failed(runtime_file, &runtime.to_string(), errno))?,
+        }
+    }
+    later.map_or(Ok(()), |period| writer.set(period_file, period))
 }
 
 /// Gives the cgroups above that have no such time, because nobody gave them any, as much as the container is to get.
