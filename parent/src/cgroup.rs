@@ -8,6 +8,7 @@ mod devices;
 mod files;
 mod freezer;
 mod hugetlb;
+mod kill;
 mod needs;
 mod oom;
 mod place;
@@ -22,9 +23,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+pub use kill::send_signal;
 pub use oom::OomWatch;
 pub use place::{Directory, Placement, View, place};
 pub use stats::Stats;
@@ -195,34 +197,35 @@ impl Cgroups {
         memory.map(OomWatch::of_v1).transpose()
     }
 
-    /// Sends `signal` to every process in the container's cgroups.
-    pub fn kill(&self, signal: Signal) -> Result<()> {
-        let Some(directory) = self.freezer() else { return Ok(()) };
+    /// Sends a signal number to every process in the container's cgroups; the pids are those that are known to have got it.
+    pub fn kill(&self, signal: i32) -> Result<BTreeSet<i32>> {
+        self.freezer().map_or(Ok(BTreeSet::new()), |directory| kill::signal_all(directory, signal))
+    }
+
+    /// Kills every process in the container's cgroups.
+    pub fn kill_all(&self) -> Result<()> {
+        self.kill(Signal::KILL.as_raw()).map(drop)
+    }
+
+    /// That the kernel has killed in the container for want of memory, with the figures.
+    pub fn out_of_memory(&self) -> Option<String> {
+        let v2 = self.placement.unified.as_ref().filter(|_| !self.placement.is_hybrid());
+        let (directory, files) = match v2 {
+            Some(unified) => (unified, ["memory.events", "memory.max", "memory.peak"]),
+            None => (
+                self.placement.hierarchies.iter().find(|directory| directory.has("memory"))?,
+                ["memory.oom_control", "memory.limit_in_bytes", "memory.max_usage_in_bytes"],
+            ),
+        };
         let path = directory.absolute();
-        if signal == Signal::KILL && directory.is_unified() {
-            match files::write(&format!("{path}/cgroup.kill"), "1") {
-                Err(Errno::NOENT) => {}
-                killed => {
-                    return killed
-                        .map_err(|errno| Error::call(format_args!("write {path}/cgroup.kill"), errno));
-                }
-            }
-        }
-        // Frozen processes cannot fork away from the list that is being read. A paused container stays so.
-        let was_frozen = freezer::is_frozen(directory);
-        let frozen = !was_frozen && freezer::ask(directory, true);
-        for pid in processes_below(&path) {
-            let handle =
-                Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-            if let Some(handle) = handle {
-                // Ignored: it has just ended.
-                let _ = rustix::process::pidfd_send_signal(&handle, signal);
-            }
-        }
-        if frozen {
-            freezer::ask(directory, false);
-        }
-        Ok(())
+        let [events, limit, peak] =
+            files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
+        let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
+        Some(format!(
+            "the kernel has killed {killed} processes in it, out of memory (limit: {}, peak usage: {})",
+            limit.trim_end(),
+            peak.trim_end()
+        ))
     }
 
     /// The pids in the container's cgroups and below.

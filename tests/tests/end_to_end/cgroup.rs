@@ -140,7 +140,11 @@ fn memory_limit_that_is_too_small_is_an_error_and_leaves_nothing() {
     }
     let container = sleeping().set("/linux/resources/memory", json!({"limit": 4096})).container();
     let before = container.snapshot();
-    assert_eq!(container.run_detached().code, 1);
+    let outcome = container.run_detached();
+    assert_eq!(outcome.code, 1);
+    if pinnace_tests::is_pinnace() {
+        outcome.failed_with(&["out of memory (limit: 4096, peak usage: 4096)"]);
+    }
     let _ = fs::remove_dir(container.state_root());
     container.snapshot().assert_same_as(&before);
 }

@@ -15,6 +15,11 @@ fn count(container: &Container) -> Option<u64> {
     fs::read_to_string(container.bundle.rootfs().join("count")).ok()?.trim().parse().ok()
 }
 
+fn pids(container: &Container) -> Vec<i32> {
+    let outcome = container.call(&["ps", "--format", "json", &container.id]);
+    serde_json::from_str(outcome.succeeded()).expect("a list of pids")
+}
+
 #[test]
 fn paused_container_does_nothing_until_it_is_resumed() {
     let container = counting();
@@ -38,13 +43,11 @@ fn every_process_is_stopped_when_pause_returns() {
     let script = "for number in 1 2 3 4 5 6 7 8; do (while true; do /bin/true; done) & done; wait";
     let container = Bundle::new().shell(script).container();
     container.run_detached().succeeded();
+    wait_until("all loops run", || pids(&container).len() >= 9);
     for _ in 0..10 {
         container.call(&["pause", &container.id]).succeeded();
         assert_eq!(container.status(), "paused");
-        let pids = container.call(&["ps", "--format", "json", &container.id]);
-        let pids: Vec<i32> = serde_json::from_str(pids.succeeded()).expect("a list of pids");
-        assert!(pids.len() >= 9, "{pids:?}");
-        for pid in pids {
+        for pid in pids(&container) {
             let used = || {
                 let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a living process");
                 let fields: Vec<String> =
