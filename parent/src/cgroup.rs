@@ -207,7 +207,7 @@ impl Cgroups {
         self.kill(Signal::KILL.as_raw()).map(drop)
     }
 
-    /// That the kernel has killed in the container for want of memory, with the figures.
+    /// The figures, if the kernel has killed in the container for want of memory.
     pub fn out_of_memory(&self) -> Option<String> {
         let v2 = self.placement.unified.as_ref().filter(|_| !self.placement.is_hybrid());
         let (directory, files) = match v2 {
@@ -221,11 +221,8 @@ impl Cgroups {
         let [events, limit, peak] =
             files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
-        Some(format!(
-            "the kernel has killed {killed} processes in it, out of memory (limit: {}, peak usage: {})",
-            limit.trim_end(),
-            peak.trim_end()
-        ))
+        let (limit, peak) = (limit.trim_end(), peak.trim_end());
+        Some(format!("out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}"))
     }
 
     /// The pids in the container's cgroups and below.

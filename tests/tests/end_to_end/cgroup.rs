@@ -143,7 +143,7 @@ fn memory_limit_that_is_too_small_is_an_error_and_leaves_nothing() {
     let outcome = container.run_detached();
     assert_eq!(outcome.code, 1);
     if pinnace_tests::is_pinnace() {
-        outcome.failed_with(&["out of memory (limit: 4096, peak usage: 4096)"]);
+        outcome.failed_with(&["out of memory: limit 4096, peak usage 4096, processes killed: 1"]);
     }
     let _ = fs::remove_dir(container.state_root());
     container.snapshot().assert_same_as(&before);
