@@ -237,11 +237,11 @@ fn kill_of_all_sends_each_process_one_signal_also_a_real_time_one() {
     if !is_pinnace() {
         return;
     }
-    let counting = "trap 'echo caught' 40; while true; do sleep 0.02; done";
-    let container = Bundle::new().shell(&format!("({counting}) & echo ready; {counting}")).container();
+    let counting = "trap 'echo caught' 40; echo ready; while true; do sleep 0.02; done";
+    let container = Bundle::new().shell(&format!("({counting}) & {counting}")).container();
     let outcome = container.run_detached();
     outcome.succeeded();
-    wait_until("both shells and their sleeps run", || container.snapshot().processes.len() >= 4);
+    wait_until("both shells are ready", || outcome.stdout_now().matches("ready").count() == 2);
     container.call(&["kill", "--all", &container.id, "40"]).succeeded();
     let caught = || outcome.stdout_now().matches("caught").count();
     wait_until("both have caught it", || caught() == 2);
