@@ -12,8 +12,10 @@ mod load;
 mod options;
 mod path;
 mod problems;
+mod resources;
 mod shape;
 mod tree;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +27,11 @@ pub use load::load;
 #[cfg(test)]
 pub(crate) use load::parse;
 pub use problems::{Problem, Problems};
+pub use resources::{
+    BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
+    Network, RdmaLimit, Resources, Throttle, WeightDevice,
+};
+pub use update::{Update, parse_update};
 
 /// A checked config.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -354,72 +361,4 @@ pub struct NetDevice {
 pub struct Sysctl {
     pub name: String,
     pub value: String,
-}
-
-/// `linux.resources`: what is `None` is left as the kernel has it. Engines write zeros that mean the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// In the order of the file, without the runtime's own defaults.
-    pub devices: Vec<DeviceRule>,
-    pub memory: Memory,
-    pub cpu: Cpu,
-    /// -1 is no limit; 0 is a limit.
-    pub pids_limit: Option<i64>,
-}
-
-impl Resources {
-    /// Whether any limit is asked for, device rules apart, which every engine writes.
-    pub fn has_limits(&self) -> bool {
-        *self != Self { devices: self.devices.clone(), ..Self::default() }
-    }
-}
-
-/// Bytes; -1 is no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    pub limit: Option<i64>,
-    pub reservation: Option<i64>,
-    /// Memory and swap together.
-    pub swap: Option<i64>,
-    /// 0 to 100.
-    pub swappiness: Option<u64>,
-    pub disable_oom_killer: Option<bool>,
-    /// Refuse a limit that is lower than what is used (v2; v1's kernel does it).
-    pub check_before_update: bool,
-}
-
-/// Times in microseconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cpu {
-    pub shares: Option<u64>,
-    pub quota: Option<i64>,
-    pub period: Option<u64>,
-    pub burst: Option<u64>,
-    pub realtime_runtime: Option<i64>,
-    pub realtime_period: Option<u64>,
-    /// Lists such as `0-2,7`.
-    pub cpus: Option<String>,
-    pub mems: Option<String>,
-    /// 0 or 1.
-    pub idle: Option<i64>,
-}
-
-/// One entry of `linux.resources.devices`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeviceRule {
-    pub allow: bool,
-    pub kind: DeviceRuleKind,
-    /// `None` is any number.
-    pub major: Option<u32>,
-    pub minor: Option<u32>,
-    pub read: bool,
-    pub write: bool,
-    pub mknod: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceRuleKind {
-    All,
-    Character,
-    Block,
 }

@@ -69,9 +69,17 @@ pub(super) fn make_directory(path: &str) -> std::result::Result<(), Errno> {
 
 /// The absolute paths of the cgroups below one; none if it is gone.
 pub(super) fn subdirectories(path: &str) -> Vec<String> {
-    let entries = open_directory(path).ok().and_then(|directory| Dir::new(directory).ok());
-    let directories =
-        entries.into_iter().flatten().flatten().filter(|entry| entry.file_type() == FileType::Directory);
-    let names = directories.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    let names = entries(path, |kind| kind == FileType::Directory);
     names.filter(|name| name != "." && name != "..").map(|name| format!("{path}/{name}")).collect()
+}
+
+/// The names of the files of a cgroup; none if it is gone.
+pub(super) fn names(path: &str) -> Vec<String> {
+    entries(path, |kind| kind != FileType::Directory).collect()
+}
+
+fn entries(path: &str, is_wanted: impl Fn(FileType) -> bool) -> impl Iterator<Item = String> {
+    let entries = open_directory(path).ok().and_then(|directory| Dir::new(directory).ok());
+    let wanted = entries.into_iter().flatten().flatten().filter(move |entry| is_wanted(entry.file_type()));
+    wanted.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
 }

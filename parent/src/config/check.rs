@@ -17,6 +17,7 @@ use oci_spec::runtime::{Hooks, Spec};
 use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 pub use process::rlimit_name;
+pub(super) use resources::check_update;
 pub use scheduling::{io_class_name, memory_mode_name, scheduler_policy_name};
 
 use super::problems::Problems;

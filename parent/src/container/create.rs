@@ -162,6 +162,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings })
         }
         Err(error) => {
+            let error = match cgroups.out_of_memory() {
+                Some(report) => Error::of_kind(error.kind(), format!("{error}: {report}")),
+                None => error,
+            };
             // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
             let _ = cgroups.destroy();
             let _ = rdt_groups.map(|groups| groups.destroy());
@@ -195,6 +199,7 @@ fn record(
         own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
         cgroups: placement,
         intel_rdt,
+        resources: bundle.config.resources.clone(),
     }
 }
 
