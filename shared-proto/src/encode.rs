@@ -137,6 +137,11 @@ trait TextSink {
         self.append(&mut core::iter::once(text.as_bytes()))
     }
 
+    /// What is no text, as it is.
+    fn bytes(&mut self, bytes: &[u8]) -> Blob {
+        self.append(&mut core::iter::once(bytes))
+    }
+
     /// Every item with its NUL.
     fn texts(&mut self, list: &[String]) -> Blob {
         self.append(&mut list.iter().flat_map(|item| [item.as_bytes(), b"\0"]))
@@ -266,6 +271,9 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             (0, [NONE; 4], [effective, permitted, inheritable, ambient].map(U64::new))
         }
         Step::SetUmask { umask } => (umask, [NONE; 4], [zero; 4]),
+        Step::InstallSeccomp { flags, program } => {
+            (flags, [text.bytes(program), NONE, NONE, NONE], [zero; 4])
+        }
     };
     StepRecord {
         kind: U16::new(phased.step.kind() as u16),

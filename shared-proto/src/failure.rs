@@ -91,6 +91,7 @@ calls! {
     CurrentDirectory = 46 "getcwd",
     StatusFilesystem = 47 "fstatfs",
     ChangeMode = 48 "fchmodat",
+    Seccomp = 49 "seccomp",
 }
 
 #[cfg(test)]

@@ -24,6 +24,13 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (DropBounding, BecomeUser, "PR_CAPBSET_DROP needs CAP_SETPCAP"),
     (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
+    (
+        SetNoNewPrivileges,
+        InstallSeccomp,
+        "the filter may forbid prctl, and without CAP_SYS_ADMIN it needs the promise",
+    ),
+    (BecomeUser, InstallSeccomp, "the filter may forbid what becoming the user takes"),
+    (SetCapabilities, InstallSeccomp, "the filter may forbid capset"),
 ];
 
 /// The first rule that a sequence of steps breaks: `(index of the late step, reason)`.

@@ -211,6 +211,7 @@ kinds! {
     SetCapabilities = 18 "set-capabilities" IDENTITY,
     SetUmask = 19 "set-umask" IDENTITY,
     SetNoNewPrivileges = 20 "set-no-new-privs" LOCKDOWN,
+    InstallSeccomp = 21 "install-seccomp" LOCKDOWN,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -328,6 +329,13 @@ pub enum Step<F: Form> {
         umask: u32,
     },
     SetNoNewPrivileges,
+    /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
+    InstallSeccomp {
+        /// SECCOMP_FILTER_FLAG_* bits.
+        flags: u32,
+        /// The program: struct sock_filter after struct sock_filter, eight bytes each.
+        program: F::Bytes,
+    },
 }
 
 impl<F: Form> Step<F> {
@@ -354,6 +362,7 @@ impl<F: Form> Step<F> {
             Step::SetCapabilities { .. } => StepKind::SetCapabilities,
             Step::SetUmask { .. } => StepKind::SetUmask,
             Step::SetNoNewPrivileges => StepKind::SetNoNewPrivileges,
+            Step::InstallSeccomp { .. } => StepKind::InstallSeccomp,
         }
     }
 }

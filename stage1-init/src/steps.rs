@@ -8,6 +8,7 @@ mod masks;
 mod mounts;
 mod proc;
 mod rlimits;
+mod seccomp;
 mod sysctl;
 
 use core::ffi::CStr;
@@ -22,7 +23,7 @@ use crate::root::Root;
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
 pub(crate) struct Context<'k, K: Kernel> {
     pub(crate) kernel: &'k mut K,
-    /// The parent, for warnings.
+    /// The parent, for warnings; after a `Hold` that of the process which calls `start`.
     socket: Descriptor,
     pub(crate) root: Root,
     pub(crate) step_index: u32,
@@ -65,6 +66,11 @@ impl<'k, K: Kernel> Context<'k, K> {
             empty_directory: None,
             directory: None,
         }
+    }
+
+    /// From now on reports of steps go to whoever started the program.
+    pub(crate) fn answer_to(&mut self, socket: Descriptor) {
+        self.socket = socket;
     }
 
     /// Keeps the parent's trees until their steps mount them.
@@ -157,5 +163,6 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             Ok(())
         }
         Step::SetNoNewPrivileges => capabilities::no_new_privileges(context.kernel),
+        Step::InstallSeccomp { flags, program } => seccomp::install(context, flags, program),
     }
 }

@@ -93,7 +93,9 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
     let mut steps: Vec<_> = early.into_iter().map(phased(Phase::Mounts)).collect();
     steps.extend(late.into_iter().map(phased(Phase::Views)));
     steps.extend(identity.into_iter().map(phased(Phase::Identity)));
-    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    let program = [6, 0, 0, 0, 0, 0, 0xff, 0x7f].as_slice();
+    let lockdown = [Step::SetNoNewPrivileges, Step::InstallSeccomp { flags: 8, program }];
+    steps.extend(lockdown.into_iter().map(phased(Phase::Lockdown)));
     steps
 }
 

@@ -75,7 +75,7 @@ fn trailing_bytes_are_refused() {
 #[test]
 fn claimed_counts_beyond_the_message_are_refused() {
     let full = sample::full();
-    for claimed in [23, 4096, u32::MAX] {
+    for claimed in [sample::STEP_COUNT as u32 + 1, 4096, u32::MAX] {
         let mut bytes = full.clone();
         header_mut(&mut bytes).step_count.set(claimed);
         is_refused(&bytes);

@@ -123,6 +123,14 @@ impl Ingredients {
             }
             StepKind::SetUmask => Step::SetUmask { umask: a & 0o777 },
             StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+            StepKind::InstallSeccomp => Step::InstallSeccomp {
+                flags: a,
+                program: {
+                    let ids = self.ids.iter().chain([&b]);
+                    strings
+                        .add_bytes(ids.flat_map(|id| [id.to_le_bytes(), c.to_le_bytes()].concat()).collect())
+                },
+            },
         }
     }
 }

@@ -46,6 +46,7 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::BecomeUser => (true, 2, 1),
         StepKind::SetCapabilities => (false, 0, 4),
         StepKind::SetUmask => (true, 0, 0),
+        StepKind::InstallSeccomp => (true, 1, 0),
     }
 }
 

@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 22;
+pub(crate) const STEP_COUNT: usize = 23;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -59,7 +59,7 @@ pub(crate) fn full() -> Vec<u8> {
     steps.extend(mounts(&options).map(|step| PhasedStep { phase: Phase::Mounts, step }));
     steps.extend(views().map(|step| PhasedStep { phase: Phase::Views, step }));
     steps.extend(identity().map(|step| PhasedStep { phase: Phase::Identity, step }));
-    steps.push(PhasedStep { phase: Phase::Lockdown, step: Step::SetNoNewPrivileges });
+    steps.extend(lockdown().map(|step| PhasedStep { phase: Phase::Lockdown, step }));
     assert_eq!(steps.len(), STEP_COUNT);
     encode_message(&Message {
         bootstrap: Bootstrap {
@@ -150,6 +150,12 @@ fn identity<'a>() -> [Step<Planned<'a>>; 10] {
         Step::SetCapabilities { effective: 0x21, permitted: 0x421, inheritable: 0x20, ambient: 0x400 },
         Step::SetUmask { umask: 0o027 },
     ]
+}
+
+fn lockdown<'a>() -> [Step<Planned<'a>>; 2] {
+    // A load and a return, with bytes that no text has.
+    let program = &[0x20, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+    [Step::SetNoNewPrivileges, Step::InstallSeccomp { flags: 0xc, program }]
 }
 
 pub(crate) fn list<const N: usize>(propagations: [Propagation; N]) -> Propagations {

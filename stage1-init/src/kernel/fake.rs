@@ -133,6 +133,11 @@ impl Kernel for Fake {
         self.call(format!("send {} {report:?}", self.name(socket)))
     }
 
+    fn send_descriptor(&mut self, socket: Descriptor, bytes: &[u8], descriptor: Descriptor) -> Result<()> {
+        let report = shared_proto::Report::decode(bytes).expect("stage1 sends reports");
+        self.call(format!("send_descriptor {} {report:?} {}", self.name(socket), self.name(descriptor)))
+    }
+
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
         self.opens(format!("accept {}", self.name(listener)), "caller")
     }
@@ -399,6 +404,10 @@ impl Kernel for Fake {
 
     fn set_no_new_privileges(&mut self) -> Result<()> {
         self.call(String::from("set_no_new_privileges"))
+    }
+
+    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Descriptor> {
+        self.opens(format!("install_filter {flags:#x} {} bytes", program.len()), "filter's listener")
     }
 
     fn execute<'a>(

@@ -72,7 +72,8 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::MaskPath
         | StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
-        | StepKind::SetDomainname => 1,
+        | StepKind::SetDomainname
+        | StepKind::InstallSeccomp => 1,
         StepKind::FinishRoot
         | StepKind::NewSessionKeyring
         | StepKind::SetRlimit
