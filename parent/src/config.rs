@@ -11,6 +11,7 @@ mod load;
 mod options;
 mod path;
 mod problems;
+mod seccomp;
 mod shape;
 mod tree;
 
@@ -23,6 +24,7 @@ pub use load::load;
 #[cfg(test)]
 pub(crate) use load::parse;
 pub use problems::{Problem, Problems};
+pub use seccomp::*;
 
 /// A checked config.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Config {
     /// `linux.cgroupsPath` as written; `None` where it is absent or empty.
     pub cgroups_path: Option<String>,
     pub resources: Resources,
+    /// `None`: no filter for system calls.
+    pub seccomp: Option<Seccomp>,
     pub annotations: BTreeMap<String, String>,
     /// What does not stop the container but should be said, such as unknown capabilities.
     pub warnings: Vec<String>,

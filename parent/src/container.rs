@@ -2,11 +2,13 @@
 
 mod create;
 mod delete;
+mod seccomp;
 mod signal;
 mod start;
 
 pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, plan_request};
 pub use delete::{delete, destroy};
+pub use seccomp::filter;
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;
 

@@ -13,5 +13,6 @@ pub mod host;
 pub mod launch;
 pub mod log;
 pub mod plan;
+pub mod seccomp;
 pub mod signals;
 pub mod state;

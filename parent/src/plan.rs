@@ -9,6 +9,7 @@ mod keep;
 mod masks;
 mod mounts;
 mod root;
+mod seccomp;
 pub mod show;
 #[cfg(test)]
 mod tests;
@@ -22,12 +23,15 @@ use crate::config::{Config, Namespaces};
 use crate::error::{Error, Result};
 use crate::host::{CgroupHost, HostFacts};
 use keep::Keep;
+pub use seccomp::Filter;
 
 /// What a plan is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub config: &'a Config,
     pub host: &'a HostFacts,
+    /// The compiled `linux.seccomp`; present if, and only if, the configuration has one.
+    pub filter: Option<Filter<'a>>,
     /// Where the container's cgroups will be.
     pub placement: &'a Placement,
     /// The root file system: absolute, without symlinks.
@@ -81,6 +85,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     root::plan_finish(&mut draft, config);
     identity::plan(&mut draft, request);
     capabilities::plan(&mut draft, request);
+    seccomp::plan(&mut draft, request);
 
     let mut steps = draft.steps;
     // Within a phase the order of the draft is the order of the plan.

@@ -4,6 +4,7 @@ mod linux;
 mod mounts;
 mod process;
 mod resources;
+mod seccomp;
 mod sysctl;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
             &mut warnings,
         ),
+        seccomp: seccomp::check(linux.and_then(|linux| linux.seccomp().as_ref()), &mut problems),
         annotations: annotations(spec, &mut problems),
         hostname,
         domainname,

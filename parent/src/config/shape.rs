@@ -78,8 +78,12 @@ const LINUX: Shape = Shape::Object(&[
             field("pids", Shape::Object(&[required("limit")])),
         ]),
     ),
+    field("seccomp", SECCOMP),
     field("sysctl", Shape::Map),
 ]);
+
+const SECCOMP: Shape =
+    Shape::Object(&[field("syscalls", Shape::List(&Shape::Object(&[field("args", Shape::List(&PLAIN))])))]);
 
 /// Whether nothing in `text`, which the types have taken, needs a closer look.
 pub(super) fn is_ordinary(text: &[u8]) -> bool {

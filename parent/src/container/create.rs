@@ -9,14 +9,16 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::cgroup::{self, Cgroups, Placement};
-use crate::config::{self, Config, Namespace};
+use crate::config::{self, Config, Namespace, Resources};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
 use crate::log::rfc3339_nanoseconds;
-use crate::plan::{self, Plan, Request, Store};
+use crate::plan::{self, Filter, Plan, Request, Store};
+use crate::seccomp;
 use crate::state::{
-    Init, ProcessFacts, Record, START_SOCKET, StateDirectory, StateRoot, check_id, write_pid_file,
+    Init, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
+    write_pid_file,
 };
 
 /// What the caller of `create` and `run` decides.
@@ -96,10 +98,12 @@ pub fn plan_request<'a>(
     bundle: &'a Bundle,
     host: &'a HostFacts,
     placement: &'a Placement,
+    filter: Option<Filter<'a>>,
 ) -> Request<'a> {
     Request {
         config: &bundle.config,
         host,
+        filter,
         placement,
         root: &bundle.rootfs,
         bundle: &bundle.path,
@@ -128,14 +132,18 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let bundle = load_bundle(creation.bundle)?;
     let host = HostFacts::read()?;
     let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
+    let profile = bundle.config.seccomp.as_ref();
+    let program = profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose()?;
+    let filter = super::filter(&bundle.config, program.as_deref());
     let store = Store::default();
-    let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement), &store)?;
+    let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement, filter), &store)?;
 
     let directory = root.create(creation.id)?;
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
+    let record = record(&bundle, placement.clone());
     let made = directory
-        .write_record(&record(&bundle, placement.clone()))
-        .and_then(|()| launch(creation, &bundle.config, &plan, &directory, &mut cgroups));
+        .write_record(&record)
+        .and_then(|()| launch(creation, &record, &bundle.config.resources, &plan, &directory, &mut cgroups));
     match made {
         Ok((launch, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
@@ -163,13 +171,17 @@ fn record(bundle: &Bundle, placement: Placement) -> Record {
         program: bundle.config.process.args.first().cloned().unwrap_or_default(),
         own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
         cgroups: placement,
+        seccomp_listener: bundle.config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()).map(
+            |listener| SeccompListener { path: listener.path.clone(), metadata: listener.metadata.clone() },
+        ),
     }
 }
 
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
 fn launch(
     creation: &Creation<'_>,
-    config: &Config,
+    record: &Record,
+    resources: &Resources,
     plan: &Plan<'_>,
     directory: &StateDirectory,
     cgroups: &mut Cgroups,
@@ -179,7 +191,7 @@ fn launch(
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
     let mut launch = Launch::begin(plan, surroundings)?;
 
-    let doors = cgroups.populate(&config.resources, plan.has_cgroup_trees())?;
+    let doors = cgroups.populate(resources, plan.has_cgroup_trees())?;
     if plan.bootstrap.await_cgroups {
         launch.send_cgroups(&doors.descriptors())?;
     }
@@ -194,7 +206,9 @@ fn launch(
     if let Some(path) = creation.pid_file {
         write_pid_file(path, pid)?;
     }
+    let mut agent = None;
     if !creation.hold {
+        agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(facts.ignored_signals)?;
     }
@@ -205,7 +219,7 @@ fn launch(
         if creation.hold {
             return launch.send_hold(facts.ignored_signals);
         }
-        launch.executed(&reactor, plan).await
+        launch.executed(&reactor, plan, agent).await
     });
     if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
         // Ignored: the error that matters is the first one.

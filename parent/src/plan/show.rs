@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use shared_proto::bootstrap::RootChange;
+use shared_proto::limits::FILTER_INSTRUCTION_BYTES;
 use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Step};
 
 use super::Plan;
-use crate::config::Namespace;
+use crate::config::{self, Namespace};
 
 /// The whole plan for people. The skeleton's own deeds stand between the phases, without a number.
 pub fn text(plan: &Plan<'_>) -> String {
@@ -183,7 +184,23 @@ fn object(step: &Step<Planned<'_>>) -> String {
             text
         }
         Step::SetUmask { umask } => format!("{umask:04o}"),
+        Step::InstallSeccomp { flags, program } => {
+            let count = program.len() / FILTER_INSTRUCTION_BYTES;
+            format!("{count} instructions{}", bracketed(&filter_flag_words(*flags)))
+        }
     }
+}
+
+/// SECCOMP_FILTER_FLAG_*, in the words of the spec.
+fn filter_flag_words(flags: u32) -> Vec<String> {
+    let names = [
+        (config::SECCOMP_TSYNC, "tsync"),
+        (config::SECCOMP_LOG, "log"),
+        (config::SECCOMP_SPEC_ALLOW, "spec_allow"),
+        (config::SECCOMP_NEW_LISTENER, "listener"),
+        (config::SECCOMP_WAIT_KILLABLE_RECV, "wait_killable_recv"),
+    ];
+    names.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| String::from(*name)).collect()
 }
 
 fn bracketed(words: &[String]) -> String {

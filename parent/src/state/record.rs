@@ -22,6 +22,16 @@ pub struct Record {
     /// The container has a pid namespace of its own, which ends with its init.
     pub own_pid_namespace: bool,
     pub cgroups: cgroup::Placement,
+    /// Whom `start` has to tell of the filter's listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp_listener: Option<SeccompListener>,
+}
+
+/// The agent of a seccomp profile that asks one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SeccompListener {
+    pub path: String,
+    pub metadata: String,
 }
 
 /// Who the child is: written once it exists.

@@ -163,7 +163,6 @@ fn fields_that_are_not_implemented_are_named() {
         ("/process/execCPUAffinity", json!({"initial": "0"}), "$.process.execCPUAffinity"),
         ("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "$.hooks"),
         ("/linux/uidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]), "$.linux.uidMappings"),
-        ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), "$.linux.seccomp"),
         ("/linux/mountLabel", json!("a:b:c:d"), "$.linux.mountLabel"),
         ("/linux/intelRdt", json!({"closID": "x"}), "$.linux.intelRdt"),
         ("/linux/personality", json!({"domain": "LINUX32"}), "$.linux.personality"),

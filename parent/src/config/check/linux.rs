@@ -169,7 +169,6 @@ pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
         ("uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
-        ("seccomp", linux.seccomp().is_some()),
         ("mountLabel", is_text(linux.mount_label())),
         ("intelRdt", linux.intel_rdt().is_some()),
         ("memoryPolicy", linux.memory_policy().is_some()),
