@@ -15,5 +15,6 @@ mod namespaces;
 mod plan;
 mod real_input;
 mod root;
+mod seccomp;
 mod syscalls;
 mod sysctl;
