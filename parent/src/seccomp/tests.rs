@@ -172,6 +172,8 @@ fn engines_profiles_are_laid_out_and_mean_what_libseccomp_says() {
     assert!(profiles.len() > 5);
     for (name, profile) in profiles {
         assert!(check(&name, &profile), "{name} is not laid out");
+        let (ours, theirs) = (laid_out(&profile).unwrap().len(), by_library(&profile).unwrap().len());
+        eprintln!("{name}: {ours} instructions, of libseccomp {theirs}");
     }
 }
 
