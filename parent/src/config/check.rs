@@ -56,7 +56,11 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
             &mut warnings,
         ),
-        seccomp: seccomp::check(linux.and_then(|linux| linux.seccomp().as_ref()), &mut problems),
+        seccomp: seccomp::check(
+            linux.and_then(|linux| linux.seccomp().as_ref()),
+            &mut problems,
+            &mut warnings,
+        ),
         annotations: annotations(spec, &mut problems),
         hostname,
         domainname,

@@ -121,6 +121,37 @@ fn a_rule_looks_at_arguments() {
 }
 
 #[test]
+fn rules_that_overlap_are_libseccomps_to_decide() {
+    let above = |value: u64, errno: u32| {
+        json!({"names": ["personality"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno,
+            "args": [{"index": 0, "value": value, "op": "SCMP_CMP_GT"}]})
+    };
+    let rules = json!([above(10, 7), above(20, 8)]);
+    let profile = json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 9, "syscalls": [
+        {"names": ["execve", "brk", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "prlimit64", "readlink",
+            "readlinkat", "getrandom", "mprotect", "newfstatat", "fstat", "write", "exit_group"], "action": "SCMP_ACT_ALLOW"},
+        rules[0], rules[1]
+    ]});
+    let asks = format!("{PERSONALITY}:15");
+    check(&profile, &[&asks, "600", GETPPID], &["7", "38", "9"]);
+}
+
+#[test]
+fn every_flag_is_taken_by_the_kernel() {
+    for flags in [
+        json!([]),
+        Value::Null,
+        json!(["SECCOMP_FILTER_FLAG_TSYNC"]),
+        json!(["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]),
+        json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]),
+    ] {
+        let mut profile = denying(&["getppid"], &json!({"errnoRet": 4}));
+        profile["flags"] = flags;
+        check(&profile, &[GETPPID], &["4"]);
+    }
+}
+
+#[test]
 fn the_filter_is_in_force_and_nothing_else_has_changed() {
     for no_new_privileges in [true, false] {
         let status = |profile: Option<Value>| {

@@ -23,7 +23,11 @@ const ENOSYS: u32 = 38;
 /// Arguments of a system call.
 const ARGUMENT_COUNT: usize = 6;
 
-pub(super) fn check(profile: Option<&LinuxSeccomp>, problems: &mut Problems) -> Option<Seccomp> {
+pub(super) fn check(
+    profile: Option<&LinuxSeccomp>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Option<Seccomp> {
     let profile = profile?;
     let default_action = action(
         profile.default_action(),
@@ -39,6 +43,11 @@ pub(super) fn check(profile: Option<&LinuxSeccomp>, problems: &mut Problems) -> 
     let mut rules = Vec::new();
     for (index, call) in profile.syscalls().iter().flatten().enumerate() {
         rules.push(rule(call, format_args!("{PATH}.syscalls[{index}]"), problems));
+    }
+    if forbids_execution(default_action, &rules) {
+        // Said beforehand: under such a filter stage1 may have no call left to say it with.
+        warnings
+            .push(String::from("seccomp: the profile allows no execve, so the program cannot be executed"));
     }
     let notifies = rules.iter().any(|rule| rule.action == SeccompAction::Notify);
     Some(Seccomp {
@@ -103,6 +112,20 @@ fn rule(call: &LinuxSyscall, path: std::fmt::Arguments<'_>, problems: &mut Probl
         conditions.extend(condition(argument, format_args!("{path}.args[{index}]"), problems));
     }
     SeccompRule { names: call.names().clone(), action, alternatives: alternatives(conditions) }
+}
+
+/// Whether no rule lets any execve pass.
+fn forbids_execution(default_action: SeccompAction, rules: &[SeccompRule]) -> bool {
+    let lets_pass = |action| {
+        use SeccompAction::{Allow, Log, Notify, Trace};
+        matches!(action, Allow | Log | Notify | Trace(_))
+    };
+    let mut about = rules.iter().filter(|rule| rule.names.iter().any(|name| name == "execve")).peekable();
+    if lets_pass(default_action) {
+        about.peek().is_some() && about.all(|rule| !lets_pass(rule.action) && rule.alternatives.is_empty())
+    } else {
+        !about.any(|rule| lets_pass(rule.action))
+    }
 }
 
 fn condition(

@@ -158,6 +158,22 @@ fn the_agent_gets_the_listener_with_the_state_and_answers() {
 }
 
 #[test]
+fn the_agent_gets_the_listener_with_every_flag() {
+    let flags = json!([
+        "SECCOMP_FILTER_FLAG_TSYNC",
+        "SECCOMP_FILTER_FLAG_LOG",
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+    ]);
+    let Some(bundle) = probing(json!({}), &[GETPPID]) else { return };
+    let mut profile = asking(&["getppid"], &bundle);
+    profile["flags"] = flags;
+    let container = bundle.set("/linux/seccomp", profile).container();
+    let agent = Agent::listen(&container, (13, 0));
+    assert_eq!(container.run().succeeded(), "13");
+    assert_eq!(agent.heard().1, [110]);
+}
+
+#[test]
 fn the_agent_gets_the_listener_from_start_as_well() {
     let Some(container) = asked(&["getppid"], true) else { return };
     let created = container.create();

@@ -121,6 +121,23 @@ fn each_fault_is_named_by_its_path() {
 }
 
 #[test]
+fn a_profile_that_allows_no_execve_is_warned_of() {
+    let warning = "warned: seccomp: the profile allows no execve, so the program cannot be executed";
+    let rule = |action: &str, args: Value| json!([{"names": ["execve"], "action": action, "args": args}]);
+    let condition = json!([{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]);
+    for (default, rules, expected) in [
+        ("SCMP_ACT_ERRNO", json!([]), warning),
+        ("SCMP_ACT_ERRNO", rule("SCMP_ACT_KILL", json!([])), warning),
+        ("SCMP_ACT_ERRNO", rule("SCMP_ACT_ALLOW", condition.clone()), "ok"),
+        ("SCMP_ACT_ALLOW", json!([]), "ok"),
+        ("SCMP_ACT_ALLOW", rule("SCMP_ACT_ERRNO", json!([])), warning),
+        ("SCMP_ACT_ALLOW", rule("SCMP_ACT_ERRNO", condition), "ok"),
+    ] {
+        check(json!({"defaultAction": default, "syscalls": rules}), expected);
+    }
+}
+
+#[test]
 fn every_name_of_the_spec_is_known() {
     for action in ["KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG"] {
         profile(with("/defaultAction", json!(format!("SCMP_ACT_{action}"))));
