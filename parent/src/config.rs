@@ -13,6 +13,7 @@ mod options;
 mod path;
 mod problems;
 mod resources;
+mod seccomp;
 mod shape;
 mod tree;
 mod update;
@@ -31,6 +32,7 @@ pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
     Network, RdmaLimit, Resources, Throttle, WeightDevice,
 };
+pub use seccomp::*;
 pub use update::{Update, parse_update};
 
 /// A checked config.json.
@@ -70,6 +72,8 @@ pub struct Config {
     pub landlock: Option<Landlock>,
     /// The SELinux context of the container's new filesystems.
     pub mount_label: Option<String>,
+    /// `None`: no filter for system calls.
+    pub seccomp: Option<Seccomp>,
     pub annotations: BTreeMap<String, String>,
     /// What does not stop the container but should be said, such as unknown capabilities.
     pub warnings: Vec<String>,

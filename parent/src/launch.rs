@@ -11,6 +11,7 @@ mod net_devices;
 mod netlink;
 mod network;
 mod reactor;
+mod seccomp;
 mod spawn;
 mod transport;
 mod trees;
@@ -28,6 +29,7 @@ use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
 use shared_proto::{Failure, Reply, Report};
 
 pub use reactor::{Reactor, block_on};
+pub use seccomp::Agent;
 
 use crate::config::Namespace;
 use crate::error::{Error, Result, check};
@@ -151,29 +153,42 @@ impl Launch {
     /// Waits until everything up to the wait for `start` is done.
     pub async fn ready(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
         match self.next_report(reactor).await? {
-            Some(Report::Ready) => {
+            Some((Report::Ready, _)) => {
                 self.child.has_executed_stage1();
                 Ok(())
             }
-            Some(Report::Failed(failure)) => Err(words::failure(plan, &failure)),
-            Some(Report::Warned(_)) => unreachable!("next_report keeps warnings"),
+            Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
+            Some((Report::Warned(_), _)) => unreachable!("next_report keeps warnings"),
+            Some((Report::Listener, _)) => Err(out_of_turn()),
             None => Err(self.death(reactor).await),
         }
     }
 
-    /// With `send_start` before it: waits until the program has been executed. Nothing of what stage1 says before wakes us.
-    pub async fn executed(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
-        reactor.closed(self.socket.as_fd()).await;
-        self.hung_up = true;
+    /// With `send_start` before it: waits until the program has been executed, and meanwhile hands the filter's listener to its agent, who may
+    /// have to answer for execve itself. Without an agent nothing of what stage1 says before the end wakes us.
+    pub async fn executed(
+        &mut self,
+        reactor: &Reactor,
+        plan: &Plan<'_>,
+        mut agent: Option<Agent>,
+    ) -> Result<()> {
+        if agent.is_none() {
+            reactor.closed(self.socket.as_fd()).await;
+            self.hung_up = true;
+        }
         self.ready(reactor, plan).await?;
-        match self.next_report(reactor).await? {
-            // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
-            None => {
-                self.let_go();
-                Ok(())
+        loop {
+            match self.next_report(reactor).await? {
+                // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
+                None if agent.is_none() => {
+                    self.let_go();
+                    return Ok(());
+                }
+                None => return Err(no_listener()),
+                Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+                Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
+                Some(_) => return Err(out_of_turn()),
             }
-            Some(Report::Failed(failure)) => Err(words::failure(plan, &failure)),
-            Some(_) => Err(Error::new("stage1 answered out of turn")),
         }
     }
 
@@ -195,13 +210,13 @@ impl Launch {
         }
     }
 
-    async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<Report>> {
+    async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<(Report, Option<OwnedFd>)>> {
         loop {
             if !self.hung_up {
                 reactor.readable(self.socket.as_fd()).await;
             }
             match self.socket.receive_report()? {
-                Some(Report::Warned(warning)) => self.warnings.push(warning),
+                Some((Report::Warned(warning), _)) => self.warnings.push(warning),
                 report => return Ok(report),
             }
         }
@@ -241,19 +256,35 @@ impl Drop for Launch {
 
 /// Asks a held stage1 to start its program, and waits until that has been executed.
 ///
-/// `socket` is connected to the listener. Errors: execve failed, in the kernel's words.
-pub fn start_held(socket: OwnedFd, program: &str) -> Result<()> {
+/// `socket` is connected to the listener. Errors: execve failed, in the kernel's words; the agent of the filter cannot be told.
+pub fn start_held(socket: OwnedFd, program: &str, mut agent: Option<Agent>) -> Result<()> {
     let socket = Socket::from(socket);
     socket.send(Reply::Start { ignored_signals: 0 }, &[])?;
     loop {
-        match socket.receive_report() {
-            Ok(None) => return Ok(()),
-            Ok(Some(Report::Warned(_))) => {}
-            Ok(Some(Report::Failed(failure))) => return Err(words::start_failure(program, &failure)),
-            Ok(Some(Report::Ready)) => return Err(Error::new("stage1 answered out of turn")),
-            Err(error) => return Err(error),
+        match socket.receive_report()? {
+            None if agent.is_none() => return Ok(()),
+            None => return Err(no_listener()),
+            Some((Report::Warned(_), _)) => {}
+            Some((Report::Failed(failure), _)) => return Err(words::start_failure(program, &failure)),
+            Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
+            Some(_) => return Err(out_of_turn()),
         }
     }
+}
+
+/// Tells the agent of the listener, once.
+fn introduce(agent: &mut Option<Agent>, listener: &OwnedFd) -> Result<()> {
+    agent.take().ok_or_else(out_of_turn)?.send(listener)
+}
+
+fn out_of_turn() -> Error {
+    Error::new("stage1 answered out of turn")
+}
+
+fn no_listener() -> Error {
+    Error::new(
+        "container init ended before it could send the listener of its seccomp filter: the profile must allow sendmsg",
+    )
 }
 
 /// Waits for the process behind `pidfd`, a child of ours: its exit code, or 128 and the signal.

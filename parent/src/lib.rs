@@ -14,5 +14,6 @@ pub mod intel_rdt;
 pub mod launch;
 pub mod log;
 pub mod plan;
+pub mod seccomp;
 pub mod signals;
 pub mod state;

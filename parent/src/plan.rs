@@ -12,6 +12,7 @@ mod masks;
 mod mounts;
 mod root;
 mod scheduling;
+mod seccomp;
 pub mod show;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use keep::Keep;
+pub use seccomp::Filter;
 pub use user_namespace::{UserNamespace, id_maps_deny_groups};
 
 /// What a plan is made from.
@@ -33,6 +35,8 @@ pub use user_namespace::{UserNamespace, id_maps_deny_groups};
 pub struct Request<'a> {
     pub config: &'a Config,
     pub host: &'a HostFacts,
+    /// The compiled `linux.seccomp`; present if, and only if, the configuration has one.
+    pub filter: Option<Filter<'a>>,
     /// Where the container's cgroups will be.
     pub placement: &'a Placement,
     /// The root file system: absolute, without symlinks.
@@ -102,6 +106,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     scheduling::plan(&mut draft, config);
     capabilities::plan(&mut draft, request);
     landlock::plan(&mut draft, request)?;
+    seccomp::plan(&mut draft, request);
 
     let mut steps = draft.steps;
     // Within a phase the order of the draft is the order of the plan.

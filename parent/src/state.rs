@@ -6,6 +6,8 @@
 //!   init.json         who the child is; written once it exists
 //!   start.sock        while the container is created: stage1 listens here for `start`
 //! ```
+//! `ROOT/@seccomp/` holds compiled seccomp profiles, for all containers.
+//!
 //! Status is derived from these and the kernel, never stored. Reading takes no lock.
 
 mod record;
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-pub use record::{Init, Record};
+pub use record::{Init, Record, SeccompListener};
 pub use status::{ProcessFacts, Status};
 
 use crate::error::{Error, Kind, Result};
@@ -45,6 +47,11 @@ impl StateRoot {
             None => default_root()?,
         };
         Ok(Self { path })
+    }
+
+    /// Where compiled seccomp profiles are kept: a name that no container can have.
+    pub fn seccomp_cache(&self) -> PathBuf {
+        self.path.join("@seccomp")
     }
 
     /// Makes the directory and claims `id`, which `check_id` has passed, in it.

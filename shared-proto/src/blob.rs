@@ -30,6 +30,7 @@ pub trait Form: Copy {
     type Text: Copy + Debug + PartialEq;
     type Texts: Copy + Debug + PartialEq;
     type Ids: Copy + Debug + PartialEq;
+    type Bytes: Copy + Debug + PartialEq;
 }
 
 /// The parent's form: borrowed from its `Config`.
@@ -42,6 +43,7 @@ impl<'a> Form for Planned<'a> {
     type Text = &'a str;
     type Texts = &'a [alloc::string::String];
     type Ids = &'a [u32];
+    type Bytes = &'a [u8];
 }
 
 /// stage1's form: NUL-terminated, inside the message.
@@ -52,6 +54,7 @@ impl<'a> Form for Wire<'a> {
     type Text = &'a CStr;
     type Texts = TextList<'a>;
     type Ids = &'a [U32];
+    type Bytes = &'a [u8];
 }
 
 /// Strings, each with its NUL, in a row. None of them is empty.

@@ -343,6 +343,14 @@ impl<'a> Fields<'_, '_, 'a> {
         self.cursor.text(blob, bytes_max)
     }
 
+    /// A program for seccomp(2): whole instructions, at least one.
+    fn filter(&mut self) -> Result<&'a [u8], Refusal> {
+        let blob = self.blob();
+        let program = self.cursor.blob(blob, FILTER_INSTRUCTION_COUNT_MAX * FILTER_INSTRUCTION_BYTES)?;
+        let is_whole = !program.is_empty() && program.len().is_multiple_of(FILTER_INSTRUCTION_BYTES);
+        if is_whole { Ok(program) } else { Err(Refusal::StepValue) }
+    }
+
     /// A path of the container: absolute.
     fn path(&mut self) -> Result<&'a CStr, Refusal> {
         let path = self.text(PATH_BYTES_MAX)?;
@@ -468,6 +476,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             _ => return Err(Refusal::StepValue),
         },
         StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        StepKind::InstallSeccomp => Step::InstallSeccomp { flags: fields.word(), program: fields.filter()? },
         StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: fields.text(OPTION_BYTES_MAX)? },
         StepKind::SetScheduler => Step::SetScheduler { scheduler: scheduler(fields)? },
         StepKind::SetIoPriority => match fields.pair() {

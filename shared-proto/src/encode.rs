@@ -139,6 +139,11 @@ trait TextSink {
         self.append(&mut core::iter::once(text.as_bytes()))
     }
 
+    /// What is no text, as it is.
+    fn bytes(&mut self, bytes: &[u8]) -> Blob {
+        self.append(&mut core::iter::once(bytes))
+    }
+
     /// Every item with its NUL.
     fn texts(&mut self, list: &[String]) -> Blob {
         self.append(&mut list.iter().flat_map(|item| [item.as_bytes(), b"\0"]))
@@ -278,6 +283,9 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::SetPersonality { domain } => (domain, [NONE; 4], [zero; 4]),
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             (mode | flags, [text.ids(nodes), NONE, NONE, NONE], [zero; 4])
+        }
+        Step::InstallSeccomp { flags, program } => {
+            (flags, [text.bytes(program), NONE, NONE, NONE], [zero; 4])
         }
     };
     StepRecord {

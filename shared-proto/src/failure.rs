@@ -91,6 +91,7 @@ calls! {
     CurrentDirectory = 46 "getcwd",
     StatusFilesystem = 47 "fstatfs",
     ChangeMode = 48 "fchmodat",
+    Seccomp = 49 "seccomp",
     SetScheduler = 53 "sched_setattr",
     SetIoPriority = 54 "ioprio_set",
     SetPersonality = 55 "personality",

@@ -19,6 +19,8 @@ pub enum Report {
     Failed(Failure),
     /// Something that the configuration asked for could not be had and may be done without.
     Warned(Failure),
+    /// A filter was loaded that asks a listener: one descriptor, which answers for it. Nothing but execve follows.
+    Listener,
 }
 
 /// parent → stage1.
@@ -69,6 +71,7 @@ impl Report {
             Report::Ready => (1, None),
             Report::Failed(failure) => (2, Some(failure)),
             Report::Warned(failure) => (3, Some(failure)),
+            Report::Listener => (4, None),
         };
         let record = ReportRecord {
             kind: U16::new(kind),
@@ -97,9 +100,18 @@ impl Report {
             1 => Report::Ready,
             2 => Report::Failed(failure()?),
             3 => Report::Warned(failure()?),
+            4 => Report::Listener,
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
+    }
+
+    /// How many descriptors travel with this report.
+    pub fn descriptor_count(self) -> usize {
+        match self {
+            Report::Listener => 1,
+            Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
+        }
     }
 }
 

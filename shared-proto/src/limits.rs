@@ -43,6 +43,10 @@ pub const EARLY_BIND_COUNT_MAX: usize = 512;
 /// controllers, and users add named ones).
 pub const FRAME_DESCRIPTOR_COUNT_MAX: usize = 64;
 
+/// Instructions of one seccomp filter (the kernel's BPF_MAXINSNS), and bytes of each (struct sock_filter).
+pub const FILTER_INSTRUCTION_COUNT_MAX: usize = 4096;
+pub const FILTER_INSTRUCTION_BYTES: usize = 8;
+
 /// Bytes of a frame, either way.
 pub const FRAME_BYTES: usize = 32;
 
@@ -51,3 +55,4 @@ const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize);
 const _: () = assert!(ARGUMENT_COUNT_MAX * 9 <= MESSAGE_BYTES_MAX);
 const _: () = assert!(GROUP_COUNT_MAX * 4 <= MESSAGE_BYTES_MAX);
 const _: () = assert!(EARLY_BIND_COUNT_MAX <= STEP_COUNT_MAX);
+const _: () = assert!(FILTER_INSTRUCTION_COUNT_MAX * FILTER_INSTRUCTION_BYTES <= INLINE_BYTES_MAX);

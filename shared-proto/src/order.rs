@@ -31,6 +31,14 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (BecomeUser, SetCapabilities, "setresuid would clear the sets"),
     (SetNoNewPrivileges, RestrictLandlock, "landlock_restrict_self needs it, or CAP_SYS_ADMIN"),
     (SetCapabilities, SetNoNewPrivileges, "the program's last privileges are set before they are sealed"),
+    (
+        SetNoNewPrivileges,
+        InstallSeccomp,
+        "the filter may forbid prctl, and without CAP_SYS_ADMIN it needs the promise",
+    ),
+    (RestrictLandlock, InstallSeccomp, "the filter may forbid Landlock's calls"),
+    (BecomeUser, InstallSeccomp, "the filter may forbid what becoming the user takes"),
+    (SetCapabilities, InstallSeccomp, "the filter may forbid capset"),
 ];
 
 /// The first rule that a sequence of steps breaks: `(index of the late step, reason)`.

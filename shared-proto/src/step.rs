@@ -225,6 +225,7 @@ kinds! {
     SetCapabilities = 18 "set-capabilities" IDENTITY,
     SetUmask = 19 "set-umask" IDENTITY,
     SetNoNewPrivileges = 20 "set-no-new-privs" LOCKDOWN,
+    InstallSeccomp = 21 "install-seccomp" LOCKDOWN,
     SetScheduler = 22 "set-scheduler" IDENTITY,
     SetIoPriority = 23 "set-io-priority" IDENTITY,
     SetPersonality = 24 "set-personality" IDENTITY,
@@ -419,6 +420,13 @@ pub enum Step<F: Form> {
         paths: F::Texts,
         rights: F::Ids,
     },
+    /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
+    InstallSeccomp {
+        /// SECCOMP_FILTER_FLAG_* bits.
+        flags: u32,
+        /// The program: struct sock_filter after struct sock_filter, eight bytes each.
+        program: F::Bytes,
+    },
 }
 
 impl<F: Form> Step<F> {
@@ -453,6 +461,7 @@ impl<F: Form> Step<F> {
             Step::SetAppArmorProfile { .. } => StepKind::SetAppArmorProfile,
             Step::SetSelinuxLabel { .. } => StepKind::SetSelinuxLabel,
             Step::RestrictLandlock { .. } => StepKind::RestrictLandlock,
+            Step::InstallSeccomp { .. } => StepKind::InstallSeccomp,
         }
     }
 }

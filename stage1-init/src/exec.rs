@@ -91,14 +91,19 @@ fn reset_signals<K: Kernel>(kernel: &mut K, ignored: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Replaces this program. Every descriptor above standard error is closed by it.
+/// Every descriptor above standard error will be closed by execve. Before the lockdown, since a filter may forbid close_range(2); what the
+/// lockdown opens is close-on-exec by itself.
+pub(crate) fn close_descriptors<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
+    kernel.close_on_execute_from(Descriptor::FIRST).at(Call::CloseRange)
+}
+
+/// Replaces this program. Nothing else is called here: the container's filter for system calls is in force.
 pub(crate) fn execute<K: Kernel>(
     kernel: &mut K,
     view: &View<'_>,
     program: &PathBuffer,
     home: &Home,
 ) -> Result<core::convert::Infallible, Fault> {
-    kernel.close_on_execute_from(Descriptor::FIRST).at(Call::CloseRange)?;
     let errno = kernel.execute(program.as_c_str(), view.arguments(), view.environment().chain(home.entry()));
     Err(Fault { call: Call::Execute, errno })
 }

@@ -157,6 +157,8 @@ pub trait Kernel {
         descriptors: &mut DescriptorList,
     ) -> Result<usize>;
     fn send(&mut self, socket: Descriptor, bytes: &[u8]) -> Result<()>;
+    /// One datagram with one descriptor. sendmsg(2), where `send` is sendto(2).
+    fn send_descriptor(&mut self, socket: Descriptor, bytes: &[u8], descriptor: Descriptor) -> Result<()>;
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
 
     // Memory and descriptors.
@@ -263,6 +265,8 @@ pub trait Kernel {
     fn clear_ambient(&mut self) -> Result<()>;
     fn raise_ambient(&mut self, capability: u32) -> Result<()>;
     fn set_no_new_privileges(&mut self) -> Result<()>;
+    /// Loads a filter of whole instructions. The number that the call returned: of the listener, if the flags ask for one.
+    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Descriptor>;
 
     /// An empty set of rules that denies what is `handled`.
     fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor>;

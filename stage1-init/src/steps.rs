@@ -11,6 +11,7 @@ mod mounts;
 mod proc;
 mod rlimits;
 mod scheduling;
+mod seccomp;
 mod sysctl;
 mod time;
 
@@ -26,7 +27,7 @@ use crate::root::Root;
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
 pub(crate) struct Context<'k, K: Kernel> {
     pub(crate) kernel: &'k mut K,
-    /// The parent, for warnings.
+    /// The parent, for warnings; after a `Hold` that of the process which calls `start`.
     socket: Descriptor,
     pub(crate) root: Root,
     pub(crate) step_index: u32,
@@ -75,6 +76,11 @@ impl<'k, K: Kernel> Context<'k, K> {
             fresh: None,
             working_directory: None,
         }
+    }
+
+    /// From now on reports of steps go to whoever started the program.
+    pub(crate) fn answer_to(&mut self, socket: Descriptor) {
+        self.socket = socket;
     }
 
     /// Keeps the parent's trees until their steps mount them.
@@ -208,5 +214,6 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             landlock::restrict(context, handled, paths, rights)
         }
         Step::SetSelinuxLabel { label } => lsm::selinux_label(context, label),
+        Step::InstallSeccomp { flags, program } => seccomp::install(context, flags, program),
     }
 }

@@ -107,9 +107,11 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
     steps.extend(late.into_iter().map(phased(Phase::Views)));
     steps.extend(identity.into_iter().map(phased(Phase::Identity)));
     let paths = PATHS.get_or_init(|| ["/bin", "/var/log/web"].map(String::from)).as_slice();
+    let program = [6, 0, 0, 0, 0, 0, 0xff, 0x7f].as_slice();
     let lockdown = [
         Step::SetNoNewPrivileges,
         Step::RestrictLandlock { handled: 0x7fff, paths, rights: [0xdu32, 0x7ffe].as_slice() },
+        Step::InstallSeccomp { flags: 8, program },
     ];
     steps.extend(lockdown.into_iter().map(phased(Phase::Lockdown)));
     steps

@@ -92,7 +92,7 @@ fn plan_excerpt(bundle: &Path) -> Result<String> {
     };
     let placement = cgroup::place(&host.cgroups, None, ID)?;
     let store = Store::default();
-    let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement), &store)?;
+    let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement, None), &store)?;
     let text = show::text(&plan);
     let lines: Vec<&str> = text.lines().collect();
     let (first, last) = (lines.iter().take(8), lines.iter().skip(lines.len().saturating_sub(6)));

@@ -6,6 +6,7 @@ use crate::container::{self, Creation};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::plan::{self, Store, show};
+use crate::seccomp;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     let mut bundle = container::load_bundle_unchecked(arguments.bundle.as_deref())?;
@@ -20,7 +21,10 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     };
     let placement = container::place(&mut bundle, &host, creation.id)?;
     let store = Store::default();
-    let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement), &store)?;
+    let program = bundle.config.seccomp.as_ref().map(seccomp::compile).transpose()?;
+    let filter = container::filter(&bundle.config, program.as_deref());
+    let request = container::plan_request(&creation, &bundle, &host, &placement, filter);
+    let plan = plan::plan(&request, &store)?;
     context.warn(&bundle.config.warnings);
     match arguments.format.as_str() {
         "text" => super::print(&show::text(&plan)),

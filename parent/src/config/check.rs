@@ -9,6 +9,7 @@ mod net_devices;
 mod process;
 mod resources;
 mod scheduling;
+mod seccomp;
 mod sysctl;
 
 use std::collections::BTreeMap;
@@ -84,6 +85,11 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
         ),
         landlock,
+        seccomp: seccomp::check(
+            linux.and_then(|linux| linux.seccomp().as_ref()),
+            &mut problems,
+            &mut warnings,
+        ),
         annotations,
         hostname,
         domainname,
@@ -93,7 +99,6 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
     ids::check_user(&config.process.user, &config.id_mappings, &mut problems);
     check_namespace_needs(&config, &mut problems);
     hooks(spec.hooks().as_ref(), &mut problems);
-    linux::not_implemented(linux, &mut problems);
     if problems.0.is_empty() { Ok(config) } else { Err(problems) }
 }
 

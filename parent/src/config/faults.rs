@@ -173,10 +173,7 @@ fn put_right(tree: &mut Value, warnings: &mut Vec<String>) {
         }
     }
     let Some(linux) = spec.get_mut("linux").and_then(Value::as_object_mut) else { return };
-    // An empty profile is none, for runc.
-    linux.retain(|name, value| {
-        name != "seccomp" || value.as_object().is_none_or(|profile| !profile.is_empty())
-    });
+    linux.retain(|name, value| name != "seccomp" || !is_no_profile(value));
     if let Some(resources) = linux.get_mut("resources").and_then(Value::as_object_mut) {
         put_resources_right(resources);
     }
@@ -211,6 +208,13 @@ fn respell_scheduler_flags(tree: &mut Value) {
             *flag = Value::from(spelling);
         }
     }
+}
+
+/// A profile that neither decides nor names anything is none, for runc.
+fn is_no_profile(value: &Value) -> bool {
+    let Some(profile) = value.as_object() else { return false };
+    let is_empty = |name, empty: Value| profile.get(name).is_none_or(|value| *value == empty);
+    is_empty("defaultAction", Value::from("")) && is_empty("syscalls", Value::Array(Vec::new()))
 }
 
 /// A field that is null is one that is absent, as for every program in Go.
@@ -260,6 +264,16 @@ pub(super) fn words(path: &JsonPath, value: &Value, text: &str) -> String {
             ["linux", "resources", "devices", "type"] => {
                 return format!("invalid cgroup device type {word:?}");
             }
+            ["linux", "seccomp", "defaultAction"] | ["linux", "seccomp", "syscalls", "action"] => {
+                return format!("string {word} is not a valid action for seccomp");
+            }
+            ["linux", "seccomp", "syscalls", "args", "op"] => {
+                return format!("string {word} is not a valid operator for seccomp");
+            }
+            ["linux", "seccomp", "architectures"] => {
+                return format!("string {word} is not a valid arch for seccomp");
+            }
+            ["linux", "seccomp", "flags"] => return format!("seccomp flag {word:?} not known"),
             _ => {}
         }
     }

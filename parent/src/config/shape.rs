@@ -129,11 +129,15 @@ const LINUX: Shape = Shape::Object(&[
     field("netDevices", Shape::MapOf(&PLAIN)),
     field("personality", PLAIN),
     field("resources", RESOURCES),
+    field("seccomp", SECCOMP),
     field("sysctl", Shape::Map),
     field("gidMappings", MAPPINGS),
     field("uidMappings", MAPPINGS),
     field("timeOffsets", Shape::Map),
 ]);
+
+const SECCOMP: Shape =
+    Shape::Object(&[field("syscalls", Shape::List(&Shape::Object(&[field("args", Shape::List(&PLAIN))])))]);
 
 /// Whether nothing in `text`, which the types have taken, needs a closer look.
 pub(super) fn is_ordinary(text: &[u8]) -> bool {

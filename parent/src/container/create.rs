@@ -16,9 +16,11 @@ use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
 use crate::log::rfc3339_nanoseconds;
-use crate::plan::{self, Plan, Request, Store};
+use crate::plan::{self, Filter, Plan, Request, Store};
+use crate::seccomp;
 use crate::state::{
-    Init, ProcessFacts, Record, START_SOCKET, StateDirectory, StateRoot, check_id, write_pid_file,
+    Init, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
+    write_pid_file,
 };
 
 /// What the caller of `create` and `run` decides.
@@ -107,10 +109,12 @@ pub fn plan_request<'a>(
     bundle: &'a Bundle,
     host: &'a HostFacts,
     placement: &'a Placement,
+    filter: Option<Filter<'a>>,
 ) -> Request<'a> {
     Request {
         config: &bundle.config,
         host,
+        filter,
         placement,
         root: &bundle.rootfs,
         bundle: &bundle.path,
@@ -141,8 +145,11 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let mut bundle = load_bundle(creation.bundle)?;
     let host = HostFacts::read(questions(&bundle.config))?;
     let placement = place(&mut bundle, &host, creation.id)?;
+    let profile = bundle.config.seccomp.as_ref();
+    let program = profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose()?;
+    let filter = super::filter(&bundle.config, program.as_deref());
     let store = Store::default();
-    let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement), &store)?;
+    let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement, filter), &store)?;
 
     let rdt =
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
@@ -151,9 +158,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
     let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
+    let record = record(&bundle, &host, placement.clone(), rdt);
     let made = directory
-        .write_record(&record(&bundle, &host, placement.clone(), rdt))
-        .and_then(|()| launch(creation, &bundle.config, &plan, &directory, places));
+        .write_record(&record)
+        .and_then(|()| launch(creation, &record, &bundle.config, &plan, &directory, places));
     match made {
         Ok((launch, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
@@ -200,6 +208,9 @@ fn record(
         cgroups: placement,
         intel_rdt,
         resources: bundle.config.resources.clone(),
+        seccomp_listener: bundle.config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()).map(
+            |listener| SeccompListener { path: listener.path.clone(), metadata: listener.metadata.clone() },
+        ),
     }
 }
 
@@ -212,6 +223,7 @@ struct Places<'a> {
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
 fn launch(
     creation: &Creation<'_>,
+    record: &Record,
     config: &Config,
     plan: &Plan<'_>,
     directory: &StateDirectory,
@@ -249,7 +261,9 @@ fn launch(
     if let Some(path) = creation.pid_file {
         write_pid_file(path, pid)?;
     }
+    let mut agent = None;
     if !creation.hold {
+        agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(facts.ignored_signals)?;
     }
@@ -257,7 +271,7 @@ fn launch(
     let reactor = Reactor::default();
     let executed = block_on(&reactor, async {
         if !creation.hold {
-            return launch.executed(&reactor, plan).await;
+            return launch.executed(&reactor, plan, agent).await;
         }
         launch.ready(&reactor, plan).await?;
         launch.send_hold(facts.ignored_signals)

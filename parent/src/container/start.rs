@@ -1,16 +1,19 @@
 //! Letting a created container's program begin.
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
 
-use super::Container;
 use super::create::start_socket_path;
+use super::signal::kill;
+use super::{Container, seccomp};
 use crate::error::{Error, Kind, Result};
 use crate::launch::start_held;
 use crate::state::Status;
 
 /// Starts the program, and returns when it has been executed.
 ///
-/// Errors: the container is not in the state `created`; execve failed (the container is stopped then).
+/// Errors: the container is not in the state `created`; execve failed (the container is stopped then); the
+/// agent of its seccomp profile is not there (it stays as it is).
 pub fn start(container: &Container) -> Result<()> {
     match container.status()? {
         Status::Created => {}
@@ -22,13 +25,20 @@ pub fn start(container: &Container) -> Result<()> {
         }
         Status::Creating => return Err(Error::new("cannot start a container that is still being created")),
     }
+    let pid = container.init.as_ref().map_or(0, |init| init.pid);
+    let agent = seccomp::agent(&container.record, &container.id, pid, "created")?;
+    let is_watched = agent.is_some();
     let failed = |errno| Error::call("connect to the waiting container", errno);
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(failed)?;
     let address = SocketAddrUnix::new(start_socket_path(&container.directory)).map_err(failed)?;
     rustix::net::connect(&socket, &address).map_err(failed)?;
-    let started = start_held(socket, &container.record.program);
+    let started = start_held(socket, &container.record.program, agent);
+    if started.is_err() && is_watched {
+        // Ignored: it ends by itself as well. But a program whose agent was not told must not go on.
+        let _ = kill(container, Signal::KILL.as_raw());
+    }
     container.directory.forget_start_socket();
     started
 }

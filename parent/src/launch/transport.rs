@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use shared_proto::bootstrap::MAGIC_MEMFD;
 use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX};
@@ -85,14 +85,15 @@ impl Socket {
         }
     }
 
-    /// The next report; `None` at the end of the file.
-    pub(super) fn receive_report(&self) -> Result<Option<Report>> {
+    /// The next report, with the descriptor of one that has any; `None` at the end of the file.
+    pub(super) fn receive_report(&self) -> Result<Option<(Report, Option<OwnedFd>)>> {
         let mut frame = [0; FRAME_BYTES];
         let mut slices = [IoSliceMut::new(&mut frame)];
-        let mut no_descriptors = RecvAncillaryBuffer::new(&mut []);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut receive = || {
             rustix::io::retry_on_intr(|| {
-                rustix::net::recvmsg(&self.0, &mut slices, &mut no_descriptors, RecvFlags::CMSG_CLOEXEC)
+                rustix::net::recvmsg(&self.0, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
             })
         };
         let received = match receive() {
@@ -108,8 +109,15 @@ impl Socket {
         if bytes == 0 {
             return Ok(None);
         }
-        match Report::decode(&frame[..bytes]) {
-            Some(report) => Ok(Some(report)),
+        let mut descriptors = ancillary.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(rights) => Some(rights).into_iter().flatten(),
+            _ => None.into_iter().flatten(),
+        });
+        let descriptor = descriptors.next();
+        let report = Report::decode(&frame[..bytes])
+            .filter(|report| report.descriptor_count() == usize::from(descriptor.is_some()));
+        match report {
+            Some(report) => Ok(Some((report, descriptor))),
             None => Err(Error::new("stage1 sent a malformed report")),
         }
     }

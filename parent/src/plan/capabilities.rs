@@ -2,7 +2,7 @@
 
 use shared_proto::{Phase, Step};
 
-use super::{Draft, Request, user_namespace};
+use super::{Draft, Request, seccomp, user_namespace};
 
 /// runc's umask where the configuration has none.
 const DEFAULT_UMASK: u32 = 0o022;
@@ -10,6 +10,7 @@ const DEFAULT_UMASK: u32 = 0o022;
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
     let process = &request.config.process;
     let user = &process.user;
+    let needed = seccomp::needed_capabilities(request.config);
     if let Some(sets) = &process.capabilities {
         draft.push(Phase::Identity, Step::DropBounding { keep: sets.bounding });
     }
@@ -21,16 +22,20 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
             groups: &user.additional_gids,
             working_directory: &process.cwd,
             groups_are_denied: user_namespace::groups_are_denied(request),
-            keep_capabilities: user.uid != 0 && process.capabilities.is_some(),
+            keep_capabilities: user.uid != 0 && (process.capabilities.is_some() || needed != 0),
         },
     );
     if let Some(sets) = &process.capabilities {
         let step = Step::SetCapabilities {
-            effective: sets.effective,
-            permitted: sets.permitted,
+            effective: sets.effective | needed,
+            permitted: sets.permitted | needed,
             inheritable: sets.inheritable,
             ambient: sets.ambient,
         };
+        draft.push(Phase::Identity, step);
+    } else if user.uid != 0 && needed != 0 {
+        // Without sets a user has none but what is inherited, and keeps what is needed alone. (Of root's nothing was taken.)
+        let step = Step::SetCapabilities { effective: needed, permitted: needed, inheritable: 0, ambient: 0 };
         draft.push(Phase::Identity, step);
     }
     draft.push(Phase::Identity, Step::SetUmask { umask: user.umask.unwrap_or(DEFAULT_UMASK) });

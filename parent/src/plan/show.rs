@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use linux_raw_sys::general as uapi;
 use serde_json::{Value, json};
 use shared_proto::bootstrap::RootChange;
+use shared_proto::limits::FILTER_INSTRUCTION_BYTES;
 use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Scheduler, Step};
 
 use super::Plan;
@@ -213,6 +214,10 @@ fn object(step: &Step<Planned<'_>>) -> String {
             let flags = if *flags == 0 { String::new() } else { format!(" flags {flags:#x}") };
             format!("{}{nodes}{flags}", config::memory_mode_name(*mode).unwrap_or("mode unknown"))
         }
+        Step::InstallSeccomp { flags, program } => {
+            let count = program.len() / FILTER_INSTRUCTION_BYTES;
+            format!("{count} instructions{}", bracketed(&filter_flag_words(*flags)))
+        }
     }
 }
 
@@ -241,6 +246,18 @@ fn scheduler_words(scheduler: &Scheduler) -> String {
 fn landlock_words(rights: u32) -> String {
     let letters = [(1 << 2, 'r'), (1 << 1, 'w'), (1, 'x')];
     letters.iter().map(|(bit, letter)| if rights & bit != 0 { *letter } else { '-' }).collect()
+}
+
+/// SECCOMP_FILTER_FLAG_*, in the words of the spec.
+fn filter_flag_words(flags: u32) -> Vec<String> {
+    let names = [
+        (config::SECCOMP_TSYNC, "tsync"),
+        (config::SECCOMP_LOG, "log"),
+        (config::SECCOMP_SPEC_ALLOW, "spec_allow"),
+        (config::SECCOMP_NEW_LISTENER, "listener"),
+        (config::SECCOMP_WAIT_KILLABLE_RECV, "wait_killable_recv"),
+    ];
+    names.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| String::from(*name)).collect()
 }
 
 fn bracketed(words: &[String]) -> String {

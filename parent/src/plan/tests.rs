@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Request, Store, plan, show};
+use super::{Filter, Request, Store, plan, show};
 use crate::cgroup;
 use crate::config;
 use crate::host::{CgroupHost, Hierarchy, HostFacts, SecurityHost};
@@ -51,8 +51,11 @@ fn planned(text: &[u8], host: &HostFacts) -> String {
         Err(error) => return format!("refused: {error}\n"),
     };
     let placement = cgroup::place(&host.cgroups, config.cgroups_path.as_deref(), "web").unwrap();
+    // Any program will do: seccomp/tests.rs is about what is in it.
+    let filter = config.seccomp.as_ref().map(|profile| Filter { flags: profile.flags, program: &[6; 8] });
     let request = Request {
         config: &config,
+        filter,
         host,
         placement: &placement,
         root: "/bundle/rootfs",

@@ -28,6 +28,16 @@ pub struct Record {
     /// The limits in force: what config.json said, and each update since.
     #[serde(default)]
     pub resources: Resources,
+    /// Whom `start` has to tell of the filter's listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp_listener: Option<SeccompListener>,
+}
+
+/// The agent of a seccomp profile that asks one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SeccompListener {
+    pub path: String,
+    pub metadata: String,
 }
 
 /// Who the child is: written once it exists.

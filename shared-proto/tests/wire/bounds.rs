@@ -226,6 +226,20 @@ fn buffer_bytes() {
 }
 
 #[test]
+fn filter_instruction_count() {
+    let filter = |bytes: usize| {
+        let program = vec![0x06; bytes];
+        sample::with_steps(&[Step::InstallSeccomp { flags: 0, program: &program }])
+    };
+    check("filter", FILTER_INSTRUCTION_COUNT_MAX, Refusal::Text, |count| {
+        filter(count * FILTER_INSTRUCTION_BYTES)
+    });
+    for bytes in [0, 1, 7, 9, FILTER_INSTRUCTION_COUNT_MAX * FILTER_INSTRUCTION_BYTES - 1] {
+        assert_eq!(plan::check(&filter(bytes)).err(), Some(Refusal::StepValue), "{bytes}");
+    }
+}
+
+#[test]
 fn umask() {
     check("umask", 0o777, Refusal::StepValue, |umask| {
         sample::with_steps(&[Step::SetUmask { umask: umask as u32 }])

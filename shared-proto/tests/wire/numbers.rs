@@ -57,6 +57,8 @@ fn bounds() -> String {
     bound("NODE_COUNT_MAX", limits::NODE_COUNT_MAX as usize);
     bound("EARLY_BIND_COUNT_MAX", limits::EARLY_BIND_COUNT_MAX);
     bound("FRAME_DESCRIPTOR_COUNT_MAX", limits::FRAME_DESCRIPTOR_COUNT_MAX);
+    bound("FILTER_INSTRUCTION_COUNT_MAX", limits::FILTER_INSTRUCTION_COUNT_MAX);
+    bound("FILTER_INSTRUCTION_BYTES", limits::FILTER_INSTRUCTION_BYTES);
     bound("FRAME_BYTES", limits::FRAME_BYTES);
     text
 }

@@ -42,6 +42,7 @@ impl Form for Stored {
     type Text = usize;
     type Texts = usize;
     type Ids = usize;
+    type Bytes = usize;
 }
 
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,7 @@ pub(crate) struct Strings {
     texts: Vec<String>,
     lists: Vec<Vec<String>>,
     ids: Vec<Vec<u32>>,
+    bytes: Vec<Vec<u8>>,
 }
 
 impl Strings {
@@ -65,6 +67,11 @@ impl Strings {
     pub(crate) fn add_ids(&mut self, ids: Vec<u32>) -> usize {
         self.ids.push(ids);
         self.ids.len() - 1
+    }
+
+    pub(crate) fn add_bytes(&mut self, bytes: Vec<u8>) -> usize {
+        self.bytes.push(bytes);
+        self.bytes.len() - 1
     }
 }
 
@@ -129,6 +136,7 @@ impl Plan {
             + self.strings.texts.iter().map(with_nul).sum::<usize>()
             + self.strings.lists.iter().map(list_bytes).sum::<usize>()
             + self.strings.ids.iter().map(|ids| ids.len() * 4 + 1).sum::<usize>()
+            + self.strings.bytes.iter().map(|bytes| bytes.len() + 1).sum::<usize>()
     }
 }
 
@@ -142,6 +150,7 @@ pub(crate) trait Convert<A: Form, B: Form> {
     fn text(&mut self, text: A::Text) -> B::Text;
     fn texts(&mut self, texts: A::Texts) -> B::Texts;
     fn ids(&mut self, ids: A::Ids) -> B::Ids;
+    fn bytes(&mut self, bytes: A::Bytes) -> B::Bytes;
 }
 
 impl<'a> Convert<Wire<'a>, Stored> for Strings {
@@ -156,6 +165,10 @@ impl<'a> Convert<Wire<'a>, Stored> for Strings {
     fn ids(&mut self, ids: <Wire<'a> as Form>::Ids) -> usize {
         self.add_ids(ids.iter().map(|id| id.get()).collect())
     }
+
+    fn bytes(&mut self, bytes: &'a [u8]) -> usize {
+        self.add_bytes(bytes.to_vec())
+    }
 }
 
 impl<'a> Convert<Stored, Planned<'a>> for &'a Strings {
@@ -169,6 +182,10 @@ impl<'a> Convert<Stored, Planned<'a>> for &'a Strings {
 
     fn ids(&mut self, ids: usize) -> &'a [u32] {
         &self.ids[ids]
+    }
+
+    fn bytes(&mut self, bytes: usize) -> &'a [u8] {
+        &self.bytes[bytes]
     }
 }
 
@@ -275,6 +292,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         }
         Step::SetAppArmorProfile { profile } => Step::SetAppArmorProfile { profile: to.text(profile) },
         Step::SetSelinuxLabel { label } => Step::SetSelinuxLabel { label: to.text(label) },
+        Step::InstallSeccomp { flags, program } => Step::InstallSeccomp { flags, program: to.bytes(program) },
     };
     PhasedStep { phase: from.phase, step }
 }

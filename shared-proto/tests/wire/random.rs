@@ -164,6 +164,14 @@ impl Ingredients {
                 flags: b & 0xe000,
                 nodes: strings.add_ids(self.ids.iter().map(|id| id % NODE_COUNT_MAX).collect()),
             },
+            StepKind::InstallSeccomp => Step::InstallSeccomp {
+                flags: a,
+                program: {
+                    let ids = self.ids.iter().chain([&b]);
+                    strings
+                        .add_bytes(ids.flat_map(|id| [id.to_le_bytes(), c.to_le_bytes()].concat()).collect())
+                },
+            },
         }
     }
 }

@@ -52,6 +52,7 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::SetIoPriority => (false, 0, 1),
         StepKind::SetMemoryPolicy => (true, 1, 0),
         StepKind::RestrictLandlock => (true, 2, 0),
+        StepKind::InstallSeccomp => (true, 1, 0),
     }
 }
 

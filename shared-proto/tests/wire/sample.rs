@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 30;
+pub(crate) const STEP_COUNT: usize = 31;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -61,10 +61,7 @@ pub(crate) fn full() -> Vec<u8> {
     steps.extend(views().map(|step| PhasedStep { phase: Phase::Views, step }));
     steps.extend(identity().map(|step| PhasedStep { phase: Phase::Identity, step }));
     let paths = ["/usr", "/tmp"].map(str::to_owned);
-    let landlock =
-        Step::RestrictLandlock { handled: 0x7fff, paths: paths.as_slice(), rights: [0xd, 0x7ffe].as_slice() };
-    steps
-        .extend([Step::SetNoNewPrivileges, landlock].map(|step| PhasedStep { phase: Phase::Lockdown, step }));
+    steps.extend(lockdown(&paths).map(|step| PhasedStep { phase: Phase::Lockdown, step }));
     assert_eq!(steps.len(), STEP_COUNT);
     encode_message(&Message {
         bootstrap: Bootstrap {
@@ -177,6 +174,13 @@ fn identity<'a>() -> [Step<Planned<'a>>; 17] {
         Step::SetCapabilities { effective: 0x21, permitted: 0x421, inheritable: 0x20, ambient: 0x400 },
         Step::SetUmask { umask: 0o027 },
     ]
+}
+
+fn lockdown(paths: &[String]) -> [Step<Planned<'_>>; 3] {
+    // A load and a return, with bytes that no text has.
+    let program = &[0x20, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+    let landlock = Step::RestrictLandlock { handled: 0x7fff, paths, rights: [0xd, 0x7ffe].as_slice() };
+    [Step::SetNoNewPrivileges, landlock, Step::InstallSeccomp { flags: 0xc, program }]
 }
 
 pub(crate) fn list<const N: usize>(propagations: [Propagation; N]) -> Propagations {

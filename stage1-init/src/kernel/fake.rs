@@ -134,6 +134,11 @@ impl Kernel for Fake {
         self.call(format!("send {} {report:?}", self.name(socket)))
     }
 
+    fn send_descriptor(&mut self, socket: Descriptor, bytes: &[u8], descriptor: Descriptor) -> Result<()> {
+        let report = shared_proto::Report::decode(bytes).expect("stage1 sends reports");
+        self.call(format!("send_descriptor {} {report:?} {}", self.name(socket), self.name(descriptor)))
+    }
+
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
         self.opens(format!("accept {}", self.name(listener)), "caller")
     }
@@ -442,6 +447,10 @@ impl Kernel for Fake {
 
     fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()> {
         self.call(format!("landlock_restrict {}", self.name(ruleset)))
+    }
+
+    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Descriptor> {
+        self.opens(format!("install_filter {flags:#x} {} bytes", program.len()), "filter's listener")
     }
 
     fn execute<'a>(

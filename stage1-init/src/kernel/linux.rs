@@ -12,10 +12,15 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::mount::{
     self, FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
-use rustix::net::{self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags};
+use rustix::net::{
+    self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags,
+};
 use rustix::{process, system, thread};
 use sc::syscall;
-use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, NODE_COUNT_MAX};
+use shared_proto::limits::{
+    FILTER_INSTRUCTION_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, NODE_COUNT_MAX,
+};
 use shared_proto::{Attributes, Propagation, PropagationKind, Scheduler};
 use zerocopy::little_endian::U32;
 
@@ -53,6 +58,17 @@ struct SchedulerAttributes {
 }
 
 const _: () = assert!(size_of::<SchedulerAttributes>() == 48);
+/// From linux/seccomp.h and linux/filter.h.
+const SECCOMP_SET_MODE_FILTER: u32 = 1;
+
+/// struct sock_fprog, with its instructions as the bytes that they are.
+#[repr(C)]
+struct SockFilterProgram {
+    count: u16,
+    instructions: *const u8,
+}
+
+const _: () = assert!(size_of::<SockFilterProgram>() == 16);
 
 /// Bytes of the kernel's signal set.
 const SIGNAL_SET_BYTES: usize = 8;
@@ -137,6 +153,17 @@ impl Kernel for Linux {
     fn send(&mut self, socket: Descriptor, bytes: &[u8]) -> Result<()> {
         net::send(lend(socket), bytes, SendFlags::NOSIGNAL)?;
         Ok(())
+    }
+
+    fn send_descriptor(&mut self, socket: Descriptor, bytes: &[u8], descriptor: Descriptor) -> Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [lend(descriptor)];
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(Errno::TOOMANYREFS);
+        }
+        let slices = [rustix::io::IoSlice::new(bytes)];
+        net::sendmsg(lend(socket), &slices, &mut ancillary, SendFlags::NOSIGNAL).map(drop)
     }
 
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
@@ -611,6 +638,15 @@ impl Kernel for Linux {
             sc::platform::syscall2(uapi::__NR_landlock_restrict_self as usize, ruleset.0 as usize, 0)
         })?;
         Ok(())
+    }
+
+    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Descriptor> {
+        let count = u16::try_from(program.len() / FILTER_INSTRUCTION_BYTES).map_err(|_| Errno::INVAL)?;
+        let program = SockFilterProgram { count, instructions: program.as_ptr() };
+        // SAFETY: `program` announces no more instructions than its slice holds, and the kernel copies them, byte by byte.
+        let returned =
+            check(unsafe { syscall!(SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ptr::from_ref(&program)) })?;
+        Ok(Descriptor(returned as i32))
     }
 
     fn execute<'a>(

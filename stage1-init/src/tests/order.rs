@@ -44,6 +44,23 @@ fn a_failure_after_a_held_start_goes_to_the_caller() {
     );
 }
 
+#[test]
+fn the_filters_listener_goes_to_the_caller_and_nothing_but_execve_follows() {
+    let _alone = alone();
+    for (datagrams, to) in [
+        (conversation(), "socket"),
+        (held(std::vec![frame(Reply::Start { ignored_signals: 0 }, 0)]), "caller"),
+    ] {
+        let mut kernel = kernel(datagrams);
+        assert_eq!(run(&mut kernel), End::Executed);
+        let load = position(&kernel.trace, "install_filter 0x8 8 bytes");
+        assert!(position(&kernel.trace, "close_on_execute_from") < load);
+        assert_eq!(kernel.trace[load + 1], format!("send_descriptor {to} Listener filter's listener"));
+        assert!(kernel.trace[load + 2].starts_with("execute"), "{:?}", kernel.trace);
+        assert_eq!(kernel.trace.len(), load + 3);
+    }
+}
+
 /// A `create`, after which each of `callers` calls.
 fn held(callers: Vec<Datagram>) -> Vec<Datagram> {
     let held =

@@ -79,7 +79,8 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::SetDomainname
         | StepKind::SetMemoryPolicy
         | StepKind::SetAppArmorProfile
-        | StepKind::SetSelinuxLabel => 1,
+        | StepKind::SetSelinuxLabel
+        | StepKind::InstallSeccomp => 1,
         StepKind::FinishRoot
         | StepKind::NewSessionKeyring
         | StepKind::SetRlimit

@@ -23,6 +23,7 @@ mod ps;
 mod real_input;
 mod root;
 mod scheduling;
+mod seccomp;
 mod syscalls;
 mod sysctl;
 mod time;

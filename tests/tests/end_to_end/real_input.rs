@@ -107,7 +107,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "$.process.apparmorProfile",
     "$.process.selinuxLabel",
     "$.linux.mountLabel",
-    "$.linux.seccomp",
     "$.linux.uidMappings",
     "$.linux.gidMappings",
     "$.linux.namespaces[].type",

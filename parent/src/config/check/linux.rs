@@ -157,11 +157,3 @@ pub(super) fn cgroups_path(linux: Option<&Linux>, problems: &mut Problems) -> Op
     problems.check_text("$.linux.cgroupsPath", &path, PATH_BYTES_MAX);
     Some(path).filter(|path| !path.is_empty())
 }
-
-/// Fields that are set although pinnace cannot do them yet.
-pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
-    let Some(linux) = linux else { return };
-    for (field, is_set) in [("seccomp", linux.seccomp().is_some())] {
-        problems.not_implemented(format_args!("$.linux.{field}"), is_set);
-    }
-}

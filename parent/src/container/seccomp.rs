@@ -1,0 +1,60 @@
+//! The container's filter: its program for the plan, and its agent for the start.
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::launch::Agent;
+use crate::plan::Filter;
+use crate::state::Record;
+
+/// The filter of a configuration whose profile was compiled to `program`.
+pub fn filter<'a>(config: &Config, program: Option<&'a [u8]>) -> Option<Filter<'a>> {
+    Some(Filter { flags: config.seccomp.as_ref()?.flags, program: program? })
+}
+
+/// What the runtime-spec calls the container process state, as the agent gets it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProcessState<'a> {
+    oci_version: &'a str,
+    fds: [&'static str; 1],
+    pid: i32,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    metadata: &'a str,
+    state: State<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State<'a> {
+    oci_version: &'a str,
+    id: &'a str,
+    status: &'static str,
+    pid: i32,
+    bundle: &'a str,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    annotations: &'a std::collections::BTreeMap<String, String>,
+}
+
+/// Connects to the agent of a profile that asks one; `None` for all others. `status` is the container's at the moment of its start.
+pub(super) fn agent(record: &Record, id: &str, pid: i32, status: &'static str) -> Result<Option<Agent>> {
+    let Some(listener) = &record.seccomp_listener else { return Ok(None) };
+    let document = ProcessState {
+        oci_version: &record.oci_version,
+        fds: ["seccompFd"],
+        pid,
+        metadata: &listener.metadata,
+        state: State {
+            oci_version: &record.oci_version,
+            id,
+            status,
+            pid,
+            bundle: &record.bundle,
+            annotations: &record.annotations,
+        },
+    };
+    let text =
+        serde_json::to_string(&document).map_err(|error| Error::new(format!("seccomp agent: {error}")))?;
+    Agent::connect(&listener.path, text).map(Some)
+}

@@ -1,0 +1,28 @@
+//! The filter for system calls: compiled by the parent, loaded here, and the last thing before execve.
+
+use shared_proto::{Call, Report};
+
+use super::Context;
+use crate::kernel::{At, Fault, Kernel};
+
+/// SECCOMP_FILTER_FLAG_NEW_LISTENER, from linux/seccomp.h.
+const NEW_LISTENER: u32 = 1 << 3;
+
+/// Loads the filter, and sends its listener, if it has one, to whoever started the program.
+///
+/// The listener's descriptor travels in the message: nobody has to be waited for, and nothing but sendmsg(2) is called under the filter.
+/// This program's copy is close-on-exec.
+/// Errors: EACCES without CAP_SYS_ADMIN and without no_new_privs; EINVAL for a flag that the kernel does not know; EBUSY if an outer
+/// filter has a listener already. Source: seccomp(2).
+pub(super) fn install<K: Kernel>(
+    context: &mut Context<'_, K>,
+    flags: u32,
+    program: &[u8],
+) -> Result<(), Fault> {
+    let listener = context.kernel.install_filter(flags, program).at(Call::Seccomp)?;
+    if flags & NEW_LISTENER != 0 {
+        let report = Report::Listener.encode();
+        context.kernel.send_descriptor(context.socket, &report, listener).at(Call::Send)?;
+    }
+    Ok(())
+}
