@@ -18,6 +18,7 @@ pub(super) fn of(profile: &Seccomp) -> Key {
     let mut digest = Writer(Vec::with_capacity(16 << 10));
     digest.text("pinnace seccomp");
     digest.number(u64::from(FORMAT));
+    digest.text(env!("CARGO_PKG_VERSION"));
     for part in library::version() {
         digest.number(u64::from(part));
     }

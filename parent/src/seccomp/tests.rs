@@ -31,7 +31,7 @@ fn profile(fields: serde_json::Value) -> Seccomp {
 fn numbers(profile: &Seccomp) -> BTreeSet<u32> {
     let mut numbers: BTreeSet<u32> = (0..1200).chain(0x4000_0000..0x4000_04b0).collect();
     for edge in [0, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, u32::MAX] {
-        numbers.extend((0..1200).map(|distance| u32::wrapping_add(edge, distance).wrapping_sub(600)));
+        numbers.extend((0..400).map(|distance| u32::wrapping_add(edge, distance).wrapping_sub(200)));
     }
     // libseccomp's own numbers for what an architecture does not have, which must not become real ones.
     numbers.extend((-10_400..-9_900).map(|number: i32| number as u32));
@@ -76,34 +76,26 @@ fn edges(profile: &Seccomp, argument: u8) -> Vec<u64> {
     edges.into_iter().collect()
 }
 
-/// Arguments that matter to a number: all edges of each conditioned argument, crossed where there are few.
+/// Arguments that matter: each edge of each conditioned argument beside zeros and beside ones, and edges crossed with each other.
 fn argument_lists(profile: &Seccomp) -> Vec<[u64; 6]> {
-    let used = |argument: u8| {
-        profile
-            .rules
-            .iter()
-            .flat_map(|rule| rule.alternatives.iter().flatten())
-            .any(|c| c.argument == argument)
-    };
-    let mut lists = vec![[0; 6]];
-    for argument in (0..6).filter(|&argument| argument == 0 || used(argument)) {
+    let conditions = || profile.rules.iter().flat_map(|rule| rule.alternatives.iter().flatten());
+    let is_used = |argument: u8| conditions().any(|condition| condition.argument == argument);
+    let (mut single, mut crossed) = (Vec::new(), vec![[0; 6]]);
+    for argument in (0..6).filter(|&argument| argument == 0 || is_used(argument)) {
         let edges = edges(profile, argument);
-        let mut more = Vec::new();
-        for list in &lists {
-            for &edge in &edges {
-                let mut list = *list;
-                list[usize::from(argument)] = edge;
-                more.push(list);
-            }
-        }
-        lists = more;
-        if lists.len() > 4000 {
-            // Every edge stays; not every pair of them.
-            let step = (lists.len() / 2000) | 1;
-            lists = lists.into_iter().step_by(step).collect();
-        }
+        let with = |list: &[u64; 6], edge| {
+            let mut list = *list;
+            list[usize::from(argument)] = edge;
+            list
+        };
+        single.extend(edges.iter().flat_map(|&edge| [with(&[0; 6], edge), with(&[u64::MAX; 6], edge)]));
+        crossed = crossed.iter().flat_map(|list| edges.iter().map(|&edge| with(list, edge))).collect();
+        // Not every combination where these are many; an odd step meets all edges of the last argument.
+        let step = (crossed.len() / 1000) | 1;
+        crossed = crossed.into_iter().step_by(step).collect();
     }
-    lists
+    single.extend(crossed);
+    single
 }
 
 /// Numbers whose verdict hangs on an argument, on any architecture.
