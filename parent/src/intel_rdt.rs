@@ -123,6 +123,21 @@ impl Groups {
         Ok(())
     }
 
+    /// Changes the shares of the container's group. `keep` comes last; if it fails, they are as they were before.
+    pub fn update(&self, change: &config::IntelRdt, keep: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _alone = self.lock()?;
+        let file = self.placement.group.join("schemata");
+        let old = fs::read_to_string(&file)
+            .map_err(|error| Error::io(format_args!("read {}", file.display()), &error))?;
+        let changed =
+            schemata(change).iter().try_for_each(|text| self.write(&file, text)).and_then(|()| keep());
+        if changed.is_err() {
+            // Ignored: the first error is the one to tell.
+            let _ = self.write(&file, &old);
+        }
+        changed
+    }
+
     /// Removes what was made.
     pub fn destroy(&self) -> Result<()> {
         let monitoring = self.placement.monitoring.as_ref().filter(|_| self.made.monitoring);

@@ -7,7 +7,7 @@ use sc::syscall;
 
 use super::devices::Instruction;
 use super::files;
-use crate::error::{Error, Result, check};
+use crate::error::check;
 
 // Numbers of linux/bpf.h, which linux-raw-sys leaves out.
 const BPF_PROG_LOAD: u32 = 5;
@@ -69,33 +69,30 @@ struct IdAttributes {
 }
 
 /// Puts a device policy in force for the new cgroup at `path`. It ends with the cgroup.
-pub(super) fn attach_device_policy(path: &str, program: &[Instruction]) -> Result<()> {
-    let directory = files::open_directory(path)?;
-    let loaded = load(program).map_err(|errno| Error::call("load the device policy", errno))?;
-    attach(directory.as_fd(), loaded.as_fd(), None)
-        .map_err(|errno| Error::call(format_args!("attach the device policy to {path}"), errno))
+///
+/// Errors, here and below: EPERM for whoever is not the kernel's own root.
+pub(super) fn attach_device_policy(path: &str, program: &[Instruction]) -> Result<(), Errno> {
+    let directory = files::try_open_directory(path)?;
+    attach(directory.as_fd(), load(program)?.as_fd(), None)
 }
 
 /// The same where others may be in force, which a cgroup obeys together: the new one takes the place of one of them in one call, so that
 /// there is no moment without any.
-pub(super) fn replace_device_policies(path: &str, program: &[Instruction]) -> Result<()> {
-    let failed = |errno| Error::call(format_args!("replace the device policy of {path}"), errno);
-    let directory = files::open_directory(path)?;
-    let loaded = load(program).map_err(|errno| Error::call("load the device policy", errno))?;
-    let old = attached(directory.as_fd()).map_err(failed)?;
-    attach(directory.as_fd(), loaded.as_fd(), old.first().map(AsFd::as_fd)).map_err(failed)?;
-    old.iter().skip(1).try_for_each(|old| detach(directory.as_fd(), old.as_fd())).map_err(failed)
+pub(super) fn replace_device_policies(path: &str, program: &[Instruction]) -> Result<(), Errno> {
+    let directory = files::try_open_directory(path)?;
+    let loaded = load(program)?;
+    let old = attached(directory.as_fd())?;
+    attach(directory.as_fd(), loaded.as_fd(), old.first().map(AsFd::as_fd))?;
+    old.iter().skip(1).try_for_each(|old| detach(directory.as_fd(), old.as_fd()))
 }
 
 /// Takes every device policy away.
-pub(super) fn detach_device_policies(path: &str) -> Result<()> {
-    let directory = files::open_directory(path)?;
-    attached(directory.as_fd())
-        .and_then(|old| old.iter().try_for_each(|old| detach(directory.as_fd(), old.as_fd())))
-        .map_err(|errno| Error::call(format_args!("detach the device policy of {path}"), errno))
+pub(super) fn detach_device_policies(path: &str) -> Result<(), Errno> {
+    let directory = files::try_open_directory(path)?;
+    attached(directory.as_fd())?.iter().try_for_each(|old| detach(directory.as_fd(), old.as_fd()))
 }
 
-fn load(program: &[Instruction]) -> std::result::Result<OwnedFd, Errno> {
+fn load(program: &[Instruction]) -> Result<OwnedFd, Errno> {
     let attributes = LoadAttributes {
         program_type: BPF_PROG_TYPE_CGROUP_DEVICE,
         instruction_count: program.len() as u32,
@@ -119,7 +116,7 @@ fn attach(
     directory: BorrowedFd<'_>,
     program: BorrowedFd<'_>,
     replaced: Option<BorrowedFd<'_>>,
-) -> std::result::Result<(), Errno> {
+) -> Result<(), Errno> {
     let attributes = AttachAttributes {
         target: directory.as_raw_fd() as u32,
         program: program.as_raw_fd() as u32,
@@ -131,7 +128,7 @@ fn attach(
     check(unsafe { syscall!(BPF, BPF_PROG_ATTACH, &raw const attributes, size_of::<AttachAttributes>()) })
 }
 
-fn detach(directory: BorrowedFd<'_>, program: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+fn detach(directory: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), Errno> {
     let attributes = AttachAttributes {
         target: directory.as_raw_fd() as u32,
         program: program.as_raw_fd() as u32,
@@ -143,7 +140,7 @@ fn detach(directory: BorrowedFd<'_>, program: BorrowedFd<'_>) -> std::result::Re
 }
 
 /// The device programs of a cgroup itself, not of those above it.
-fn attached(directory: BorrowedFd<'_>) -> std::result::Result<Vec<OwnedFd>, Errno> {
+fn attached(directory: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Errno> {
     let mut ids = [0u32; PROGRAMS_MAX];
     let mut attributes = QueryAttributes {
         target: directory.as_raw_fd() as u32,

@@ -47,9 +47,12 @@ pub(super) fn open_tree(path: &str) -> Result<OwnedFd> {
 }
 
 pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
+    try_open_directory(path).map_err(|errno| Error::call(format_args!("open {path}"), errno))
+}
+
+pub(super) fn try_open_directory(path: &str) -> std::result::Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|errno| Error::call(format_args!("open {path}"), errno))
 }
 
 /// Closes descriptors; those whose numbers follow each other, together.

@@ -12,6 +12,7 @@ use super::writer::Writer;
 use super::{Made, bpf, devices, files, hugetlb, needs, rdma};
 use crate::config::Resources;
 use crate::error::{Error, Result};
+use crate::host;
 
 pub(super) use stats::stats;
 
@@ -67,11 +68,19 @@ pub(super) fn fill(directory: &Directory, resources: &Resources, was_there: bool
     limit(&writer, resources)?;
     let policy = devices::Policy::new(&resources.devices);
     let everything = policy.allow_by_default && policy.rules.is_empty();
-    match (everything, was_there) {
+    let applied = match (everything, was_there) {
         (true, false) => Ok(()),
         (true, true) => bpf::detach_device_policies(writer.path()),
         (false, false) => bpf::attach_device_policy(writer.path(), &devices::program(&policy)),
         (false, true) => bpf::replace_device_policies(writer.path(), &devices::program(&policy)),
+    };
+    match applied {
+        // Nobody else can make devices either, and those that are there have their owners.
+        Err(Errno::PERM) if !host::is_initial_user_namespace() || !rustix::process::geteuid().is_root() => {
+            Ok(())
+        }
+        applied => applied
+            .map_err(|errno| Error::call(format_args!("set the device policy of {}", writer.path()), errno)),
     }
 }
 

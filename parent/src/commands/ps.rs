@@ -10,6 +10,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Ps) -> Result<()> {
         return Err(Error::new("\"ps\" requires a minimum of 1 argument(s)"));
     };
     let container = Container::open(&context.state_root()?, id)?;
+    if container.record.cgroups.is_empty() {
+        return Err(Error::new("ps requires the container to have a cgroup"));
+    }
     let pids = container.cgroups().processes();
     let text = match arguments.format.as_str() {
         "table" => container::process_table(&pids, words)?,

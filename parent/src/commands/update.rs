@@ -17,15 +17,21 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Update) -> Result<()> 
         None => container::limits_document(&limits(arguments))?,
     };
     let (asked, warnings) = config::parse_update(&document)?;
-    for (option, schema) in
-        [("l3-cache-schema", &arguments.l3_cache_schema), ("mem-bw-schema", &arguments.mem_bw_schema)]
-    {
-        if schema.as_ref().is_some_and(|schema| !schema.is_empty()) {
-            return Err(Error::new(format!("--{option}: intelRdt is not in the container's config.json")));
-        }
-    }
     context.warn(&warnings);
-    container::update(container, asked)
+    container::update(container, asked, rdt(arguments))
+}
+
+/// The shares of caches and memory bandwidth, which have no place in linux.resources.
+fn rdt(arguments: &cli::Update) -> Option<config::IntelRdt> {
+    let text = |schema: &Option<String>| schema.clone().filter(|schema| !schema.is_empty());
+    let change = config::IntelRdt {
+        clos_id: None,
+        l3_cache_schema: text(&arguments.l3_cache_schema),
+        mem_bw_schema: text(&arguments.mem_bw_schema),
+        schemata: Vec::new(),
+        enable_monitoring: false,
+    };
+    (change.l3_cache_schema.is_some() || change.mem_bw_schema.is_some()).then_some(change)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

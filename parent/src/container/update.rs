@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Container;
-use crate::config::Resources;
+use crate::config::{IntelRdt, Resources};
 use crate::error::{Error, Kind, Result};
 use crate::state::Status;
 
@@ -29,17 +29,31 @@ pub enum LimitKind {
 /// Writes the limits, and keeps them for the updates to come. The caller holds the container's lock, so that none is lost.
 ///
 /// Errors: the container has ended; a limit cannot be written, and then none has changed.
-pub fn update(mut container: Container, asked: Resources) -> Result<()> {
+pub fn update(mut container: Container, asked: Resources, rdt: Option<IntelRdt>) -> Result<()> {
     match container.status()? {
         Status::Created | Status::Running | Status::Paused => {}
         Status::Creating | Status::Stopped => {
             return Err(Error::of_kind(Kind::NotRunning, "container not running"));
         }
     }
+    let groups = container.rdt_groups();
+    let rdt = match (&groups, &rdt) {
+        (_, None) => None,
+        (Some(groups), Some(change)) => Some((groups, change)),
+        (None, Some(_)) => {
+            return Err(Error::new(
+                "intelRdt is not in the container's config.json: there are no schemata to change",
+            ));
+        }
+    };
     let update = container.record.resources.updated(asked)?;
     let cgroups = container.cgroups();
     container.record.resources = update.kept;
-    cgroups.update(&update.change, || container.directory.write_record(&container.record))
+    let write_record = || container.directory.write_record(&container.record);
+    cgroups.update(&update.change, || match rdt {
+        Some((groups, change)) => groups.update(change, write_record),
+        None => write_record(),
+    })
 }
 
 /// The limits as a JSON document, like the one that an engine would pass.

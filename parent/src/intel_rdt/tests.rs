@@ -176,3 +176,17 @@ fn refusal_of_resctrl_is_told_in_its_words() {
     let error = groups.attach(1).unwrap_err().to_string();
     assert!(error.ends_with("gold/tasks: is a directory (Mask out of range)"), "{error}");
 }
+
+#[test]
+fn an_update_changes_the_group_or_nothing() {
+    let tree = Tree::new("update");
+    tree.group("web", "    L3:0=00fff\n");
+    let change = config(None, Some("L3:0=f"));
+    let groups = tree.groups(&change);
+    groups.update(&change, || Ok(())).unwrap();
+    assert_eq!(tree.text("web/schemata"), "L3:0=f\n");
+    let other = config(None, Some("L3:0=3"));
+    groups.update(&other, || Err(Error::new("no"))).unwrap_err();
+    assert_eq!(tree.text("web/schemata"), "L3:0=f\n");
+    tree.forget_files("web");
+}

@@ -293,9 +293,9 @@ fn what_cannot_be_updated_is_said() {
     if is_pinnace() {
         update(&container, &["--cpu-idle", "7"]).failed_with(&["$.cpu.idle: is neither 0 nor 1"]);
         update(&container, &["--l3-cache-schema", "L3:0=f"])
-            .failed_with(&["--l3-cache-schema: intelRdt is not"]);
+            .failed_with(&["intelRdt is not in the container's config.json"]);
         update(&container, &["--mem-bw-schema", "MB:0=50"])
-            .failed_with(&["--mem-bw-schema: intelRdt is not"]);
+            .failed_with(&["intelRdt is not in the container's config.json"]);
         let unified = json!({"by": "file", "unified": {"memory.high": "1000000"}});
         update_by_document(&container, &unified).failed_with(&["cannot use unified on cgroup v1"]);
     }
