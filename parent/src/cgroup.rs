@@ -6,19 +6,31 @@
 mod bpf;
 mod devices;
 mod files;
+mod freezer;
+mod hugetlb;
+mod kill;
+mod needs;
+mod oom;
 mod place;
+mod rdma;
+mod stats;
 mod v1;
 mod v2;
+mod writer;
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+pub use kill::send_signal;
+pub use oom::OomWatch;
 pub use place::{Directory, Placement, View, place};
+pub use stats::Stats;
+use writer::Writer;
 
 use crate::config::Resources;
 use crate::error::{Error, Result};
@@ -94,14 +106,14 @@ impl Cgroups {
     /// also the tree of each directory, to be mounted in the container.
     pub fn populate(&mut self, resources: &Resources, views: bool) -> Result<Doors> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            v2::limit(unified, resources)?;
+            v2::fill(unified, resources, self.made.kept.contains(&unified.absolute()))?;
             return Ok(Doors::default());
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
         let mut doors = Doors::default();
         for directory in &self.placement.hierarchies {
             make(directory, &mut self.made)?;
-            v1::limit(directory, resources)?;
+            v1::fill(directory, resources)?;
             let path = directory.absolute();
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
             if views {
@@ -109,6 +121,34 @@ impl Cgroups {
             }
         }
         Ok(doors)
+    }
+
+    /// Changes the limits that `change` sets, and nothing else. `keep` comes last; whatever fails, the limits are as they were before.
+    pub fn update(&self, change: &Resources, keep: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut writers = Vec::new();
+        let updated = self.write_update(change, &mut writers).and_then(|()| keep());
+        if updated.is_err() {
+            writers.into_iter().rev().for_each(Writer::undo);
+        }
+        updated
+    }
+
+    fn write_update(&self, change: &Resources, writers: &mut Vec<Writer>) -> Result<()> {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            v2::check_possible(change)?;
+            let writer = Writer::with_undo(unified.absolute());
+            let written = v2::limit(&writer, change);
+            writers.push(writer);
+            return written;
+        }
+        v1::check_controllers(&self.placement.hierarchies, change)?;
+        for directory in &self.placement.hierarchies {
+            let writer = Writer::with_undo(directory.absolute());
+            let written = v1::limit(directory, &writer, change);
+            writers.push(writer);
+            written?;
+        }
+        Ok(())
     }
 
     /// What has been made up to now.
@@ -135,33 +175,54 @@ impl Cgroups {
         first_error
     }
 
-    /// Sends `signal` to every process in the container's cgroups.
-    pub fn kill(&self, signal: Signal) -> Result<()> {
-        let Some(directory) = self.freezer() else { return Ok(()) };
+    /// What the container uses, and has used.
+    pub fn stats(&self) -> Stats {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            return v2::stats(&unified.absolute());
+        }
+        let mut stats = Stats::default();
+        for directory in &self.placement.hierarchies {
+            v1::add_stats(directory, &mut stats);
+        }
+        stats
+    }
+
+    /// Tells from now on when the kernel kills for want of memory; `None` where nobody limits memory.
+    pub fn watch_oom(&self) -> Result<Option<OomWatch>> {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            let has_memory = files::read(&format!("{}/memory.events", unified.absolute())).is_ok();
+            return has_memory.then(|| OomWatch::of_v2(unified)).transpose();
+        }
+        let memory = self.placement.hierarchies.iter().find(|directory| directory.has("memory"));
+        memory.map(OomWatch::of_v1).transpose()
+    }
+
+    /// Sends a signal number to every process in the container's cgroups; the pids are those that are known to have got it.
+    pub fn kill(&self, signal: i32) -> Result<BTreeSet<i32>> {
+        self.freezer().map_or(Ok(BTreeSet::new()), |directory| kill::signal_all(directory, signal))
+    }
+
+    /// Kills every process in the container's cgroups.
+    pub fn kill_all(&self) -> Result<()> {
+        self.kill(Signal::KILL.as_raw()).map(drop)
+    }
+
+    /// The figures, if the kernel has killed in the container for want of memory.
+    pub fn out_of_memory(&self) -> Option<String> {
+        let v2 = self.placement.unified.as_ref().filter(|_| !self.placement.is_hybrid());
+        let (directory, files) = match v2 {
+            Some(unified) => (unified, ["memory.events", "memory.max", "memory.peak"]),
+            None => (
+                self.placement.hierarchies.iter().find(|directory| directory.has("memory"))?,
+                ["memory.oom_control", "memory.limit_in_bytes", "memory.max_usage_in_bytes"],
+            ),
+        };
         let path = directory.absolute();
-        if signal == Signal::KILL && directory.is_unified() {
-            match files::write(&format!("{path}/cgroup.kill"), "1") {
-                Err(Errno::NOENT) => {}
-                killed => {
-                    return killed
-                        .map_err(|errno| Error::call(format_args!("write {path}/cgroup.kill"), errno));
-                }
-            }
-        }
-        // Frozen processes cannot fork away from the list that is being read.
-        let frozen = self.freeze(directory, true);
-        for pid in processes_below(&path) {
-            let handle =
-                Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-            if let Some(handle) = handle {
-                // Ignored: it has just ended.
-                let _ = rustix::process::pidfd_send_signal(&handle, signal);
-            }
-        }
-        if frozen {
-            self.freeze(directory, false);
-        }
-        Ok(())
+        let [events, limit, peak] =
+            files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
+        let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
+        let (limit, peak) = (limit.trim_end(), peak.trim_end());
+        Some(format!("out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}"))
     }
 
     /// The pids in the container's cgroups and below.
@@ -171,14 +232,30 @@ impl Cgroups {
 
     /// Whether the processes are stopped by the freezer.
     pub fn is_frozen(&self) -> bool {
-        self.freezer().is_some_and(is_frozen)
+        self.freezer().is_some_and(freezer::is_frozen)
     }
 
     /// Lets frozen processes go on.
     pub fn thaw(&self) {
-        if let Some(directory) = self.freezer().filter(|directory| is_frozen(directory)) {
-            self.freeze(directory, false);
+        if let Some(directory) = self.freezer().filter(|directory| freezer::is_frozen(directory)) {
+            freezer::ask(directory, false);
         }
+    }
+
+    /// Stops every process, and returns when all have stopped; where that fails, all go on.
+    pub fn pause(&self) -> Result<()> {
+        freezer::freeze(self.real_freezer()?)
+    }
+
+    /// Lets every process go on.
+    pub fn resume(&self) -> Result<()> {
+        freezer::thaw(self.real_freezer()?)
+    }
+
+    fn real_freezer(&self) -> Result<&Directory> {
+        self.freezer()
+            .filter(|directory| directory.is_unified() || directory.has("freezer"))
+            .ok_or_else(|| Error::new("the host has no cgroup controller freezer"))
     }
 
     /// The hierarchy that can freeze: v1's own, or the unified one.
@@ -186,26 +263,6 @@ impl Cgroups {
         let v1 = self.placement.hierarchies.iter();
         let freezer = v1.clone().find(|directory| directory.has("freezer"));
         freezer.or(self.placement.unified.as_ref()).or_else(|| v1.into_iter().next())
-    }
-
-    /// Asks for the new state without waiting for it; false if the hierarchy cannot freeze.
-    fn freeze(&self, directory: &Directory, frozen: bool) -> bool {
-        let path = directory.absolute();
-        let written = if directory.is_unified() {
-            files::write(&format!("{path}/cgroup.freeze"), if frozen { "1" } else { "0" })
-        } else {
-            files::write(&format!("{path}/freezer.state"), if frozen { "FROZEN" } else { "THAWED" })
-        };
-        written.is_ok()
-    }
-}
-
-fn is_frozen(directory: &Directory) -> bool {
-    let path = directory.absolute();
-    if directory.is_unified() {
-        files::read(&format!("{path}/cgroup.events")).is_ok_and(|text| text.contains("frozen 1"))
-    } else {
-        files::read(&format!("{path}/freezer.state")).is_ok_and(|text| text.starts_with("FR"))
     }
 }
 
@@ -227,7 +284,7 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
     if !inside.is_empty() {
         return Err(Error::new(format!("container's cgroup is not empty: {path} has processes {inside:?}")));
     }
-    if (directory.is_unified() || directory.has("freezer")) && is_frozen(directory) {
+    if (directory.is_unified() || directory.has("freezer")) && freezer::is_frozen(directory) {
         return Err(Error::new(format!("container's cgroup unexpectedly frozen: {path}")));
     }
     Ok(())

@@ -85,6 +85,94 @@ pub struct Delete {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+pub struct Ps {
+    /// table, made by the host's ps, or json: the pids alone
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub format: String,
+    /// Name of the container, then what ps is to be called with [default: -ef]
+    #[arg(value_name = "ID [PS OPTIONS]", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    pub operands: Vec<String>,
+}
+
+/// Texts, since an empty one means nothing, and units are allowed in some: `container/update.rs` reads them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Update {
+    /// Read the limits from a JSON file, as in linux.resources of config.json, or from standard input (-); the options below are left aside
+    #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
+    pub resources: Option<PathBuf>,
+    /// Relative weight of block I/O, 10 to 1000
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub blkio_weight: Option<String>,
+    /// Length of a period of the processor quota
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_period: Option<String>,
+    /// Processor time in each period; -1 is no limit
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_quota: Option<String>,
+    /// Processor time that may be saved up beyond the quota
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_burst: Option<String>,
+    /// Relative weight of processor time
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub cpu_share: Option<String>,
+    /// Length of a period of the real-time budget
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_rt_period: Option<String>,
+    /// Real-time budget in each period
+    #[arg(long, value_name = "USEC", allow_hyphen_values = true)]
+    pub cpu_rt_runtime: Option<String>,
+    /// Processors to run on, such as 0-2,7
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes to use
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub cpuset_mems: Option<String>,
+    /// Whether the container runs only when nothing else does
+    #[arg(long, value_name = "0|1", allow_hyphen_values = true)]
+    pub cpu_idle: Option<String>,
+    /// Memory; -1 is no limit, k, m and g are units
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory: Option<String>,
+    /// Memory that is spared when the host runs short
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory_reservation: Option<String>,
+    /// Memory and swap together; -1 is no limit
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory_swap: Option<String>,
+    /// Number of processes and threads; -1 is no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub pids_limit: Option<String>,
+    /// Schema of the L3 cache; needs intelRdt in config.json
+    #[arg(long, value_name = "SCHEMA", allow_hyphen_values = true)]
+    pub l3_cache_schema: Option<String>,
+    /// Schema of the memory bandwidth; needs intelRdt in config.json
+    #[arg(long, value_name = "SCHEMA", allow_hyphen_values = true)]
+    pub mem_bw_schema: Option<String>,
+    /// Accepted for old callers: the kernel has dropped it
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, hide = true)]
+    pub kernel_memory: Option<String>,
+    /// Accepted for old callers: the kernel has dropped it
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, hide = true)]
+    pub kernel_memory_tcp: Option<String>,
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Events {
+    /// Time between two records, such as 500ms or 1m30s
+    #[arg(long, value_name = "DURATION", default_value = "5s", allow_hyphen_values = true)]
+    pub interval: String,
+    /// Print one record and end
+    #[arg(long)]
+    pub stats: bool,
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
 pub struct List {
     /// table or json
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -129,6 +217,11 @@ pub enum Invocation {
     State(OneId),
     Kill(Kill),
     Delete(Delete),
+    Pause(OneId),
+    Resume(OneId),
+    Ps(Ps),
+    Update(Box<Update>),
+    Events(Events),
     List(List),
     Spec(Spec),
     Plan(Plan),
@@ -156,7 +249,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 10] = [
+const ENTRIES: [Entry; 15] = [
     entry!(
         "create",
         Create(Create),
@@ -178,6 +271,28 @@ const ENTRIES: [Entry; 10] = [
         "pinnace kill web\n  pinnace kill --all web KILL"
     ),
     entry!("delete", Delete(Delete), "Delete a container that has stopped", "pinnace delete --force web"),
+    entry!("pause", Pause(OneId), "Stop all processes of a container for a while", "pinnace pause web"),
+    entry!("resume", Resume(OneId), "Let the processes of a paused container go on", "pinnace resume web"),
+    entry!(
+        "ps",
+        Ps(Ps),
+        "List the processes of a container, with the host's pids",
+        "pinnace ps web\n  pinnace ps web -o pid,rss,args\n  pinnace ps --format json web"
+    ),
+    Entry {
+        name: "update",
+        about: "Change the limits of a container",
+        example: "pinnace update --memory 512m --pids-limit 100 web\n  \
+                  echo '{\"cpu\": {\"quota\": 50000, \"period\": 100000}}' | pinnace update --resources - web",
+        augment: Update::augment_args,
+        parse: |matches| Update::from_arg_matches(matches).map(|update| Invocation::Update(Box::new(update))),
+    },
+    entry!(
+        "events",
+        Events(Events),
+        "Print what a container uses, and when it is short of memory, until it ends",
+        "pinnace events web | jq .data.memory.usage\n  pinnace events --stats web"
+    ),
     entry!("list", List(List), "List the containers", "pinnace list --format json"),
     entry!(
         "spec",
@@ -206,13 +321,18 @@ pub enum Parsed {
 ///
 /// Errors: usage, as one line, with the log options that were understood.
 pub fn parse(arguments: Vec<OsString>) -> std::result::Result<Parsed, UsageError> {
-    let arguments: Vec<OsString> = arguments.into_iter().enumerate().map(go_style).collect();
-    let Some(name) = command_name(&arguments[1..]) else { return without_command(arguments) };
+    let given = arguments;
+    let mut arguments: Vec<OsString> = given.iter().cloned().enumerate().map(go_style).collect();
+    let Some((place, name)) = command_name(&arguments[1..]) else { return without_command(arguments) };
     if matches!(name.as_str(), "help" | "h") {
         let about = arguments.iter().skip_while(|argument| **argument != *name).nth(1);
         return help(about.and_then(|topic| topic.to_str())).map(Parsed::Text);
     }
     let entry = entry_named(&name)?;
+    if PASSES_WORDS.contains(&entry.name) {
+        let first = first_operand(entry, &arguments, place + 2);
+        arguments[first..].clone_from_slice(&given[first..]);
+    }
     let command = root_command().subcommand(subcommand(entry));
     match command.try_get_matches_from(arguments) {
         Ok(matches) => {
@@ -337,19 +457,63 @@ const LONG_OPTIONS: &[&str] = &[
     "force",
     "format",
     "quiet",
+    "resources",
+    "blkio-weight",
+    "cpu-period",
+    "cpu-quota",
+    "cpu-burst",
+    "cpu-share",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "cpuset-cpus",
+    "cpuset-mems",
+    "cpu-idle",
+    "memory",
+    "memory-reservation",
+    "memory-swap",
+    "pids-limit",
+    "l3-cache-schema",
+    "mem-bw-schema",
+    "kernel-memory",
+    "kernel-memory-tcp",
+    "interval",
+    "stats",
 ];
 
-/// The first word that is neither a global option nor its value.
-fn command_name(arguments: &[OsString]) -> Option<String> {
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
+/// Commands that pass what follows the id on as it is.
+const PASSES_WORDS: &[&str] = &["ps"];
+
+/// Where the options of a command end, which begin at `start`.
+fn first_operand(entry: &Entry, arguments: &[OsString], start: usize) -> usize {
+    let command = subcommand(entry);
+    let takes_value = |text: &str| {
+        let named = |argument: &&clap::Arg| match text.strip_prefix("--") {
+            Some(name) => argument.get_long() == Some(name),
+            None => argument.get_short().is_some_and(|letter| text[1..].chars().eq([letter])),
+        };
+        command.get_arguments().find(named).is_some_and(|argument| argument.get_action().takes_values())
+    };
+    let mut place = start;
+    while let Some(text) = arguments.get(place).and_then(|argument| argument.to_str()) {
+        if !text.starts_with('-') {
+            break;
+        }
+        place += if takes_value(text) { 2 } else { 1 };
+    }
+    place.min(arguments.len())
+}
+
+/// The first word that is neither a global option nor its value, and its place.
+fn command_name(arguments: &[OsString]) -> Option<(usize, String)> {
+    let mut arguments = arguments.iter().enumerate();
+    while let Some((place, argument)) = arguments.next() {
         let text = argument.to_str()?;
         match text {
             "--root" | "--log" | "--log-format" => {
                 arguments.next();
             }
             _ if text.starts_with('-') => {}
-            _ => return Some(text.to_owned()),
+            _ => return Some((place, text.to_owned())),
         }
     }
     None
@@ -383,6 +547,27 @@ mod tests {
             assert_eq!(run.create.bundle, Some(PathBuf::from("/b")), "{line}");
             assert!(run.detach, "{line}");
             assert_eq!(run.create.ids, ["web"], "{line}");
+        }
+    }
+
+    #[test]
+    fn words_behind_the_id_are_passed_on_as_they_are() {
+        for (line, format, operands) in [
+            ("pinnace ps web -ef", "table", vec!["web", "-ef"]),
+            ("pinnace -debug ps -format json web", "json", vec!["web"]),
+            (
+                "pinnace ps -f json web -f -format --all -root",
+                "json",
+                vec!["web", "-f", "-format", "--all", "-root"],
+            ),
+            ("pinnace ps --format=json web aux", "json", vec!["web", "aux"]),
+        ] {
+            let Parsed::Command(_, Invocation::Ps(ps)) = parsed(line) else { panic!("{line}") };
+            assert_eq!(
+                (ps.format.as_str(), ps.operands),
+                (format, operands.into_iter().map(String::from).collect()),
+                "{line}"
+            );
         }
     }
 

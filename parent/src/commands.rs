@@ -3,13 +3,18 @@
 mod create;
 mod delete;
 mod demo;
+mod events;
 mod kill;
 mod list;
+mod pause;
 mod plan;
+mod ps;
+mod resume;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::io::Write;
 
@@ -47,6 +52,11 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::State(arguments) => succeeded(state::run(&context, arguments)),
         Invocation::Kill(arguments) => succeeded(kill::run(&context, arguments)),
         Invocation::Delete(arguments) => succeeded(delete::run(&context, arguments)),
+        Invocation::Pause(arguments) => succeeded(pause::run(&context, arguments)),
+        Invocation::Resume(arguments) => succeeded(resume::run(&context, arguments)),
+        Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),
+        Invocation::Update(arguments) => succeeded(update::run(&context, arguments)),
+        Invocation::Events(arguments) => succeeded(events::run(&context, arguments)),
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),

@@ -12,8 +12,10 @@ mod load;
 mod options;
 mod path;
 mod problems;
+mod resources;
 mod shape;
 mod tree;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +27,11 @@ pub use load::load;
 #[cfg(test)]
 pub(crate) use load::parse;
 pub use problems::{Problem, Problems};
+pub use resources::{
+    BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
+    Network, RdmaLimit, Resources, Throttle, WeightDevice,
+};
+pub use update::{Update, parse_update};
 
 /// A checked config.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +45,10 @@ pub struct Config {
     /// In the order of the file.
     pub mounts: Vec<Mount>,
     pub namespaces: Namespaces,
+    /// Who the container's users and groups are on the host; for a new user namespace.
+    pub id_mappings: IdMappings,
+    /// What a new time namespace adds to the clocks, as /proc/self/timens_offsets takes it.
+    pub time_offsets: String,
     pub devices: Vec<Device>,
     /// Sorted by name.
     pub net_devices: Vec<NetDevice>,
@@ -199,12 +210,32 @@ pub struct Mount {
     /// Flags of the whole tree below (`rro` and its kind), for bind mounts alone: a new filesystem has them in
     /// `attributes`.
     pub recursive_attributes: MountAttributes,
-    /// What goes to the filesystem, `key=value` or `flag`, in the order of the file; before them the superblock
-    /// flags that fsconfig(2) knows by name (`sync`, `dirsync`, `lazytime`, `mand`, and their opposites). Empty for
-    /// bind mounts.
-    pub data: Vec<String>,
+    /// MS_* bits of the superblock (`sync`, `dirsync`, `lazytime`, `mand`, `silent`, `iversion`); a bind mount has none of its own.
+    pub superblock: u32,
+    /// What goes to the filesystem, `key=value` or `flag` with commas between them, in the order of the file. Empty for bind mounts.
+    pub data: String,
     /// Changes of propagation after the mount, in the order of the file.
     pub propagation: Vec<Propagation>,
+    /// Other owners than the source's.
+    pub idmap: Option<Idmap>,
+}
+
+/// An idmapped mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idmap {
+    /// The whole tree, and not its top mount alone.
+    pub recursive: bool,
+    pub mappings: IdmapMappings,
+}
+
+/// Where an idmapped mount's mappings come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdmapMappings {
+    Own(IdMappings),
+    /// Those of the container's user namespace.
+    Container,
+    /// Those of the user namespace with this file.
+    Namespace(String),
 }
 
 /// Where the mounted tree comes from.
@@ -249,6 +280,8 @@ pub struct Namespaces {
     pub ipc: Namespace,
     pub uts: Namespace,
     pub cgroup: Namespace,
+    pub user: Namespace,
+    pub time: Namespace,
 }
 
 /// Where the container's namespace of one type comes from.
@@ -269,6 +302,27 @@ impl Namespace {
             Namespace::Join(path) => Some(path),
             Namespace::Inherit | Namespace::New => None,
         }
+    }
+}
+
+/// `linux.uidMappings` and `linux.gidMappings`, or those of one mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdMappings {
+    pub uids: Vec<IdMapping>,
+    pub gids: Vec<IdMapping>,
+}
+
+/// `size` ids from `container` on are those from `host` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdMapping {
+    pub container: u32,
+    pub host: u32,
+    pub size: u32,
+}
+
+impl IdMappings {
+    pub fn is_empty(&self) -> bool {
+        self.uids.is_empty() && self.gids.is_empty()
     }
 }
 
@@ -307,65 +361,4 @@ pub struct NetDevice {
 pub struct Sysctl {
     pub name: String,
     pub value: String,
-}
-
-/// `linux.resources`: what is `None` is left as the kernel has it. Engines write zeros that mean the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// In the order of the file, without the runtime's own defaults.
-    pub devices: Vec<DeviceRule>,
-    pub memory: Memory,
-    pub cpu: Cpu,
-    /// -1 is no limit; 0 is a limit.
-    pub pids_limit: Option<i64>,
-}
-
-/// Bytes; -1 is no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    pub limit: Option<i64>,
-    pub reservation: Option<i64>,
-    /// Memory and swap together.
-    pub swap: Option<i64>,
-    /// 0 to 100.
-    pub swappiness: Option<u64>,
-    pub disable_oom_killer: Option<bool>,
-    /// Refuse a limit that is lower than what is used (v2; v1's kernel does it).
-    pub check_before_update: bool,
-}
-
-/// Times in microseconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cpu {
-    pub shares: Option<u64>,
-    pub quota: Option<i64>,
-    pub period: Option<u64>,
-    pub burst: Option<u64>,
-    pub realtime_runtime: Option<i64>,
-    pub realtime_period: Option<u64>,
-    /// Lists such as `0-2,7`.
-    pub cpus: Option<String>,
-    pub mems: Option<String>,
-    /// 0 or 1.
-    pub idle: Option<i64>,
-}
-
-/// One entry of `linux.resources.devices`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeviceRule {
-    pub allow: bool,
-    pub kind: DeviceRuleKind,
-    /// `None` is any number.
-    pub major: Option<u32>,
-    pub minor: Option<u32>,
-    pub read: bool,
-    pub write: bool,
-    pub mknod: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceRuleKind {
-    All,
-    Character,
-    Block,
 }

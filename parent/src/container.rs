@@ -2,13 +2,24 @@
 
 mod create;
 mod delete;
+mod events;
+mod pause;
+mod ps;
+mod rootless;
 mod signal;
 mod start;
+mod update;
 
-pub use create::{Created, Creation, create, load_bundle, load_bundle_unchecked, plan_request, questions};
+pub use create::{
+    Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, questions,
+};
 pub use delete::{delete, destroy};
+pub use events::{Events, events, parse_interval};
+pub use pause::{pause, resume};
+pub use ps::{process_list, process_table};
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;
+pub use update::{Limit, LimitKind, limits_document, update};
 
 use crate::cgroup::Cgroups;
 use crate::error::Result;

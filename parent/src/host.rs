@@ -11,6 +11,11 @@ use crate::error::{Error, Result, check};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFacts {
     pub cgroups: CgroupHost,
+    /// Who runs us, in our user namespace.
+    pub uid: u32,
+    pub is_initial_user_namespace: bool,
+    /// setgroups(2) is denied in our user namespace.
+    pub denies_groups: bool,
     pub security: SecurityHost,
 }
 
@@ -71,12 +76,22 @@ impl HostFacts {
             selinux: questions.selinux && has_selinux(),
             landlock_abi: if questions.landlock { landlock_abi() } else { 0 },
         };
-        Ok(Self { cgroups: read_cgroups()?, security })
+        let is_initial_user_namespace = is_initial_user_namespace();
+        let denies_groups = !is_initial_user_namespace
+            && std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny");
+        Ok(Self {
+            cgroups: read_cgroups()?,
+            uid: rustix::process::geteuid().as_raw(),
+            is_initial_user_namespace,
+            denies_groups,
+            security,
+        })
     }
 }
 
 fn has_apparmor() -> bool {
-    read_proc("/sys/module/apparmor/parameters/enabled").is_ok_and(|answer| answer.starts_with('Y'))
+    read_proc("/sys/module/apparmor/parameters/enabled", Reads::One)
+        .is_ok_and(|answer| answer.starts_with('Y'))
 }
 
 /// Source: landlock_create_ruleset(2), LANDLOCK_CREATE_RULESET_VERSION.
@@ -96,25 +111,41 @@ fn landlock_abi() -> u32 {
 fn has_selinux() -> bool {
     let is_mounted =
         rustix::fs::statfs(SELINUX_MOUNT).is_ok_and(|statfs| statfs.f_type as u64 == SELINUX_MAGIC);
-    let own = || read_proc("/proc/thread-self/attr/current").unwrap_or_default();
+    let own = || read_proc("/proc/thread-self/attr/current", Reads::One).unwrap_or_default();
     is_mounted && own().trim_end_matches(['\0', '\n']) != "kernel"
 }
 
+/// Whether our user namespace is the one that the kernel began with.
+pub fn is_initial_user_namespace() -> bool {
+    /// PROC_USER_INIT_INO of linux/proc_ns.h.
+    const INITIAL: u64 = 0xEFFF_FFFD;
+    // A kernel without user namespaces has no such file, and no other namespace than that.
+    rustix::fs::stat("/proc/self/ns/user").map_or(true, |stat| stat.st_ino == INITIAL)
+}
+
 fn read_cgroups() -> Result<CgroupHost> {
+    let own = read_proc("/proc/self/cgroup", Reads::One)?;
+    if let Some(own) = own.strip_prefix("0::").and_then(|rest| rest.strip_suffix('\n'))
+        && !own.contains('\n')
+    {
+        return read_unified(own);
+    }
+    Ok(parse_v1(&read_proc("/proc/self/mountinfo", Reads::Many)?, &own))
+}
+
+/// A host without any v1 hierarchy needs no look at its mounts, of which there may be thousands.
+fn read_unified(own: &str) -> Result<CgroupHost> {
     let filesystem = match rustix::fs::statfs(CGROUP_MOUNT) {
         Ok(statfs) => statfs.f_type as u64,
         Err(Errno::NOENT) => return Ok(CgroupHost::None),
         Err(errno) => return Err(Error::call(format_args!("statfs {CGROUP_MOUNT}"), errno)),
     };
-    let own = read_proc("/proc/self/cgroup")?;
-    if filesystem == CGROUP2_SUPER_MAGIC {
-        // A plain v2 host needs no look at its mounts, of which there may be thousands.
-        let own = own_path(&own, |controllers| controllers.is_empty()).unwrap_or("/");
-        let unified =
-            Hierarchy { mountpoint: CGROUP_MOUNT.to_owned(), controllers: Vec::new(), own: own.to_owned() };
-        return Ok(CgroupHost::V2 { unified });
+    if filesystem != CGROUP2_SUPER_MAGIC {
+        return Ok(CgroupHost::None);
     }
-    Ok(parse_v1(&read_proc("/proc/self/mountinfo")?, &own))
+    let unified =
+        Hierarchy { mountpoint: CGROUP_MOUNT.to_owned(), controllers: Vec::new(), own: own.to_owned() };
+    Ok(CgroupHost::V2 { unified })
 }
 
 /// The hierarchies in the text of /proc/self/mountinfo, with our own cgroups from that of /proc/self/cgroup.
@@ -220,15 +251,25 @@ fn below(root: &str, path: &str) -> String {
     }
 }
 
-fn read_proc(path: &str) -> Result<String> {
+/// How the kernel hands out a file of /proc.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// All at once, if there is room for it.
+    One,
+    /// Line by line, as many as fit a page.
+    Many,
+}
+
+fn read_proc(path: &str, reads: Reads) -> Result<String> {
     let failed = |errno| Error::call(format_args!("read {path}"), errno);
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let mut text = vec![0; 16 << 10];
     let mut filled = 0;
     loop {
         let bytes = rustix::io::read(&file, &mut text[filled..]).map_err(failed)?;
-        if bytes == 0 {
-            text.truncate(filled);
+        let is_whole = reads == Reads::One && filled + bytes < text.len();
+        if bytes == 0 || is_whole {
+            text.truncate(filled + bytes);
             return Ok(String::from_utf8_lossy(&text).into_owned());
         }
         filled += bytes;

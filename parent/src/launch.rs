@@ -13,20 +13,25 @@ mod network;
 mod reactor;
 mod spawn;
 mod transport;
+mod trees;
 mod words;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use linux_raw_sys::general as uapi;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitIdOptions};
+use sc::syscall;
 use shared_proto::bootstrap::DescriptorSlot;
+use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
 use shared_proto::{Failure, Reply, Report};
 
 pub use reactor::{Reactor, block_on};
 
 use crate::config::Namespace;
-use crate::error::{Error, Result};
-use crate::plan::{Plan, joined_namespaces};
+use crate::error::{Error, Result, check};
+use crate::plan::{Plan, UserNamespace, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
@@ -48,8 +53,8 @@ pub struct Launch {
     /// Warnings that came before an answer.
     warnings: Vec<Failure>,
     let_go: bool,
-    /// The network namespace that is joined, where devices are to be moved into it.
-    joined_network: Option<OwnedFd>,
+    /// stage1 has closed its end: all that it had to say can be read.
+    hung_up: bool,
     /// What comes back if the container is not let go.
     devices: Option<MovedDevices>,
 }
@@ -58,21 +63,40 @@ impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
     pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
         let (socket, childs_end) = Socket::pair()?;
-        let (descriptors, joined_network) = bootstrap_descriptors(plan, surroundings.listener)?;
+        let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
         socket.send_bootstrap(plan, &descriptors)?;
         drop(descriptors);
-        let pid_namespace = match &plan.namespaces.pid {
-            Namespace::Join(path) => Some(open_namespace(path, linux_raw_sys::general::CLONE_NEWPID)?),
-            Namespace::New | Namespace::Inherit => None,
-        };
+        for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
+            let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
+            let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
+            socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
+        }
         let birth = Birth {
-            namespaces: spawn::clone_flags(plan.namespaces),
+            namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
             cgroup: surroundings.cgroup,
-            pid_namespace: pid_namespace.as_ref().map(AsFd::as_fd),
+            entered: &entered_namespaces(plan)?,
             socket: childs_end.as_fd(),
         };
-        let child = spawn::spawn(&birth)?;
-        Ok(Self { child, socket, warnings: Vec::new(), let_go: false, joined_network, devices: None })
+        let child = match (&plan.namespaces.user, plan.user_namespace) {
+            (Namespace::New, Some(user)) => spawn::user_namespace::spawn_new(&birth, |pid| {
+                set_host_limits(pid, &user)?;
+                spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
+            })?,
+            (Namespace::Join(path), Some(user)) => {
+                let namespace = open_namespace(path, uapi::CLONE_NEWUSER)?;
+                let child = spawn::user_namespace::spawn_joined(&birth, Some(namespace.as_fd()))?;
+                set_host_limits(child.pid, &user)?;
+                child
+            }
+            // Who is not the host's root can enter a pid namespace, and not come back.
+            (Namespace::Inherit, _)
+                if !birth.entered.is_empty() && !crate::host::is_initial_user_namespace() =>
+            {
+                spawn::user_namespace::spawn_joined(&birth, None)?
+            }
+            _ => spawn::spawn(&birth)?,
+        };
+        Ok(Self { child, socket, warnings: Vec::new(), let_go: false, hung_up: false, devices: None })
     }
 
     /// The child's pid in our pid namespace.
@@ -93,17 +117,23 @@ impl Launch {
 
     /// Makes the network namespace and hands it over, with the devices that go into it; into one that is joined they go too.
     pub fn provide_network(&mut self, plan: &Plan<'_>) -> Result<()> {
-        if let Some(namespace) = self.joined_network.take() {
-            self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
-        }
-        if !plan.bootstrap.await_network {
-            return Ok(());
-        }
-        let namespace = network::new_namespace()?;
+        let made = if plan.bootstrap.await_network { Some(network::new_namespace()?) } else { None };
         if !plan.net_devices.is_empty() {
+            let namespace = match (&made, plan.namespaces.network.path()) {
+                (Some(made), _) => made,
+                (None, Some(path)) => &open_namespace(path, uapi::CLONE_NEWNET)?,
+                (None, None) => {
+                    // It came with the clone.
+                    let path = format!("/proc/{}/ns/net", self.child.pid.as_raw_nonzero());
+                    &open_namespace(&path, uapi::CLONE_NEWNET)?
+                }
+            };
             self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
         }
-        self.socket.send(Reply::Network, &[namespace.as_fd()])
+        match made {
+            Some(namespace) => self.socket.send(Reply::Network, &[namespace.as_fd()]),
+            None => Ok(()),
+        }
     }
 
     /// Lets the program begin as soon as all is ready. `ignored_signals` are ours; the program's shall not be ignored.
@@ -131,8 +161,11 @@ impl Launch {
         }
     }
 
-    /// After `ready`, with `send_start` before or after it: waits until the program has been executed.
+    /// With `send_start` before it: waits until the program has been executed. Nothing of what stage1 says before wakes us.
     pub async fn executed(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        reactor.closed(self.socket.as_fd()).await;
+        self.hung_up = true;
+        self.ready(reactor, plan).await?;
         match self.next_report(reactor).await? {
             // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
             None => {
@@ -164,7 +197,9 @@ impl Launch {
 
     async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<Report>> {
         loop {
-            reactor.readable(self.socket.as_fd()).await;
+            if !self.hung_up {
+                reactor.readable(self.socket.as_fd()).await;
+            }
             match self.socket.receive_report()? {
                 Some(Report::Warned(warning)) => self.warnings.push(warning),
                 report => return Ok(report),
@@ -234,33 +269,81 @@ fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
     })
 }
 
-/// The descriptors for the plan's slots, in the order of travel; and again the network namespace, if devices go into it.
-fn bootstrap_descriptors(
-    plan: &Plan<'_>,
-    listener: Option<OwnedFd>,
-) -> Result<(Vec<OwnedFd>, Option<OwnedFd>)> {
-    use linux_raw_sys::general as uapi;
-
-    let mut network = None;
-    let mut descriptors: Vec<OwnedFd> = listener.into_iter().collect();
-    for (slot, path) in joined_namespaces(plan.namespaces) {
-        let Some(path) = path else { continue };
+/// The descriptors for the plan's slots, in the order of travel.
+fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<Vec<OwnedFd>> {
+    let joined = joined_namespaces(plan.namespaces);
+    let path_of = |slot| joined.iter().find(|(joined, _)| *joined == slot).and_then(|(_, path)| *path);
+    let mut listener = listener;
+    let mut descriptors = Vec::new();
+    for slot in plan.bootstrap.descriptors.iter() {
         let kind = match slot {
             DescriptorSlot::MountNamespace => uapi::CLONE_NEWNS,
             DescriptorSlot::NetworkNamespace => uapi::CLONE_NEWNET,
             DescriptorSlot::IpcNamespace => uapi::CLONE_NEWIPC,
             DescriptorSlot::UtsNamespace => uapi::CLONE_NEWUTS,
             DescriptorSlot::CgroupNamespace => uapi::CLONE_NEWCGROUP,
-            DescriptorSlot::Listener => continue,
+            DescriptorSlot::TimeNamespace => uapi::CLONE_NEWTIME,
+            DescriptorSlot::Root => {
+                descriptors.push(trees::open_root(plan)?);
+                continue;
+            }
+            DescriptorSlot::Listener => {
+                descriptors.extend(listener.take());
+                continue;
+            }
         };
-        let namespace = open_namespace(path, kind)?;
-        if slot == DescriptorSlot::NetworkNamespace && !plan.net_devices.is_empty() {
-            let again = namespace.try_clone();
-            network = Some(again.map_err(|error| Error::io(format_args!("namespace {path}"), &error))?);
-        }
-        descriptors.push(namespace);
+        descriptors.push(open_namespace(path_of(slot).unwrap_or_default(), kind)?);
     }
-    Ok((descriptors, network))
+    Ok(descriptors)
+}
+
+/// Existing namespaces that the child is born in.
+fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
+    let namespaces = plan.namespaces;
+    let mut entered = Vec::new();
+    let mut enter = |namespace: &Namespace, kind| match namespace.path() {
+        Some(path) => open_namespace(path, kind).map(|file| entered.push((file, kind))),
+        None => Ok(()),
+    };
+    enter(&namespaces.pid, uapi::CLONE_NEWPID)?;
+    if plan.has_user_namespace() {
+        // They may belong to the host, and whoever is in another user namespace cannot join those.
+        enter(&namespaces.network, uapi::CLONE_NEWNET)?;
+        enter(&namespaces.ipc, uapi::CLONE_NEWIPC)?;
+        enter(&namespaces.uts, uapi::CLONE_NEWUTS)?;
+        enter(&namespaces.cgroup, uapi::CLONE_NEWCGROUP)?;
+    }
+    Ok(entered)
+}
+
+/// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
+fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
+    for limit in user.rlimits {
+        let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();
+        let wanted = uapi::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
+        // SAFETY: `wanted` is the structure that the call reads; no old limit is asked for.
+        let set = check(unsafe {
+            syscall!(
+                PRLIMIT64,
+                pid.as_raw_nonzero().get(),
+                limit.resource,
+                &raw const wanted,
+                std::ptr::null::<u8>()
+            )
+        });
+        set.map_err(|errno| {
+            Error::call(format_args!("unable to start container process: set {name}"), errno)
+        })?;
+    }
+    let Some(score) = user.oom_score_adj else { return Ok(()) };
+    let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
+    let written = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::write(&file, score.to_string().as_bytes()));
+    match written {
+        // An ordinary user may not lower it, and engines ask for that all the same (runc passes over it too).
+        Err(Errno::ACCESS | Errno::PERM) if !user.is_privileged => Ok(()),
+        written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
+    }
 }
 
 /// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).

@@ -15,16 +15,18 @@ mod scheduling;
 pub mod show;
 #[cfg(test)]
 mod tests;
+mod user_namespace;
 
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep};
 use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
 
 use crate::cgroup::Placement;
-use crate::config::{Config, Namespaces, NetDevice};
+use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
-use crate::host::{CgroupHost, HostFacts};
+use crate::host::HostFacts;
 use keep::Keep;
+pub use user_namespace::{UserNamespace, id_maps_deny_groups};
 
 /// What a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +55,20 @@ pub struct Plan<'a> {
     pub arguments: &'a [String],
     pub environment: &'a [String],
     pub namespaces: &'a Namespaces,
+    pub user_namespace: Option<UserNamespace<'a>>,
+    /// What the parent opens for the bind steps whose origin is `Sent`, in their order.
+    pub sent: Vec<SentTree<'a>>,
     /// Moved into the network namespace by the parent.
     pub net_devices: &'a [NetDevice],
+}
+
+/// The source of a bind mount that the parent opens.
+#[derive(Clone, Copy, Debug)]
+pub struct SentTree<'a> {
+    pub source: &'a str,
+    pub target: &'a str,
+    pub recursive: bool,
+    pub idmap: Option<&'a Idmap>,
 }
 
 impl Plan<'_> {
@@ -66,11 +80,10 @@ impl Plan<'_> {
     }
 }
 
-/// Text and lists that plans make themselves.
+/// Text that plans make themselves.
 #[derive(Debug, Default)]
 pub struct Store {
     texts: Keep<String>,
-    lists: Keep<Vec<String>>,
 }
 
 /// Decides everything of one start. `store` keeps what is not in the configuration already.
@@ -78,10 +91,10 @@ pub struct Store {
 /// Errors: more steps or bind sources than the protocol carries.
 pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     let config = request.config;
-    let mut draft = Draft { steps: Vec::with_capacity(64), store };
+    let mut draft = Draft { steps: Vec::with_capacity(64), sent: Vec::new(), store };
 
     let places = mounts::plan(&mut draft, request)?;
-    devices::plan(&mut draft, config, &places);
+    devices::plan(&mut draft, request, &places);
     masks::plan(&mut draft, config, &places);
     root::plan_finish(&mut draft, config);
     lsm::plan(&mut draft, request)?;
@@ -100,6 +113,8 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
         arguments: &config.process.args,
         environment: &config.process.env,
         namespaces: &config.namespaces,
+        user_namespace: user_namespace::plan(request),
+        sent: draft.sent,
         net_devices: &config.net_devices,
     })
 }
@@ -107,6 +122,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
 /// A plan in the making.
 struct Draft<'a> {
     steps: Vec<PhasedStep<Planned<'a>>>,
+    sent: Vec<SentTree<'a>>,
     store: &'a Store,
 }
 
@@ -117,10 +133,6 @@ impl<'a> Draft<'a> {
 
     fn keep(&self, text: String) -> &'a str {
         self.store.texts.keep(text)
-    }
-
-    fn keep_list(&self, list: Vec<String>) -> &'a [String] {
-        self.store.lists.keep(list)
     }
 }
 
@@ -153,7 +165,7 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
         return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
     }
     let early =
-        |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. });
+        |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin, .. } if origin.is_early());
     let early_binds = steps.iter().filter(early).count();
     if early_binds > EARLY_BIND_COUNT_MAX {
         return Err(Error::new(format!(
@@ -167,11 +179,6 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     }
 }
 
-/// Whether stage1 has to wait for `tasks` files: on v2 it is born in its cgroup instead.
-fn awaits_cgroups(host: &HostFacts) -> bool {
-    matches!(&host.cgroups, CgroupHost::V1 { hierarchies, .. } if !hierarchies.is_empty())
-}
-
 /// The descriptors that will travel with the plan.
 fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
     let mut slots = DescriptorSlots::default();
@@ -183,16 +190,20 @@ fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
             slots = slots.with(slot);
         }
     }
-    slots
+    if user_namespace::opens_sources(request) { slots.with(DescriptorSlot::Root) } else { slots }
 }
 
-/// The namespaces that stage1 joins itself (the parent enters the pid namespace), in the order of travel.
-pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 5] {
+/// The namespaces that stage1 joins itself, in the order of travel. The others it is born in: the pid namespace always, and with a user
+/// namespace whatever may belong to the host.
+pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 6] {
+    let inner =
+        |namespace| if namespaces.user == Namespace::Inherit { Namespace::path(namespace) } else { None };
     [
         (DescriptorSlot::MountNamespace, namespaces.mount.path()),
-        (DescriptorSlot::NetworkNamespace, namespaces.network.path()),
-        (DescriptorSlot::IpcNamespace, namespaces.ipc.path()),
-        (DescriptorSlot::UtsNamespace, namespaces.uts.path()),
-        (DescriptorSlot::CgroupNamespace, namespaces.cgroup.path()),
+        (DescriptorSlot::NetworkNamespace, inner(&namespaces.network)),
+        (DescriptorSlot::IpcNamespace, inner(&namespaces.ipc)),
+        (DescriptorSlot::UtsNamespace, inner(&namespaces.uts)),
+        (DescriptorSlot::CgroupNamespace, inner(&namespaces.cgroup)),
+        (DescriptorSlot::TimeNamespace, namespaces.time.path()),
     ]
 }

@@ -103,7 +103,13 @@ impl StateRoot {
 }
 
 fn default_root() -> Result<PathBuf> {
-    if rustix::process::geteuid().is_root() {
+    // The root of another user namespace cannot write where the host's can.
+    let is_host_root = || {
+        crate::host::is_initial_user_namespace()
+            || std::env::var_os("USER").is_some_and(|user| user == "root")
+    };
+    let has_runtime_directory = std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|path| !path.is_empty());
+    if rustix::process::geteuid().is_root() && (!has_runtime_directory || is_host_root()) {
         return Ok(PathBuf::from("/run/pinnace"));
     }
     match std::env::var_os("XDG_RUNTIME_DIR") {

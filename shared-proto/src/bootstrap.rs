@@ -18,7 +18,7 @@ pub const MAGIC_MEMFD: [u8; 8] = *b"PINNMEM\x01";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RootChange {
-    /// pivot_root(2); the old root is detached when the views are done.
+    /// pivot_root(2); the old root is detached at once.
     Pivot = 1,
     /// Moved over `/` and chroot, for an initramfs, which pivot_root refuses (`--no-pivot`).
     Move = 2,
@@ -40,17 +40,22 @@ pub enum DescriptorSlot {
     IpcNamespace = 3,
     UtsNamespace = 4,
     CgroupNamespace = 5,
+    /// The root file system's detached tree, where stage1 could not open its path.
+    Root = 6,
+    TimeNamespace = 7,
 }
 
 impl DescriptorSlot {
     /// Every slot, in the order in which descriptors travel.
-    pub const ALL: [DescriptorSlot; 6] = [
+    pub const ALL: [DescriptorSlot; 8] = [
         DescriptorSlot::Listener,
         DescriptorSlot::MountNamespace,
         DescriptorSlot::NetworkNamespace,
         DescriptorSlot::IpcNamespace,
         DescriptorSlot::UtsNamespace,
         DescriptorSlot::CgroupNamespace,
+        DescriptorSlot::Root,
+        DescriptorSlot::TimeNamespace,
     ];
 }
 
@@ -108,6 +113,11 @@ pub struct Bootstrap<F: Form> {
     pub new_cgroup_namespace: bool,
     /// HOME is not in the environment: take the home directory of this user id from the container's passwd.
     pub home_of: Option<u32>,
+    /// The network namespace came with the clone: its loopback is still down.
+    pub loopback_up: bool,
+    /// The host's tree stays until the views are done: the kernel shows a new procfs in a user namespace only to who can see one already,
+    /// and hooks want to see both trees.
+    pub pivot_late: bool,
 }
 
 /// A step with the phase in which it runs.
@@ -121,7 +131,9 @@ pub(crate) const FLAG_AWAIT_CGROUPS: u32 = 1;
 pub(crate) const FLAG_AWAIT_NETWORK: u32 = 2;
 pub(crate) const FLAG_NEW_CGROUP_NAMESPACE: u32 = 4;
 pub(crate) const FLAG_HOME: u32 = 8;
-pub(crate) const FLAGS_ALL: u32 = 15;
+pub(crate) const FLAG_LOOPBACK: u32 = 16;
+pub(crate) const FLAG_PIVOT_LATE: u32 = 32;
+pub(crate) const FLAGS_ALL: u32 = 63;
 
 /// The header as it lies in a message. The sections follow it without gaps, in the order of their counts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

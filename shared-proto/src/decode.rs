@@ -185,7 +185,7 @@ impl<'a> View<'a> {
             }
             phase = phased.phase;
             early_binds +=
-                usize::from(matches!(phased.step, Step::BindMount { origin: BindOrigin::Host, .. }));
+                usize::from(matches!(phased.step, Step::BindMount { origin, .. } if origin.is_early()));
         }
         if early_binds > EARLY_BIND_COUNT_MAX {
             return Err(Refusal::TooManyEarlyBinds);
@@ -272,6 +272,8 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
         await_network: flag(FLAG_AWAIT_NETWORK),
         new_cgroup_namespace: flag(FLAG_NEW_CGROUP_NAMESPACE),
         home_of: flag(FLAG_HOME).then_some(home_of),
+        loopback_up: flag(FLAG_LOOPBACK),
+        pivot_late: flag(FLAG_PIVOT_LATE),
     })
 }
 
@@ -304,7 +306,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn texts(&mut self, blob: Blob) -> Result<TextList<'a>, Refusal> {
-        TextList::new(self.blob(blob, MESSAGE_BYTES_MAX)?, OPTION_BYTES_MAX).ok_or(Refusal::Text)
+        TextList::new(self.blob(blob, MESSAGE_BYTES_MAX)?, PATH_BYTES_MAX).ok_or(Refusal::Text)
     }
 
     fn ids(&mut self, blob: Blob) -> Result<&'a [U32], Refusal> {
@@ -400,11 +402,8 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             fstype: fields.text(PATH_BYTES_MAX)?,
             source: fields.text(PATH_BYTES_MAX)?,
             target: fields.path()?,
-            options: {
-                let blob = fields.blob();
-                fields.cursor.texts(blob)?
-            },
-            attributes: fields.attributes(),
+            data: fields.text(OPTION_BYTES_MAX)?,
+            flags: u32::try_from(fields.number()).map_err(|_| Refusal::StepValue)?,
         },
         StepKind::BindMount => Step::BindMount {
             propagations: fields.propagations()?,
@@ -413,7 +412,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             attributes: fields.attributes(),
             recursive_attributes: fields.attributes(),
             recursive: fields.flag()?,
-            origin: if fields.flag()? { BindOrigin::Parent } else { BindOrigin::Host },
+            origin: BindOrigin::from_number(fields.number()).ok_or(Refusal::StepValue)?,
         },
         StepKind::SetMountAttributes => {
             Step::SetMountAttributes { path: fields.path()?, attributes: fields.attributes() }
@@ -447,16 +446,16 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         }
         StepKind::DropBounding => Step::DropBounding { keep: fields.number() },
         StepKind::BecomeUser => {
-            let keep_capabilities = match fields.word() {
-                0 => false,
-                1 => true,
-                _ => return Err(Refusal::StepValue),
-            };
+            let flags = fields.word();
+            if flags > 3 {
+                return Err(Refusal::StepValue);
+            }
+            let (keep_capabilities, groups_are_denied) = (flags & 1 != 0, flags & 2 != 0);
             let blob = fields.blob();
             let groups = fields.cursor.ids(blob)?;
             let working_directory = fields.path()?;
             let (uid, gid) = fields.pair();
-            Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities }
+            Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied }
         }
         StepKind::SetCapabilities => Step::SetCapabilities {
             effective: fields.number(),
@@ -469,6 +468,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             _ => return Err(Refusal::StepValue),
         },
         StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: fields.text(OPTION_BYTES_MAX)? },
         StepKind::SetScheduler => Step::SetScheduler { scheduler: scheduler(fields)? },
         StepKind::SetIoPriority => match fields.pair() {
             (class @ 1..=3, priority @ 0..=7) => Step::SetIoPriority { class, priority },

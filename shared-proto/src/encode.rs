@@ -8,15 +8,15 @@ use zerocopy::little_endian::{U16, U32, U64};
 use crate::blob::{Blob, Planned};
 use crate::bootstrap::*;
 use crate::limits::{BUILD_ID_BYTES, MESSAGE_BYTES_MAX, VERSION};
-use crate::step::{Attributes, BindOrigin, Step, StepRecord};
+use crate::step::{Attributes, Step, StepRecord};
 
 /// Why a plan does not fit a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodeError {
     /// The message would be larger than `MESSAGE_BYTES_MAX`, or than the buffer.
     TooLarge,
-    /// A mount option, or another item of a list, holds a NUL: it would arrive as two.
-    OptionWithNul,
+    /// An item of a list holds a NUL: it would arrive as two.
+    ItemWithNul,
 }
 
 /// Everything of one start, borrowed: lists for `'a`, what their steps name for `'p`. (The forms make `'p` invariant,
@@ -45,7 +45,7 @@ pub fn encoded_bytes(message: &Message<'_, '_>) -> usize {
 /// Writes `message` to the beginning of `buffer` and returns its bytes.
 ///
 /// Strings must be free of NUL bytes, which the parent's config checks. Where they are not, the decoder refuses the message;
-/// in a list of options it could not tell, so that one is refused here.
+/// in a list it could not tell, so that one is refused here.
 pub fn encode(
     message: &Message<'_, '_>,
     build_id: &[u8; BUILD_ID_BYTES],
@@ -55,8 +55,8 @@ pub fn encode(
     if message_bytes > MESSAGE_BYTES_MAX || message_bytes > buffer.len() {
         return Err(EncodeError::TooLarge);
     }
-    if message.steps.iter().any(|phased| has_option_with_nul(&phased.step)) {
-        return Err(EncodeError::OptionWithNul);
+    if message.steps.iter().any(|phased| has_item_with_nul(&phased.step)) {
+        return Err(EncodeError::ItemWithNul);
     }
     let (records, text) = buffer[..message_bytes].split_at_mut(text_start(message));
     let text_bytes = text.len();
@@ -90,11 +90,9 @@ pub fn encode(
     Ok(message_bytes)
 }
 
-fn has_option_with_nul(step: &Step<Planned<'_>>) -> bool {
+fn has_item_with_nul(step: &Step<Planned<'_>>) -> bool {
     match step {
-        Step::MountFilesystem { options: list, .. } | Step::RestrictLandlock { paths: list, .. } => {
-            list.iter().any(|item| item.as_bytes().contains(&0))
-        }
+        Step::RestrictLandlock { paths, .. } => paths.iter().any(|path| path.as_bytes().contains(&0)),
         _ => false,
     }
 }
@@ -117,6 +115,8 @@ fn flags(bootstrap: &Bootstrap<Planned<'_>>) -> u32 {
         | flag(bootstrap.await_network, FLAG_AWAIT_NETWORK)
         | flag(bootstrap.new_cgroup_namespace, FLAG_NEW_CGROUP_NAMESPACE)
         | flag(bootstrap.home_of.is_some(), FLAG_HOME)
+        | flag(bootstrap.loopback_up, FLAG_LOOPBACK)
+        | flag(bootstrap.pivot_late, FLAG_PIVOT_LATE)
 }
 
 /// The fixed-size records, one behind the other.
@@ -212,10 +212,10 @@ fn pair(low: u32, high: u32) -> U64 {
 fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRecord {
     let zero = U64::ZERO;
     let (word, blobs, numbers) = match phased.step {
-        Step::MountFilesystem { fstype, source, target, options, attributes: a, propagations } => (
+        Step::MountFilesystem { fstype, source, target, data, flags, propagations } => (
             propagations.code(),
-            [text.text(fstype), text.text(source), text.text(target), text.texts(options)],
-            [attributes(a), zero, zero, zero],
+            [text.text(fstype), text.text(source), text.text(target), text.text(data)],
+            [U64::new(u64::from(flags)), zero, zero, zero],
         ),
         Step::BindMount {
             source,
@@ -228,12 +228,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         } => (
             propagations.code(),
             [text.text(source), text.text(target), NONE, NONE],
-            [
-                attributes(a),
-                attributes(r),
-                U64::new(u64::from(recursive)),
-                U64::new(u64::from(origin == BindOrigin::Parent)),
-            ],
+            [attributes(a), attributes(r), U64::new(u64::from(recursive)), U64::new(origin.number())],
         ),
         Step::SetMountAttributes { path, attributes: a } => {
             (0, [text.text(path), NONE, NONE, NONE], [attributes(a), zero, zero, zero])
@@ -253,6 +248,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         }
         Step::WriteSysctl { name, value } => (0, [text.text(name), text.text(value), NONE, NONE], [zero; 4]),
         Step::SetOomScoreAdjust { value: name }
+        | Step::NewTimeNamespace { offsets: name }
         | Step::SetHostname { name }
         | Step::SetDomainname { name }
         | Step::SetAppArmorProfile { profile: name }
@@ -262,8 +258,8 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             (resource, [NONE; 4], [U64::new(soft), U64::new(hard), zero, zero])
         }
         Step::DropBounding { keep } => (0, [NONE; 4], [U64::new(keep), zero, zero, zero]),
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => (
-            u32::from(keep_capabilities),
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => (
+            u32::from(keep_capabilities) | u32::from(groups_are_denied) << 1,
             [text.ids(groups), text.text(working_directory), NONE, NONE],
             [pair(uid, gid), zero, zero, zero],
         ),

@@ -100,6 +100,9 @@ calls! {
     LandlockPath = 59 "open a path of dev.pinnace.landlock",
     LandlockRule = 60 "landlock_add_rule",
     LandlockRestrict = 61 "landlock_restrict_self",
+    Mount = 65 "mount",
+    /// Bringing the loopback interface up.
+    Loopback = 66 "ioctl SIOCSIFFLAGS",
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum Reply {
     Cgroups { descriptor_count: u16 },
     /// The network namespace is there: one descriptor.
     Network,
+    /// Trees for bind steps whose origin is `Sent`, in the order of the steps; as many of these replies as it takes, before all others.
+    Trees { descriptor_count: u16 },
     /// Execute the program now. Bit N-1 is signal number N, which the parent's caller ignored: the program must not.
     Start { ignored_signals: u64 },
     /// The container is created: wait at the listener for the `Start` of another process.
@@ -109,6 +111,7 @@ impl Reply {
             Reply::Network => (2, 1, 0),
             Reply::Start { ignored_signals } => (3, 0, ignored_signals),
             Reply::Hold { ignored_signals } => (4, 0, ignored_signals),
+            Reply::Trees { descriptor_count } => (5, descriptor_count, 0),
         };
         let record = ReplyRecord {
             kind: U16::new(kind),
@@ -129,6 +132,9 @@ impl Reply {
             1 if usize::from(descriptor_count) <= FRAME_DESCRIPTOR_COUNT_MAX => {
                 Reply::Cgroups { descriptor_count }
             }
+            5 if usize::from(descriptor_count) <= FRAME_DESCRIPTOR_COUNT_MAX => {
+                Reply::Trees { descriptor_count }
+            }
             2 => Reply::Network,
             3 => Reply::Start { ignored_signals },
             4 => Reply::Hold { ignored_signals },
@@ -140,7 +146,9 @@ impl Reply {
     /// How many descriptors travel with this reply.
     pub fn descriptor_count(self) -> usize {
         match self {
-            Reply::Cgroups { descriptor_count } => usize::from(descriptor_count),
+            Reply::Cgroups { descriptor_count } | Reply::Trees { descriptor_count } => {
+                usize::from(descriptor_count)
+            }
             Reply::Network => 1,
             Reply::Start { .. } | Reply::Hold { .. } => 0,
         }

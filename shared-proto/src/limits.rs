@@ -20,8 +20,7 @@ pub const STEP_COUNT_MAX: usize = 4096;
 /// Bytes of a path without its NUL (PATH_MAX - 1).
 pub const PATH_BYTES_MAX: usize = 4095;
 
-/// Bytes of one string of mount data without its NUL: the kernel takes 256 in fsconfig(2) for a value, overlayfs
-/// paths are longer, and a page was the bound of mount(2).
+/// Bytes of a mount's data, of a name or a value, without its NUL: mount(2) reads one page.
 pub const OPTION_BYTES_MAX: usize = 4095;
 
 /// Bytes of one argument or environment entry without its NUL (MAX_ARG_STRLEN - 1).

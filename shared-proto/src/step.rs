@@ -232,6 +232,7 @@ kinds! {
     SetAppArmorProfile = 26 "set-apparmor-profile" IDENTITY,
     SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
     RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
+    NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -241,6 +242,35 @@ pub enum BindOrigin {
     Host,
     /// The parent makes the source meanwhile (a cgroup) and sends its tree with `Reply::Cgroups`, in the order of these steps.
     Parent,
+    /// The parent has opened the source, which stage1 may not (a user namespace, an idmapped mount), and sends its tree with
+    /// `Reply::Trees`, in the order of these steps.
+    Sent,
+}
+
+impl BindOrigin {
+    /// The number on the wire.
+    pub const fn number(self) -> u64 {
+        match self {
+            BindOrigin::Host => 0,
+            BindOrigin::Parent => 1,
+            BindOrigin::Sent => 2,
+        }
+    }
+
+    /// The origin with this number.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            0 => BindOrigin::Host,
+            1 => BindOrigin::Parent,
+            2 => BindOrigin::Sent,
+            _ => return None,
+        })
+    }
+
+    /// Whether the tree is there before the root changes.
+    pub const fn is_early(self) -> bool {
+        matches!(self, BindOrigin::Host | BindOrigin::Sent)
+    }
 }
 
 /// One step. Paths of the container are absolute and mean its root; they never leave it.
@@ -252,9 +282,10 @@ pub enum Step<F: Form> {
         /// What /proc/mounts shows; may be empty.
         source: F::Text,
         target: F::Text,
-        /// `key=value` or `flag`, for fsconfig(2).
-        options: F::Texts,
-        attributes: Attributes,
+        /// What the filesystem itself reads: words and `key=value`, with commas between them.
+        data: F::Text,
+        /// MS_* bits of mount(2).
+        flags: u32,
         propagations: Propagations,
     },
     /// A bind mount. A missing `target` becomes a directory or an empty file, as the source is.
@@ -339,6 +370,8 @@ pub enum Step<F: Form> {
         groups: F::Ids,
         working_directory: F::Text,
         keep_capabilities: bool,
+        /// The user namespace denies setgroups(2): there are no groups to give up.
+        groups_are_denied: bool,
     },
     /// Bit N of each set is capability N.
     SetCapabilities {
@@ -351,6 +384,10 @@ pub enum Step<F: Form> {
         umask: u32,
     },
     SetNoNewPrivileges,
+    /// The program's clocks, with offsets as /proc/self/timens_offsets takes them.
+    NewTimeNamespace {
+        offsets: F::Text,
+    },
     SetScheduler {
         scheduler: Scheduler,
     },
@@ -410,6 +447,7 @@ impl<F: Form> Step<F> {
             Step::SetCapabilities { .. } => StepKind::SetCapabilities,
             Step::SetUmask { .. } => StepKind::SetUmask,
             Step::SetNoNewPrivileges => StepKind::SetNoNewPrivileges,
+            Step::NewTimeNamespace { .. } => StepKind::NewTimeNamespace,
             Step::SetScheduler { .. } => StepKind::SetScheduler,
             Step::SetIoPriority { .. } => StepKind::SetIoPriority,
             Step::SetPersonality { .. } => StepKind::SetPersonality,

@@ -77,6 +77,7 @@ pub enum NamespaceKind {
     Ipc,
     Uts,
     Cgroup,
+    Time,
 }
 
 /// What a path is opened for.
@@ -159,6 +160,8 @@ pub trait Kernel {
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
 
     // Memory and descriptors.
+    /// Where the bootstrap is received: INLINE_BYTES_MAX bytes. Asked for once.
+    fn message_memory(&mut self) -> &'static mut [u8];
     /// Zeroed memory that is never given back.
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]>;
     /// A sealed memfd's content.
@@ -179,6 +182,8 @@ pub trait Kernel {
     fn set_umask(&mut self, umask: u32);
     fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()>;
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;
+    /// Brings `lo` up in the network namespace.
+    fn loopback_up(&mut self) -> Result<()>;
 
     // Looking up.
     fn open(
@@ -222,9 +227,10 @@ pub trait Kernel {
     fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()>;
     /// The same for a whole tree, which no longer shares mounts with any other afterwards.
     fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()>;
+    /// A new instance of a filesystem on `target`, below the working directory. `flags` are MS_* bits.
+    fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()>;
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor>;
     fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()>;
-    fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()>;
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()>;
     fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor>;
     fn unmount_detached(&mut self, path: &CStr) -> Result<()>;

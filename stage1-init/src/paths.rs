@@ -22,12 +22,19 @@ pub(crate) struct PathBuffer {
 impl PathBuffer {
     /// `part` must be free of NULs; one that is too long is refused.
     pub(crate) fn new(part: &[u8]) -> Result<Self, Errno> {
+        Self::join(&[part])
+    }
+
+    /// The same for parts in a row.
+    pub(crate) fn join(parts: &[&[u8]]) -> Result<Self, Errno> {
         let mut bytes = [0; PATH_BYTES_MAX + 1];
-        bytes
-            .get_mut(..part.len())
-            .filter(|_| part.len() <= PATH_BYTES_MAX)
-            .ok_or(Errno::NAMETOOLONG)?
-            .copy_from_slice(part);
+        let mut end = 0;
+        for part in parts {
+            let start = end;
+            end += part.len();
+            let room = bytes.get_mut(start..end).filter(|_| end <= PATH_BYTES_MAX);
+            room.ok_or(Errno::NAMETOOLONG)?.copy_from_slice(part);
+        }
         Ok(Self { bytes })
     }
 

@@ -2,9 +2,7 @@
 
 use heapless::Vec;
 use shared_proto::bootstrap::{MAGIC_MEMFD, RootChange};
-use shared_proto::limits::{
-    BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, MESSAGE_BYTES_MAX,
-};
+use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, MESSAGE_BYTES_MAX};
 use shared_proto::{Call, DescriptorSlot, Reply, View};
 
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
@@ -39,7 +37,7 @@ pub(crate) fn bootstrap<K: Kernel>(
     build_id: &[u8; BUILD_ID_BYTES],
 ) -> Result<Received, Fault> {
     let mut descriptors = DescriptorList::new();
-    let memory = kernel.map_memory(INLINE_BYTES_MAX).at(Call::Map)?;
+    let memory = kernel.message_memory();
     let received = kernel.receive(socket, memory, &mut descriptors).at(Call::Receive)?;
     let memory: &'static [u8] = memory;
     let bytes = memory.get(..received).unwrap_or_default();

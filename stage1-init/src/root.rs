@@ -5,9 +5,10 @@ use core::ffi::CStr;
 use heapless::Vec;
 use shared_proto::bootstrap::RootChange;
 use shared_proto::limits::EARLY_BIND_COUNT_MAX;
-use shared_proto::{BindOrigin, Call, Propagation, PropagationKind, Step, View};
+use shared_proto::{BindOrigin, Call, DescriptorSlot, Propagation, PropagationKind, Reply, Step, View};
 
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+use crate::receive::{self, DescriptorList, Received};
 
 /// The container's root, and what steps need of the host.
 pub(crate) struct Root {
@@ -27,8 +28,13 @@ impl Root {
     }
 }
 
-/// Makes the container's root the root. Afterwards no path leads to the host's tree.
-pub(crate) fn enter<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Root, Fault> {
+/// Makes the container's root the root, or gets ready to. Afterwards paths of the container lead from `Root::new` to nowhere outside.
+pub(crate) fn enter<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    received: &Received,
+) -> Result<Root, Fault> {
+    let view = &received.view;
     let bootstrap = view.bootstrap();
     let host = Descriptor::CURRENT_DIRECTORY;
     if bootstrap.root_change == RootChange::Chroot {
@@ -37,10 +43,14 @@ pub(crate) fn enter<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Root, 
         return Ok(Root { new, sources: Vec::new() });
     }
     let sources = match bootstrap.root_change {
-        RootChange::Bind => open_sources(kernel, view),
-        _ => isolate(kernel, view, bootstrap.initial_propagation)?,
+        RootChange::Bind => open_sources(kernel, socket, view)?,
+        _ => isolate(kernel, socket, view, bootstrap.initial_propagation)?,
     };
-    let new = kernel.open_tree(host, bootstrap.root, true).at(Call::OpenTree)?;
+    let sent = received.descriptor(DescriptorSlot::Root);
+    let new = match sent {
+        Some(new) => new,
+        None => kernel.open_tree(host, bootstrap.root, true).at(Call::OpenTree)?,
+    };
     if bootstrap.root_change == RootChange::Move {
         // The old root will lie below the new one for good; its windows into the kernel are taken away.
         close_window(kernel, c"/proc")?;
@@ -49,17 +59,26 @@ pub(crate) fn enter<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Root, 
         change_root(kernel, new)?;
         return Ok(Root { new, sources });
     }
-    kernel.move_mount(new, host, bootstrap.root).at(Call::MoveMount)?;
+    // A tree that the parent has opened stands for a path that may be closed to us: any place serves.
+    let place = if sent.is_some() { c"/" } else { bootstrap.root };
+    kernel.move_mount(new, host, place).at(Call::MoveMount)?;
     if bootstrap.root_change == RootChange::Bind {
         change_root(kernel, new)?;
         return Ok(Root { new, sources });
     }
+    if !bootstrap.pivot_late {
+        pivot(kernel, new)?;
+    }
+    Ok(Root { new, sources })
+}
+
+/// Makes `new`, which is attached below the old root, the root.
+pub(crate) fn pivot<K: Kernel>(kernel: &mut K, new: Descriptor) -> Result<(), Fault> {
     kernel.change_directory_to(new).at(Call::ChangeDirectory)?;
     // Puts the old root on top of the new one: no directory for it is needed in the image (pivot_root(2)). It must go before
     // anything is looked up: `..` at the root would lead onto it, RESOLVE_IN_ROOT or not.
     kernel.pivot_root(c".", c".").at(Call::PivotRoot)?;
-    kernel.unmount_detached(c".").at(Call::Unmount)?;
-    Ok(Root { new, sources })
+    kernel.unmount_detached(c".").at(Call::Unmount)
 }
 
 /// Detaches a mount, if it is one.
@@ -71,32 +90,58 @@ fn close_window<K: Kernel>(kernel: &mut K, path: &CStr) -> Result<(), Fault> {
 }
 
 /// Cuts the new mount namespace off from the host's, and opens the bind sources on the right side of the cut.
-fn isolate<K: Kernel>(kernel: &mut K, view: &View<'_>, propagation: Propagation) -> Result<Sources, Fault> {
+fn isolate<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    view: &View<'_>,
+    propagation: Propagation,
+) -> Result<Sources, Fault> {
     let cut = |kernel: &mut K, kind| {
         let all = Propagation { kind, recursive: true };
         kernel.set_propagation(Descriptor::CURRENT_DIRECTORY, c"/", all).at(Call::MountAttributes)
     };
     if propagation.kind == PropagationKind::Shared {
         // Shared volumes stay peers of the host's mounts; the host's tree itself does not.
-        let sources = open_sources(kernel, view);
+        let sources = open_sources(kernel, socket, view)?;
         cut(kernel, PropagationKind::Slave)?;
         return Ok(sources);
     }
     cut(kernel, propagation.kind)?;
-    Ok(open_sources(kernel, view))
+    open_sources(kernel, socket, view)
 }
 
-/// Opens each early bind source while paths still mean the host's. A source that cannot be opened is reported by its step.
-fn open_sources<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Sources {
+/// Opens each early bind source while paths still mean the host's, or takes the tree that the parent has opened. A source that cannot be
+/// opened is reported by its step.
+fn open_sources<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) -> Result<Sources, Fault> {
     let mut sources = Vec::new();
+    let mut trees = DescriptorList::new();
     for phased in view.steps() {
-        if let Step::BindMount { source, origin: BindOrigin::Host, recursive, .. } = phased.step {
-            let tree = kernel.open_tree(Descriptor::CURRENT_DIRECTORY, source, recursive).at(Call::OpenTree);
-            // The decoder has counted them.
-            let _ = sources.push(tree);
+        let Step::BindMount { source, origin, recursive, .. } = phased.step else { continue };
+        let tree = match origin {
+            BindOrigin::Host => {
+                kernel.open_tree(Descriptor::CURRENT_DIRECTORY, source, recursive).at(Call::OpenTree)
+            }
+            BindOrigin::Sent => Ok(next_tree(kernel, socket, &mut trees)?),
+            BindOrigin::Parent => continue,
+        };
+        // The decoder has counted them.
+        let _ = sources.push(tree);
+    }
+    if trees.is_empty() { Ok(sources) } else { Err(receive::unexpected()) }
+}
+
+fn next_tree<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    trees: &mut DescriptorList,
+) -> Result<Descriptor, Fault> {
+    if trees.is_empty() {
+        match receive::reply(kernel, socket, trees)? {
+            Reply::Trees { .. } if !trees.is_empty() => {}
+            _ => return Err(receive::unexpected()),
         }
     }
-    sources
+    Ok(trees.remove(0))
 }
 
 fn change_root<K: Kernel>(kernel: &mut K, root: Descriptor) -> Result<(), Fault> {

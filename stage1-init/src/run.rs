@@ -1,7 +1,7 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
 use shared_proto::limits::BUILD_ID_BYTES;
-use shared_proto::{Failure, Phase, Report, View};
+use shared_proto::{DescriptorSlot, Failure, Phase, Report, RootChange, View};
 
 use crate::kernel::{Descriptor, Fault, Kernel};
 use crate::receive::{self, Received};
@@ -38,7 +38,7 @@ fn phases<K: Kernel>(
 
     topology::become_leader(kernel).map_err(at(Phase::Setup))?;
     topology::join(kernel, received).map_err(at(Phase::Setup))?;
-    let root = root::enter(kernel, view).map_err(at(Phase::Setup))?;
+    let root = root::enter(kernel, *socket, received).map_err(at(Phase::Setup))?;
     let highest = received.highest_descriptor().max(Some(*socket)).max(Some(root.highest_descriptor()));
     let mut context = Context::new(kernel, *socket, root, highest.unwrap_or(*socket).next());
 
@@ -47,13 +47,19 @@ fn phases<K: Kernel>(
     context.take_trees(trees);
     run_phase(&mut context, view, Phase::Views)?;
 
+    if bootstrap.pivot_late && bootstrap.root_change == RootChange::Pivot {
+        root::pivot(context.kernel, context.root.new).map_err(at(Phase::Views))?;
+    }
     let home = match bootstrap.home_of {
         Some(uid) => home::find(context.kernel, context.root.new, uid),
         None => home::Home::none(),
     };
     run_phase(&mut context, view, Phase::Identity)?;
     let program = exec::find(context.kernel, view).map_err(at(Phase::Identity))?;
-    context.close_all().map_err(at(Phase::Identity))?;
+    if bootstrap.descriptors.contains(DescriptorSlot::Listener) {
+        // A container that waits for its start holds nothing that only steps needed.
+        context.close_all().map_err(at(Phase::Identity))?;
+    }
 
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
     run_phase(&mut context, view, Phase::Lockdown)?;

@@ -12,6 +12,7 @@ mod proc;
 mod rlimits;
 mod scheduling;
 mod sysctl;
+mod time;
 
 use core::ffi::CStr;
 
@@ -44,6 +45,10 @@ pub(crate) struct Context<'k, K: Kernel> {
     empty_directory: Option<Descriptor>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
     directory: Option<(&'static [u8], Descriptor)>,
+    /// The outermost tmpfs of those mounted last: there is nothing in it but what steps have made.
+    fresh: Option<&'static CStr>,
+    /// Where the last mount was made from.
+    working_directory: Option<Descriptor>,
 }
 
 impl<'k, K: Kernel> Context<'k, K> {
@@ -67,6 +72,8 @@ impl<'k, K: Kernel> Context<'k, K> {
             null: None,
             empty_directory: None,
             directory: None,
+            fresh: None,
+            working_directory: None,
         }
     }
 
@@ -93,9 +100,32 @@ impl<'k, K: Kernel> Context<'k, K> {
         Ok((directory, name))
     }
 
-    /// A mount at `path` may have covered the cached directory, unless it lies inside it.
-    fn mounted(&mut self, path: &CStr) {
+    /// A mount at `path` may have covered the cached directory, unless it lies inside it. An empty one is a new tmpfs.
+    fn mounted(&mut self, path: &'static CStr, is_empty: bool) {
         self.directory = self.directory.filter(|(directory, _)| paths::split(path).0 == *directory);
+        if is_empty && !self.is_fresh(path) {
+            self.fresh = Some(path);
+        }
+    }
+
+    /// Whether `path` lies right in a tmpfs that steps have mounted.
+    fn is_fresh(&self, path: &CStr) -> bool {
+        self.fresh.is_some_and(|fresh| is_directory_of(path, fresh))
+    }
+
+    /// The cached directory, if it is at `path`.
+    fn directory_at(&self, path: &CStr) -> Option<Descriptor> {
+        let (cached, directory) = self.directory?;
+        (cached.strip_suffix(b"/") == Some(path.to_bytes())).then_some(directory)
+    }
+
+    /// Makes `directory` the working directory.
+    fn go_to(&mut self, directory: Descriptor) -> Result<(), Fault> {
+        if self.working_directory != Some(directory) {
+            self.kernel.change_directory_to(directory).at(Call::ChangeDirectory)?;
+            self.working_directory = Some(directory);
+        }
+        Ok(())
     }
 
     /// Closes what steps have left open. One by one that would be a seventh of all system calls of a start, for descriptors that end
@@ -112,8 +142,14 @@ impl<'k, K: Kernel> Context<'k, K> {
     pub(crate) fn close_all(&mut self) -> Result<(), Fault> {
         self.steps_since_sweep = 0;
         (self.proc, self.null, self.empty_directory, self.directory) = (None, None, None, None);
+        self.working_directory = None;
         self.kernel.close_from(self.first_temporary).at(Call::CloseRange)
     }
+}
+
+/// Whether `directory` is where the last component of `path` lies.
+fn is_directory_of(path: &CStr, directory: &CStr) -> bool {
+    paths::split(path).0.strip_suffix(b"/") == Some(directory.to_bytes())
 }
 
 /// A step leaves at most some five descriptors open; with this many the usual limit of 1024 is far.
@@ -122,9 +158,9 @@ const STEPS_BETWEEN_SWEEPS: u32 = 96;
 /// Carries out one step.
 pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'static>>) -> Result<(), Fault> {
     match *step {
-        Step::MountFilesystem { fstype, source, target, options, attributes, propagations } => {
-            let filesystem = mounts::Filesystem { fstype, source, options };
-            mounts::filesystem(context, &filesystem, target, attributes, propagations)
+        Step::MountFilesystem { fstype, source, target, data, flags, propagations } => {
+            let filesystem = mounts::Filesystem { fstype, source, flags, data };
+            mounts::filesystem(context, &filesystem, target, propagations)
         }
         Step::BindMount { target, origin, attributes, recursive_attributes, propagations, .. } => {
             let tree = mounts::source_tree(context, origin)?;
@@ -147,8 +183,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::NewSessionKeyring => identity::session_keyring(context.kernel),
         Step::SetRlimit { resource, soft, hard } => rlimits::set(context.kernel, resource, soft, hard),
         Step::DropBounding { keep } => capabilities::drop_bounding(context.kernel, keep),
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => {
-            let user = identity::User { uid, gid, groups, keep_capabilities };
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => {
+            let user = identity::User { uid, gid, groups, keep_capabilities, groups_are_denied };
             identity::become_user(context.kernel, &user, working_directory)
         }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
@@ -159,6 +195,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             context.kernel.set_umask(umask);
             Ok(())
         }
+        Step::NewTimeNamespace { offsets } => time::new_namespace(context, offsets),
         Step::SetNoNewPrivileges => capabilities::no_new_privileges(context.kernel),
         Step::SetScheduler { scheduler } => scheduling::scheduler(context.kernel, &scheduler),
         Step::SetIoPriority { class, priority } => scheduling::io_priority(context.kernel, class, priority),

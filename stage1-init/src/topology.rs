@@ -24,11 +24,15 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, received: &Received) -> Result<(),
         (DescriptorSlot::UtsNamespace, NamespaceKind::Uts),
         (DescriptorSlot::NetworkNamespace, NamespaceKind::Network),
         (DescriptorSlot::CgroupNamespace, NamespaceKind::Cgroup),
+        (DescriptorSlot::TimeNamespace, NamespaceKind::Time),
         (DescriptorSlot::MountNamespace, NamespaceKind::Mount),
     ] {
         if let Some(namespace) = received.descriptor(slot) {
             kernel.set_namespace(namespace, kind).at(Call::SetNamespace)?;
         }
+    }
+    if received.view.bootstrap().loopback_up {
+        kernel.loopback_up().at(Call::Loopback)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! bpf(2), as far as a device policy needs it: load a program, attach it to a cgroup.
+//! bpf(2), as far as a device policy needs it: load a program, attach it to a cgroup, in the place of those that are there.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use sc::syscall;
@@ -12,9 +12,16 @@ use crate::error::{Error, Result, check};
 // Numbers of linux/bpf.h, which linux-raw-sys leaves out.
 const BPF_PROG_LOAD: u32 = 5;
 const BPF_PROG_ATTACH: u32 = 8;
+const BPF_PROG_DETACH: u32 = 9;
+const BPF_PROG_GET_FD_BY_ID: u32 = 13;
+const BPF_PROG_QUERY: u32 = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
+const BPF_F_REPLACE: u32 = 4;
+
+/// Programs that the kernel lets one cgroup have of one type (BPF_CGROUP_MAX_PROGS).
+const PROGRAMS_MAX: usize = 64;
 
 /// The part of union bpf_attr that BPF_PROG_LOAD reads for this type; the kernel takes what lies behind it as zero.
 #[repr(C)]
@@ -30,29 +37,62 @@ struct LoadAttributes {
     program_flags: u32,
 }
 
-/// The same for BPF_PROG_ATTACH.
+/// The same for BPF_PROG_ATTACH and BPF_PROG_DETACH.
 #[repr(C)]
+#[derive(Default)]
 struct AttachAttributes {
     target: u32,
     program: u32,
     attach_type: u32,
     attach_flags: u32,
+    replaced_program: u32,
 }
 
-/// Puts a device policy in force for the cgroup at `path`. It ends with the cgroup.
+/// The same for BPF_PROG_QUERY.
+#[repr(C)]
+struct QueryAttributes {
+    target: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    program_ids: u64,
+    program_count: u32,
+    reserved: u32,
+}
+
+/// The same for BPF_PROG_GET_FD_BY_ID.
+#[repr(C)]
+struct IdAttributes {
+    program_id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// Puts a device policy in force for the new cgroup at `path`. It ends with the cgroup.
 pub(super) fn attach_device_policy(path: &str, program: &[Instruction]) -> Result<()> {
     let directory = files::open_directory(path)?;
     let loaded = load(program).map_err(|errno| Error::call("load the device policy", errno))?;
-    let attributes = AttachAttributes {
-        target: directory.as_raw_fd() as u32,
-        program: loaded.as_raw_fd() as u32,
-        attach_type: BPF_CGROUP_DEVICE,
-        attach_flags: BPF_F_ALLOW_MULTI,
-    };
-    // SAFETY: the kernel reads `attributes`, whose size is passed; both descriptors in it are open.
-    let returned =
-        unsafe { syscall!(BPF, BPF_PROG_ATTACH, &raw const attributes, size_of::<AttachAttributes>()) };
-    check(returned).map_err(|errno| Error::call(format_args!("attach the device policy to {path}"), errno))
+    attach(directory.as_fd(), loaded.as_fd(), None)
+        .map_err(|errno| Error::call(format_args!("attach the device policy to {path}"), errno))
+}
+
+/// The same where others may be in force, which a cgroup obeys together: the new one takes the place of one of them in one call, so that
+/// there is no moment without any.
+pub(super) fn replace_device_policies(path: &str, program: &[Instruction]) -> Result<()> {
+    let failed = |errno| Error::call(format_args!("replace the device policy of {path}"), errno);
+    let directory = files::open_directory(path)?;
+    let loaded = load(program).map_err(|errno| Error::call("load the device policy", errno))?;
+    let old = attached(directory.as_fd()).map_err(failed)?;
+    attach(directory.as_fd(), loaded.as_fd(), old.first().map(AsFd::as_fd)).map_err(failed)?;
+    old.iter().skip(1).try_for_each(|old| detach(directory.as_fd(), old.as_fd())).map_err(failed)
+}
+
+/// Takes every device policy away.
+pub(super) fn detach_device_policies(path: &str) -> Result<()> {
+    let directory = files::open_directory(path)?;
+    attached(directory.as_fd())
+        .and_then(|old| old.iter().try_for_each(|old| detach(directory.as_fd(), old.as_fd())))
+        .map_err(|errno| Error::call(format_args!("detach the device policy of {path}"), errno))
 }
 
 fn load(program: &[Instruction]) -> std::result::Result<OwnedFd, Errno> {
@@ -73,4 +113,65 @@ fn load(program: &[Instruction]) -> std::result::Result<OwnedFd, Errno> {
     check(returned)?;
     // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
     Ok(unsafe { OwnedFd::from_raw_fd(returned as RawFd) })
+}
+
+fn attach(
+    directory: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+    replaced: Option<BorrowedFd<'_>>,
+) -> std::result::Result<(), Errno> {
+    let attributes = AttachAttributes {
+        target: directory.as_raw_fd() as u32,
+        program: program.as_raw_fd() as u32,
+        attach_type: BPF_CGROUP_DEVICE,
+        attach_flags: BPF_F_ALLOW_MULTI | if replaced.is_some() { BPF_F_REPLACE } else { 0 },
+        replaced_program: replaced.map_or(0, |replaced| replaced.as_raw_fd() as u32),
+    };
+    // SAFETY: the kernel reads `attributes`, whose size is passed; the descriptors in it are open.
+    check(unsafe { syscall!(BPF, BPF_PROG_ATTACH, &raw const attributes, size_of::<AttachAttributes>()) })
+}
+
+fn detach(directory: BorrowedFd<'_>, program: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+    let attributes = AttachAttributes {
+        target: directory.as_raw_fd() as u32,
+        program: program.as_raw_fd() as u32,
+        attach_type: BPF_CGROUP_DEVICE,
+        ..AttachAttributes::default()
+    };
+    // SAFETY: the kernel reads `attributes`, whose size is passed; both descriptors in it are open.
+    check(unsafe { syscall!(BPF, BPF_PROG_DETACH, &raw const attributes, size_of::<AttachAttributes>()) })
+}
+
+/// The device programs of a cgroup itself, not of those above it.
+fn attached(directory: BorrowedFd<'_>) -> std::result::Result<Vec<OwnedFd>, Errno> {
+    let mut ids = [0u32; PROGRAMS_MAX];
+    let mut attributes = QueryAttributes {
+        target: directory.as_raw_fd() as u32,
+        attach_type: BPF_CGROUP_DEVICE,
+        query_flags: 0,
+        attach_flags: 0,
+        program_ids: ids.as_mut_ptr() as u64,
+        program_count: PROGRAMS_MAX as u32,
+        reserved: 0,
+    };
+    // SAFETY: the kernel reads and writes `attributes`, whose size is passed, and writes at most `program_count` ids.
+    let returned =
+        unsafe { syscall!(BPF, BPF_PROG_QUERY, &raw mut attributes, size_of::<QueryAttributes>()) };
+    check(returned)?;
+    let count = (attributes.program_count as usize).min(PROGRAMS_MAX);
+    let mut programs = Vec::with_capacity(count);
+    for id in &ids[..count] {
+        let attributes = IdAttributes { program_id: *id, next_id: 0, open_flags: 0 };
+        // SAFETY: the kernel reads `attributes`, whose size is passed.
+        let returned =
+            unsafe { syscall!(BPF, BPF_PROG_GET_FD_BY_ID, &raw const attributes, size_of::<IdAttributes>()) };
+        match check(returned) {
+            // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
+            Ok(()) => programs.push(unsafe { OwnedFd::from_raw_fd(returned as RawFd) }),
+            // Detached meanwhile.
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(programs)
 }

@@ -1,6 +1,6 @@
 //! Files of cgroup hierarchies. They have no symlinks; the last component is not followed all the same.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -53,15 +53,13 @@ pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
 }
 
 /// Closes descriptors; those whose numbers follow each other, together.
-pub(super) fn close_all(descriptors: Vec<OwnedFd>) {
-    let mut numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-    numbers.sort_unstable();
-    let in_a_row = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-    let (Some(first), Some(last), true) = (numbers.first(), numbers.last(), in_a_row) else { return };
-    // SAFETY: numbers only; every descriptor from `first` to `last` is one of `descriptors`, which are forgotten below.
-    let closed = check(unsafe { syscall!(CLOSE_RANGE, *first, *last, 0usize) });
-    if closed.is_ok() {
-        descriptors.into_iter().for_each(std::mem::forget);
+pub(super) fn close_all(mut descriptors: Vec<OwnedFd>) {
+    descriptors.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    let numbers: Vec<i32> = descriptors.into_iter().map(IntoRawFd::into_raw_fd).collect();
+    for row in numbers.chunk_by(|left, right| left + 1 == *right) {
+        // SAFETY: numbers only; every descriptor from the first to the last of a row was one of `descriptors`, which owned it.
+        // Ignored: the range is one, and what is open can be closed.
+        let _ = check(unsafe { syscall!(CLOSE_RANGE, row[0], row[row.len() - 1], 0usize) });
     }
 }
 
@@ -71,9 +69,17 @@ pub(super) fn make_directory(path: &str) -> std::result::Result<(), Errno> {
 
 /// The absolute paths of the cgroups below one; none if it is gone.
 pub(super) fn subdirectories(path: &str) -> Vec<String> {
-    let entries = open_directory(path).ok().and_then(|directory| Dir::new(directory).ok());
-    let directories =
-        entries.into_iter().flatten().flatten().filter(|entry| entry.file_type() == FileType::Directory);
-    let names = directories.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    let names = entries(path, |kind| kind == FileType::Directory);
     names.filter(|name| name != "." && name != "..").map(|name| format!("{path}/{name}")).collect()
+}
+
+/// The names of the files of a cgroup; none if it is gone.
+pub(super) fn names(path: &str) -> Vec<String> {
+    entries(path, |kind| kind != FileType::Directory).collect()
+}
+
+fn entries(path: &str, is_wanted: impl Fn(FileType) -> bool) -> impl Iterator<Item = String> {
+    let entries = open_directory(path).ok().and_then(|directory| Dir::new(directory).ok());
+    let wanted = entries.into_iter().flatten().flatten().filter(move |entry| is_wanted(entry.file_type()));
+    wanted.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
 }

@@ -1,5 +1,6 @@
 //! Where a container's cgroups are: pure, with runc's meaning of `cgroupsPath`.
 
+use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 
 use crate::config::clean_path;
@@ -68,6 +69,29 @@ impl Placement {
     /// Whether there is a v2 hierarchy beside v1 ones.
     pub(super) fn is_hybrid(&self) -> bool {
         self.unified.is_some() && !self.hierarchies.is_empty()
+    }
+
+    /// Whether the container has no cgroup of its own.
+    pub fn is_empty(&self) -> bool {
+        self.hierarchies.is_empty() && self.unified.is_none()
+    }
+
+    /// The same without the hierarchies in which the caller may not make anything.
+    pub fn writable(mut self) -> Self {
+        let is_writable = |directory: &Directory| {
+            let existing = std::iter::once(directory.mountpoint.clone()).chain(directory.parents());
+            let innermost =
+                existing.take_while(|path| rustix::fs::access(path.as_str(), Access::EXISTS).is_ok()).last();
+            innermost.is_some_and(|path| rustix::fs::access(path.as_str(), Access::WRITE_OK).is_ok())
+        };
+        self.hierarchies.retain(is_writable);
+        self.unified = self.unified.filter(is_writable);
+        self
+    }
+
+    /// Whether there are v1 cgroups, which the child enters by itself.
+    pub fn has_hierarchies(&self) -> bool {
+        !self.hierarchies.is_empty()
     }
 
     /// Every directory.

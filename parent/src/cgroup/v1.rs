@@ -1,141 +1,88 @@
 //! cgroup v1: one directory in each hierarchy, each with its own files.
 
-use rustix::io::Errno;
+mod block_io;
+mod cpu;
+mod memory;
+mod stats;
 
 use super::place::Directory;
-use super::{devices, files};
-use crate::config::{Cpu, Memory, Resources};
+use super::writer::Writer;
+use super::{devices, files, hugetlb, needs, rdma};
+use crate::config::{Network, Resources};
 use crate::error::{Error, Result};
+
+pub(super) use cpu::copy_cpuset;
+pub(super) use stats::add_stats;
 
 /// A limit that is asked for must have a controller to enforce it.
 pub(super) fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result<()> {
-    for (controller, field, is_set) in [
-        (
-            "memory",
-            "memory",
-            resources.memory
-                != Memory { check_before_update: resources.memory.check_before_update, ..Memory::default() },
-        ),
-        ("cpu", "cpu", cpu_is_set(&resources.cpu)),
-        ("cpuset", "cpu.cpus", resources.cpu.cpus.is_some() || resources.cpu.mems.is_some()),
-        ("pids", "pids", resources.pids_limit.is_some()),
-    ] {
-        if is_set && !hierarchies.iter().any(|directory| directory.has(controller)) {
-            return Err(Error::new(format!(
-                "$.linux.resources.{field}: the host has no cgroup controller {controller}"
-            )));
-        }
+    if !resources.unified.is_empty() {
+        return Err(Error::new("invalid configuration: cannot use unified on cgroup v1"));
+    }
+    let missing =
+        needs::of(resources).find(|need| !hierarchies.iter().any(|directory| directory.has(need.v1)));
+    match missing {
+        Some(need) => Err(Error::new(format!(
+            "$.linux.resources.{}: the host has no cgroup controller {}",
+            need.field, need.v1
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Fills a new directory: what it has to have, its limits, and which devices its processes may use.
+pub(super) fn fill(directory: &Directory, resources: &Resources) -> Result<()> {
+    let writer = Writer::new(directory.absolute());
+    if directory.has("cpuset") {
+        copy_cpuset(writer.path())?;
+    }
+    limit(directory, &writer, resources)?;
+    if directory.has("devices") {
+        limit_devices(writer.path(), resources)?;
     }
     Ok(())
 }
 
-fn cpu_is_set(cpu: &Cpu) -> bool {
-    *cpu != Cpu { cpus: cpu.cpus.clone(), mems: cpu.mems.clone(), ..Cpu::default() }
-}
-
 /// Writes the limits that belong to one hierarchy.
-pub(super) fn limit(directory: &Directory, resources: &Resources) -> Result<()> {
-    let path = directory.absolute();
+pub(super) fn limit(directory: &Directory, writer: &Writer, resources: &Resources) -> Result<()> {
     if directory.has("cpuset") {
-        copy_cpuset(&path)?;
-        for (file, list) in [("cpuset.cpus", &resources.cpu.cpus), ("cpuset.mems", &resources.cpu.mems)] {
-            if let Some(list) = list {
-                files::set(&path, file, list)?;
-            }
-        }
+        cpu::limit_set(writer, &resources.cpu)?;
     }
     if directory.has("memory") {
-        limit_memory(&path, &resources.memory)?;
+        memory::limit(writer, &resources.memory)?;
     }
     if directory.has("cpu") {
-        limit_cpu(&path, &resources.cpu)?;
+        cpu::limit(writer, directory, &resources.cpu)?;
     }
     if directory.has("pids")
         && let Some(limit) = resources.pids_limit
     {
         let value = if limit < 0 { String::from("max") } else { limit.to_string() };
-        files::set(&path, "pids.max", value)?;
+        writer.set("pids.max", value)?;
     }
-    if directory.has("devices") {
-        limit_devices(&path, resources)?;
+    if directory.has("blkio") {
+        block_io::limit(writer, &resources.block_io)?;
     }
-    Ok(())
+    if directory.has("hugetlb") {
+        hugetlb::limit(writer, &resources.hugepage_limits, "limit_in_bytes")?;
+    }
+    if directory.has("rdma") {
+        rdma::limit(writer, &resources.rdma)?;
+    }
+    limit_network(directory, writer, &resources.network)
 }
 
-/// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's.
-pub(super) fn copy_cpuset(path: &str) -> Result<()> {
-    let parent = &path[..path.rfind('/').unwrap_or_default()];
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        let from = format!("{parent}/{file}");
-        let value = files::read(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno))?;
-        files::set(path, file, value.trim_end())?;
+/// The class for packet filters, and the priority on each interface.
+fn limit_network(directory: &Directory, writer: &Writer, network: &Network) -> Result<()> {
+    if directory.has("net_cls")
+        && let Some(class) = network.class_id
+    {
+        writer.set("net_cls.classid", class)?;
     }
-    Ok(())
-}
-
-fn limit_memory(path: &str, memory: &Memory) -> Result<()> {
-    if let Some(limit) = memory.limit {
-        set_memory_limit(path, limit)?;
-    }
-    // Without a limit for memory, one for both would be left over (runc does the same).
-    let swap = memory.swap.or(if memory.limit == Some(-1) { Some(-1) } else { None });
-    if let Some(swap) = swap {
-        match files::set(path, "memory.memsw.limit_in_bytes", swap) {
-            // No swap accounting: lifting a limit that cannot be is done.
-            Err(_) if memory.swap.is_none() => {}
-            set => set?,
+    if directory.has("net_prio") {
+        for entry in &network.priorities {
+            writer.set_key("net_prio.ifpriomap", &entry.name, &entry.priority.to_string(), "0")?;
         }
-    }
-    if let Some(reservation) = memory.reservation {
-        files::set(path, "memory.soft_limit_in_bytes", reservation)?;
-    }
-    if let Some(swappiness) = memory.swappiness {
-        files::set(path, "memory.swappiness", swappiness)?;
-    }
-    if memory.disable_oom_killer == Some(true) {
-        files::set(path, "memory.oom_control", 1)?;
-    }
-    Ok(())
-}
-
-fn set_memory_limit(path: &str, limit: i64) -> Result<()> {
-    let file = format!("{path}/memory.limit_in_bytes");
-    match files::write(&file, &limit.to_string()) {
-        Ok(()) => Ok(()),
-        Err(Errno::BUSY) => {
-            let number =
-                |name: &str| files::read(&format!("{path}/{name}")).unwrap_or_default().trim_end().to_owned();
-            Err(Error::new(format!(
-                "unable to set memory limit to {limit} (current usage: {}, peak usage: {})",
-                number("memory.usage_in_bytes"),
-                number("memory.max_usage_in_bytes"),
-            )))
-        }
-        Err(errno) => Err(Error::call(format_args!("write \"{limit}\" to {file}"), errno)),
-    }
-}
-
-fn limit_cpu(path: &str, cpu: &Cpu) -> Result<()> {
-    if let Some(shares) = cpu.shares {
-        files::set(path, "cpu.shares", shares)?;
-    }
-    if let Some(period) = cpu.period {
-        files::set(path, "cpu.cfs_period_us", period)?;
-    }
-    if let Some(quota) = cpu.quota {
-        files::set(path, "cpu.cfs_quota_us", quota)?;
-    }
-    if let Some(burst) = cpu.burst {
-        files::set(path, "cpu.cfs_burst_us", burst)?;
-    }
-    if let Some(period) = cpu.realtime_period {
-        files::set(path, "cpu.rt_period_us", period)?;
-    }
-    if let Some(runtime) = cpu.realtime_runtime {
-        files::set(path, "cpu.rt_runtime_us", runtime)?;
-    }
-    if let Some(idle) = cpu.idle {
-        files::set(path, "cpu.idle", idle)?;
     }
     Ok(())
 }

@@ -1,11 +1,19 @@
 //! cgroup v2: one directory, whose files are there once the controllers above it are on.
 
+mod block_io;
+mod cpu;
+mod memory;
+mod stats;
+
 use rustix::io::Errno;
 
 use super::place::Directory;
-use super::{Made, bpf, devices, files};
-use crate::config::{Cpu, Memory, Resources};
+use super::writer::Writer;
+use super::{Made, bpf, devices, files, hugetlb, needs, rdma};
+use crate::config::Resources;
 use crate::error::{Error, Result};
+
+pub(super) use stats::stats;
 
 /// Turns on, in every cgroup above the container's, the controllers that it has, as runc does. What is on already is left alone:
 /// turning it on once more would take the lock of all thread groups, and wait for a grace period.
@@ -52,122 +60,96 @@ fn enable_below(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes all limits.
-pub(super) fn limit(directory: &Directory, resources: &Resources) -> Result<()> {
-    let path = directory.absolute();
-    limit_memory(&path, &resources.memory)?;
-    limit_cpu(&path, &resources.cpu)?;
-    if let Some(limit) = resources.pids_limit {
-        files::set(&path, "pids.max", max_or(limit))?;
-    }
+/// Fills a directory: its limits, and which devices its processes may use. `was_there` tells that somebody else made it.
+pub(super) fn fill(directory: &Directory, resources: &Resources, was_there: bool) -> Result<()> {
+    let writer = Writer::new(directory.absolute());
+    check_possible(resources)?;
+    limit(&writer, resources)?;
     let policy = devices::Policy::new(&resources.devices);
-    if policy.allow_by_default && policy.rules.is_empty() {
-        return Ok(());
+    let everything = policy.allow_by_default && policy.rules.is_empty();
+    match (everything, was_there) {
+        (true, false) => Ok(()),
+        (true, true) => bpf::detach_device_policies(writer.path()),
+        (false, false) => bpf::attach_device_policy(writer.path(), &devices::program(&policy)),
+        (false, true) => bpf::replace_device_policies(writer.path(), &devices::program(&policy)),
     }
-    bpf::attach_device_policy(&path, &devices::program(&policy))
+}
+
+/// What v2 has no file for must not be passed over (runtime-spec, config-linux.md "Unified").
+pub(super) fn check_possible(resources: &Resources) -> Result<()> {
+    let Resources { memory, cpu, block_io, .. } = resources;
+    let leaf = block_io.weight_devices.iter().position(|entry| entry.leaf_weight.is_some());
+    let leaf_field = leaf.map(|index| format!("blockIO.weightDevice[{index}].leafWeight"));
+    let impossible = [
+        ("memory.swappiness", memory.swappiness.is_some()),
+        ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true)),
+        ("cpu.realtimeRuntime", cpu.realtime_runtime.is_some()),
+        ("cpu.realtimePeriod", cpu.realtime_period.is_some()),
+        ("blockIO.leafWeight", block_io.leaf_weight.is_some()),
+        (leaf_field.as_deref().unwrap_or_default(), leaf_field.is_some()),
+    ];
+    let field = impossible.iter().find(|(_, is_set)| *is_set).map(|(field, _)| *field);
+    let without_controller = || needs::of(resources).find(|need| need.v2.is_none()).map(|need| need.field);
+    match field.or_else(without_controller) {
+        Some(field) => Err(Error::new(format!("$.linux.resources.{field}: cgroup v2 has nothing like it"))),
+        None => Ok(()),
+    }
+}
+
+/// Writes all limits.
+pub(super) fn limit(writer: &Writer, resources: &Resources) -> Result<()> {
+    let written = memory::limit(writer, &resources.memory)
+        .and_then(|()| cpu::limit(writer, &resources.cpu))
+        .and_then(|()| match resources.pids_limit {
+            Some(limit) => writer.set("pids.max", max_or(limit)),
+            None => Ok(()),
+        })
+        .and_then(|()| block_io::limit(writer, &resources.block_io))
+        .and_then(|()| hugetlb::limit(writer, &resources.hugepage_limits, "max"))
+        .and_then(|()| rdma::limit(writer, &resources.rdma));
+    // Asked only after a failure: the files of a controller that is off are missing.
+    written.map_err(|error| missing_controller(writer, resources).unwrap_or(error))?;
+    resources.unified.iter().try_for_each(|(file, value)| set_unified(writer, file, value))
+}
+
+fn missing_controller(writer: &Writer, resources: &Resources) -> Option<Error> {
+    let available = writer.read("cgroup.controllers").ok()?;
+    let is_missing = |name: &str| !available.split_ascii_whitespace().any(|controller| controller == name);
+    let (field, controller) = needs::of(resources)
+        .filter_map(|need| Some((need.field, need.v2?)))
+        .find(|(_, name)| is_missing(name))?;
+    Some(Error::new(format!("$.linux.resources.{field}: the host has no cgroup controller {controller}")))
+}
+
+/// Any file, known or not. The kernel takes one line in one write.
+fn set_unified(writer: &Writer, file: &str, value: &str) -> Result<()> {
+    let lines = value.lines().filter(|line| !line.is_empty());
+    // An empty value empties the file.
+    let empty = Some("\n").filter(|_| value.trim().is_empty());
+    for line in lines.chain(empty) {
+        match writer.try_set(file, line) {
+            Ok(()) => {}
+            Err(Errno::NOENT | Errno::PERM | Errno::ACCESS) if is_without_controller(writer, file) => {
+                let controller = file.split('.').next().unwrap_or_default();
+                return Err(Error::new(format!(
+                    "unified resource {file:?} can't be set: controller {controller:?} not available"
+                )));
+            }
+            Err(errno) => {
+                return Err(Error::call(format_args!("unable to set unified resource {file:?}"), errno));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_without_controller(writer: &Writer, file: &str) -> bool {
+    let controller = file.split('.').next().unwrap_or_default();
+    let available = writer.read("cgroup.controllers").unwrap_or_default();
+    controller != "cgroup" && !available.split_ascii_whitespace().any(|name| name == controller)
 }
 
 /// -1 is no limit.
 fn max_or(limit: i64) -> String {
     if limit < 0 { String::from("max") } else { limit.to_string() }
-}
-
-fn limit_memory(path: &str, memory: &Memory) -> Result<()> {
-    if memory.check_before_update
-        && let Some(limit) = memory.limit.filter(|limit| *limit > 0)
-    {
-        let usage = files::read(&format!("{path}/memory.current")).unwrap_or_default();
-        if usage.trim_end().parse::<i64>().is_ok_and(|usage| usage >= limit) {
-            return Err(Error::new(format!("memory limit {limit} is below the usage {}", usage.trim_end())));
-        }
-    }
-    unsupported("memory.swappiness", memory.swappiness.is_some())?;
-    unsupported("memory.disableOOMKiller", memory.disable_oom_killer == Some(true))?;
-    if let Some(swap) = swap_alone(memory) {
-        files::set(path, "memory.swap.max", max_or(swap))?;
-    }
-    if let Some(limit) = memory.limit {
-        files::set(path, "memory.max", max_or(limit))?;
-    }
-    if let Some(reservation) = memory.reservation {
-        files::set(path, "memory.low", max_or(reservation))?;
-    }
-    Ok(())
-}
-
-/// The configuration counts memory and swap together, v2 swap alone.
-fn swap_alone(memory: &Memory) -> Option<i64> {
-    match (memory.swap?, memory.limit) {
-        (-1, _) => Some(-1),
-        (both, Some(limit)) if limit > 0 => Some(both - limit),
-        (both, _) => Some(both),
-    }
-}
-
-fn limit_cpu(path: &str, cpu: &Cpu) -> Result<()> {
-    unsupported("cpu.realtimeRuntime", cpu.realtime_runtime.is_some())?;
-    unsupported("cpu.realtimePeriod", cpu.realtime_period.is_some())?;
-    if let Some(idle) = cpu.idle {
-        files::set(path, "cpu.idle", idle)?;
-    }
-    // An idle cgroup has no weight.
-    if let Some(shares) = cpu.shares.filter(|_| cpu.idle != Some(1)) {
-        files::set(path, "cpu.weight", weight(shares))?;
-    }
-    // A burst may not exceed the quota that is in force: the larger quota comes first.
-    if cpu.quota.is_some() || cpu.period.is_some() {
-        let quota =
-            cpu.quota.filter(|quota| *quota > 0).map_or(String::from("max"), |quota| quota.to_string());
-        let period = cpu.period.unwrap_or(100_000);
-        files::set(path, "cpu.max", format!("{quota} {period}"))?;
-    }
-    if let Some(burst) = cpu.burst {
-        files::set(path, "cpu.max.burst", burst)?;
-    }
-    for (file, list) in [("cpuset.cpus", &cpu.cpus), ("cpuset.mems", &cpu.mems)] {
-        if let Some(list) = list {
-            files::set(path, file, list)?;
-        }
-    }
-    Ok(())
-}
-
-fn unsupported(field: &str, is_set: bool) -> Result<()> {
-    if is_set {
-        return Err(Error::new(format!("$.linux.resources.{field}: cgroup v2 has nothing like it")));
-    }
-    Ok(())
-}
-
-/// v1's shares as v2's weight: a curve through 2 → 1, 1024 → 100 and 262144 → 10000, as the current runc and crun have it.
-fn weight(shares: u64) -> u64 {
-    match shares {
-        0..=2 => 1,
-        262_144.. => 10_000,
-        _ => {
-            let log = (shares as f64).log2();
-            let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
-            10f64.powf(exponent).ceil() as u64
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_become_weights_on_the_current_curve() {
-        for (shares, expected) in [(2, 1), (512, 59), (1024, 100), (2048, 174), (262_144, 10_000)] {
-            assert_eq!(weight(shares), expected, "{shares}");
-        }
-    }
-
-    #[test]
-    fn swap_is_what_exceeds_the_memory() {
-        let memory = |limit, swap| Memory { limit, swap, ..Memory::default() };
-        assert_eq!(swap_alone(&memory(Some(100), Some(300))), Some(200));
-        assert_eq!(swap_alone(&memory(Some(100), Some(-1))), Some(-1));
-        assert_eq!(swap_alone(&memory(Some(100), None)), None);
-    }
 }

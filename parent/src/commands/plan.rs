@@ -1,7 +1,6 @@
 //! `plan`: what a start would do, printed and not done. Needs no privilege.
 
 use super::Context;
-use crate::cgroup;
 use crate::cli;
 use crate::container::{self, Creation};
 use crate::error::{Error, Result};
@@ -9,7 +8,7 @@ use crate::host::HostFacts;
 use crate::plan::{self, Store, show};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
-    let bundle = container::load_bundle_unchecked(arguments.bundle.as_deref())?;
+    let mut bundle = container::load_bundle_unchecked(arguments.bundle.as_deref())?;
     let host = HostFacts::read(container::questions(&bundle.config))?;
     let creation = Creation {
         id: "CONTAINER-ID",
@@ -19,7 +18,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         no_new_keyring: arguments.no_new_keyring,
         hold: false,
     };
-    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
+    let placement = container::place(&mut bundle, &host, creation.id)?;
     let store = Store::default();
     let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement), &store)?;
     context.warn(&bundle.config.warnings);

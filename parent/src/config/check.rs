@@ -1,5 +1,6 @@
 //! oci-spec's types → `Config`: every rule of the spec that can be checked without the host, and every field that is not implemented.
 
+mod ids;
 mod intel_rdt;
 mod landlock;
 mod linux;
@@ -16,6 +17,7 @@ use oci_spec::runtime::{Hooks, Spec};
 use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 pub use process::rlimit_name;
+pub(super) use resources::check_update;
 pub use scheduling::{io_class_name, memory_mode_name, scheduler_policy_name};
 
 use super::problems::Problems;
@@ -35,7 +37,12 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
     let namespaces = linux::namespaces(linux, &mut problems);
     let root = root(spec, &mut problems);
     let process = process::check(spec.process().as_ref(), &mut problems);
-    let mounts = mounts::check(spec.mounts().as_deref().unwrap_or_default(), &mut problems, &mut warnings);
+    let mounts = mounts::check(
+        spec.mounts().as_deref().unwrap_or_default(),
+        &namespaces,
+        &mut problems,
+        &mut warnings,
+    );
     let hostname = name(spec.hostname().as_deref(), "$.hostname", &mut problems);
     let domainname = name(spec.domainname().as_deref(), "$.domainname", &mut problems);
     version(spec.version(), &mut problems, &mut warnings);
@@ -66,6 +73,8 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
             &mut warnings,
         ),
+        id_mappings: ids::id_mappings(linux, &namespaces, &mut problems),
+        time_offsets: ids::time_offsets(linux, &namespaces, &mut problems),
         personality: scheduling::personality(linux, &mut warnings),
         memory_policy: scheduling::memory_policy(linux, &mut problems),
         intel_rdt: intel_rdt::check(linux, &mut problems),
@@ -81,6 +90,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         namespaces,
         warnings,
     };
+    ids::check_user(&config.process.user, &config.id_mappings, &mut problems);
     check_namespace_needs(&config, &mut problems);
     hooks(spec.hooks().as_ref(), &mut problems);
     linux::not_implemented(linux, &mut problems);

@@ -46,12 +46,7 @@ impl Draft {
     fn take_out_misshapen(&mut self) {
         let faults = shape::faults(&self.tree);
         for fault in &faults {
-            let reason = match fault {
-                shape::Fault::Missing(_) => String::from("is missing"),
-                shape::Fault::NotAnObject(_) => String::from("invalid type: array, expected an object"),
-                shape::Fault::UnknownFlag(_, flag) => format!("wrong scheduler flag: {flag}"),
-            };
-            self.faults.add(fault.path().to_string(), reason);
+            self.faults.add(fault.path().to_string(), fault.reason());
         }
         // From the end, so that places in lists stay true.
         for fault in faults.iter().rev() {
@@ -182,9 +177,23 @@ fn put_right(tree: &mut Value, warnings: &mut Vec<String>) {
     linux.retain(|name, value| {
         name != "seccomp" || value.as_object().is_none_or(|profile| !profile.is_empty())
     });
-    let Some(resources) = linux.get_mut("resources").and_then(Value::as_object_mut) else { return };
+    if let Some(resources) = linux.get_mut("resources").and_then(Value::as_object_mut) {
+        put_resources_right(resources);
+    }
+}
+
+/// The same for `linux.resources`.
+pub(super) fn put_resources_right(resources: &mut serde_json::Map<String, Value>) {
     // The types make a missing limit a limit of 0.
     resources.retain(|name, value| name != "pids" || !value.is_object() || value.get("limit").is_some());
+    // The types have no room for the larger half of the spec's numbers; a limit in that half is none.
+    for limit in resources.get_mut("hugepageLimits").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(limit) = limit.get_mut("limit")
+            && limit.as_u64().is_some_and(|bytes| bytes > i64::MAX.unsigned_abs())
+        {
+            *limit = Value::from(i64::MAX);
+        }
+    }
     for rule in resources.get_mut("devices").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(rule) = rule.as_object_mut()
             && rule.get("type").is_some_and(|kind| kind == "")
@@ -205,7 +214,7 @@ fn respell_scheduler_flags(tree: &mut Value) {
 }
 
 /// A field that is null is one that is absent, as for every program in Go.
-fn drop_nulls(value: &mut Value) {
+pub(super) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, value| !value.is_null());
@@ -236,7 +245,7 @@ fn strip_unknown_capabilities(sets: &mut Value, warnings: &mut Vec<String>) {
 }
 
 /// The reason for people: runc's words where callers compare them, and JSON's names of types instead of Rust's.
-fn words(path: &JsonPath, value: &Value, text: &str) -> String {
+pub(super) fn words(path: &JsonPath, value: &Value, text: &str) -> String {
     if let Value::String(word) = value {
         match path.names().as_slice() {
             ["process", "rlimits", "type"] => return format!("wrong rlimit value: {word}"),

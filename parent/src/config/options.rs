@@ -1,5 +1,6 @@
 //! Mount options: the words of mount(8) and the runtime-spec, and what each asks of the kernel.
 
+use linux_raw_sys::general as uapi;
 use shared_proto::limits::OPTION_BYTES_MAX;
 
 use super::problems::Problems;
@@ -29,11 +30,17 @@ enum Meaning {
         recursive: bool,
     },
     Propagation(PropagationKind),
-    /// A flag of the superblock that fsconfig(2) takes by this name.
-    Superblock,
-    /// What every mount is anyway, or what the kernel has no word for any more: `silent` and `loud` decide about log messages of
-    /// mount(2) alone, and `iversion` is each filesystem's own choice since fsconfig(2).
+    /// A flag of the superblock, in the bits of mount(2): to set, to clear.
+    Superblock {
+        set: u32,
+        clear: u32,
+    },
+    /// What every mount is anyway.
     Nothing,
+    /// Other owners than the source's; the mappings may follow behind an equals sign.
+    Idmap {
+        recursive: bool,
+    },
     /// Known, but not to this version.
     NotImplemented,
     Remount,
@@ -45,6 +52,14 @@ const fn set(bits: u64) -> Meaning {
 
 const fn clear(bits: u64) -> Meaning {
     Meaning::Attribute { set: 0, clear: bits }
+}
+
+const fn superblock(bits: u32) -> Meaning {
+    Meaning::Superblock { set: bits, clear: 0 }
+}
+
+const fn not_superblock(bits: u32) -> Meaning {
+    Meaning::Superblock { set: 0, clear: bits }
 }
 
 const fn atime(value: u64) -> Meaning {
@@ -76,20 +91,20 @@ const WORDS: [(&str, Meaning); 40] = [
     ("slave", Meaning::Propagation(PropagationKind::Slave)),
     ("private", Meaning::Propagation(PropagationKind::Private)),
     ("unbindable", Meaning::Propagation(PropagationKind::Unbindable)),
-    ("sync", Meaning::Superblock),
-    ("async", Meaning::Superblock),
-    ("dirsync", Meaning::Superblock),
-    ("lazytime", Meaning::Superblock),
-    ("nolazytime", Meaning::Superblock),
-    ("mand", Meaning::Superblock),
-    ("nomand", Meaning::Superblock),
+    ("sync", superblock(uapi::MS_SYNCHRONOUS)),
+    ("async", not_superblock(uapi::MS_SYNCHRONOUS)),
+    ("dirsync", superblock(uapi::MS_DIRSYNC)),
+    ("lazytime", superblock(uapi::MS_LAZYTIME)),
+    ("nolazytime", not_superblock(uapi::MS_LAZYTIME)),
+    ("mand", superblock(uapi::MS_MANDLOCK)),
+    ("nomand", not_superblock(uapi::MS_MANDLOCK)),
+    ("silent", superblock(uapi::MS_SILENT)),
+    ("loud", not_superblock(uapi::MS_SILENT)),
+    ("iversion", superblock(uapi::MS_I_VERSION)),
+    ("noiversion", not_superblock(uapi::MS_I_VERSION)),
     ("defaults", Meaning::Nothing),
-    ("silent", Meaning::Nothing),
-    ("loud", Meaning::Nothing),
-    ("iversion", Meaning::Nothing),
-    ("noiversion", Meaning::Nothing),
-    ("idmap", Meaning::NotImplemented),
-    ("ridmap", Meaning::NotImplemented),
+    ("idmap", Meaning::Idmap { recursive: false }),
+    ("ridmap", Meaning::Idmap { recursive: true }),
     ("tmpcopyup", Meaning::NotImplemented),
     ("remount", Meaning::Remount),
 ];
@@ -102,8 +117,10 @@ pub(super) struct Options {
     pub(super) attributes: MountAttributes,
     pub(super) recursive_attributes: MountAttributes,
     pub(super) propagation: Vec<Propagation>,
-    /// Flags of the superblock: words of fsconfig(2) for a new filesystem, nothing for a bind mount.
-    pub(super) superblock: Vec<String>,
+    /// Whether the whole tree is idmapped, and the word's value.
+    pub(super) idmap: Option<(bool, Option<String>)>,
+    /// MS_* bits of the superblock.
+    pub(super) superblock: u32,
     pub(super) data: Vec<String>,
 }
 
@@ -133,7 +150,13 @@ pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> O
             Some((Meaning::Bind { recursive }, _)) => {
                 sorted.bind = Some(recursive || sorted.bind == Some(true))
             }
-            Some((Meaning::Superblock, _)) => sorted.superblock.push(option.clone()),
+            Some((Meaning::Superblock { set, clear }, _)) => {
+                sorted.superblock = sorted.superblock & !clear | set;
+            }
+            Some((Meaning::Idmap { recursive }, _)) => {
+                let value = option.split_once('=').map(|(_, value)| value.to_owned());
+                sorted.idmap = Some((recursive, value));
+            }
             Some((Meaning::Nothing, _)) => {}
             Some((Meaning::NotImplemented, _)) => {
                 problems.add(place(), format!("{option}: not implemented yet"))
@@ -152,6 +175,9 @@ fn meaning(word: &str) -> Option<(Meaning, bool)> {
     let find = |word: &str| WORDS.iter().find(|(known, _)| *known == word).map(|&(_, meaning)| meaning);
     if let Some(meaning) = find(word) {
         return Some((meaning, false));
+    }
+    if let Some((word @ ("idmap" | "ridmap"), _)) = word.split_once('=') {
+        return find(word).map(|meaning| (meaning, false));
     }
     match find(word.strip_prefix('r')?)? {
         meaning @ (Meaning::Attribute { .. } | Meaning::Propagation(_)) => Some((meaning, true)),
@@ -235,12 +261,19 @@ mod tests {
             assert_eq!(other, MountAttributes::default(), "{word}");
             assert!(options.data.is_empty() && problems == Problems::default(), "{word}");
         }
-        for word in ["async", "sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand"] {
-            assert_eq!(check(&[word]).0.superblock, [word]);
+        // (word, its opposite, the bit in linux/mount.h)
+        for (word, opposite, bit) in [
+            ("sync", "async", 16),
+            ("dirsync", "rw", 128),
+            ("lazytime", "nolazytime", 1 << 25),
+            ("mand", "nomand", 64),
+            ("silent", "loud", 1 << 15),
+            ("iversion", "noiversion", 1 << 23),
+        ] {
+            assert_eq!(check(&[opposite, word]).0.superblock, bit, "{word}");
+            assert_eq!(check(&[word, opposite]).0.superblock & bit, if word == "dirsync" { bit } else { 0 });
         }
-        for word in ["defaults", "silent", "loud", "iversion", "noiversion"] {
-            assert_eq!(check(&[word]), Default::default(), "{word}");
-        }
+        assert_eq!(check(&["defaults"]), Default::default());
     }
 
     #[test]
@@ -284,7 +317,7 @@ mod tests {
             check(&["mode=755", "newinstance", "sync", "defaults", "", "rsync", "nolazytime"]);
         assert_eq!(problems, Problems::default());
         assert_eq!(options.data, ["mode=755", "newinstance", "rsync"]);
-        assert_eq!(options.superblock, ["sync", "nolazytime"]);
+        assert_eq!(options.superblock, 16);
     }
 
     #[test]

@@ -20,8 +20,8 @@ enum Shape {
     Object(&'static [Field]),
     /// An object whose names are the file's own.
     Map,
-    /// The same, and the values are objects.
-    Objects,
+    /// The same, and each of its values has a shape.
+    MapOf(&'static Shape),
     List(&'static Shape),
     Capability,
     SchedulerFlag,
@@ -88,23 +88,51 @@ const PROCESS: Shape = Shape::Object(&[
     field("user", PLAIN),
 ]);
 
+const MAPPINGS: Shape =
+    Shape::List(&Shape::Object(&[required("containerID"), required("hostID"), required("size")]));
+
+const THROTTLES: Shape =
+    Shape::List(&Shape::Object(&[required("major"), required("minor"), required("rate")]));
+
+const RESOURCES: Shape = Shape::Object(&[
+    field(
+        "blockIO",
+        Shape::Object(&[
+            field("throttleReadBpsDevice", THROTTLES),
+            field("throttleReadIOPSDevice", THROTTLES),
+            field("throttleWriteBpsDevice", THROTTLES),
+            field("throttleWriteIOPSDevice", THROTTLES),
+            field("weightDevice", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
+        ]),
+    ),
+    field("cpu", PLAIN),
+    field("devices", Shape::List(&PLAIN)),
+    field("hugepageLimits", Shape::List(&Shape::Object(&[required("limit"), required("pageSize")]))),
+    field("memory", PLAIN),
+    field(
+        "network",
+        Shape::Object(&[field(
+            "priorities",
+            Shape::List(&Shape::Object(&[required("name"), required("priority")])),
+        )]),
+    ),
+    field("pids", Shape::Object(&[required("limit")])),
+    field("rdma", Shape::MapOf(&PLAIN)),
+    field("unified", Shape::Map),
+]);
+
 const LINUX: Shape = Shape::Object(&[
     field("devices", Shape::List(&Shape::Object(&[required("major"), required("minor")]))),
     field("intelRdt", PLAIN),
     field("memoryPolicy", PLAIN),
     field("namespaces", Shape::List(&PLAIN)),
-    field("netDevices", Shape::Objects),
+    field("netDevices", Shape::MapOf(&PLAIN)),
     field("personality", PLAIN),
-    field(
-        "resources",
-        Shape::Object(&[
-            field("cpu", PLAIN),
-            field("devices", Shape::List(&PLAIN)),
-            field("memory", PLAIN),
-            field("pids", Shape::Object(&[required("limit")])),
-        ]),
-    ),
+    field("resources", RESOURCES),
     field("sysctl", Shape::Map),
+    field("gidMappings", MAPPINGS),
+    field("uidMappings", MAPPINGS),
+    field("timeOffsets", Shape::Map),
 ]);
 
 /// Whether nothing in `text`, which the types have taken, needs a closer look.
@@ -122,6 +150,13 @@ pub(super) fn faults(tree: &Value) -> Vec<Fault> {
     faults
 }
 
+/// The same for an object of `linux.resources` that stands alone.
+pub(super) fn faults_of_resources(tree: &Value) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    examine(tree, &RESOURCES, &JsonPath::default(), &mut faults);
+    faults
+}
+
 #[derive(Debug)]
 pub(super) enum Fault {
     /// An array where an object belongs.
@@ -132,6 +167,14 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Fault::Missing(_) => String::from("is missing"),
+            Fault::NotAnObject(_) => String::from("invalid type: array, expected an object"),
+            Fault::UnknownFlag(_, flag) => format!("wrong scheduler flag: {flag}"),
+        }
+    }
+
     pub(super) fn path(&self) -> &JsonPath {
         match self {
             Fault::NotAnObject(path) | Fault::Missing(path) | Fault::UnknownFlag(path, _) => path,
@@ -141,7 +184,7 @@ impl Fault {
 
 fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault>) {
     match (shape, value) {
-        (Shape::Object(_) | Shape::Map | Shape::Objects, Value::Array(_)) => {
+        (Shape::Object(_) | Shape::Map | Shape::MapOf(_), Value::Array(_)) => {
             faults.push(Fault::NotAnObject(path.clone()))
         }
         (Shape::List(shape), Value::Array(items)) => {
@@ -149,9 +192,9 @@ fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault
                 examine(item, shape, &path.index(index), faults);
             }
         }
-        (Shape::Objects, Value::Object(objects)) => {
-            for (name, value) in objects {
-                examine(value, &PLAIN, &path.name(name), faults);
+        (Shape::MapOf(shape), Value::Object(object)) => {
+            for (name, value) in object {
+                examine(value, shape, &path.name(name), faults);
             }
         }
         (Shape::SchedulerFlag, Value::String(name)) if scheduler_flag(name).is_none() => {
@@ -244,7 +287,7 @@ impl<'de> Visitor<'de> for Glance<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Shape::Object(fields) = self.shape else {
-            let shape = if matches!(self.shape, Shape::Objects) { &PLAIN } else { &Shape::Any };
+            let shape = if let Shape::MapOf(shape) = self.shape { shape } else { &Shape::Any };
             let mut names = HashSet::new();
             while let Some(name) = entries.next_key::<String>()? {
                 entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
@@ -319,6 +362,9 @@ mod tests {
         check(r#"{"process": {"scheduler": {"flags": ["SCHED_FLAG_RECLAIM"]}}}"#, true);
         check(r#"{"process": {"scheduler": {"flags": ["SCHED_FLAG_DL_OVERRUN"]}}}"#, false);
         check(r#"{"process": {"scheduler": {"flags": ["SCHED_RESET_ON_FORK"]}}}"#, false);
+        check(r#"{"linux": {"resources": {"hugepageLimits": [{"pageSize": "2MB"}]}}}"#, false);
+        check(r#"{"linux": {"resources": {"rdma": {"mlx": {"hcaHandles": 1}}}}}"#, true);
+        check(r#"{"linux": {"resources": {"rdma": {"mlx": [1, 2]}}}}"#, false);
         check("[]", false);
     }
 }

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
 use crate::config::{self, Config, Namespace};
 use crate::error::{Error, Result};
@@ -45,7 +46,9 @@ pub struct Bundle {
 /// Reads and checks a bundle: config.json and the root file system, which must be there.
 pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
     let (mut bundle, directory) = open_bundle(bundle)?;
-    bundle.rootfs = real_rootfs(&directory, &bundle.config.root.path)?;
+    check_rootfs(&directory, &bundle.config.root.path)?;
+    // Without a symlink on the way, what the text means is what the kernel finds.
+    bundle.rootfs = config::clean_path(&bundle.rootfs);
     Ok(bundle)
 }
 
@@ -69,13 +72,11 @@ fn open_bundle(bundle: Option<&Path>) -> Result<(Bundle, OwnedFd)> {
     Ok((Bundle { path, rootfs, config }, directory))
 }
 
-/// The root file system's real path.
-///
-/// Errors: it is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
-fn real_rootfs(bundle: &OwnedFd, path: &str) -> Result<String> {
+/// Errors: the root file system is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
+fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat2(bundle, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Ok(root) => real_path(&root),
+        Ok(_) => Ok(()),
         Err(Errno::LOOP) => Err(Error::new("invalid rootfs: not an absolute path, or a symlink")),
         Err(errno) => Err(Error::call(format_args!("invalid rootfs: stat {path}"), errno)),
     }
@@ -137,9 +138,9 @@ pub struct Created {
 /// Whatever fails, nothing is left behind.
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
-    let bundle = load_bundle(creation.bundle)?;
+    let mut bundle = load_bundle(creation.bundle)?;
     let host = HostFacts::read(questions(&bundle.config))?;
-    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), creation.id)?;
+    let placement = place(&mut bundle, &host, creation.id)?;
     let store = Store::default();
     let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement), &store)?;
 
@@ -151,7 +152,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
     let made = directory
-        .write_record(&record(&bundle, placement.clone(), rdt))
+        .write_record(&record(&bundle, &host, placement.clone(), rdt))
         .and_then(|()| launch(creation, &bundle.config, &plan, &directory, places));
     match made {
         Ok((launch, plan_warnings)) => {
@@ -161,6 +162,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings })
         }
         Err(error) => {
+            let error = match cgroups.out_of_memory() {
+                Some(report) => Error::of_kind(error.kind(), format!("{error}: {report}")),
+                None => error,
+            };
             // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
             let _ = cgroups.destroy();
             let _ = rdt_groups.map(|groups| groups.destroy());
@@ -170,18 +175,31 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     }
 }
 
-fn record(bundle: &Bundle, placement: Placement, intel_rdt: Option<intel_rdt::Placement>) -> Record {
+/// Adapts the bundle to who asks, and decides where the cgroups are.
+pub fn place(bundle: &mut Bundle, host: &HostFacts, id: &str) -> Result<Placement> {
+    rootless::adapt(&mut bundle.config, host);
+    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), id)?;
+    rootless::place(placement, &bundle.config, host)
+}
+
+fn record(
+    bundle: &Bundle,
+    host: &HostFacts,
+    placement: Placement,
+    intel_rdt: Option<intel_rdt::Placement>,
+) -> Record {
     Record {
         oci_version: bundle.config.oci_version.clone(),
         bundle: bundle.path.clone(),
         rootfs: bundle.rootfs.clone(),
         created: rfc3339_nanoseconds(SystemTime::now()),
         annotations: bundle.config.annotations.clone(),
-        owner: rustix::process::getuid().as_raw(),
+        owner: host.uid,
         program: bundle.config.process.args.first().cloned().unwrap_or_default(),
         own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
         cgroups: placement,
         intel_rdt,
+        resources: bundle.config.resources.clone(),
     }
 }
 
@@ -238,11 +256,11 @@ fn launch(
 
     let reactor = Reactor::default();
     let executed = block_on(&reactor, async {
-        launch.ready(&reactor, plan).await?;
-        if creation.hold {
-            return launch.send_hold(facts.ignored_signals);
+        if !creation.hold {
+            return launch.executed(&reactor, plan).await;
         }
-        launch.executed(&reactor, plan).await
+        launch.ready(&reactor, plan).await?;
+        launch.send_hold(facts.ignored_signals)
     });
     if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
         // Ignored: the error that matters is the first one.

@@ -50,7 +50,7 @@ fn delete_unknown(root: &StateRoot, id: &str, force: bool, error: Error) -> Resu
 fn end(container: &Container) -> Result<()> {
     let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else { return Ok(()) };
     if !container.record.own_pid_namespace {
-        container.cgroups().kill(Signal::KILL)?;
+        container.cgroups().kill_all()?;
     }
     // Ignored: it may have ended by itself meanwhile, which the wait below sees.
     let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
@@ -75,7 +75,7 @@ pub fn destroy(
     own_pid_namespace: bool,
 ) -> Result<()> {
     if !own_pid_namespace {
-        cgroups.kill(Signal::KILL)?;
+        cgroups.kill_all()?;
     }
     cgroups.destroy()?;
     if let Some(groups) = rdt_groups {

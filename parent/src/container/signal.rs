@@ -4,7 +4,11 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::Container;
-use crate::error::{Error, Kind, Result, check};
+use crate::cgroup::send_signal;
+use crate::error::{Error, Kind, Result};
+
+/// The last real-time signal.
+const SIGNAL_MAX: i32 = 64;
 
 /// Sends a signal number to the init process; 0 only asks whether it lives.
 ///
@@ -15,9 +19,9 @@ pub fn kill(container: &Container, signal: i32) -> Result<()> {
     };
     if !container.record.own_pid_namespace && signal == Signal::KILL.as_raw() {
         // Without a pid namespace nobody ends with init: all must be reached.
-        container.cgroups().kill(Signal::KILL)?;
+        container.cgroups().kill_all()?;
     }
-    let sent = send(&handle, signal);
+    let sent = send_signal(&handle, signal);
     if signal == Signal::KILL.as_raw() {
         // A frozen process does not even die (runc thaws it as well).
         container.cgroups().thaw();
@@ -29,11 +33,18 @@ pub fn kill(container: &Container, signal: i32) -> Result<()> {
     }
 }
 
-/// Sends a signal to every process in the container's cgroups; a container that has ended is a success.
+/// Sends a signal to every process in the container's cgroups, once; a container that has ended is a success.
 pub fn kill_all(container: &Container, signal: i32) -> Result<()> {
-    let Some(signal) = Signal::from_named_raw(signal) else { return kill(container, signal) };
-    container.cgroups().kill(signal)?;
-    match kill(container, signal.as_raw()) {
+    if !(0..=SIGNAL_MAX).contains(&signal) {
+        // The kernel says what is wrong with it.
+        return kill(container, signal);
+    }
+    let reached = container.cgroups().kill(signal)?;
+    if container.init.as_ref().is_some_and(|init| reached.contains(&init.pid)) {
+        return Ok(());
+    }
+    // There are no cgroups, or the kernel killed all without telling whom.
+    match kill(container, signal) {
         Err(error) if error.kind() == Kind::NotRunning => Ok(()),
         killed => killed,
     }
@@ -41,17 +52,6 @@ pub fn kill_all(container: &Container, signal: i32) -> Result<()> {
 
 fn not_running() -> Error {
     Error::of_kind(Kind::NotRunning, "container not running")
-}
-
-/// pidfd_send_signal(2) with any number, real-time signals and 0 included.
-fn send(handle: &std::os::fd::OwnedFd, signal: i32) -> std::result::Result<(), Errno> {
-    use std::os::fd::AsRawFd;
-
-    // SAFETY: numbers only; no signal information is passed.
-    let returned = unsafe {
-        sc::syscall!(PIDFD_SEND_SIGNAL, handle.as_raw_fd(), signal, std::ptr::null::<u8>(), 0usize)
-    };
-    check(returned)
 }
 
 /// A signal as users write it: a number, or a name in any case, with or without SIG.

@@ -14,9 +14,9 @@ use crate::state::Status;
 pub fn start(container: &Container) -> Result<()> {
     match container.status()? {
         Status::Created => {}
-        Status::Running | Status::Paused => {
-            return Err(Error::new("cannot start an already running container"));
-        }
+        Status::Running => return Err(Error::new("cannot start an already running container")),
+        // Who waits for `start` is frozen, and would not answer.
+        Status::Paused => return Err(Error::new("cannot start a container in the paused state")),
         Status::Stopped => {
             return Err(Error::of_kind(Kind::NotRunning, "cannot start a container that has stopped"));
         }

@@ -14,23 +14,42 @@ use rustix::event::{PollFd, PollFlags};
 /// The descriptors that futures wait for.
 #[derive(Debug, Default)]
 pub struct Reactor {
-    interests: RefCell<Vec<(RawFd, bool)>>,
+    interests: RefCell<Vec<Interest>>,
+}
+
+#[derive(Debug)]
+struct Interest {
+    number: RawFd,
+    events: PollFlags,
+    is_ready: bool,
 }
 
 impl Reactor {
     /// Resolves once `descriptor` can be read, or its other end is closed.
     pub async fn readable(&self, descriptor: BorrowedFd<'_>) {
+        self.ready(descriptor, PollFlags::IN).await;
+    }
+
+    /// Resolves once the other end of `descriptor` is closed, whatever there is to read before that.
+    pub async fn closed(&self, descriptor: BorrowedFd<'_>) {
+        // The kernel tells of a hang-up unasked.
+        self.ready(descriptor, PollFlags::empty()).await;
+    }
+
+    async fn ready(&self, descriptor: BorrowedFd<'_>, events: PollFlags) {
         let number = descriptor.as_raw_fd();
         poll_fn(|_| {
             let mut interests = self.interests.borrow_mut();
-            match interests.iter().position(|&(waiting, _)| waiting == number) {
-                Some(index) if interests[index].1 => {
+            let known =
+                interests.iter().position(|interest| (interest.number, interest.events) == (number, events));
+            match known {
+                Some(index) if interests[index].is_ready => {
                     interests.swap_remove(index);
                     Poll::Ready(())
                 }
                 Some(_) => Poll::Pending,
                 None => {
-                    interests.push((number, false));
+                    interests.push(Interest { number, events, is_ready: false });
                     Poll::Pending
                 }
             }
@@ -43,18 +62,18 @@ impl Reactor {
         let mut interests = self.interests.borrow_mut();
         let mut polled: Vec<PollFd<'_>> = interests
             .iter()
-            .map(|&(number, _)| {
+            .map(|interest| {
                 // SAFETY: the future that registered the number borrows its descriptor, and is not dropped while this function runs;
                 // numbers whose future was dropped are cleared before each poll of the futures.
-                let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-                PollFd::from_borrowed_fd(descriptor, PollFlags::IN)
+                let descriptor = unsafe { BorrowedFd::borrow_raw(interest.number) };
+                PollFd::from_borrowed_fd(descriptor, interest.events)
             })
             .collect();
         // Ignored: after EINTR the futures are polled again, and wait again.
         let _ = rustix::event::poll(&mut polled, None);
         let ready: Vec<bool> = polled.iter().map(|entry| !entry.revents().is_empty()).collect();
         for (interest, ready) in interests.iter_mut().zip(ready) {
-            interest.1 = ready;
+            interest.is_ready = ready;
         }
     }
 }
@@ -76,6 +95,26 @@ pub fn block_on<F: Future>(reactor: &Reactor, future: F) -> F::Output {
 mod tests {
     use super::*;
     use std::os::fd::AsFd;
+
+    #[test]
+    fn what_is_left_to_read_is_no_hang_up() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (quick, mut quick_writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut &theirs, b"x").unwrap();
+        std::io::Write::write_all(&mut quick_writer, b"x").unwrap();
+        let reactor = Reactor::default();
+        let closed = async {
+            reactor.closed(ours.as_fd()).await;
+            "closed"
+        };
+        let readable = async {
+            reactor.readable(quick.as_fd()).await;
+            "readable"
+        };
+        assert_eq!(block_on(&reactor, smol::future::or(closed, readable)), "readable");
+        drop(theirs);
+        block_on(&reactor, reactor.closed(ours.as_fd()));
+    }
 
     #[test]
     fn the_first_of_two_descriptors_that_can_be_read_wins() {

@@ -3,6 +3,9 @@
 //! No intermediate process, no copied page tables. The child shares our memory until it has executed stage1, so it does three
 //! system calls and nothing else: no allocation, no thread-local, no panic.
 
+pub(super) mod id_maps;
+pub(super) mod user_namespace;
+
 use std::arch::asm;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -14,6 +17,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use sc::syscall;
 
+use self::user_namespace::Gate;
 use super::network::set_namespace;
 use crate::config::{Namespace, Namespaces};
 use crate::error::{Error, Result};
@@ -34,21 +38,45 @@ pub(super) struct Birth<'a> {
     pub(super) namespaces: u64,
     /// The cgroup v2 directory to be born in.
     pub(super) cgroup: Option<BorrowedFd<'a>>,
-    /// An existing pid namespace to be born in.
-    pub(super) pid_namespace: Option<BorrowedFd<'a>>,
+    /// Existing namespaces to be born in, with their CLONE_NEW* flags.
+    pub(super) entered: &'a [(OwnedFd, u32)],
     /// Stays open in the child.
     pub(super) socket: BorrowedFd<'a>,
 }
 
+impl Birth<'_> {
+    fn arguments(&self) -> clone_args {
+        let mut flags = u64::from(uapi::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND | self.namespaces;
+        if self.cgroup.is_some() {
+            flags |= CLONE_INTO_CGROUP;
+        }
+        clone_args {
+            flags,
+            pidfd: 0,
+            child_tid: 0,
+            parent_tid: 0,
+            exit_signal: u64::from(uapi::SIGCHLD),
+            stack: 0,
+            stack_size: 0,
+            tls: 0,
+            set_tid: 0,
+            set_tid_size: 0,
+            cgroup: self.cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
+        }
+    }
+}
+
 /// The CLONE_NEW* flags for the new namespaces. The network comes later and from the parent, the cgroup namespace once the child
-/// is in its cgroups.
-pub(super) fn clone_flags(namespaces: &Namespaces) -> u64 {
+/// is in its cgroups. For some containers the network comes with the clone.
+pub(super) fn clone_flags(namespaces: &Namespaces, with_network: bool) -> u64 {
     let flag =
         |namespace: &Namespace, flag: u32| if *namespace == Namespace::New { u64::from(flag) } else { 0 };
     flag(&namespaces.pid, uapi::CLONE_NEWPID)
         | flag(&namespaces.mount, uapi::CLONE_NEWNS)
         | flag(&namespaces.ipc, uapi::CLONE_NEWIPC)
         | flag(&namespaces.uts, uapi::CLONE_NEWUTS)
+        | flag(&namespaces.user, uapi::CLONE_NEWUSER)
+        | if with_network { u64::from(uapi::CLONE_NEWNET) } else { 0 }
 }
 
 /// A child that executes stage1, or already has.
@@ -58,6 +86,8 @@ pub(super) struct Child {
     pub(super) pidfd: OwnedFd,
     /// What the child reads and writes until it has executed stage1.
     shared: Option<Box<Shared>>,
+    /// Where a child that shares no memory with us says why it could not execute stage1.
+    gate: Option<Gate>,
 }
 
 impl Child {
@@ -68,6 +98,9 @@ impl Child {
 
     /// Why stage1 could not be executed; asked after the child has closed the socket.
     pub(super) fn execution_failure(&self) -> Option<Errno> {
+        if let Some(gate) = &self.gate {
+            return gate.failure();
+        }
         let errno = self.shared.as_ref()?.failure.load(Ordering::Acquire);
         (errno != 0).then(|| Errno::from_raw_os_error(errno))
     }
@@ -87,11 +120,24 @@ impl Drop for Child {
 #[repr(C, align(16))]
 struct Shared {
     stack: [u8; STACK_BYTES],
+    program: Program,
+    failure: AtomicI32,
+}
+
+/// What the child executes.
+#[derive(Debug)]
+struct Program {
     stage1: RawFd,
     socket: RawFd,
     /// The socket's number in decimal, NUL-terminated: stage1's argument.
     argument: [u8; 12],
-    failure: AtomicI32,
+}
+
+impl Program {
+    fn new(stage1: &OwnedFd, socket: BorrowedFd<'_>) -> Self {
+        let (stage1, socket) = (stage1.as_raw_fd(), socket.as_raw_fd());
+        Self { stage1, socket, argument: decimal(socket) }
+    }
 }
 
 /// Clones the child. It runs at once.
@@ -99,66 +145,72 @@ pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
     let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
     let mut shared = Box::new(Shared {
         stack: [0; STACK_BYTES],
-        stage1: stage1.as_raw_fd(),
-        socket: birth.socket.as_raw_fd(),
-        argument: decimal(birth.socket.as_raw_fd()),
+        program: Program::new(&stage1, birth.socket),
         failure: AtomicI32::new(0),
     });
     let mut pidfd: RawFd = -1;
-    let mut flags = u64::from(uapi::CLONE_VM | uapi::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND | birth.namespaces;
-    if birth.cgroup.is_some() {
-        flags |= CLONE_INTO_CGROUP;
-    }
-    let arguments = clone_args {
-        flags,
-        pidfd: &raw mut pidfd as u64,
-        child_tid: 0,
-        parent_tid: 0,
-        exit_signal: u64::from(uapi::SIGCHLD),
-        stack: shared.stack.as_mut_ptr() as u64,
-        stack_size: STACK_BYTES as u64,
-        tls: 0,
-        set_tid: 0,
-        set_tid_size: 0,
-        cgroup: birth.cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
-    };
-    let clone = || {
+    let mut arguments = birth.arguments();
+    arguments.flags |= u64::from(uapi::CLONE_VM);
+    arguments.pidfd = &raw mut pidfd as u64;
+    (arguments.stack, arguments.stack_size) = (shared.stack.as_mut_ptr() as u64, STACK_BYTES as u64);
+    let cloned = in_namespaces(birth.entered, || {
         // SAFETY: `shared` holds the child's stack and all that `child` reads; it is boxed, and freed only once the child has
         // executed stage1 or is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
-        unsafe { clone3(&arguments, &raw const *shared) }
-    };
-    let cloned = match birth.pid_namespace {
-        Some(namespace) => in_pid_namespace(namespace, clone)?,
-        None => clone(),
-    };
+        unsafe { clone3(&arguments, child, (&raw const *shared).cast()) }
+    })?;
     let pid = cloned.map_err(|errno| Error::call("clone container init", errno))?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Child { pid, pidfd, shared: Some(shared) })
+    Ok(Child { pid, pidfd, shared: Some(shared), gate: None })
 }
 
 /// CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of linux/sched.h: they exceed the 32 bits of linux-raw-sys's constants.
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
-/// Runs `clone` so that its child is born in another pid namespace. This thread's children are born in its own afterwards.
-fn in_pid_namespace<T>(namespace: BorrowedFd<'_>, clone: impl FnOnce() -> T) -> Result<T> {
-    let own = rustix::fs::open("/proc/thread-self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| Error::call("open the own pid namespace", errno))?;
-    set_namespace(namespace, uapi::CLONE_NEWPID).map_err(|errno| Error::call("join pid namespace", errno))?;
-    let cloned = clone();
-    set_namespace(own.as_fd(), uapi::CLONE_NEWPID)
-        .map_err(|errno| Error::call("return to the own pid namespace", errno))?;
-    Ok(cloned)
+/// Runs `clone` so that its child is born in other namespaces than this thread's own, to which the thread returns.
+fn in_namespaces<T>(namespaces: &[(OwnedFd, u32)], clone: impl FnOnce() -> T) -> Result<T> {
+    let Some(((namespace, kind), rest)) = namespaces.split_first() else { return Ok(clone()) };
+    let name = namespace_name(*kind);
+    let own = rustix::fs::open(
+        format!("/proc/thread-self/ns/{name}"),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|errno| Error::call(format_args!("open the own {name} namespace"), errno))?;
+    set_namespace(namespace.as_fd(), *kind)
+        .map_err(|errno| Error::call(format_args!("join {name} namespace"), errno))?;
+    let cloned = in_namespaces(rest, clone);
+    set_namespace(own.as_fd(), *kind)
+        .map_err(|errno| Error::call(format_args!("return to the own {name} namespace"), errno))?;
+    cloned
 }
 
-/// clone3(2); the child calls `child` on its new stack and never returns.
+/// The file of a kind of namespaces below /proc/PID/ns.
+fn namespace_name(kind: u32) -> &'static str {
+    match kind {
+        uapi::CLONE_NEWPID => "pid",
+        uapi::CLONE_NEWNET => "net",
+        uapi::CLONE_NEWIPC => "ipc",
+        uapi::CLONE_NEWUTS => "uts",
+        uapi::CLONE_NEWCGROUP => "cgroup",
+        uapi::CLONE_NEWUSER => "user",
+        uapi::CLONE_NEWTIME => "time",
+        _ => "mnt",
+    }
+}
+
+/// clone3(2); the child calls `begin` with `argument` and never returns. It does so on the stack of `arguments`, or on a copy of ours.
 ///
 /// # Safety
-/// `shared` stays valid until the child has executed another program or ended, and nobody else uses its stack.
-unsafe fn clone3(arguments: &clone_args, shared: *const Shared) -> std::result::Result<Pid, Errno> {
+/// What `argument` points to stays valid until the child has executed another program or ended, and nobody else uses its stack.
+unsafe fn clone3(
+    arguments: &clone_args,
+    begin: unsafe extern "C" fn(*const u8) -> !,
+    argument: *const u8,
+) -> std::result::Result<Pid, Errno> {
     let returned: isize;
-    // SAFETY: the caller vouches for `shared` and the stack in `arguments`. The parent comes out of the call as from any system call;
+    // SAFETY: the caller vouches for `argument` and the stack in `arguments`. The parent comes out of the call as from any system call;
     // the child finds zero, has the pointer in a register that the kernel preserves, and stays on its side of the branch.
     unsafe {
         #[cfg(target_arch = "x86_64")]
@@ -168,11 +220,11 @@ unsafe fn clone3(arguments: &clone_args, shared: *const Shared) -> std::result::
             "jnz 2f",
             "xor ebp, ebp",
             "mov rdi, r12",
-            "call {child}",
+            "call r13",
             "ud2",
             "2:",
-            child = sym child,
-            in("r12") shared,
+            in("r12") argument,
+            in("r13") begin,
             inlateout("rax") uapi::__NR_clone3 as isize => returned,
             in("rdi") arguments,
             in("rsi") size_of::<clone_args>(),
@@ -184,11 +236,11 @@ unsafe fn clone3(arguments: &clone_args, shared: *const Shared) -> std::result::
             "cbnz x0, 2f",
             "mov x29, #0",
             "mov x0, x20",
-            "bl {child}",
+            "blr x21",
             "udf #0",
             "2:",
-            child = sym child,
-            in("x20") shared,
+            in("x20") argument,
+            in("x21") begin,
             in("x8") uapi::__NR_clone3 as usize,
             inlateout("x0") arguments as *const clone_args as isize => returned,
             in("x1") size_of::<clone_args>(),
@@ -201,28 +253,54 @@ unsafe fn clone3(arguments: &clone_args, shared: *const Shared) -> std::result::
     }
 }
 
-/// The child: descriptors away, the socket kept, stage1.
-unsafe extern "C" fn child(shared: *const Shared) -> ! {
+/// The child: stage1.
+///
+/// # Safety
+/// `shared` is a `Shared`, which `spawn` keeps alive.
+unsafe extern "C" fn child(shared: *const u8) -> ! {
+    // SAFETY: the caller's promise. Nothing here allocates, unwinds or touches a thread-local.
+    unsafe {
+        let shared = &*shared.cast::<Shared>();
+        let errno = execute(&shared.program);
+        shared.failure.store(errno, Ordering::Release);
+        end()
+    }
+}
+
+/// Descriptors away, the socket kept, stage1. Returns only if it fails: the errno.
+///
+/// # Safety
+/// Called in the child alone, whose descriptors are its own.
+unsafe fn execute(program: &Program) -> i32 {
     /// From linux/close_range.h.
     const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
-    // SAFETY: `spawn` keeps `shared` alive. The calls take numbers, and pointers into `shared` or to constants; none of them
-    // returns into code that allocates, unwinds or touches a thread-local.
-    unsafe {
-        let shared = &*shared;
-        let environment = [std::ptr::null::<u8>()];
-        let arguments = [c"pinnace-stage1".as_ptr().cast(), shared.argument.as_ptr(), std::ptr::null()];
+    let environment = [std::ptr::null::<u8>()];
+    let arguments = [c"pinnace-stage1".as_ptr().cast(), program.argument.as_ptr(), std::ptr::null()];
+    // SAFETY: the calls take numbers, and pointers into `program` or to constants; none of them returns into code that allocates,
+    // unwinds or touches a thread-local.
+    let returned = unsafe {
         // What callers have leaked to us (shims, buildah) must not reach the container, nor stay open in a held stage1.
         syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC);
-        syscall!(FCNTL, shared.socket, uapi::F_SETFD, 0usize);
-        let returned = syscall!(
+        syscall!(FCNTL, program.socket, uapi::F_SETFD, 0usize);
+        syscall!(
             EXECVEAT,
-            shared.stage1,
+            program.stage1,
             c"".as_ptr(),
             arguments.as_ptr(),
             environment.as_ptr(),
             uapi::AT_EMPTY_PATH
-        );
-        shared.failure.store(-(returned as isize) as i32, Ordering::Release);
+        )
+    };
+    -(returned as isize) as i32
+}
+
+/// Ends the child.
+///
+/// # Safety
+/// Called in the child alone.
+unsafe fn end() -> ! {
+    // SAFETY: exit takes a number and does not return.
+    unsafe {
         syscall!(EXIT, 127);
         std::hint::unreachable_unchecked()
     }

@@ -59,7 +59,7 @@ impl Socket {
         let mut bytes = vec![0; encoded_bytes(&message)];
         encode(&message, BUILD_ID, &mut bytes).map_err(|error| match error {
             EncodeError::TooLarge => Error::new("args, env and mounts together are too large"),
-            EncodeError::OptionWithNul => Error::new("a mount option holds a NUL byte"),
+            EncodeError::ItemWithNul => Error::new("a path of dev.pinnace.landlock holds a NUL byte"),
         })?;
         let mut descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         if bytes.len() <= INLINE_BYTES_MAX {

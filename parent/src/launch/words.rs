@@ -83,15 +83,13 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
 /// What the kernel's word usually means, where that is known.
 fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'static str {
     match (step, failure.call, errno(failure)) {
-        (_, Call::FilesystemOpen, Errno::NODEV) => " (the kernel has no such filesystem)",
-        (_, Call::FilesystemOption, Errno::INVAL) => {
-            " (the filesystem does not know a mount option, or its value)"
-        }
+        (_, Call::Mount, Errno::NODEV) => " (the kernel has no such filesystem)",
+        (_, Call::Mount, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
         (Some(Step::MaskPath { .. }), Call::Status, Errno::NXIO) => {
             " (/dev/null in the container is not the null device)"
         }
         (Some(Step::MakeDevice { .. }), Call::MakeNode, Errno::EXIST) => " (another kind of file is there)",
-        (Some(Step::MountFilesystem { fstype: "proc" | "sysfs", .. }), Call::Open | Call::MoveMount, _) => {
+        (Some(Step::MountFilesystem { fstype: "proc" | "sysfs", .. }), Call::Open, _) => {
             " (it must be mounted on ordinary directory)"
         }
         (_, Call::Open, Errno::LOOP) => " (a symlink where none is allowed)",

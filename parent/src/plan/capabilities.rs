@@ -2,7 +2,7 @@
 
 use shared_proto::{Phase, Step};
 
-use super::{Draft, Request};
+use super::{Draft, Request, user_namespace};
 
 /// runc's umask where the configuration has none.
 const DEFAULT_UMASK: u32 = 0o022;
@@ -20,6 +20,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
             gid: user.gid,
             groups: &user.additional_gids,
             working_directory: &process.cwd,
+            groups_are_denied: user_namespace::groups_are_denied(request),
             keep_capabilities: user.uid != 0 && process.capabilities.is_some(),
         },
     );

@@ -1,8 +1,9 @@
 //! Device nodes and the links that every container has (config-linux.md "Default Devices", "Default Runtime Symlinks").
 
-use shared_proto::Step;
+use shared_proto::{Attributes, BindOrigin, Propagations, Step};
 
-use super::{Draft, Places};
+use super::user_namespace::binds_devices;
+use super::{Draft, Places, Request};
 use crate::config::{Config, Device, DeviceKind, MountKind};
 
 const S_IFIFO: u32 = 0o010000;
@@ -29,22 +30,40 @@ const DEFAULT_LINKS: [(&str, &str); 5] = [
 ];
 
 /// Plans the nodes and links. A /dev that the caller binds is the caller's: nothing is made in it.
-pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, places: &Places<'a>) {
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Places<'a>) {
+    let config = request.config;
     if dev_is_bound(config) {
         return;
     }
+    let binds = binds_devices(request);
     for (path, major, minor) in DEFAULT_DEVICES {
         // A configured node of the same path takes the default's place.
         if config.devices.iter().all(|device| device.path != path) {
             let mode = S_IFCHR | 0o666;
-            draft.push(places.phase_of(path), Step::MakeDevice { path, mode, major, minor, uid: 0, gid: 0 });
+            let made = Step::MakeDevice { path, mode, major, minor, uid: 0, gid: 0 };
+            draft.push(places.phase_of(path), if binds { bound(path) } else { made });
         }
     }
     for device in &config.devices {
-        draft.push(places.phase_of(&device.path), configured(device));
+        let is_bound = binds && device.kind != DeviceKind::Fifo;
+        let step = if is_bound { bound(&device.path) } else { configured(device) };
+        draft.push(places.phase_of(&device.path), step);
     }
     for (path, target) in DEFAULT_LINKS {
         draft.push(places.phase_of(path), Step::MakeSymlink { path, target });
+    }
+}
+
+/// The host's node of the same path, where the kernel lets nobody make one.
+fn bound(path: &str) -> Step<shared_proto::Planned<'_>> {
+    Step::BindMount {
+        source: path,
+        target: path,
+        origin: BindOrigin::Host,
+        recursive: false,
+        attributes: Attributes::default(),
+        recursive_attributes: Attributes::default(),
+        propagations: Propagations::default(),
     }
 }
 

@@ -38,17 +38,12 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<(
 }
 
 /// The mount data of a new filesystem, with the container's label where it takes one.
-pub(super) fn labelled<'a>(
-    draft: &Draft<'a>,
-    request: &Request<'a>,
-    fstype: &str,
-    data: &'a [String],
-) -> &'a [String] {
+pub(super) fn labelled<'a>(draft: &Draft<'a>, request: &Request<'a>, fstype: &str, data: &'a str) -> &'a str {
     match &request.config.mount_label {
         Some(label) if !LABELLED_BY_THE_KERNEL.contains(&fstype) => {
-            let mut data = data.to_vec();
-            data.push(format!("context={label}"));
-            draft.keep_list(data)
+            // A label may have commas; stage1 looks for the words behind the last of the others.
+            let separator = if data.is_empty() { "" } else { "," };
+            draft.keep(format!("{data}{separator}context=\"{label}\""))
         }
         _ => data,
     }

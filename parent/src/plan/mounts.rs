@@ -3,15 +3,16 @@
 //! What shows the network (sysfs) or the cgroups must wait until the container is in them; from the first such mount on, all mounts
 //! wait, since later ones may lie on earlier ones.
 
-use shared_proto::{Attributes, BindOrigin, Phase, Propagations, Step};
+use linux_raw_sys::general as uapi;
+use shared_proto::{Attributes, BindOrigin, Phase, Planned, Propagations, Step};
 
 use super::lsm;
 use super::root::propagation;
-use super::{Draft, Places, Request};
+use super::{Draft, Places, Request, SentTree, user_namespace};
 use crate::cgroup::View;
 use crate::config::{Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
-use crate::host::CgroupHost;
+use crate::host::{CgroupHost, Hierarchy};
 
 /// Plans all mounts; returns where they are.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<Places<'a>> {
@@ -31,23 +32,33 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             Error::new(format!("$.mounts[{index}].options: more than eight changes of propagation"))
         })?;
         match &mount.kind {
+            MountKind::Filesystem { fstype, .. } if user_namespace::binds_filesystem(request, fstype) => {
+                // The kernel shows these only to the owner of the namespace that they show: the host's is bound.
+                let source = if fstype == "sysfs" { "/sys" } else { "/dev/mqueue" };
+                draft.push(phase, host_view(source, target, mount, propagations));
+            }
             MountKind::Filesystem { fstype, source } => draft.push(
                 phase,
                 Step::MountFilesystem {
                     fstype,
                     source,
                     target,
-                    options: lsm::labelled(draft, request, fstype, &mount.data),
-                    attributes: attributes(mount.attributes),
+                    data: lsm::labelled(draft, request, fstype, &mount.data),
+                    flags: flags(mount),
                     propagations,
                 },
             ),
             MountKind::Bind { source, recursive } => {
                 let source = absolute(draft, request.bundle, source);
+                let is_sent = mount.idmap.is_some() || user_namespace::opens_sources(request);
+                if is_sent {
+                    let (recursive, idmap) = (*recursive, mount.idmap.as_ref());
+                    draft.sent.push(SentTree { source, target, recursive, idmap });
+                }
                 let step = Step::BindMount {
                     source,
                     target,
-                    origin: BindOrigin::Host,
+                    origin: if is_sent { BindOrigin::Sent } else { BindOrigin::Host },
                     recursive: *recursive,
                     attributes: attributes(mount.attributes),
                     recursive_attributes: attributes(mount.recursive_attributes),
@@ -61,14 +72,36 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
     Ok(places)
 }
 
+/// A bind of a tree that the host has.
+fn host_view<'a>(
+    source: &'a str,
+    target: &'a str,
+    mount: &Mount,
+    propagations: Propagations,
+) -> Step<Planned<'a>> {
+    // What the host's mounts are locked with cannot be cleared.
+    let attributes = Attributes { clear: 0, ..attributes(mount.attributes) };
+    Step::BindMount {
+        source,
+        target,
+        origin: BindOrigin::Host,
+        recursive: true,
+        attributes: Attributes::default(),
+        recursive_attributes: attributes,
+        propagations,
+    }
+}
+
 /// Whether a mount shows what the parent makes while stage1 mounts.
 fn waits(request: &Request<'_>, mount: &Mount) -> bool {
     match &mount.kind {
         MountKind::Filesystem { fstype, .. } => {
-            fstype == "sysfs" && request.config.namespaces.network == Namespace::New
+            fstype == "sysfs"
+                && request.config.namespaces.network == Namespace::New
+                && !user_namespace::clones_network(request)
         }
         MountKind::Bind { .. } => false,
-        MountKind::Cgroup => true,
+        MountKind::Cgroup => !user_namespace::binds_cgroups(request),
     }
 }
 
@@ -86,6 +119,9 @@ fn plan_cgroup<'a>(
     propagations: Propagations,
 ) {
     let target = mount.destination.as_str();
+    if user_namespace::binds_cgroups(request) {
+        return plan_own_cgroups(draft, request, mount, phase, propagations);
+    }
     match &request.host.cgroups {
         CgroupHost::V2 { .. } | CgroupHost::None => draft.push(
             phase,
@@ -93,12 +129,56 @@ fn plan_cgroup<'a>(
                 fstype: "cgroup2",
                 source: "cgroup",
                 target,
-                options: &mount.data,
-                attributes: attributes(mount.attributes),
+                data: &mount.data,
+                flags: flags(mount),
                 propagations,
             },
         ),
         CgroupHost::V1 { .. } => plan_cgroup_v1(draft, request, mount, phase, propagations),
+    }
+}
+
+/// Without cgroups of the container's own, and without a namespace to hide behind: the caller's, and never to be written (CVE-2023-25809).
+fn plan_own_cgroups<'a>(
+    draft: &mut Draft<'a>,
+    request: &Request<'a>,
+    mount: &'a Mount,
+    phase: Phase,
+    propagations: Propagations,
+) {
+    let target = mount.destination.as_str();
+    let readonly = Mount {
+        attributes: MountAttributes {
+            set: mount.attributes.set | u64::from(uapi::MOUNT_ATTR_RDONLY),
+            clear: 0,
+        },
+        ..mount.clone()
+    };
+    let bind = |hierarchy: &Hierarchy, draft: &Draft<'a>, target| {
+        let source = draft.keep(format!("{}{}", hierarchy.mountpoint, hierarchy.own.trim_end_matches('/')));
+        host_view(source, target, &readonly, propagations)
+    };
+    match &request.host.cgroups {
+        CgroupHost::None => {}
+        CgroupHost::V2 { unified } => draft.push(phase, bind(unified, draft, target)),
+        CgroupHost::V1 { hierarchies, .. } => {
+            draft.push(
+                phase,
+                Step::MountFilesystem {
+                    fstype: "tmpfs",
+                    source: "tmpfs",
+                    target,
+                    data: "mode=755",
+                    flags: 0,
+                    propagations,
+                },
+            );
+            for hierarchy in hierarchies {
+                let name = hierarchy.mountpoint.rsplit('/').next().unwrap_or_default();
+                let target = draft.keep(format!("{target}/{name}"));
+                draft.push(phase, bind(hierarchy, draft, target));
+            }
+        }
     }
 }
 
@@ -110,7 +190,6 @@ fn plan_cgroup_v1<'a>(
     propagations: Propagations,
 ) {
     let target = mount.destination.as_str();
-    let mode = draft.keep_list(vec![String::from("mode=755")]);
     let own_namespace = request.config.namespaces.cgroup != Namespace::Inherit;
     draft.push(
         phase,
@@ -118,9 +197,9 @@ fn plan_cgroup_v1<'a>(
             fstype: "tmpfs",
             source: "tmpfs",
             target,
-            options: lsm::labelled(draft, request, "tmpfs", mode),
+            data: lsm::labelled(draft, request, "tmpfs", "mode=755"),
             // One change for the whole tree in the end is cheaper than one for each mount.
-            attributes: Attributes::default(),
+            flags: 0,
             propagations,
         },
     );
@@ -145,8 +224,8 @@ fn plan_hierarchy<'a>(
             fstype: "cgroup",
             source: "cgroup",
             target,
-            options: draft.keep_list(view.options),
-            attributes: Attributes::default(),
+            data: draft.keep(view.options.join(",")),
+            flags: 0,
             propagations: Propagations::default(),
         };
         draft.push(phase, step);
@@ -175,6 +254,32 @@ fn plan_hierarchy<'a>(
 /// `None` for more than eight.
 fn propagations(mount: &Mount) -> Option<Propagations> {
     Propagations::new(mount.propagation.iter().copied().map(propagation))
+}
+
+/// A new filesystem's flags as mount(2) takes them.
+fn flags(mount: &Mount) -> u32 {
+    let MountAttributes { set, clear } = mount.attributes;
+    let set = set as u32;
+    let pairs = [
+        (uapi::MOUNT_ATTR_RDONLY, uapi::MS_RDONLY),
+        (uapi::MOUNT_ATTR_NOSUID, uapi::MS_NOSUID),
+        (uapi::MOUNT_ATTR_NODEV, uapi::MS_NODEV),
+        (uapi::MOUNT_ATTR_NOEXEC, uapi::MS_NOEXEC),
+        (uapi::MOUNT_ATTR_NODIRATIME, uapi::MS_NODIRATIME),
+        (uapi::MOUNT_ATTR_NOSYMFOLLOW, uapi::MS_NOSYMFOLLOW),
+    ];
+    let flags = pairs
+        .into_iter()
+        .filter(|(bit, _)| set & bit != 0)
+        .fold(mount.superblock, |all, (_, flag)| all | flag);
+    // The access times are one field of several values.
+    flags
+        | match set & uapi::MOUNT_ATTR__ATIME {
+            uapi::MOUNT_ATTR_NOATIME => uapi::MS_NOATIME,
+            uapi::MOUNT_ATTR_STRICTATIME => uapi::MS_STRICTATIME,
+            _ if clear & u64::from(uapi::MOUNT_ATTR__ATIME) != 0 => uapi::MS_RELATIME,
+            _ => 0,
+        }
 }
 
 fn attributes(attributes: MountAttributes) -> Attributes {

@@ -3,7 +3,7 @@
 use shared_proto::bootstrap::{Bootstrap, RootChange};
 use shared_proto::{Phase, Planned, Propagation, PropagationKind, Propagations, Step};
 
-use super::{Draft, Request, awaits_cgroups, descriptor_slots};
+use super::{Draft, Request, descriptor_slots, user_namespace};
 use crate::config::{self, Config, Namespace};
 
 pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>> {
@@ -24,10 +24,13 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         },
         initial_propagation: initial_propagation(config.rootfs_propagation),
         descriptors: descriptor_slots(request),
-        await_cgroups: awaits_cgroups(request.host),
-        await_network: namespaces.network == Namespace::New,
+        // On v2 stage1 is born in its cgroup.
+        await_cgroups: request.placement.has_hierarchies(),
+        await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: (!has_home).then_some(config.process.user.uid),
+        pivot_late: user_namespace::shows_procfs_late(request),
+        loopback_up: user_namespace::clones_network(request),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use linux_raw_sys::general as uapi;
 use serde_json::{Value, json};
 use shared_proto::bootstrap::RootChange;
 use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Scheduler, Step};
@@ -55,7 +56,7 @@ fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
     lines
 }
 
-fn named_namespaces<'p>(plan: &'p Plan<'_>) -> [(&'static str, &'p Namespace); 6] {
+fn named_namespaces<'p>(plan: &'p Plan<'_>) -> [(&'static str, &'p Namespace); 8] {
     let namespaces = plan.namespaces;
     [
         ("pid", &namespaces.pid),
@@ -64,6 +65,8 @@ fn named_namespaces<'p>(plan: &'p Plan<'_>) -> [(&'static str, &'p Namespace); 6
         ("ipc", &namespaces.ipc),
         ("uts", &namespaces.uts),
         ("cgroup", &namespaces.cgroup),
+        ("user", &namespaces.user),
+        ("time", &namespaces.time),
     ]
 }
 
@@ -127,9 +130,10 @@ pub fn step_words(plan: &Plan<'_>, index: u32) -> String {
 /// What a step is about.
 fn object(step: &Step<Planned<'_>>) -> String {
     match step {
-        Step::MountFilesystem { fstype, target, options, attributes, propagations, .. } => {
-            let mut words: Vec<String> = options.to_vec();
-            words.extend(attribute_words(*attributes, ""));
+        Step::MountFilesystem { fstype, target, data, flags, propagations, .. } => {
+            let mut words: Vec<String> =
+                data.split(',').filter(|word| !word.is_empty()).map(String::from).collect();
+            words.extend(flag_words(*flags));
             words.extend(propagation_words(*propagations));
             format!("{fstype} on {target}{}", bracketed(&words))
         }
@@ -166,6 +170,7 @@ fn object(step: &Step<Planned<'_>>) -> String {
         }
         Step::WriteSysctl { name, value } => format!("{name} = {value}"),
         Step::SetOomScoreAdjust { value } => (*value).to_owned(),
+        Step::NewTimeNamespace { offsets } => offsets.trim_end().replace('\n', ", "),
         Step::RestrictLandlock { paths, rights, .. } => {
             let rule = |(path, rights): (&String, &u32)| format!("{path} {}", landlock_words(*rights));
             paths.iter().zip(*rights).map(rule).collect::<Vec<_>>().join(", ")
@@ -267,6 +272,27 @@ fn attribute_words(attributes: Attributes, prefix: &str) -> Vec<String> {
         _ => words.push(format!("{prefix}relatime")),
     }
     words
+}
+
+/// MS_* bits in the words of mount(8).
+fn flag_words(flags: u32) -> impl Iterator<Item = String> {
+    const FLAGS: [(u32, &str); 14] = [
+        (uapi::MS_RDONLY, "ro"),
+        (uapi::MS_NOSUID, "nosuid"),
+        (uapi::MS_NODEV, "nodev"),
+        (uapi::MS_NOEXEC, "noexec"),
+        (uapi::MS_NODIRATIME, "nodiratime"),
+        (uapi::MS_NOSYMFOLLOW, "nosymfollow"),
+        (uapi::MS_NOATIME, "noatime"),
+        (uapi::MS_STRICTATIME, "strictatime"),
+        (uapi::MS_RELATIME, "relatime"),
+        (uapi::MS_SYNCHRONOUS, "sync"),
+        (uapi::MS_DIRSYNC, "dirsync"),
+        (uapi::MS_LAZYTIME, "lazytime"),
+        (uapi::MS_SILENT, "silent"),
+        (uapi::MS_I_VERSION, "iversion"),
+    ];
+    FLAGS.into_iter().filter(move |(bit, _)| flags & bit != 0).map(|(_, word)| word.to_owned())
 }
 
 fn propagation_words(propagations: Propagations) -> Vec<String> {

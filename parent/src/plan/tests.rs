@@ -21,17 +21,27 @@ fn hierarchy(name: &str, controllers: &[&str]) -> Hierarchy {
     }
 }
 
+fn root_of(cgroups: CgroupHost) -> HostFacts {
+    HostFacts {
+        cgroups,
+        uid: 0,
+        is_initial_user_namespace: true,
+        denies_groups: false,
+        security: SecurityHost::default(),
+    }
+}
+
 fn v1() -> HostFacts {
     let hierarchies = vec![
         hierarchy("/cpu,cpuacct", &["cpu", "cpuacct"]),
         hierarchy("/memory", &["memory"]),
         hierarchy("/systemd", &["name=systemd"]),
     ];
-    HostFacts { cgroups: CgroupHost::V1 { hierarchies, unified: None }, security: SecurityHost::default() }
+    root_of(CgroupHost::V1 { hierarchies, unified: None })
 }
 
 fn v2() -> HostFacts {
-    HostFacts { cgroups: CgroupHost::V2 { unified: hierarchy("", &[]) }, security: SecurityHost::default() }
+    root_of(CgroupHost::V2 { unified: hierarchy("", &[]) })
 }
 
 /// The printed plan, or why there is none.

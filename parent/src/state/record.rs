@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Resources;
 use crate::{cgroup, intel_rdt};
 
 /// What was asked for: written before the child exists, so that whatever ends the runtime, `delete` finds the cgroups.
@@ -24,6 +25,9 @@ pub struct Record {
     pub cgroups: cgroup::Placement,
     #[serde(default)]
     pub intel_rdt: Option<intel_rdt::Placement>,
+    /// The limits in force: what config.json said, and each update since.
+    #[serde(default)]
+    pub resources: Resources,
 }
 
 /// Who the child is: written once it exists.

@@ -46,10 +46,10 @@ impl StateDirectory {
         let Some(init) = init else { return Ok(Status::Creating) };
         Ok(if init.handle().is_none() {
             Status::Stopped
-        } else if self.awaits_start() {
-            Status::Created
         } else if is_frozen() {
             Status::Paused
+        } else if self.awaits_start() {
+            Status::Created
         } else {
             Status::Running
         })

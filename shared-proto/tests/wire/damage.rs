@@ -3,7 +3,7 @@
 use shared_proto::Refusal;
 
 use crate::plan::check;
-use crate::sample::{self, header_mut};
+use crate::sample::{self, STEP_COUNT, header_mut};
 
 fn is_refused(bytes: &[u8]) -> Refusal {
     check(bytes).err().unwrap_or_else(|| panic!("{} bytes were accepted", bytes.len()))
@@ -75,7 +75,7 @@ fn trailing_bytes_are_refused() {
 #[test]
 fn claimed_counts_beyond_the_message_are_refused() {
     let full = sample::full();
-    for claimed in [23, 4096, u32::MAX] {
+    for claimed in [STEP_COUNT as u32 + 1, 4096, u32::MAX] {
         let mut bytes = full.clone();
         header_mut(&mut bytes).step_count.set(claimed);
         is_refused(&bytes);

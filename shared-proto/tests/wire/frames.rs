@@ -8,11 +8,12 @@ const SKELETON: Failure = Failure { phase: Phase::Setup, step: None, call: Call:
 
 const REPORTS: [Report; 4] =
     [Report::Ready, Report::Failed(FAILURE), Report::Failed(SKELETON), Report::Warned(FAILURE)];
-const REPLIES: [Reply; 4] = [
+const REPLIES: [Reply; 5] = [
     Reply::Cgroups { descriptor_count: 9 },
     Reply::Network,
     Reply::Start { ignored_signals: 4096 },
     Reply::Hold { ignored_signals: 1 },
+    Reply::Trees { descriptor_count: 3 },
 ];
 
 /// A frame of every kind with its title.
@@ -56,7 +57,7 @@ fn frames_come_back_as_they_were() {
 
 #[test]
 fn descriptors_that_travel_are_counted() {
-    assert_eq!(REPLIES.map(Reply::descriptor_count), [9, 1, 0, 0]);
+    assert_eq!(REPLIES.map(Reply::descriptor_count), [9, 1, 0, 0, 3]);
 }
 
 #[test]
@@ -131,8 +132,8 @@ fn every_unknown_kind_phase_and_call_is_refused() {
         assert_eq!(Report::decode(&bytes).is_some(), Call::from_number(number).is_some(), "call {number}");
         let mut bytes = Reply::Start { ignored_signals: 0 }.encode();
         bytes[..2].copy_from_slice(&number.to_le_bytes());
-        // A reply for cgroups may come without descriptors.
-        assert_eq!(Reply::decode(&bytes).is_some(), matches!(number, 1 | 3 | 4), "kind {number}");
+        // Replies for cgroups and trees may come without descriptors.
+        assert_eq!(Reply::decode(&bytes).is_some(), matches!(number, 1 | 3 | 4 | 5), "kind {number}");
     }
     for number in 0..=u8::MAX {
         let mut bytes = failed;

@@ -182,6 +182,8 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         await_network,
         new_cgroup_namespace,
         home_of,
+        loopback_up,
+        pivot_late,
     } = from;
     Bootstrap {
         root: to.text(root),
@@ -192,18 +194,20 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         await_network,
         new_cgroup_namespace,
         home_of,
+        loopback_up,
+        pivot_late,
     }
 }
 
 fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A, B>) -> PhasedStep<B> {
     let step = match from.step {
-        Step::MountFilesystem { fstype, source, target, options, attributes, propagations } => {
+        Step::MountFilesystem { fstype, source, target, data, flags, propagations } => {
             Step::MountFilesystem {
                 fstype: to.text(fstype),
                 source: to.text(source),
                 target: to.text(target),
-                options: to.texts(options),
-                attributes,
+                data: to.text(data),
+                flags,
                 propagations,
             }
         }
@@ -244,18 +248,22 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::NewSessionKeyring => Step::NewSessionKeyring,
         Step::SetRlimit { resource, soft, hard } => Step::SetRlimit { resource, soft, hard },
         Step::DropBounding { keep } => Step::DropBounding { keep },
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities } => Step::BecomeUser {
-            uid,
-            gid,
-            groups: to.ids(groups),
-            working_directory: to.text(working_directory),
-            keep_capabilities,
-        },
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => {
+            Step::BecomeUser {
+                uid,
+                gid,
+                groups: to.ids(groups),
+                working_directory: to.text(working_directory),
+                keep_capabilities,
+                groups_are_denied,
+            }
+        }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
             Step::SetCapabilities { effective, permitted, inheritable, ambient }
         }
         Step::SetUmask { umask } => Step::SetUmask { umask },
         Step::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        Step::NewTimeNamespace { offsets } => Step::NewTimeNamespace { offsets: to.text(offsets) },
         Step::SetScheduler { scheduler } => Step::SetScheduler { scheduler },
         Step::SetIoPriority { class, priority } => Step::SetIoPriority { class, priority },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },

@@ -19,7 +19,7 @@ struct Ingredients {
     phase_pick: usize,
     texts: [String; 2],
     paths: [String; 2],
-    options: Vec<String>,
+    data: String,
     ids: Vec<u32>,
     words: [u32; 8],
     numbers: [u64; 4],
@@ -45,11 +45,20 @@ fn propagations() -> impl Strategy<Value = Propagations> {
 }
 
 fn ingredients() -> impl Strategy<Value = Ingredients> {
-    let strings = ([text(), text()], [path(), path()], vec("[^\0]{1,30}", 0..4), vec(any::<u32>(), 0..9));
+    let strings = ([text(), text()], [path(), path()], "[^\0]{0,90}", vec(any::<u32>(), 0..9));
     let numbers = (any::<[u32; 8]>(), any::<[u64; 4]>(), any::<[bool; 2]>(), propagations());
     (prop::sample::select(StepKind::ALL), any::<usize>(), strings, numbers).prop_map(
-        |(kind, phase_pick, (texts, paths, options, ids), (words, numbers, flags, propagations))| {
-            Ingredients { kind, phase_pick, texts, paths, options, ids, words, numbers, flags, propagations }
+        |(kind, phase_pick, (texts, paths, data, ids), (words, numbers, flags, propagations))| Ingredients {
+            kind,
+            phase_pick,
+            texts,
+            paths,
+            data,
+            ids,
+            words,
+            numbers,
+            flags,
+            propagations,
         },
     )
 }
@@ -72,14 +81,14 @@ impl Ingredients {
                 fstype: strings.add_text(first),
                 source: strings.add_text(second),
                 target: strings.add_text(path),
-                options: strings.add_texts(self.options.clone()),
-                attributes,
+                data: strings.add_text(self.data.clone()),
+                flags: a,
                 propagations,
             },
             StepKind::BindMount => Step::BindMount {
                 source: strings.add_text(path),
                 target: strings.add_text(other),
-                origin: if self.flags[0] { BindOrigin::Parent } else { BindOrigin::Host },
+                origin: BindOrigin::from_number(u64::from(self.words[4] % 3)).expect("three origins"),
                 recursive: self.flags[1],
                 attributes,
                 recursive_attributes: Attributes { set: c, clear: d },
@@ -110,6 +119,7 @@ impl Ingredients {
             }
             StepKind::SetOomScoreAdjust => Step::SetOomScoreAdjust { value: strings.add_text(first) },
             StepKind::SetHostname => Step::SetHostname { name: strings.add_text(first) },
+            StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: strings.add_text(first) },
             StepKind::SetDomainname => Step::SetDomainname { name: strings.add_text(first) },
             StepKind::NewSessionKeyring => Step::NewSessionKeyring,
             StepKind::SetRlimit => Step::SetRlimit { resource: a, soft, hard },
@@ -120,6 +130,7 @@ impl Ingredients {
                 groups: strings.add_ids(self.ids.clone()),
                 working_directory: strings.add_text(path),
                 keep_capabilities: self.flags[0],
+                groups_are_denied: self.flags[1],
             },
             StepKind::SetCapabilities => {
                 Step::SetCapabilities { effective: soft, permitted: hard, inheritable, ambient }
@@ -138,7 +149,7 @@ impl Ingredients {
                 },
             },
             StepKind::RestrictLandlock => {
-                let paths: Vec<String> = self.options.iter().map(|path| format!("/{path}")).collect();
+                let paths: Vec<String> = self.paths.iter().map(|path| format!("/{path}")).collect();
                 let rights = paths.iter().zip(1..).map(|(_, right)| right).collect();
                 Step::RestrictLandlock {
                     handled: 0x7f | a & 0xffff,
@@ -168,6 +179,8 @@ prop_compose! {
         slots in prop::sample::subsequence(DescriptorSlot::ALL.to_vec(), 0..=DescriptorSlot::ALL.len()),
         flags in any::<[bool; 3]>(),
         home_of in any::<Option<u32>>(),
+        loopback_up in any::<bool>(),
+        pivot_late in any::<bool>(),
     ) -> Bootstrap<Stored> {
         Bootstrap {
             root: 0,
@@ -178,6 +191,8 @@ prop_compose! {
             await_network: flags[1],
             new_cgroup_namespace: flags[2],
             home_of,
+            loopback_up,
+            pivot_late,
         }
     }
 }

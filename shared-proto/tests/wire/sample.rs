@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 29;
+pub(crate) const STEP_COUNT: usize = 30;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -27,6 +27,8 @@ pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
         await_network: false,
         new_cgroup_namespace: false,
         home_of: None,
+        loopback_up: false,
+        pivot_late: false,
     }
 }
 
@@ -52,11 +54,10 @@ pub(crate) fn with_strings(
 
 /// The message whose bytes are stored: every kind of step, and every field with a value of its own.
 pub(crate) fn full() -> Vec<u8> {
-    let options = ["mode=755", "size=65536k"].map(str::to_owned);
     let arguments = ["/bin/sh", "-c", ""].map(str::to_owned);
     let environment = ["PATH=/bin:/usr/bin", "TERM=xterm"].map(str::to_owned);
     let mut steps = Vec::new();
-    steps.extend(mounts(&options).map(|step| PhasedStep { phase: Phase::Mounts, step }));
+    steps.extend(mounts().map(|step| PhasedStep { phase: Phase::Mounts, step }));
     steps.extend(views().map(|step| PhasedStep { phase: Phase::Views, step }));
     steps.extend(identity().map(|step| PhasedStep { phase: Phase::Identity, step }));
     let paths = ["/usr", "/tmp"].map(str::to_owned);
@@ -71,11 +72,15 @@ pub(crate) fn full() -> Vec<u8> {
             descriptors: DescriptorSlots::default()
                 .with(DescriptorSlot::Listener)
                 .with(DescriptorSlot::MountNamespace)
-                .with(DescriptorSlot::CgroupNamespace),
+                .with(DescriptorSlot::CgroupNamespace)
+                .with(DescriptorSlot::Root)
+                .with(DescriptorSlot::TimeNamespace),
             await_cgroups: true,
             await_network: true,
             new_cgroup_namespace: true,
             home_of: Some(1000),
+            loopback_up: true,
+            pivot_late: true,
             ..bootstrap("/var/lib/bundle/rootfs")
         },
         steps: &steps,
@@ -84,22 +89,22 @@ pub(crate) fn full() -> Vec<u8> {
     })
 }
 
-fn mounts(options: &[String]) -> [Step<Planned<'_>>; 6] {
+fn mounts<'a>() -> [Step<Planned<'a>>; 6] {
     [
         Step::MountFilesystem {
             fstype: "tmpfs",
             source: "shm",
             target: "/dev/shm",
-            options,
-            attributes: Attributes { set: 6, clear: 1 },
+            data: "mode=755,size=65536k",
+            flags: 14,
             propagations: list([SLAVE, SHARED]),
         },
         Step::MountFilesystem {
             fstype: "proc",
             source: "",
             target: "/proc",
-            options: &[],
-            attributes: Attributes::default(),
+            data: "",
+            flags: 0,
             propagations: Propagations::default(),
         },
         Step::BindMount {
@@ -135,10 +140,11 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 16] {
+fn identity<'a>() -> [Step<Planned<'a>>; 17] {
     [
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
+        Step::NewTimeNamespace { offsets: "monotonic 86400 5" },
         Step::SetHostname { name: "web" },
         Step::SetDomainname { name: "example.org" },
         Step::SetSelinuxLabel { label: "system_u:system_r:container_t:s0:c1,c2" },
@@ -166,6 +172,7 @@ fn identity<'a>() -> [Step<Planned<'a>>; 16] {
             groups: &[10, 0x0102_0304],
             working_directory: "/home/user",
             keep_capabilities: true,
+            groups_are_denied: true,
         },
         Step::SetCapabilities { effective: 0x21, permitted: 0x421, inheritable: 0x20, ambient: 0x400 },
         Step::SetUmask { umask: 0o027 },

@@ -138,6 +138,10 @@ impl Kernel for Fake {
         self.opens(format!("accept {}", self.name(listener)), "caller")
     }
 
+    fn message_memory(&mut self) -> &'static mut [u8] {
+        Box::leak(std::vec![0; shared_proto::limits::INLINE_BYTES_MAX].into_boxed_slice())
+    }
+
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]> {
         self.call(format!("map_memory {bytes}"))?;
         Ok(Box::leak(std::vec![0; bytes].into_boxed_slice()))
@@ -202,6 +206,10 @@ impl Kernel for Fake {
 
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()> {
         self.call(format!("unshare {kind:?}"))
+    }
+
+    fn loopback_up(&mut self) -> Result<()> {
+        self.call(String::from("loopback_up"))
     }
 
     fn open(
@@ -305,16 +313,17 @@ impl Kernel for Fake {
         self.call(format!("set_attributes_private {} {attributes:?}", self.name(mount)))
     }
 
+    fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()> {
+        let [source, target, fstype, data] = [source, target, fstype, data].map(text);
+        self.call(format!("mount {fstype} {source} on {target} {flags:#x} {data}"))
+    }
+
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         self.opens(format!("filesystem_open {}", text(fstype)), &format!("new {}", text(fstype)))
     }
 
     fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
         self.call(format!("filesystem_string {} {}={}", self.name(filesystem), text(key), text(value)))
-    }
-
-    fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()> {
-        self.call(format!("filesystem_flag {} {}", self.name(filesystem), text(key)))
     }
 
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {

@@ -5,17 +5,17 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use linux_raw_sys::general as uapi;
-use linux_raw_sys::{landlock, prctl};
-use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use linux_raw_sys::{ioctl, landlock, prctl};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::mount::{
-    self, FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    self, FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 use rustix::net::{self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags};
 use rustix::{process, system, thread};
 use sc::syscall;
-use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, NODE_COUNT_MAX};
+use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, NODE_COUNT_MAX};
 use shared_proto::{Attributes, Propagation, PropagationKind, Scheduler};
 use zerocopy::little_endian::U32;
 
@@ -143,6 +143,13 @@ impl Kernel for Linux {
         net::accept_with(lend(listener), SocketFlags::CLOEXEC).map(keep)
     }
 
+    fn message_memory(&mut self) -> &'static mut [u8] {
+        static mut MEMORY: [u8; INLINE_BYTES_MAX] = [0; INLINE_BYTES_MAX];
+        let memory = &raw mut MEMORY;
+        // SAFETY: stage1 has one thread, and `receive::bootstrap`, which is called once, is the only one to ask.
+        unsafe { &mut *memory }
+    }
+
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]> {
         // SAFETY: a new private mapping, at a place that the kernel chooses, touches no memory that exists.
         let memory = unsafe {
@@ -245,6 +252,30 @@ impl Kernel for Linux {
         // SAFETY: numbers only; no CLONE_FILES, so that no descriptor table changes under anybody.
         check(unsafe { syscall!(UNSHARE, clone_flag(kind)) })?;
         Ok(())
+    }
+
+    fn loopback_up(&mut self) -> Result<()> {
+        /// struct ifreq as SIOCSIFFLAGS reads it (netdevice(7)): name and flags.
+        #[repr(C)]
+        struct Request {
+            name: [u8; 16],
+            flags: i16,
+            padding: [u8; 22],
+        }
+        const _: () = assert!(size_of::<Request>() == 40);
+        /// From linux/if.h, which linux-raw-sys leaves out.
+        const IFF_UP: i16 = 1;
+
+        let socket =
+            net::socket_with(net::AddressFamily::INET, net::SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        let mut request = Request { name: [0; 16], flags: IFF_UP, padding: [0; 22] };
+        request.name[..2].copy_from_slice(b"lo");
+        // SAFETY: the request reads a structure of this size; the socket is open.
+        let set =
+            check(unsafe { syscall!(IOCTL, socket.as_raw_fd(), ioctl::SIOCSIFFLAGS, &raw const request) });
+        // SAFETY: `socket` is ours and is not used again. (Its drop would go through the C library that stage1 has not.)
+        unsafe { rustix::io::close(socket.into_raw_fd()) };
+        set.map(drop)
     }
 
     fn open(
@@ -390,16 +421,16 @@ impl Kernel for Linux {
         mount_setattr(mount, c"", true, &attributes)
     }
 
+    fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()> {
+        mount::mount(source, target, fstype, MountFlags::from_bits_retain(flags), data)
+    }
+
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(keep)
     }
 
     fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
         mount::fsconfig_set_string(lend(filesystem), key, value)
-    }
-
-    fn filesystem_flag(&mut self, filesystem: Descriptor, key: &CStr) -> Result<()> {
-        mount::fsconfig_set_flag(lend(filesystem), key)
     }
 
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {
@@ -632,6 +663,7 @@ fn clone_flag(kind: NamespaceKind) -> u32 {
         NamespaceKind::Ipc => uapi::CLONE_NEWIPC,
         NamespaceKind::Uts => uapi::CLONE_NEWUTS,
         NamespaceKind::Cgroup => uapi::CLONE_NEWCGROUP,
+        NamespaceKind::Time => uapi::CLONE_NEWTIME,
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct User<'a> {
     pub(super) groups: &'a [U32],
     /// Permitted capabilities survive the change away from root, for the step that sets them.
     pub(super) keep_capabilities: bool,
+    /// setgroups(2) is denied in the user namespace.
+    pub(super) groups_are_denied: bool,
 }
 
 /// A new anonymous session keyring: the container neither sees the caller's keys nor slows down with the number of named keyrings
@@ -39,7 +41,9 @@ pub(super) fn become_user<K: Kernel>(
         Err(Errno::ACCESS | Errno::PERM) => false,
         Err(errno) => return Err(Fault { call: Call::ChangeDirectory, errno }),
     };
-    kernel.set_groups(user.groups).at(Call::SetGroups)?;
+    if !user.groups_are_denied {
+        kernel.set_groups(user.groups).at(Call::SetGroups)?;
+    }
     if user.keep_capabilities {
         kernel.keep_capabilities().at(Call::KeepCapabilities)?;
     }

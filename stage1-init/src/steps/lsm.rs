@@ -2,14 +2,15 @@
 
 use core::ffi::CStr;
 
+use shared_proto::Call;
 use shared_proto::limits::OPTION_BYTES_MAX;
-use shared_proto::{Call, TextList};
 
 use super::{Context, proc};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+use crate::paths::PathBuffer;
 
 /// The option by which a new filesystem gets its SELinux context.
-const CONTEXT: &[u8] = b"context=";
+const CONTEXT: &[u8] = b"context=\"";
 
 /// Has AppArmor confine the program when it is executed.
 ///
@@ -40,24 +41,25 @@ pub(super) fn selinux_label<K: Kernel>(context: &mut Context<'_, K>, label: &CSt
     proc::write(context, c"self/attr/exec", label.to_bytes())
 }
 
-/// Whether `option` is the context of a filesystem that cannot take it when it is mounted: an IPC namespace has its mqueue
-/// before anybody mounts it.
-pub(super) fn is_late(fstype: &CStr, option: &CStr) -> bool {
-    fstype == c"mqueue" && option.to_bytes().starts_with(CONTEXT)
+/// The data of a filesystem without the context that the plan has put behind it, and that context, where the filesystem cannot take it when
+/// it is mounted: an IPC namespace has its mqueue before anybody mounts it.
+pub(super) fn split_late<'d>(fstype: &CStr, data: &'d CStr) -> Option<(&'d [u8], &'d [u8])> {
+    if fstype != c"mqueue" {
+        return None;
+    }
+    let bytes = data.to_bytes();
+    let start = bytes.windows(CONTEXT.len()).rposition(|window| window == CONTEXT)?;
+    let (others, context) = bytes.split_at(start);
+    let label = context.get(CONTEXT.len()..)?.strip_suffix(b"\"")?;
+    Some((others.strip_suffix(b",").unwrap_or(others), label))
 }
 
 /// Labels the root of such a filesystem.
 pub(super) fn label_late<K: Kernel>(
     kernel: &mut K,
-    fstype: &CStr,
-    options: TextList<'_>,
     mount: Descriptor,
+    label: &PathBuffer,
 ) -> Result<(), Fault> {
-    let Some(option) = options.iter().find(|option| is_late(fstype, option)) else { return Ok(()) };
-    let label = option
-        .to_bytes_with_nul()
-        .get(CONTEXT.len()..)
-        .and_then(|label| CStr::from_bytes_with_nul(label).ok());
     let root = kernel.open(mount, c".", Open::Read, Resolve::InRoot).at(Call::Open)?;
-    kernel.set_label(root, label.unwrap_or_default()).at(Call::SetLabel)
+    kernel.set_label(root, label.as_c_str()).at(Call::SetLabel)
 }

@@ -55,7 +55,7 @@ fn null_device<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fa
     Ok(null)
 }
 
-/// One tmpfs with a single inode serves every masked directory: the first is where it is mounted, the others get copies.
+/// One read-only tmpfs serves every masked directory: the first is where it is mounted, the others get copies.
 fn cover_directory<K: Kernel>(
     context: &mut Context<'_, K>,
     place: Descriptor,
@@ -68,9 +68,6 @@ fn cover_directory<K: Kernel>(
     }
     let kernel = &mut *context.kernel;
     let instance = kernel.filesystem_open(c"tmpfs").at(Call::FilesystemOpen)?;
-    for (key, value) in [(c"nr_blocks", c"1"), (c"nr_inodes", c"1")] {
-        kernel.filesystem_string(instance, key, value).at(Call::FilesystemOption)?;
-    }
     if !label.is_empty() {
         kernel.filesystem_string(instance, c"context", label).at(Call::FilesystemOption)?;
     }

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations, TextList};
+use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations};
 
 use super::{Context, lsm};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
@@ -14,113 +14,123 @@ const MOUNT_ATTR_RDONLY: u32 = 1;
 pub(super) struct Filesystem<'a> {
     pub(super) fstype: &'a CStr,
     pub(super) source: &'a CStr,
-    pub(super) options: TextList<'a>,
+    /// MS_* bits of mount(2).
+    pub(super) flags: u32,
+    pub(super) data: &'a CStr,
+}
+
+impl Filesystem<'_> {
+    /// An image must not choose what later writes to these hit: no symlink on the way (CVE-2023-28642 and its kin).
+    fn is_strict(&self) -> bool {
+        self.fstype == c"proc" || self.fstype == c"sysfs"
+    }
+
+    fn inherits_mode(&self) -> bool {
+        let has_mode = |option: &[u8]| option.starts_with(b"mode=");
+        self.fstype == c"tmpfs" && !self.data.to_bytes().split(|&byte| byte == b',').any(has_mode)
+    }
 }
 
 /// Mounts a new filesystem instance on `target`.
 ///
-/// Source: fsopen(2), fsconfig(2), fsmount(2), Linux 5.2; runtime-spec config.md "Mounts".
+/// mount(2) has no place for a descriptor, but the working directory is one: whatever is exchanged meanwhile, the mount lands on the
+/// directory that was opened.
+///
+/// Source: mount(2); runtime-spec config.md "Mounts".
 pub(super) fn filesystem<K: Kernel>(
     context: &mut Context<'_, K>,
     filesystem: &Filesystem<'_>,
     target: &'static CStr,
-    attributes: Attributes,
     propagations: Propagations,
 ) -> Result<(), Fault> {
-    let kernel = &mut *context.kernel;
-    let instance = kernel.filesystem_open(filesystem.fstype).at(Call::FilesystemOpen)?;
-    if !filesystem.source.is_empty() {
-        kernel.filesystem_string(instance, c"source", filesystem.source).at(Call::FilesystemOption)?;
+    let place = match new_mount_point(context, target)? {
+        Some(place) => place,
+        None => mount_point(context, filesystem.is_strict(), target)?,
+    };
+    let late = lsm::split_late(filesystem.fstype, filesystem.data);
+    let (with_mode, others);
+    let data = if let Some((data, _)) = late {
+        others = PathBuffer::new(data).at(Call::Mount)?;
+        others.as_c_str()
+    } else if filesystem.inherits_mode() {
+        with_mode = data_with_mode(filesystem.data, place.mode(context.kernel)?)?;
+        with_mode.as_c_str()
+    } else {
+        filesystem.data
+    };
+    context.go_to(place.directory)?;
+    let (kernel, name) = (&mut *context.kernel, place.name.as_c_str());
+    kernel.mount(filesystem.source, name, filesystem.fstype, filesystem.flags, data).at(Call::Mount)?;
+    if propagations != Propagations::default() || late.is_some() {
+        let mount = paths::open(kernel, context.root.new, target)?;
+        if let Some((_, label)) = late {
+            lsm::label_late(kernel, mount, &PathBuffer::new(label).at(Call::SetLabel)?)?;
+        }
+        set_propagations(kernel, mount, propagations)?;
     }
-    let mut has_mode = false;
-    for option in filesystem.options.iter().filter(|option| !lsm::is_late(filesystem.fstype, option)) {
-        has_mode |= option.to_bytes().starts_with(b"mode=");
-        set_option(kernel, instance, option).at(Call::FilesystemOption)?;
-    }
-    if filesystem.fstype == c"tmpfs" && !has_mode {
-        let place = paths::open_or_make(kernel, context.root.new, target, Missing::Directory)?;
-        inherit_mode(kernel, instance, place)?;
-    }
-    kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
-    let mount = kernel.filesystem_mount(instance, attributes.set).at(Call::FilesystemMount)?;
-    lsm::label_late(kernel, filesystem.fstype, filesystem.options, mount)?;
-    put_on_directory(context, filesystem.fstype, mount, target)?;
-    set_propagations(context.kernel, mount, propagations)
+    context.mounted(target, filesystem.fstype == c"tmpfs");
+    Ok(())
 }
 
-/// Moves the detached `mount` onto the directory `target`, which is made if it is missing.
-///
-/// The last component is not followed if it is a symlink, and neither is one before it for proc and sysfs: an image could choose
-/// what later writes to them hit (CVE-2023-28642 and its kin). For other filesystems a symlink is resolved inside the root.
-fn put_on_directory<K: Kernel>(
+/// Where a filesystem is mounted.
+struct Place {
+    directory: Descriptor,
+    /// A directory in it that stage1 has just made where nobody else comes, or `.`.
+    name: PathBuffer,
+}
+
+const NEW_DIRECTORY_MODE: u32 = 0o755;
+
+impl Place {
+    /// Permission bits of the directory that the mount will cover.
+    fn mode<K: Kernel>(&self, kernel: &mut K) -> Result<u32, Fault> {
+        if self.name.as_c_str() != c"." {
+            return Ok(NEW_DIRECTORY_MODE);
+        }
+        Ok(kernel.status(self.directory).at(Call::Status)?.mode & 0o7777)
+    }
+}
+
+/// In a tmpfs that stage1 has just mounted nobody but stage1 has been: a directory that it makes there is what its name says.
+fn new_mount_point<K: Kernel>(
     context: &mut Context<'_, K>,
-    fstype: &CStr,
-    mount: Descriptor,
     target: &'static CStr,
-) -> Result<(), Fault> {
-    let (root, strict) = (context.root.new, fstype == c"proc" || fstype == c"sysfs");
-    if strict && paths::split(target).0 != b"/" {
-        return put_strictly(context, mount, target);
+) -> Result<Option<Place>, Fault> {
+    if !context.is_fresh(target) {
+        return Ok(None);
     }
     let (directory, name) = context.parent(target)?;
-    let (kernel, name) = (&mut *context.kernel, name.as_c_str());
-    let moved = match kernel.move_mount(mount, directory, name) {
-        Err(Errno::NOENT) => {
-            kernel.make_directory(directory, name, 0o755).at(Call::MakeDirectory)?;
-            kernel.move_mount(mount, directory, name)
-        }
-        // Not a directory, or a symlink.
-        Err(Errno::INVAL | Errno::NOTDIR) if strict => return put_strictly(context, mount, target),
-        Err(Errno::INVAL | Errno::NOTDIR) => {
-            let place = paths::open_or_make(kernel, root, target, Missing::Directory)?;
-            context.directory = None;
-            context.kernel.move_mount(mount, place, c"")
-        }
-        moved => moved,
-    };
-    moved.at(Call::MoveMount)?;
-    context.mounted(target);
-    Ok(())
+    match context.kernel.make_directory(directory, name.as_c_str(), NEW_DIRECTORY_MODE) {
+        Ok(()) => Ok(Some(Place { directory, name })),
+        // A step has made something there.
+        Err(Errno::EXIST) => Ok(None),
+        Err(errno) => Err(Fault { call: Call::MakeDirectory, errno }),
+    }
 }
 
-/// The same through a path without any symlink.
-fn put_strictly<K: Kernel>(
+/// The directory `target`, made if it is missing. A symlink to it is resolved inside the root, or refused if this is strict.
+fn mount_point<K: Kernel>(
     context: &mut Context<'_, K>,
-    mount: Descriptor,
+    is_strict: bool,
     target: &'static CStr,
-) -> Result<(), Fault> {
+) -> Result<Place, Fault> {
     let (kernel, root) = (&mut *context.kernel, context.root.new);
-    let place = match kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks) {
+    let resolve = if is_strict { Resolve::InRootNoSymlinks } else { Resolve::InRoot };
+    let directory = match kernel.open(root, target, Open::Directory, resolve) {
         Err(Errno::NOENT) => {
             paths::open_or_make(kernel, root, target, Missing::Directory)?;
-            kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks).at(Call::Open)?
+            kernel.open(root, target, Open::Directory, resolve)
         }
-        opened => opened.at(Call::Open)?,
+        opened => opened,
     };
-    kernel.move_mount(mount, place, c"").at(Call::MoveMount)?;
-    context.mounted(target);
-    Ok(())
-}
-
-/// `key=value`, or a flag.
-fn set_option<K: Kernel>(kernel: &mut K, instance: Descriptor, option: &CStr) -> Result<(), Errno> {
-    let bytes = option.to_bytes();
-    match bytes.iter().position(|&byte| byte == b'=') {
-        None => kernel.filesystem_flag(instance, option),
-        Some(equals) => {
-            let key = PathBuffer::new(bytes.get(..equals).unwrap_or_default())?;
-            let value = PathBuffer::new(bytes.get(equals + 1..).unwrap_or_default())?;
-            kernel.filesystem_string(instance, key.as_c_str(), value.as_c_str())
-        }
-    }
+    Ok(Place { directory: directory.at(Call::Open)?, name: PathBuffer::new(b".").at(Call::Open)? })
 }
 
 /// A tmpfs without a mode takes that of the directory it covers, as runc's and crun's do.
-fn inherit_mode<K: Kernel>(kernel: &mut K, instance: Descriptor, place: Descriptor) -> Result<(), Fault> {
-    let mode = kernel.status(place).at(Call::Status)?.mode & 0o7777;
+fn data_with_mode(data: &CStr, mode: u32) -> Result<PathBuffer, Fault> {
     let digits = [9, 6, 3, 0].map(|shift| b'0' + ((mode >> shift) & 7) as u8);
-    let value = PathBuffer::new(&digits).at(Call::FilesystemOption)?;
-    kernel.filesystem_string(instance, c"mode", value.as_c_str()).at(Call::FilesystemOption)
+    let separator: &[u8] = if data.is_empty() { b"" } else { b"," };
+    PathBuffer::join(&[data.to_bytes(), separator, b"mode=", &digits]).at(Call::Mount)
 }
 
 fn set_propagations<K: Kernel>(
@@ -141,7 +151,7 @@ pub(super) fn source_tree<K: Kernel>(
 ) -> Result<Descriptor, Fault> {
     let missing = Err(Fault { call: Call::OpenTree, errno: Errno::NOENT });
     match origin {
-        BindOrigin::Host => {
+        BindOrigin::Host | BindOrigin::Sent => {
             context.next_source += 1;
             context.root.sources.get(context.next_source - 1).copied().unwrap_or(missing)
         }
@@ -187,7 +197,7 @@ pub(super) fn bind<K: Kernel>(
     };
     kernel.move_mount(tree, place, c"").at(Call::MoveMount)?;
     set_propagations(kernel, tree, propagations)?;
-    context.mounted(target);
+    context.mounted(target, false);
     Ok(())
 }
 
@@ -197,7 +207,10 @@ pub(super) fn set_attributes<K: Kernel>(
     path: &CStr,
     attributes: Attributes,
 ) -> Result<(), Fault> {
-    let mount = paths::open(context.kernel, context.root.new, path)?;
+    let mount = match context.directory_at(path) {
+        Some(mount) => mount,
+        None => paths::open(context.kernel, context.root.new, path)?,
+    };
     context.kernel.set_attributes_private(mount, attributes).at(Call::MountAttributes)
 }
 

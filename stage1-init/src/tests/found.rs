@@ -120,18 +120,17 @@ fn a_kernel_without_keys_needs_no_label_for_them() {
 fn a_message_queue_filesystem_is_labelled_once_it_is_mounted() {
     let _alone = alone();
     let mut steps = steps();
-    let options = ["context=u:r:t".into()];
     for phased in &mut steps {
-        if let Step::MountFilesystem { fstype: name @ "tmpfs", options: none, .. } = &mut phased.step {
-            (*name, *none) = ("mqueue", &options);
+        if let Step::MountFilesystem { fstype: name @ "tmpfs", data: none, .. } = &mut phased.step {
+            (*name, *none) = ("mqueue", "mode=1777,context=\"u:r:t:c1,c2\"");
         }
     }
     let mut datagrams = conversation();
     datagrams[0].0 = encoded(bootstrap(), &steps);
     let mut kernel = kernel(datagrams);
     assert_eq!(run(&mut kernel), End::Executed);
-    assert!(!kernel.trace.iter().any(|call| call.starts_with("filesystem_string new mqueue context")));
-    assert!(kernel.trace.iter().any(|call| call == "set_label . u:r:t"), "{:#?}", kernel.trace);
+    assert!(kernel.trace.iter().any(|call| call.ends_with(" mode=1777")), "{:#?}", kernel.trace);
+    assert!(kernel.trace.iter().any(|call| call == "set_label . u:r:t:c1,c2"), "{:#?}", kernel.trace);
 }
 
 /// The program's environment after a passwd file with this content was found.

@@ -71,10 +71,12 @@ fn a_held_start_waits_for_a_caller_that_says_start() {
 #[test]
 fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last() {
     let _alone = alone();
-    let slots = DescriptorSlot::ALL.into_iter().skip(1);
+    let is_namespace =
+        |slot: &DescriptorSlot| !matches!(slot, DescriptorSlot::Listener | DescriptorSlot::Root);
+    let slots = DescriptorSlot::ALL.into_iter().filter(is_namespace);
     let descriptors = slots.fold(DescriptorSlots::default(), DescriptorSlots::with);
     let mut datagrams = conversation();
-    datagrams[0] = (encoded(Bootstrap { descriptors, ..bootstrap() }, &steps()), 5);
+    datagrams[0] = (encoded(Bootstrap { descriptors, ..bootstrap() }, &steps()), 6);
     let mut kernel = kernel(datagrams);
     assert_eq!(run(&mut kernel), End::Executed);
     let first = position(&kernel.trace, "set_namespace");
@@ -83,9 +85,10 @@ fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last(
         "set_namespace received 3 Uts",
         "set_namespace received 1 Network",
         "set_namespace received 4 Cgroup",
+        "set_namespace received 5 Time",
         "set_namespace received 0 Mount",
     ];
-    assert_eq!(kernel.trace[first..first + 5], joins);
+    assert_eq!(kernel.trace[first..first + 6], joins);
     assert!(first < position(&kernel.trace, "open"));
 }
 
@@ -119,7 +122,7 @@ fn a_root_that_cannot_pivot_is_moved_and_the_hosts_windows_close_before() {
         "move_mount tree of /bundle/rootfs to cwd /",
         "change_directory_to tree of /bundle/rootfs",
         "change_root .",
-        "filesystem_open proc",
+        "open tree of /bundle/rootfs /proc Directory InRootNoSymlinks",
     ];
     check_root_change(RootChange::Move, PropagationKind::Private, &calls);
 }
@@ -132,7 +135,7 @@ fn a_root_in_a_joined_mount_namespace_leaves_its_propagation_alone() {
         "move_mount tree of /bundle/rootfs to cwd /bundle/rootfs",
         "change_directory_to tree of /bundle/rootfs",
         "change_root .",
-        "filesystem_open proc",
+        "open tree of /bundle/rootfs /proc Directory InRootNoSymlinks",
     ];
     check_root_change(RootChange::Bind, PropagationKind::Slave, &calls);
 }
@@ -169,10 +172,8 @@ fn a_long_plan_stays_below_the_usual_limit_of_descriptors() {
     };
     let (host, parents) = (BindOrigin::Host, BindOrigin::Parent);
     let tmpfs = |phase| {
-        let Step::MountFilesystem { options, attributes, propagations, .. } = steps[1].step else { panic!() };
-        let (fstype, target) = ("tmpfs", "/a/b");
-        let step =
-            Step::MountFilesystem { fstype, source: fstype, target, options, attributes, propagations };
+        let (fstype, target, propagations) = ("tmpfs", "/a/b", Propagations::default());
+        let step = Step::MountFilesystem { fstype, source: fstype, target, data: "", flags: 0, propagations };
         PhasedStep { phase, step }
     };
     let mut long: Vec<PhasedStep<Planned<'_>>> = Vec::new();

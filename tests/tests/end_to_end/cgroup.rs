@@ -140,7 +140,11 @@ fn memory_limit_that_is_too_small_is_an_error_and_leaves_nothing() {
     }
     let container = sleeping().set("/linux/resources/memory", json!({"limit": 4096})).container();
     let before = container.snapshot();
-    assert_eq!(container.run_detached().code, 1);
+    let outcome = container.run_detached();
+    assert_eq!(outcome.code, 1);
+    if pinnace_tests::is_pinnace() {
+        outcome.failed_with(&["out of memory: limit 4096, peak usage 4096, processes killed: 1"]);
+    }
     let _ = fs::remove_dir(container.state_root());
     container.snapshot().assert_same_as(&before);
 }
@@ -242,5 +246,138 @@ fn unified_resources_on_v1_are_refused() {
         return;
     }
     let unified = json!({"memory.max": "33554432"});
-    sleeping().set("/linux/resources/unified", unified).run().failed_with(&["unified"]);
+    sleeping()
+        .set("/linux/resources/unified", unified)
+        .run()
+        .failed_with(&["invalid configuration: cannot use unified on cgroup v1"]);
+}
+
+/// The number of a disk that every test may name: nothing is read from or written to it.
+fn disk() -> Option<(u32, u32)> {
+    let entries = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| fs::read_to_string(entry.path().join("dev")).ok());
+    numbers.filter_map(|text| parse_pair(text.trim())).max()
+}
+
+fn parse_pair(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[test]
+fn throttles_are_in_the_kernels_files() {
+    let Some(directory) = hierarchy("blkio") else { return };
+    let Some((major, minor)) = disk() else { return skip("throttles", "the machine has no disk") };
+    let throttle = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
+    let io = json!({
+        "throttleReadBpsDevice": throttle(1048576),
+        "throttleWriteBpsDevice": throttle(2097152),
+        "throttleReadIOPSDevice": throttle(300),
+        "throttleWriteIOPSDevice": throttle(400),
+    });
+    let container = sleeping().set("/linux/resources/blockIO", io).container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "blkio").trim_start_matches('/'));
+    for (file, rate) in
+        [("read_bps", 1048576), ("write_bps", 2097152), ("read_iops", 300), ("write_iops", 400)]
+    {
+        let expected = format!("{major}:{minor} {rate}");
+        assert_eq!(read(&own, &format!("blkio.throttle.{file}_device")), expected);
+    }
+}
+
+#[test]
+fn io_weight_is_in_the_kernels_file_or_refused_by_name() {
+    let Some(directory) = hierarchy("blkio") else { return };
+    let container = sleeping().set("/linux/resources/blockIO", json!({"weight": 123})).container();
+    let outcome = container.run_detached();
+    if outcome.code != 0 {
+        outcome.failed_with(&["blkio.weight"]);
+        return skip("io_weight", "the I/O scheduler has no weights");
+    }
+    let own = directory.join(path_of(&container, "blkio").trim_start_matches('/'));
+    let file = ["blkio.bfq.weight", "blkio.weight"].into_iter().find(|file| own.join(file).exists());
+    assert_eq!(read(&own, file.expect("a file")), "123");
+}
+
+#[test]
+fn limit_without_its_controller_is_refused_and_leaves_nothing() {
+    for (hierarchy, field, value) in [
+        ("net_cls", "network", json!({"classID": 1048577})),
+        ("net_prio", "network", json!({"priorities": [{"name": "lo", "priority": 5}]})),
+        ("hugetlb", "hugepageLimits", json!([{"pageSize": "2MB", "limit": 2097152}])),
+        ("rdma", "rdma", json!({"mlx5_1": {"hcaHandles": 3}})),
+    ] {
+        if cgroup_hierarchies().contains_key(hierarchy) || !cgroup_hierarchies().contains_key("memory") {
+            continue;
+        }
+        let container = sleeping().set(&format!("/linux/resources/{field}"), value).container();
+        let before = container.snapshot();
+        let outcome = container.run_detached();
+        assert_eq!(outcome.code, 1, "{}", outcome.describe());
+        if pinnace_tests::is_pinnace() {
+            outcome.failed_with(&[
+                &format!("$.linux.resources.{field}"),
+                &format!("the host has no cgroup controller {hierarchy}"),
+            ]);
+        }
+        let _ = fs::remove_dir(container.state_root());
+        container.snapshot().assert_same_as(&before);
+    }
+}
+
+#[test]
+fn time_for_real_time_programs_is_given_by_cgroups_made_on_the_way() {
+    let Some(directory) = hierarchy("cpu") else { return };
+    let has_time = fs::read_to_string(directory.join("cpu.rt_runtime_us"));
+    if has_time.map_or(true, |time| time.trim() == "0") || !pinnace_tests::is_pinnace() {
+        return skip("time_for_real_time_programs", "the kernel has no such limits");
+    }
+    let bundle = sleeping();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().into_owned();
+    let cpu = json!({"realtimeRuntime": 10000, "realtimePeriod": 900000});
+    let path = json!(format!("/{name}-top/middle/inner"));
+    let container = bundle.set("/linux/resources/cpu", cpu).set("/linux/cgroupsPath", path).container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "cpu").trim_start_matches('/'));
+    assert_eq!(read(&own, "cpu.rt_runtime_us"), "10000");
+    assert_eq!(read(&own, "cpu.rt_period_us"), "900000");
+    container.delete_force().succeeded();
+    assert!(!directory.join(format!("{name}-top")).exists());
+}
+
+#[test]
+fn burst_of_processor_time_comes_with_a_quota_that_allows_it() {
+    let Some(directory) = hierarchy("cpu") else { return };
+    let cpu = json!({"quota": 50000, "period": 200000, "burst": 40000});
+    let container = sleeping().set("/linux/resources/cpu", cpu).container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "cpu").trim_start_matches('/'));
+    if !own.join("cpu.cfs_burst_us").exists() {
+        return skip("burst_of_processor_time", "the kernel has no bursts");
+    }
+    assert_eq!(read(&own, "cpu.cfs_burst_us"), "40000");
+    assert_eq!(read(&own, "cpu.cfs_quota_us"), "50000");
+}
+
+#[test]
+fn idle_cgroup_has_no_shares_of_its_own() {
+    let Some(directory) = hierarchy("cpu") else { return };
+    if !directory.join("cpu.idle").exists() {
+        return skip("idle_cgroup", "the kernel has no idle cgroups");
+    }
+    let container = sleeping().set("/linux/resources/cpu", json!({"shares": 512, "idle": 1})).container();
+    container.run_detached().succeeded();
+    let own = directory.join(path_of(&container, "cpu").trim_start_matches('/'));
+    assert_eq!(read(&own, "cpu.idle"), "1");
+}
+
+#[test]
+fn pids_limit_of_zero_is_a_limit() {
+    if hierarchy("pids").is_none() {
+        return;
+    }
+    let bundle = Bundle::new().set("/linux/resources/pids", json!({"limit": 0}));
+    let outcome = bundle.shell("sleep 0 & wait").run();
+    assert!(outcome.stderr.contains("can't fork"), "{}", outcome.describe());
 }

@@ -157,17 +157,7 @@ fn fields_that_are_not_implemented_are_named() {
     }
     let cases: Vec<(&str, Value, &str)> = vec![
         ("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "$.hooks"),
-        ("/linux/uidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]), "$.linux.uidMappings"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}), "$.linux.seccomp"),
-        ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "$.linux.timeOffsets"),
-        ("/linux/resources/blockIO", json!({"weight": 100}), "$.linux.resources.blockIO"),
-        (
-            "/linux/resources/hugepageLimits",
-            json!([{"pageSize": "2MB", "limit": 0}]),
-            "$.linux.resources.hugepageLimits",
-        ),
-        ("/linux/resources/network", json!({"classID": 1}), "$.linux.resources.network"),
-        ("/linux/resources/rdma", json!({"mlx5_1": {"hcaHandles": 3}}), "$.linux.resources.rdma"),
     ];
     for (pointer, value, path) in cases {
         refused(Bundle::new().set(pointer, value), &[path]);

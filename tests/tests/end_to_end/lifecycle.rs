@@ -233,6 +233,37 @@ fn kill_reaches_every_process_of_a_container_without_its_own_pid_namespace() {
 }
 
 #[test]
+fn kill_of_all_sends_each_process_one_signal_also_a_real_time_one() {
+    if !is_pinnace() {
+        return;
+    }
+    let counting = "trap 'echo caught' 40; echo ready; while true; do sleep 0.02; done";
+    let container = Bundle::new().shell(&format!("({counting}) & {counting}")).container();
+    let outcome = container.run_detached();
+    outcome.succeeded();
+    wait_until("both shells are ready", || outcome.stdout_now().matches("ready").count() == 2);
+    container.call(&["kill", "--all", &container.id, "40"]).succeeded();
+    let caught = || outcome.stdout_now().matches("caught").count();
+    wait_until("both have caught it", || caught() == 2);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(caught(), 2);
+    container.call(&["kill", "--all", &container.id, "65"]).failed_with(&["invalid argument"]);
+}
+
+#[test]
+fn kill_of_all_ends_a_container_that_forks_all_the_time() {
+    let script = "forks() { while true; do (true) & done; }; forks & forks & forks & echo ready; wait";
+    let container = Bundle::new().without_namespace("pid").shell(script).container();
+    let outcome = container.run_detached();
+    outcome.succeeded();
+    wait_until("it forks", || outcome.stdout_now().contains("ready"));
+    container.call(&["kill", "--all", &container.id, "KILL"]).succeeded();
+    wait_until("all have ended", || container.snapshot().processes.is_empty());
+    container.delete().succeeded();
+    assert!(container.snapshot().cgroups.is_empty());
+}
+
+#[test]
 fn state_has_the_keys_that_callers_read() {
     let container = waiting();
     container.create().succeeded();

@@ -111,9 +111,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "$.linux.uidMappings",
     "$.linux.gidMappings",
     "$.linux.namespaces[].type",
-    "$.linux.resources.blockIO",
-    "$.linux.resources.hugepageLimits",
-    "$.linux.resources.unified",
     "$.mounts[].options[]",
 ];
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use oci_spec::runtime::{Linux, LinuxDeviceType, LinuxNamespaceType};
 use shared_proto::limits::PATH_BYTES_MAX;
 
-use super::super::problems::{NOT_IMPLEMENTED, Problems};
+use super::super::problems::Problems;
 use super::super::{Device, DeviceKind, Namespace, Namespaces, Propagation, PropagationKind};
 use super::{clean, text_of};
 
@@ -29,11 +29,8 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
             LinuxNamespaceType::Ipc => &mut namespaces.ipc,
             LinuxNamespaceType::Uts => &mut namespaces.uts,
             LinuxNamespaceType::Cgroup => &mut namespaces.cgroup,
-            LinuxNamespaceType::User | LinuxNamespaceType::Time => {
-                problems
-                    .add(format_args!("{path}.type"), format!("{} namespace: {NOT_IMPLEMENTED}", name(kind)));
-                continue;
-            }
+            LinuxNamespaceType::User => &mut namespaces.user,
+            LinuxNamespaceType::Time => &mut namespaces.time,
         };
         if file.is_empty() {
             *place = Namespace::New;
@@ -164,12 +161,7 @@ pub(super) fn cgroups_path(linux: Option<&Linux>, problems: &mut Problems) -> Op
 /// Fields that are set although pinnace cannot do them yet.
 pub(super) fn not_implemented(linux: Option<&Linux>, problems: &mut Problems) {
     let Some(linux) = linux else { return };
-    for (field, is_set) in [
-        ("uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
-        ("gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
-        ("seccomp", linux.seccomp().is_some()),
-        ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty())),
-    ] {
+    for (field, is_set) in [("seccomp", linux.seccomp().is_some())] {
         problems.not_implemented(format_args!("$.linux.{field}"), is_set);
     }
 }

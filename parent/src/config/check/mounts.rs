@@ -1,11 +1,11 @@
 //! `mounts`.
 
-use shared_proto::limits::PATH_BYTES_MAX;
+use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 use super::super::options;
 use super::super::problems::Problems;
-use super::super::{Mount, MountKind};
-use super::{clean, text_of};
+use super::super::{IdMapping, IdMappings, Idmap, IdmapMappings, Mount, MountKind, Namespace, Namespaces};
+use super::{clean, ids, text_of};
 
 /// What may be bound below /proc without hiding the kernel's answers from who relies on them (runc's list).
 const PROC_EXCEPTIONS: [&str; 10] = [
@@ -23,15 +23,13 @@ const PROC_EXCEPTIONS: [&str; 10] = [
 
 pub(super) fn check(
     mounts: &[oci_spec::runtime::Mount],
+    namespaces: &Namespaces,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> Vec<Mount> {
     let mut checked = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
         let path = format!("$.mounts[{index}]");
-        let is_mapped = |mappings: &Option<Vec<_>>| mappings.as_ref().is_some_and(|list| !list.is_empty());
-        problems.not_implemented(format_args!("{path}.uidMappings"), is_mapped(mount.uid_mappings()));
-        problems.not_implemented(format_args!("{path}.gidMappings"), is_mapped(mount.gid_mappings()));
         let destination = destination(mount, &path, problems, warnings);
         let mut options = options::sort(mount.options().as_deref().unwrap_or_default(), &path, problems);
         if options.propagation.len() > 8 {
@@ -39,24 +37,19 @@ pub(super) fn check(
         }
         let kind = kind(mount, &options, &path, problems);
         check_proc(&destination, &kind, &path, problems);
-        match kind {
-            MountKind::Bind { .. } => {
-                let words = options.superblock.iter();
-                warnings.extend(
-                    words.map(|word| format!("{path}.options: {word} has no effect on a bind mount")),
-                );
-            }
-            MountKind::Filesystem { .. } | MountKind::Cgroup => {
-                options.fold_recursive();
-                options.data.splice(0..0, options.superblock.drain(..));
-            }
+        if !matches!(kind, MountKind::Bind { .. }) {
+            options.fold_recursive();
         }
+        let data = options.data.join(",");
+        problems.check_text(format_args!("{path}.options"), &data, OPTION_BYTES_MAX);
         checked.push(Mount {
+            idmap: idmap(mount, &options, &kind, &path, namespaces, problems),
             destination,
             kind,
             attributes: options.attributes,
             recursive_attributes: options.recursive_attributes,
-            data: options.data,
+            superblock: options.superblock,
+            data,
             propagation: options.propagation,
         });
     }
@@ -87,6 +80,73 @@ fn destination(
         problems.add(&path, "cannot mount over the root: use root.path");
     }
     cleaned
+}
+
+/// Mappings of the mount's own count, with or without the word; the word alone means those of the container.
+fn idmap(
+    mount: &oci_spec::runtime::Mount,
+    options: &options::Options,
+    kind: &MountKind,
+    path: &str,
+    namespaces: &Namespaces,
+    problems: &mut Problems,
+) -> Option<Idmap> {
+    let own = IdMappings {
+        uids: ids::list(mount.uid_mappings().as_deref(), &format!("{path}.uidMappings"), problems),
+        gids: ids::list(mount.gid_mappings().as_deref(), &format!("{path}.gidMappings"), problems),
+    };
+    if own.is_empty() && options.idmap.is_none() {
+        return None;
+    }
+    let (recursive, value) = options.idmap.clone().unwrap_or_default();
+    let mappings = match value {
+        _ if !own.is_empty() => IdmapMappings::Own(own),
+        Some(value) if value.starts_with('/') => IdmapMappings::Namespace(value),
+        Some(value) => match parse_mappings(&value) {
+            Some(mappings) => IdmapMappings::Own(mappings),
+            None => {
+                let reason = format!("idmap={value}: neither uids=CONTAINER-HOST-SIZE…;gids=… nor a path");
+                problems.add(format_args!("{path}.options"), reason);
+                IdmapMappings::Container
+            }
+        },
+        None => {
+            if namespaces.user == Namespace::Inherit {
+                let reason = "idmap: there are neither mappings nor a user namespace to take them from";
+                problems.add(format_args!("{path}.options"), reason);
+            }
+            IdmapMappings::Container
+        }
+    };
+    if let IdmapMappings::Own(mappings) = &mappings
+        && (mappings.uids.is_empty() || mappings.gids.is_empty())
+    {
+        problems.add(path, "uidMappings and gidMappings must both be there or both be absent");
+    }
+    if !matches!(kind, MountKind::Bind { .. }) {
+        problems.add(path, "only a bind mount can have ids of its own: bind a mount of this filesystem");
+    }
+    Some(Idmap { recursive, mappings })
+}
+
+/// crun's words: `uids=0-1000-1#1-2000-10;gids=0-1000-1`.
+fn parse_mappings(value: &str) -> Option<IdMappings> {
+    let mut mappings = IdMappings::default();
+    for part in value.split(';') {
+        let (name, entries) = part.split_once('=')?;
+        let list = entries.split('#').map(|entry| {
+            let mut numbers = entry.split('-').map(|number| number.parse::<u32>().ok());
+            let mapping =
+                IdMapping { container: numbers.next()??, host: numbers.next()??, size: numbers.next()?? };
+            numbers.next().is_none().then_some(mapping)
+        });
+        match name {
+            "uids" => mappings.uids = list.collect::<Option<_>>()?,
+            "gids" => mappings.gids = list.collect::<Option<_>>()?,
+            _ => return None,
+        }
+    }
+    Some(mappings)
 }
 
 fn kind(

@@ -1,9 +1,21 @@
-//! `linux.resources`. Engines write zeros where they mean nothing; a zero is nothing here as well, but for `pids.limit`.
+//! `linux.resources`. Engines write zeros where they mean nothing; a zero is nothing here as well, but for `pids.limit` and what is
+//! in lists.
 
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
+use std::fmt::Display;
+
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxDeviceCgroup, LinuxDeviceType, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
+};
 
 use super::super::problems::Problems;
-use super::super::{Cpu, DeviceRule, DeviceRuleKind, Memory, Resources};
+use super::super::{
+    BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
+    Network, RdmaLimit, Resources, Throttle, WeightDevice,
+};
+
+/// The kernel has 12 bits for the major number and 20 for the minor.
+const MAJOR_MAX: i64 = 0xfff;
+const MINOR_MAX: i64 = 0xf_ffff;
 
 pub(super) fn check(
     resources: Option<&LinuxResources>,
@@ -11,7 +23,24 @@ pub(super) fn check(
     warnings: &mut Vec<String>,
 ) -> Resources {
     let Some(resources) = resources else { return Resources::default() };
-    not_implemented(resources, problems);
+    let mut found = Found { base: "$.linux.resources", problems };
+    let checked = check_each(resources, &mut found, warnings);
+    if let Some(fault) = checked.memory.fault_of_swap() {
+        found.add("memory.swap", fault);
+    }
+    checked
+}
+
+/// Resources that stand alone. What they leave out is still in force, so they are not compared with each other.
+pub(in super::super) fn check_update(
+    resources: &LinuxResources,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Resources {
+    check_each(resources, &mut Found { base: "$", problems }, warnings)
+}
+
+fn check_each(resources: &LinuxResources, found: &mut Found<'_>, warnings: &mut Vec<String>) -> Resources {
     let kernel_memory =
         resources.memory().and_then(|memory| nonzero(memory.kernel()).or(nonzero(memory.kernel_tcp())));
     if kernel_memory.is_some() {
@@ -20,66 +49,48 @@ pub(super) fn check(
     }
     let rules = resources.devices().iter().flatten().enumerate();
     Resources {
-        devices: rules.filter_map(|(index, rule)| device_rule(rule, index, problems)).collect(),
-        memory: memory(resources, problems),
-        cpu: cpu(resources, problems),
+        devices: rules.filter_map(|(index, rule)| device_rule(rule, index, found)).collect(),
+        memory: memory(resources, found),
+        cpu: cpu(resources, found),
         pids_limit: resources.pids().as_ref().map(|pids| pids.limit()),
+        block_io: resources.block_io().as_ref().map(|io| block_io(io, found)).unwrap_or_default(),
+        hugepage_limits: hugepage_limits(resources, found),
+        network: network(resources, found),
+        rdma: rdma(resources, found),
+        unified: unified(resources, found),
     }
 }
 
-fn not_implemented(resources: &LinuxResources, problems: &mut Problems) {
-    let path = |field: &str| format!("$.linux.resources.{field}");
-    if let Some(io) = resources.block_io() {
-        let is_list = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        let weights = io.weight_device().as_ref().is_some_and(|list| !list.is_empty());
-        for (field, is_set) in [
-            ("weight", io.weight().unwrap_or(0) != 0),
-            ("leafWeight", io.leaf_weight().unwrap_or(0) != 0),
-            ("weightDevice", weights),
-            ("throttleReadBpsDevice", is_list(io.throttle_read_bps_device())),
-            ("throttleWriteBpsDevice", is_list(io.throttle_write_bps_device())),
-            ("throttleReadIOPSDevice", is_list(io.throttle_read_iops_device())),
-            ("throttleWriteIOPSDevice", is_list(io.throttle_write_iops_device())),
-        ] {
-            problems.not_implemented(path(&format!("blockIO.{field}")), is_set);
+/// Where problems go, and what the paths of all of them begin with.
+struct Found<'p> {
+    base: &'static str,
+    problems: &'p mut Problems,
+}
+
+impl Found<'_> {
+    fn add(&mut self, field: impl Display, reason: impl Into<String>) {
+        self.problems.add(format_args!("{}.{field}", self.base), reason);
+    }
+
+    /// What is no part of a line in a file of cgroups.
+    fn check_word(&mut self, field: impl Display, word: &str) {
+        if word.is_empty() || word.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
+            self.add(field, format!("{word:?} is not a name"));
         }
     }
-    let network = resources.network().as_ref();
-    for (field, is_set) in [
-        ("hugepageLimits", resources.hugepage_limits().as_ref().is_some_and(|list| !list.is_empty())),
-        ("network.classID", network.is_some_and(|network| network.class_id().unwrap_or(0) != 0)),
-        (
-            "network.priorities",
-            network.is_some_and(|network| network.priorities().as_ref().is_some_and(|list| !list.is_empty())),
-        ),
-        ("rdma", resources.rdma().as_ref().is_some_and(|map| !map.is_empty())),
-        ("unified", resources.unified().as_ref().is_some_and(|map| !map.is_empty())),
-    ] {
-        problems.not_implemented(path(field), is_set);
-    }
 }
 
-fn memory(resources: &LinuxResources, problems: &mut Problems) -> Memory {
+fn memory(resources: &LinuxResources, found: &mut Found<'_>) -> Memory {
     let Some(memory) = resources.memory() else { return Memory::default() };
     let limit = nonzero(memory.limit());
     let swap = nonzero(memory.swap());
-    let path = |field: &str| format!("$.linux.resources.memory.{field}");
     for (field, bytes) in [("limit", limit), ("reservation", memory.reservation()), ("swap", swap)] {
         if bytes.is_some_and(|bytes| bytes < -1) {
-            problems.add(path(field), "is below -1");
+            found.add(format_args!("memory.{field}"), "is below -1");
         }
-    }
-    match (limit, swap) {
-        (None, Some(swap)) if swap > 0 => {
-            problems.add(path("swap"), "should set memory.limit with memory.swap")
-        }
-        (Some(limit), Some(swap)) if swap > 0 && swap < limit => {
-            problems.add(path("swap"), "memory+swap limit should be >= memory limit");
-        }
-        _ => {}
     }
     if memory.swappiness().is_some_and(|swappiness| swappiness > 100) {
-        problems.add(path("swappiness"), "is above 100");
+        found.add("memory.swappiness", "is above 100");
     }
     Memory {
         limit,
@@ -91,25 +102,30 @@ fn memory(resources: &LinuxResources, problems: &mut Problems) -> Memory {
     }
 }
 
-fn cpu(resources: &LinuxResources, problems: &mut Problems) -> Cpu {
+fn cpu(resources: &LinuxResources, found: &mut Found<'_>) -> Cpu {
     let Some(cpu) = resources.cpu() else { return Cpu::default() };
-    let path = |field: &str| format!("$.linux.resources.cpu.{field}");
     let idle = cpu.idle();
     if idle.is_some_and(|idle| idle != 0 && idle != 1) {
-        problems.add(path("idle"), "is neither 0 nor 1");
+        found.add("cpu.idle", "is neither 0 nor 1");
     }
     let list = |list: &Option<String>| list.clone().filter(|list| !list.is_empty());
     for (field, text) in [("cpus", cpu.cpus()), ("mems", cpu.mems())] {
         let allowed = |byte: u8| byte.is_ascii_digit() || b",-:/ ".contains(&byte);
         if text.as_ref().is_some_and(|text| !text.bytes().all(allowed)) {
-            problems.add(path(field), "is not a list of numbers");
+            found.add(format_args!("cpu.{field}"), "is not a list of numbers");
         }
+    }
+    let (quota, burst) = (nonzero(cpu.quota()), nonzero(cpu.burst()));
+    if let (Some(quota @ 1..), Some(burst)) = (quota, burst)
+        && burst > quota.unsigned_abs()
+    {
+        found.add("cpu.burst", format!("{burst} is above the quota, {quota}"));
     }
     Cpu {
         shares: nonzero(cpu.shares()),
-        quota: nonzero(cpu.quota()),
+        quota,
         period: nonzero(cpu.period()),
-        burst: nonzero(cpu.burst()),
+        burst,
         realtime_runtime: nonzero(cpu.realtime_runtime()),
         realtime_period: nonzero(cpu.realtime_period()),
         cpus: list(cpu.cpus()),
@@ -118,33 +134,161 @@ fn cpu(resources: &LinuxResources, problems: &mut Problems) -> Cpu {
     }
 }
 
+fn block_io(io: &LinuxBlockIo, found: &mut Found<'_>) -> BlockIo {
+    let mut throttles = |list: &Option<Vec<LinuxThrottleDevice>>, field: &str| -> Vec<Throttle> {
+        let entries = list.iter().flatten().enumerate();
+        let throttle = |(index, entry): (usize, &LinuxThrottleDevice)| {
+            let place = format!("blockIO.{field}[{index}]");
+            Throttle {
+                device: device_number(entry.major(), entry.minor(), &place, found),
+                rate: entry.rate(),
+            }
+        };
+        entries.map(throttle).collect()
+    };
+    let (read_bps, write_bps) = (
+        throttles(io.throttle_read_bps_device(), "throttleReadBpsDevice"),
+        throttles(io.throttle_write_bps_device(), "throttleWriteBpsDevice"),
+    );
+    let (read_iops, write_iops) = (
+        throttles(io.throttle_read_iops_device(), "throttleReadIOPSDevice"),
+        throttles(io.throttle_write_iops_device(), "throttleWriteIOPSDevice"),
+    );
+    let devices = io.weight_device().iter().flatten().enumerate();
+    BlockIo {
+        weight: weight(io.weight(), "blockIO.weight", found),
+        leaf_weight: weight(io.leaf_weight(), "blockIO.leafWeight", found),
+        weight_devices: devices.map(|(index, device)| weight_device(device, index, found)).collect(),
+        read_bps,
+        write_bps,
+        read_iops,
+        write_iops,
+    }
+}
+
+fn weight_device(entry: &LinuxWeightDevice, index: usize, found: &mut Found<'_>) -> WeightDevice {
+    let place = format!("blockIO.weightDevice[{index}]");
+    if entry.weight().is_none() && entry.leaf_weight().is_none() {
+        found.add(&place, "has neither weight nor leafWeight");
+    }
+    WeightDevice {
+        device: device_number(entry.major(), entry.minor(), &place, found),
+        weight: weight(entry.weight(), format_args!("{place}.weight"), found),
+        leaf_weight: weight(entry.leaf_weight(), format_args!("{place}.leafWeight"), found),
+    }
+}
+
+fn weight(weight: Option<u16>, field: impl Display, found: &mut Found<'_>) -> Option<u16> {
+    let weight = nonzero(weight)?;
+    if !(10..=1000).contains(&weight) {
+        found.add(field, format!("{weight} is not between 10 and 1000"));
+    }
+    Some(weight)
+}
+
+fn device_number(major: i64, minor: i64, place: &str, found: &mut Found<'_>) -> DeviceNumber {
+    let mut number = |number: i64, field: &str, max: i64| {
+        if !(0..=max).contains(&number) {
+            found.add(format_args!("{place}.{field}"), format!("{number} is not between 0 and {max}"));
+        }
+        number as u32
+    };
+    DeviceNumber { major: number(major, "major", MAJOR_MAX), minor: number(minor, "minor", MINOR_MAX) }
+}
+
+/// 0 is a limit here: the kubelet forbids with it what a pod did not ask for.
+fn hugepage_limits(resources: &LinuxResources, found: &mut Found<'_>) -> Vec<HugepageLimit> {
+    let mut limits: Vec<HugepageLimit> = Vec::new();
+    for (index, entry) in resources.hugepage_limits().iter().flatten().enumerate() {
+        let page_size = entry.page_size();
+        if !is_page_size(page_size) {
+            let reason = format!("{page_size:?} is not a size such as 64KB, 2MB or 1GB");
+            found.add(format_args!("hugepageLimits[{index}].pageSize"), reason);
+        }
+        let bytes = u64::try_from(entry.limit()).unwrap_or_else(|_| {
+            found.add(format_args!("hugepageLimits[{index}].limit"), "is negative");
+            0
+        });
+        limits.push(HugepageLimit { page_size: page_size.clone(), bytes });
+    }
+    limits
+}
+
+/// A number without leading zeros, and KB, MB or GB: it becomes part of a file's name.
+fn is_page_size(text: &str) -> bool {
+    let number = ["KB", "MB", "GB"].iter().find_map(|unit| text.strip_suffix(unit)).unwrap_or_default();
+    !number.is_empty() && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn network(resources: &LinuxResources, found: &mut Found<'_>) -> Network {
+    let Some(network) = resources.network() else { return Network::default() };
+    let mut priorities = Vec::new();
+    for (index, entry) in network.priorities().iter().flatten().enumerate() {
+        found.check_word(format_args!("network.priorities[{index}].name"), entry.name());
+        priorities.push(InterfacePriority { name: entry.name().clone(), priority: entry.priority() });
+    }
+    Network { class_id: nonzero(network.class_id()), priorities }
+}
+
+fn rdma(resources: &LinuxResources, found: &mut Found<'_>) -> std::collections::BTreeMap<String, RdmaLimit> {
+    let devices = resources.rdma().iter().flatten();
+    devices
+        .map(|(name, limit)| {
+            found.check_word(format_args!("rdma[{name:?}]"), name);
+            let limit = RdmaLimit { hca_handles: limit.hca_handles(), hca_objects: limit.hca_objects() };
+            if limit.hca_handles.is_none() && limit.hca_objects.is_none() {
+                found.add(format_args!("rdma[{name:?}]"), "has neither hcaHandles nor hcaObjects");
+            }
+            (name.clone(), limit)
+        })
+        .collect()
+}
+
+fn unified(resources: &LinuxResources, found: &mut Found<'_>) -> std::collections::BTreeMap<String, String> {
+    let files = resources.unified().iter().flatten();
+    files
+        .map(|(name, value)| {
+            if name.contains('/') {
+                let reason = format!("unified resource {name:?} must be a file name (no slashes)");
+                found.add(format_args!("unified[{name:?}]"), reason);
+            } else if !name.split_once('.').is_some_and(|(controller, file)| {
+                !controller.is_empty() && !file.is_empty() && !name.contains('\0')
+            }) {
+                let reason = format!("unified resource {name:?} must be in the form CONTROLLER.PARAMETER");
+                found.add(format_args!("unified[{name:?}]"), reason);
+            }
+            (name.clone(), value.clone())
+        })
+        .collect()
+}
+
 fn nonzero<T: Default + PartialEq>(number: Option<T>) -> Option<T> {
     number.filter(|number| *number != T::default())
 }
 
-fn device_rule(rule: &LinuxDeviceCgroup, index: usize, problems: &mut Problems) -> Option<DeviceRule> {
-    let path = |field: &str| format!("$.linux.resources.devices[{index}].{field}");
+fn device_rule(rule: &LinuxDeviceCgroup, index: usize, found: &mut Found<'_>) -> Option<DeviceRule> {
+    let path = |field: &str| format!("devices[{index}].{field}");
     let kind = match rule.typ() {
         None | Some(LinuxDeviceType::A) => DeviceRuleKind::All,
         Some(LinuxDeviceType::C | LinuxDeviceType::U) => DeviceRuleKind::Character,
         Some(LinuxDeviceType::B) => DeviceRuleKind::Block,
         Some(LinuxDeviceType::P) => {
-            problems.add(path("type"), "invalid cgroup device type \"p\"");
+            found.add(path("type"), "invalid cgroup device type \"p\"");
             return None;
         }
     };
     let access = rule.access().as_deref().unwrap_or_default();
     if access.chars().any(|letter| !"rwm".contains(letter)) {
-        problems.add(path("access"), format!("{access:?} is not made of r, w and m"));
+        found.add(path("access"), format!("{access:?} is not made of r, w and m"));
     }
     // An empty access means all of it for a rule about everything, and nothing at all for any other.
     if access.is_empty() && kind != DeviceRuleKind::All {
-        problems.add(path("access"), format!("device access at {index} field cannot be empty"));
+        found.add(path("access"), format!("device access at {index} field cannot be empty"));
     }
     let mut number = |number: Option<i64>, field| match number {
         None | Some(-1) => None,
         Some(written) => u32::try_from(written).ok().or_else(|| {
-            problems.add(path(field), format!("{written} is not a device number"));
+            found.add(path(field), format!("{written} is not a device number"));
             None
         }),
     };

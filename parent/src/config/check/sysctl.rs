@@ -63,6 +63,7 @@ fn refusal(name: &str, written: &str, namespaces: &Namespaces, has_domainname: b
         _ if name.starts_with("net/") => {
             Some(format!("sysctl {written:?} not allowed in host network namespace"))
         }
+        _ if name.starts_with("user/") && own(&namespaces.user) => None,
         _ if name.starts_with("user/") => {
             Some(format!("setting ucounts without a user namespace not allowed: {written}"))
         }

@@ -198,11 +198,6 @@ fn what_is_missed_without_harm_is_a_warning() {
          future release.",
     );
     check(
-        "/mounts/-",
-        json!({"destination": "/mnt", "source": "/tmp", "options": ["bind", "sync"]}),
-        "warned: $.mounts[7].options: sync has no effect on a bind mount",
-    );
-    check(
         "/linux/resources/memory",
         json!({"kernel": 4096}),
         "warned: Kernel memory settings are ignored and will be removed",
@@ -275,17 +270,6 @@ fn every_field_that_is_not_implemented_is_named() {
         linux["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
         linux["timeOffsets"] = json!({"monotonic": {"secs": 1}});
         linux["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"});
-        linux["resources"] = json!({
-            "blockIO": {"weight": 10, "leafWeight": 10, "weightDevice": [{"major": 8, "minor": 0, "weight": 10}],
-                "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}],
-                "throttleWriteBpsDevice": [{"major": 8, "minor": 0, "rate": 1}],
-                "throttleReadIOPSDevice": [{"major": 8, "minor": 0, "rate": 1}],
-                "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 1}]},
-            "hugepageLimits": [{"pageSize": "2MB", "limit": 1}],
-            "network": {"classID": 1, "priorities": [{"name": "lo", "priority": 1}]},
-            "rdma": {"mlx5": {"hcaHandles": 1}},
-            "unified": {"memory.high": "1"},
-        });
         linux["namespaces"]
             .as_array_mut()
             .unwrap()
@@ -301,8 +285,8 @@ fn every_field_that_is_not_implemented_is_named() {
         .map(|problem| problem.strip_suffix("not implemented yet").unwrap_or_else(|| panic!("{problem}")))
         .map(|problem| problem.split(": ").next().unwrap())
         .collect();
-    assert_eq!(paths.len(), 23, "{paths:#?}");
-    for path in ["$.hooks.poststop", "$.linux.seccomp", "$.linux.resources.blockIO.throttleWriteIOPSDevice"] {
+    assert_eq!(paths.len(), 21, "{paths:#?}");
+    for path in ["$.process.scheduler", "$.linux.seccomp"] {
         assert!(paths.contains(&path), "{path}");
     }
 }
@@ -420,5 +404,66 @@ fn groups_of_resctrl_are_checked_by_their_paths() {
     for name in [".", "..", "info", "mon_groups"] {
         let expected = format!("config.json: $.linux.intelRdt.closID: invalid intelRdt.ClosID {name:?}");
         check("/linux/intelRdt", json!({"closID": name}), &expected);
+    }
+}
+
+#[test]
+fn resources_that_cannot_be_limits_are_named() {
+    for (field, value, expected) in [
+        ("blockIO", json!({"weight": 0, "throttleReadBpsDevice": []}), "ok"),
+        ("blockIO", json!({"weight": 5}), "blockIO.weight: 5 is not between 10 and 1000"),
+        (
+            "blockIO",
+            json!({"weightDevice": [{"major": 8, "minor": 0}]}),
+            "blockIO.weightDevice[0]: has neither weight nor leafWeight",
+        ),
+        (
+            "blockIO",
+            json!({"throttleWriteIOPSDevice": [{"major": 8, "minor": 0}]}),
+            "blockIO.throttleWriteIOPSDevice[0].rate: is missing",
+        ),
+        (
+            "blockIO",
+            json!({"throttleReadBpsDevice": [{"major": -8, "minor": 0, "rate": 1}]}),
+            "blockIO.throttleReadBpsDevice[0].major: -8 is not between 0 and 4095",
+        ),
+        ("hugepageLimits", json!([{"pageSize": "2MB", "limit": u64::MAX}]), "ok"),
+        ("hugepageLimits", json!([{"pageSize": "2MB"}]), "hugepageLimits[0].limit: is missing"),
+        (
+            "hugepageLimits",
+            json!([{"pageSize": "2/MB", "limit": 0}]),
+            "hugepageLimits[0].pageSize: \"2/MB\" is not a size such as 64KB, 2MB or 1GB",
+        ),
+        ("rdma", json!({"mlx5_1": {"hcaHandles": 0}}), "ok"),
+        ("rdma", json!({"mlx5_1": {}}), "rdma[\"mlx5_1\"]: has neither hcaHandles nor hcaObjects"),
+        ("rdma", json!({"mlx5_1": [1, 2]}), "rdma.mlx5_1: invalid type: array, expected an object"),
+        ("network", json!({"classID": 0, "priorities": []}), "ok"),
+        (
+            "network",
+            json!({"priorities": [{"name": "lo 1", "priority": 1}]}),
+            "network.priorities[0].name: \"lo 1\" is not a name",
+        ),
+        (
+            "unified",
+            json!({"../x.y": "1"}),
+            "unified[\"../x.y\"]: unified resource \"../x.y\" must be a file name (no slashes)",
+        ),
+        (
+            "unified",
+            json!({"memory": "1"}),
+            "unified[\"memory\"]: unified resource \"memory\" must be in the form CONTROLLER.PARAMETER",
+        ),
+        (
+            "memory",
+            json!({"limit": -1, "swap": 5}),
+            "memory.swap: unable to set swap limit without memory limit",
+        ),
+        ("cpu", json!({"quota": 5000, "burst": 6000}), "cpu.burst: 6000 is above the quota, 5000"),
+    ] {
+        let expected = match expected {
+            "ok" => String::from("ok"),
+            fault => format!("config.json: $.linux.resources.{fault}"),
+        };
+        check(&format!("/linux/resources/{field}"), value, &expected);
     }
 }

@@ -1,0 +1,70 @@
+//! v2's memory controller.
+
+use rustix::io::Errno;
+
+use super::super::writer::Writer;
+use super::max_or;
+use crate::config::Memory;
+use crate::error::{Error, Result};
+
+pub(super) fn limit(writer: &Writer, memory: &Memory) -> Result<()> {
+    if memory.check_before_update {
+        check_usage(writer, memory)?;
+    }
+    if let Some(swap) = swap_alone(memory) {
+        limit_swap(writer, &max_or(swap))?;
+    }
+    if let Some(limit) = memory.limit {
+        writer.set("memory.max", max_or(limit))?;
+    }
+    if let Some(reservation) = memory.reservation {
+        writer.set("memory.low", max_or(reservation))?;
+    }
+    Ok(())
+}
+
+/// A limit below the usage makes v2's kernel kill until the rest fits; v1's refuses it.
+fn check_usage(writer: &Writer, memory: &Memory) -> Result<()> {
+    let Some(usage) = writer.number("memory.current") else { return Ok(()) };
+    for (what, limit) in [("memory+swap", memory.swap), ("memory", memory.limit)] {
+        if let Some(limit @ 1..) = limit
+            && limit.unsigned_abs() <= usage
+        {
+            return Err(Error::new(format!("rejecting {what} limit {limit} <= usage {usage}")));
+        }
+    }
+    Ok(())
+}
+
+fn limit_swap(writer: &Writer, value: &str) -> Result<()> {
+    match writer.try_set("memory.swap.max", value) {
+        // Without swap accounting there is no file; without memory accounting there is none either, and that is an error.
+        Err(Errno::NOENT) if matches!(value, "max" | "0") && writer.read("memory.max").is_ok() => Ok(()),
+        set => set.map_err(|errno| writer.failed("memory.swap.max", value, errno)),
+    }
+}
+
+/// The configuration counts memory and swap together, v2 swap alone. No limit for memory is none for swap, as on v1.
+fn swap_alone(memory: &Memory) -> Option<i64> {
+    match (memory.swap, memory.limit) {
+        (None, Some(-1)) | (Some(-1), _) => Some(-1),
+        (None, _) => None,
+        (Some(both), Some(limit)) if limit > 0 => Some(both - limit),
+        (Some(both), _) => Some(both),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_is_what_exceeds_the_memory() {
+        let memory = |limit, swap| Memory { limit, swap, ..Memory::default() };
+        assert_eq!(swap_alone(&memory(Some(100), Some(300))), Some(200));
+        assert_eq!(swap_alone(&memory(Some(100), Some(100))), Some(0));
+        assert_eq!(swap_alone(&memory(Some(100), Some(-1))), Some(-1));
+        assert_eq!(swap_alone(&memory(Some(-1), None)), Some(-1));
+        assert_eq!(swap_alone(&memory(Some(100), None)), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! User and time namespaces: `linux.uidMappings`, `linux.gidMappings`, `linux.timeOffsets`.
+
+use oci_spec::runtime::{Linux, LinuxIdMapping};
+
+use super::super::problems::Problems;
+use super::super::{IdMapping, IdMappings, Namespace, Namespaces, User};
+
+/// Lines that the kernel takes for one map (user_namespaces(7)).
+const MAPPING_COUNT_MAX: usize = 340;
+
+/// The mappings of the container's user namespace.
+pub(super) fn id_mappings(
+    linux: Option<&Linux>,
+    namespaces: &Namespaces,
+    problems: &mut Problems,
+) -> IdMappings {
+    let Some(linux) = linux else { return IdMappings::default() };
+    let mappings = IdMappings {
+        uids: list(linux.uid_mappings().as_deref(), "$.linux.uidMappings", problems),
+        gids: list(linux.gid_mappings().as_deref(), "$.linux.gidMappings", problems),
+    };
+    for (field, list) in [("uidMappings", &mappings.uids), ("gidMappings", &mappings.gids)] {
+        let path = format!("$.linux.{field}");
+        match &namespaces.user {
+            Namespace::Inherit if !list.is_empty() => problems.add(
+                path,
+                "user namespace mappings specified, but user namespace isn't enabled in the config",
+            ),
+            Namespace::New if list.is_empty() => {
+                problems.add(path, "user namespaces enabled, but no mappings found");
+            }
+            Namespace::New if !list.iter().any(|mapping| mapping.container == 0) => {
+                problems.add(path, "nothing is mapped to the container's id 0, which sets the container up");
+            }
+            _ => {}
+        }
+    }
+    mappings
+}
+
+/// The process's user and groups must be somebody on the host.
+pub(super) fn check_user(user: &User, mappings: &IdMappings, problems: &mut Problems) {
+    if mappings.is_empty() {
+        return;
+    }
+    let mut check = |path: &str, list: &[IdMapping], id: u32| {
+        if !list.iter().any(|mapping| id >= mapping.container && id - mapping.container < mapping.size) {
+            problems.add(path, format!("{id} is not mapped in the user namespace"));
+        }
+    };
+    check("$.process.user.uid", &mappings.uids, user.uid);
+    check("$.process.user.gid", &mappings.gids, user.gid);
+    for (index, &gid) in user.additional_gids.iter().enumerate() {
+        check(&format!("$.process.user.additionalGids[{index}]"), &mappings.gids, gid);
+    }
+}
+
+/// One list of mappings, which may not overlap on either side.
+pub(super) fn list(list: Option<&[LinuxIdMapping]>, path: &str, problems: &mut Problems) -> Vec<IdMapping> {
+    let list = list.unwrap_or_default();
+    if list.len() > MAPPING_COUNT_MAX {
+        problems.add(path, format!("has more than {MAPPING_COUNT_MAX} entries"));
+    }
+    let mut mappings: Vec<IdMapping> = Vec::with_capacity(list.len());
+    for (index, mapping) in list.iter().enumerate() {
+        let (container, host, size) = (mapping.container_id(), mapping.host_id(), mapping.size());
+        let place = format!("{path}[{index}]");
+        if size == 0 {
+            problems.add(format_args!("{place}.size"), "is 0");
+        }
+        for (field, start) in [("containerID", container), ("hostID", host)] {
+            if start.checked_add(size).is_none() {
+                problems
+                    .add(format_args!("{place}.{field}"), format!("{start} and {size} more exceed 32 bits"));
+            }
+        }
+        let overlaps = |left: u32, left_size: u32, right: u32| {
+            u64::from(left) < u64::from(right) + u64::from(size)
+                && u64::from(right) < u64::from(left) + u64::from(left_size)
+        };
+        let overlapping = mappings.iter().position(|known| {
+            overlaps(known.container, known.size, container) || overlaps(known.host, known.size, host)
+        });
+        if let Some(other) = overlapping {
+            problems.add(&place, format!("overlaps with entry {other}"));
+        }
+        mappings.push(IdMapping { container, host, size });
+    }
+    mappings
+}
+
+/// The offsets as the kernel reads them, a clock a line.
+pub(super) fn time_offsets(
+    linux: Option<&Linux>,
+    namespaces: &Namespaces,
+    problems: &mut Problems,
+) -> String {
+    const PATH: &str = "$.linux.timeOffsets";
+    let mut lines = Vec::new();
+    for (clock, offset) in linux.and_then(|linux| linux.time_offsets().as_ref()).into_iter().flatten() {
+        if clock != "monotonic" && clock != "boottime" {
+            problems.add(PATH, format!("{clock:?} is neither monotonic nor boottime"));
+        }
+        let nanoseconds = offset.nanosecs().unwrap_or(0);
+        if nanoseconds >= 1_000_000_000 {
+            problems
+                .add(format_args!("{PATH}.{clock}.nanosecs"), format!("{nanoseconds} is a second or more"));
+        }
+        lines.push(format!("{clock} {} {nanoseconds}\n", offset.secs().unwrap_or(0)));
+    }
+    if !lines.is_empty() {
+        match &namespaces.time {
+            Namespace::New => {}
+            Namespace::Inherit => {
+                problems.add(PATH, "time offsets specified, but time namespace isn't enabled in the config");
+            }
+            Namespace::Join(path) => {
+                problems.add(PATH, format!("the clocks of the time namespace {path} are set already"));
+            }
+        }
+    }
+    lines.sort();
+    lines.concat()
+}

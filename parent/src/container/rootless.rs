@@ -1,0 +1,121 @@
+//! Containers of ordinary users: a user namespace where the configuration has none, and cgroups where there are any.
+
+use crate::cgroup::Placement;
+use crate::config::{Config, IdMapping, IdMappings, MountKind, Namespace};
+use crate::error::{Error, Result};
+use crate::host::HostFacts;
+
+/// Gives the container what an ordinary user cannot do without. Nothing changes for root.
+pub(super) fn adapt(config: &mut Config, host: &HostFacts) {
+    if host.uid == 0 || config.namespaces.user != Namespace::Inherit {
+        return;
+    }
+    config.namespaces.user = Namespace::New;
+    config.id_mappings = mappings(host.uid, rustix::process::getegid().as_raw());
+    // A group that nobody is mapped to cannot own terminals.
+    let is_mapped = |gid: u32| is_mapped(&config.id_mappings.gids, gid);
+    for mount in &mut config.mounts {
+        if matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if fstype == "devpts") {
+            let keeps = |option: &&str| {
+                option.strip_prefix("gid=").and_then(|gid| gid.parse().ok()).is_none_or(is_mapped)
+            };
+            mount.data = mount.data.split(',').filter(keeps).collect::<Vec<_>>().join(",");
+        }
+    }
+}
+
+fn is_mapped(list: &[IdMapping], id: u32) -> bool {
+    list.iter().any(|mapping| id >= mapping.container && id - mapping.container < mapping.size)
+}
+
+/// The caller as root, and the ids that the administrator has given to the caller behind that.
+fn mappings(uid: u32, gid: u32) -> IdMappings {
+    let name = std::fs::read_to_string("/etc/passwd").ok().and_then(|text| user_name(&text, uid));
+    let subordinate = |file: &str| {
+        std::fs::read_to_string(file).ok().and_then(|text| range(&text, name.as_deref().unwrap_or(""), uid))
+    };
+    let (uids, gids) = match (subordinate("/etc/subuid"), subordinate("/etc/subgid")) {
+        // Both or neither: a group alone could not be given up.
+        (Some(uids), Some(gids)) if has_helpers() => (Some(uids), Some(gids)),
+        _ => (None, None),
+    };
+    let list = |own: u32, range: Option<(u32, u32)>| {
+        let first = IdMapping { container: 0, host: own, size: 1 };
+        let rest = range.map(|(host, size)| IdMapping { container: 1, host, size });
+        std::iter::once(first).chain(rest).collect()
+    };
+    IdMappings { uids: list(uid, uids), gids: list(gid, gids) }
+}
+
+/// newuidmap(1) and newgidmap(1) are set-uid programs that not every host has.
+fn has_helpers() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    ["newuidmap", "newgidmap"]
+        .iter()
+        .all(|helper| std::env::split_paths(&path).any(|directory| directory.join(helper).is_file()))
+}
+
+fn user_name(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// The first range of a user, by name or number: `name:100000:65536` (subuid(5)).
+fn range(text: &str, name: &str, uid: u32) -> Option<(u32, u32)> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let owner = fields.next()?;
+        let is_own = (!name.is_empty() && owner == name) || owner.parse() == Ok(uid);
+        let numbers = (fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?);
+        is_own.then_some(numbers)
+    })
+}
+
+/// The cgroups that the caller can make. Who cannot make any goes without, unless they were asked for.
+///
+/// Errors: limits or a path were asked for, and nothing can be made.
+pub(super) fn place(placement: Placement, config: &Config, host: &HostFacts) -> Result<Placement> {
+    if host.is_privileged() {
+        return Ok(placement);
+    }
+    let writable = placement.writable();
+    if writable.is_empty() && host.uid != 0 && config.cgroups_path.is_some() {
+        return Err(Error::new(
+            "$.linux.cgroupsPath: no cgroup hierarchy can be written: delegate one to the user",
+        ));
+    }
+    if writable.is_empty() && config.resources.has_limits() {
+        return Err(Error::new(
+            "$.linux.resources: no cgroup hierarchy can be written: limits cannot be set",
+        ));
+    }
+    Ok(writable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_belong_to_names_and_numbers() {
+        let text = "other:1:2\nweb:100000:65536\n33:5:6\n";
+        assert_eq!(range(text, "web", 1000), Some((100_000, 65536)));
+        assert_eq!(range(text, "", 33), Some((5, 6)));
+        assert_eq!(range(text, "nobody", 7), None);
+        assert_eq!(user_name("root:x:0:0::/:/bin/sh\nweb:x:33:33::/:/bin/sh\n", 33).as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn ids_are_mapped_within_their_ranges() {
+        let list = [
+            IdMapping { container: 0, host: 1000, size: 1 },
+            IdMapping { container: 1, host: 100_000, size: 10 },
+        ];
+        for (id, expected) in [(0, true), (1, true), (10, true), (11, false)] {
+            assert_eq!(is_mapped(&list, id), expected, "{id}");
+        }
+    }
+}

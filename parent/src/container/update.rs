@@ -1,0 +1,136 @@
+//! Changing the limits of a container while it runs.
+
+use serde_json::{Map, Value};
+
+use super::Container;
+use crate::config::Resources;
+use crate::error::{Error, Kind, Result};
+use crate::state::Status;
+
+/// A limit from the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit<'a> {
+    pub option: &'static str,
+    /// Where it is in linux.resources.
+    pub object: &'static str,
+    pub field: &'static str,
+    pub kind: LimitKind,
+    pub text: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    Number,
+    /// With units, or -1.
+    Bytes,
+    Text,
+}
+
+/// Writes the limits, and keeps them for the updates to come. The caller holds the container's lock, so that none is lost.
+///
+/// Errors: the container has ended; a limit cannot be written, and then none has changed.
+pub fn update(mut container: Container, asked: Resources) -> Result<()> {
+    match container.status()? {
+        Status::Created | Status::Running | Status::Paused => {}
+        Status::Creating | Status::Stopped => {
+            return Err(Error::of_kind(Kind::NotRunning, "container not running"));
+        }
+    }
+    let update = container.record.resources.updated(asked)?;
+    let cgroups = container.cgroups();
+    container.record.resources = update.kept;
+    cgroups.update(&update.change, || container.directory.write_record(&container.record))
+}
+
+/// The limits as a JSON document, like the one that an engine would pass.
+pub fn limits_document(limits: &[Limit<'_>]) -> Result<Vec<u8>> {
+    let mut document = Map::new();
+    for limit in limits {
+        let object = document.entry(limit.object).or_insert_with(|| Value::Object(Map::new()));
+        object[limit.field] = value(limit)?;
+    }
+    serde_json::to_vec(&document).map_err(|error| Error::new(format!("update: {error}")))
+}
+
+fn value(limit: &Limit<'_>) -> Result<Value> {
+    let value = match limit.kind {
+        LimitKind::Text => Some(Value::from(limit.text)),
+        LimitKind::Number => {
+            let signed = limit.text.parse::<i64>().map(Value::from);
+            signed.or_else(|_| limit.text.parse::<u64>().map(Value::from)).ok()
+        }
+        LimitKind::Bytes => bytes(limit.text).map(Value::from),
+    };
+    let size = if limit.kind == LimitKind::Bytes { "invalid size" } else { "not a number" };
+    value.ok_or_else(|| Error::new(format!("invalid value for {}: {size}: '{}'", limit.option, limit.text)))
+}
+
+/// `-1`, or a number of bytes with a unit: `512`, `64k`, `1.5GiB`. Every unit is a power of 1024, as for docker and runc.
+fn bytes(text: &str) -> Option<i64> {
+    if text == "-1" {
+        return Some(-1);
+    }
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
+        "" if !unit.starts_with('i') => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => return None,
+    };
+    let factor = 1i64 << (10 * power);
+    match number.parse::<i64>() {
+        Ok(whole) => whole.checked_mul(factor),
+        // A fraction: what is lost beyond 53 bits is below a page.
+        Err(_) => {
+            let bytes = number.parse::<f64>().ok()? * factor as f64;
+            (bytes < i64::MAX as f64).then_some(bytes as i64)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, expected) in [
+            ("512", Some(512)),
+            ("-1", Some(-1)),
+            ("64k", Some(64 << 10)),
+            ("64KiB", Some(64 << 10)),
+            ("2 MB", Some(2 << 20)),
+            ("1.5g", Some(3 << 29)),
+            ("7b", Some(7)),
+            ("1t", Some(1 << 40)),
+            ("-2", None),
+            ("abc", None),
+            ("", None),
+            ("5ib", None),
+            ("9999999999g", None),
+            ("1.2.3", None),
+        ] {
+            assert_eq!(bytes(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_become_a_document() {
+        let limit = |option, object, field, kind, text| Limit { option, object, field, kind, text };
+        let limits = [
+            limit("memory", "memory", "limit", LimitKind::Bytes, "1m"),
+            limit("memory-swap", "memory", "swap", LimitKind::Bytes, "-1"),
+            limit("cpuset-cpus", "cpu", "cpus", LimitKind::Text, "0-1"),
+        ];
+        let text = String::from_utf8(limits_document(&limits).unwrap()).unwrap();
+        assert_eq!(text, r#"{"cpu":{"cpus":"0-1"},"memory":{"limit":1048576,"swap":-1}}"#);
+        let wrong =
+            limits_document(&[limit("memory", "memory", "limit", LimitKind::Bytes, "abc")]).unwrap_err();
+        assert_eq!(wrong.to_string(), "invalid value for memory: invalid size: 'abc'");
+    }
+}

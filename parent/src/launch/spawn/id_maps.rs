@@ -1,0 +1,54 @@
+//! The id maps of a new user namespace: written directly, or by newuidmap(1) and newgidmap(1) for who may not.
+
+use std::process::Command;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use crate::config::{IdMapping, IdMappings};
+use crate::error::{Error, Result};
+use crate::plan::id_maps_deny_groups;
+
+/// Maps the ids of the user namespace that `pid` is alone in.
+///
+/// Source: user_namespaces(7).
+pub(crate) fn write(pid: Pid, mappings: &IdMappings, is_privileged: bool) -> Result<()> {
+    if !is_privileged && id_maps_deny_groups(mappings) {
+        // Who cannot drop a group must not be able to: the kernel wants that to be said first.
+        write_file(pid, "setgroups", "deny").map_err(|errno| Error::call("write setgroups", errno))?;
+    }
+    for (file, helper, list) in
+        [("gid_map", "newgidmap", &mappings.gids), ("uid_map", "newuidmap", &mappings.uids)]
+    {
+        match write_file(pid, file, &lines(list)) {
+            Err(Errno::PERM) if !is_privileged => run_helper(helper, pid, list)?,
+            written => written.map_err(|errno| Error::call(format_args!("write {file}"), errno))?,
+        }
+    }
+    Ok(())
+}
+
+fn lines(list: &[IdMapping]) -> String {
+    list.iter().map(|IdMapping { container, host, size }| format!("{container} {host} {size}\n")).collect()
+}
+
+fn write_file(pid: Pid, name: &str, text: &str) -> std::result::Result<(), Errno> {
+    let path = format!("/proc/{}/{name}", pid.as_raw_nonzero());
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, text.as_bytes()).map(drop)
+}
+
+/// `newuidmap PID CONTAINER HOST SIZE …`: set-uid, and bound by /etc/subuid.
+fn run_helper(helper: &str, pid: Pid, list: &[IdMapping]) -> Result<()> {
+    let numbers = list.iter().flat_map(|IdMapping { container, host, size }| [container, host, size]);
+    let output = Command::new(helper)
+        .arg(pid.as_raw_nonzero().to_string())
+        .args(numbers.map(ToString::to_string))
+        .output()
+        .map_err(|error| Error::io(format_args!("run {helper}"), &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::new(format!("{helper} failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
+}

@@ -1,0 +1,98 @@
+//! What differs where the container has a user namespace, or is made by somebody who is not the host's root.
+
+use super::{Plan, Request};
+use crate::config::{IdMappings, Namespace, Rlimit};
+use crate::host::HostFacts;
+
+/// What the parent does for a child that is about to lose the host's privileges, before that child goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct UserNamespace<'a> {
+    /// Of a new namespace; empty for a joined one.
+    pub id_mappings: &'a IdMappings,
+    /// Raising limits and lowering scores are the host's to allow.
+    pub rlimits: &'a [Rlimit],
+    pub oom_score_adj: Option<i32>,
+    /// We are the host's root.
+    pub is_privileged: bool,
+}
+
+pub(super) fn plan<'a>(request: &Request<'a>) -> Option<UserNamespace<'a>> {
+    let config = request.config;
+    (config.namespaces.user != Namespace::Inherit).then(|| UserNamespace {
+        id_mappings: &config.id_mappings,
+        rlimits: &config.process.rlimits,
+        oom_score_adj: config.process.oom_score_adj,
+        is_privileged: request.host.is_privileged(),
+    })
+}
+
+/// Whether stage1 may not make device nodes, and binds the host's instead.
+pub(super) fn binds_devices(request: &Request<'_>) -> bool {
+    request.config.namespaces.user != Namespace::Inherit || !request.host.is_privileged()
+}
+
+/// Whether a filesystem cannot be mounted anew, because the namespace that it shows belongs to the host.
+pub(super) fn binds_filesystem(request: &Request<'_>, fstype: &str) -> bool {
+    let namespaces = &request.config.namespaces;
+    namespaces.user == Namespace::New
+        && match fstype {
+            "sysfs" => namespaces.network == Namespace::Inherit,
+            "mqueue" => namespaces.ipc == Namespace::Inherit,
+            _ => false,
+        }
+}
+
+/// Whether the container sees the caller's own cgroups, since there are none of its own.
+pub(super) fn binds_cgroups(request: &Request<'_>) -> bool {
+    !request.host.is_privileged()
+        && request.placement.is_empty()
+        && request.config.namespaces.cgroup == Namespace::Inherit
+}
+
+/// Whether the kernel shows a new procfs or sysfs only beside one that can be seen already (it must not reveal what is masked there).
+pub(super) fn shows_procfs_late(request: &Request<'_>) -> bool {
+    request.config.namespaces.user != Namespace::Inherit || !request.host.is_initial_user_namespace
+}
+
+/// Whether the network namespace comes with the clone: a user namespace owns what is made in it, and who is not the host's root could not
+/// come back from a network namespace to the host's.
+pub(super) fn clones_network(request: &Request<'_>) -> bool {
+    let namespaces = &request.config.namespaces;
+    namespaces.network == Namespace::New
+        && (namespaces.user != Namespace::Inherit || !request.host.is_privileged())
+}
+
+/// Whether groups can be neither given up nor taken on: the kernel has it so where an ordinary user maps a group.
+pub(super) fn groups_are_denied(request: &Request<'_>) -> bool {
+    match request.config.namespaces.user {
+        Namespace::Inherit => request.host.denies_groups,
+        Namespace::New => !request.host.is_privileged() && id_maps_deny_groups(&request.config.id_mappings),
+        Namespace::Join(_) => false,
+    }
+}
+
+/// Whether an ordinary user has to deny setgroups(2) for these mappings: newgidmap(1) is not called for one's own group alone.
+pub fn id_maps_deny_groups(mappings: &IdMappings) -> bool {
+    matches!(mappings.gids.as_slice(), [only] if only.size == 1)
+}
+
+/// Whether the parent opens sources and the root: the host's root may look where the container's root may not.
+pub(super) fn opens_sources(request: &Request<'_>) -> bool {
+    request.config.namespaces.user != Namespace::Inherit
+        && request.config.namespaces.mount == Namespace::New
+        && request.host.is_privileged()
+}
+
+impl HostFacts {
+    /// The host's root, and not that of some user namespace.
+    pub fn is_privileged(&self) -> bool {
+        self.uid == 0 && self.is_initial_user_namespace
+    }
+}
+
+impl Plan<'_> {
+    /// Whether this container has, or joins, a user namespace.
+    pub fn has_user_namespace(&self) -> bool {
+        self.user_namespace.is_some()
+    }
+}

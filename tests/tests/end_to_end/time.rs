@@ -1,0 +1,61 @@
+//! Time namespaces.
+
+use std::fs;
+
+use pinnace_tests::{Bundle, json};
+
+/// Seconds since the host's boot.
+fn uptime(text: &str) -> f64 {
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{text}"))
+}
+
+#[test]
+fn the_clocks_of_a_new_time_namespace_have_their_offsets() {
+    let outcome = Bundle::new()
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set(
+            "/linux/timeOffsets",
+            json!({"monotonic": {"secs": 86_400}, "boottime": {"secs": 1_000_000, "nanosecs": 7}}),
+        )
+        .shell("cat /proc/uptime; cat /proc/self/timens_offsets")
+        .run();
+    let text = outcome.succeeded();
+    let host = uptime(&fs::read_to_string("/proc/uptime").unwrap());
+    let ahead = uptime(text) - host;
+    assert!((999_990.0..=1_000_001.0).contains(&ahead), "{ahead}: {text}");
+    let words: Vec<&str> = text.lines().skip(1).flat_map(str::split_whitespace).collect();
+    assert_eq!(words, ["monotonic", "86400", "0", "boottime", "1000000", "7"]);
+}
+
+#[test]
+fn a_time_namespace_is_joined_by_its_path() {
+    let first = Bundle::new()
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set("/linux/timeOffsets", json!({"boottime": {"secs": 500_000}}))
+        .args(&["/bin/sleep", "100"])
+        .container();
+    first.run_detached().succeeded();
+    let path = format!("/proc/{}/ns/time", first.pid());
+    let outcome = Bundle::new().join_namespace("time", &path).args(&["/bin/cat", "/proc/uptime"]).run();
+    let host = uptime(&fs::read_to_string("/proc/uptime").unwrap());
+    assert!(uptime(outcome.succeeded()) - host > 499_990.0, "{}", outcome.describe());
+}
+
+#[test]
+fn offsets_without_a_new_namespace_or_of_unknown_clocks_are_refused() {
+    let offsets = json!({"monotonic": {"secs": 1}});
+    Bundle::new()
+        .set("/linux/timeOffsets", offsets.clone())
+        .run()
+        .failed_with(&["$.linux.timeOffsets: time offsets specified, but time namespace isn't enabled"]);
+    Bundle::new()
+        .join_namespace("time", "/proc/self/ns/time")
+        .set("/linux/timeOffsets", offsets)
+        .run()
+        .failed_with(&["the clocks of the time namespace /proc/self/ns/time are set already"]);
+    Bundle::new()
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set("/linux/timeOffsets", json!({"realtime": {"secs": 1}}))
+        .run()
+        .failed_with(&["\"realtime\" is neither monotonic nor boottime"]);
+}

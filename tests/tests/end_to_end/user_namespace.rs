@@ -1,0 +1,285 @@
+//! User namespaces: new and joined ones, ordinary users, and root of somebody's namespace.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::process::Command;
+
+use pinnace_tests::{Bundle, Container, find_program, json, program, run_within_limit, skip};
+
+const USER: u32 = 4242;
+
+/// A container whose root is user 200000 on the host.
+fn mapped(bundle: Bundle) -> Bundle {
+    // Mount points are made by the container's root.
+    for name in ["", "etc"] {
+        chown(bundle.rootfs().join(name), Some(200_000), Some(200_000)).unwrap();
+    }
+    let mappings = json!([{"containerID": 0, "hostID": 200_000, "size": 65536}]);
+    bundle
+        .set("/linux/namespaces/-", json!({"type": "user"}))
+        .set("/linux/uidMappings", mappings.clone())
+        .set("/linux/gidMappings", mappings)
+}
+
+#[test]
+fn root_of_a_new_user_namespace_owns_every_other_namespace() {
+    let script = "cat /proc/self/uid_map; id -u; cat /sys/class/net/lo/operstate; ls /dev/null /dev/pts/ptmx; \
+                  grep -c ' /proc/kcore \\| /proc/keys ' /proc/self/mountinfo; hostname; echo x >/dev/null && echo writes";
+    let outcome = mapped(Bundle::new()).shell(script).run();
+    let text = outcome.succeeded();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words[..4], ["0", "200000", "65536", "0"], "{text}");
+    assert!(text.contains("writes") && text.contains("/dev/pts/ptmx"), "{text}");
+    assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn what_the_container_writes_belongs_to_the_mapped_user() {
+    let bundle = mapped(Bundle::new()).writable();
+    let volume = bundle.scratch().join("volume");
+    fs::create_dir(&volume).unwrap();
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).unwrap();
+    let source = volume.to_str().unwrap().to_owned();
+    let bundle = bundle.mount("/volume", "bind", &source, &["rbind"]);
+    bundle.shell("touch /volume/made").run().succeeded();
+}
+
+#[test]
+fn sources_that_only_the_hosts_root_may_reach_are_mounted() {
+    let bundle = mapped(Bundle::new());
+    let closed = bundle.scratch().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::write(closed.join("file"), "within\n").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let source = closed.join("file").to_str().unwrap().to_owned();
+    let outcome =
+        bundle.mount("/etc/hosts", "bind", &source, &["bind", "ro"]).args(&["/bin/cat", "/etc/hosts"]).run();
+    assert_eq!(outcome.succeeded(), "within");
+}
+
+#[test]
+fn a_bind_may_have_the_containers_own_owners() {
+    let bundle = mapped(Bundle::new());
+    let volume = bundle.scratch().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let source = volume.to_str().unwrap().to_owned();
+    let script = "stat -c %u /volume; touch /volume/made && stat -c %u /volume/made";
+    let outcome = bundle.mount("/volume", "bind", &source, &["idmap", "rbind"]).shell(script).run();
+    if outcome.code != 0 && outcome.message().contains("idmap") {
+        return skip(
+            "a_bind_may_have_the_containers_own_owners",
+            "the file system of TMPDIR takes no idmapped mounts",
+        );
+    }
+    assert_eq!(outcome.succeeded(), "0\n0");
+}
+
+#[test]
+fn mappings_of_a_mount_change_its_owners_without_a_user_namespace() {
+    for (options, own) in
+        [(vec!["rbind", "ridmap"], true), (vec!["bind", "idmap=uids=0-5000-10;gids=0-6000-10"], false)]
+    {
+        let bundle = Bundle::new();
+        let volume = bundle.scratch().join("volume");
+        fs::create_dir(&volume).unwrap();
+        let mut mount =
+            json!({"destination": "/volume", "type": "bind", "source": volume, "options": options});
+        if own {
+            mount["uidMappings"] = json!([{"containerID": 0, "hostID": 5000, "size": 10}]);
+            mount["gidMappings"] = json!([{"containerID": 0, "hostID": 6000, "size": 10}]);
+        }
+        let outcome = bundle.set("/mounts/-", mount).args(&["/bin/stat", "-c", "%u:%g", "/volume"]).run();
+        if outcome.code != 0 && outcome.message().contains("idmap") {
+            return skip(
+                "mappings_of_a_mount_change_its_owners",
+                "the file system of TMPDIR takes no idmapped mounts",
+            );
+        }
+        assert_eq!(outcome.succeeded(), "5000:6000");
+    }
+}
+
+#[test]
+fn a_second_container_joins_the_namespaces_of_the_first() {
+    let first = mapped(Bundle::new()).args(&["/bin/sleep", "100"]).container();
+    first.run_detached().succeeded();
+    let namespace = |name: &str| format!("/proc/{}/ns/{name}", first.pid());
+    let second = Bundle::new()
+        .join_namespace("user", &namespace("user"))
+        .join_namespace("network", &namespace("net"))
+        .join_namespace("ipc", &namespace("ipc"))
+        .join_namespace("uts", &namespace("uts"))
+        .shell("readlink /proc/self/ns/user; readlink /proc/self/ns/net; id -u; echo $$");
+    // Its name is that of the first.
+    let second = second.edit(|config| {
+        config.as_object_mut().unwrap().remove("hostname");
+    });
+    let outcome = second.run();
+    let expected: Vec<String> =
+        ["user", "net"].map(|name| fs::read_link(namespace(name)).unwrap().display().to_string()).to_vec();
+    assert_eq!(outcome.succeeded(), format!("{}\n0\n1", expected.join("\n")));
+}
+
+#[test]
+fn with_a_joined_pid_namespace_all_processes_are_seen() {
+    let first = mapped(Bundle::new()).args(&["/bin/sleep", "100"]).container();
+    first.run_detached().succeeded();
+    let namespace = |name: &str| format!("/proc/{}/ns/{name}", first.pid());
+    let second = Bundle::new()
+        .join_namespace("user", &namespace("user"))
+        .join_namespace("pid", &namespace("pid"))
+        .args(&["/bin/ps"]);
+    let outcome = second.run();
+    assert!(outcome.succeeded().contains("sleep 100"), "{}", outcome.describe());
+}
+
+#[test]
+fn wrong_mappings_are_named_by_their_paths() {
+    let bundle = |list| {
+        Bundle::new()
+            .set("/linux/namespaces/-", json!({"type": "user"}))
+            .set("/linux/uidMappings", list)
+            .set("/linux/gidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]))
+    };
+    let overlapping =
+        json!([{"containerID": 0, "hostID": 1, "size": 2}, {"containerID": 1, "hostID": 9, "size": 2}]);
+    bundle(overlapping).run().failed_with(&["$.linux.uidMappings[1]: overlaps with entry 0"]);
+    bundle(json!([]))
+        .run()
+        .failed_with(&["$.linux.uidMappings: user namespaces enabled, but no mappings found"]);
+    bundle(json!([{"containerID": 0, "hostID": 4_294_967_295u32, "size": 2}]))
+        .run()
+        .failed_with(&["$.linux.uidMappings[0].hostID: 4294967295 and 2 more exceed 32 bits"]);
+    bundle(json!([{"containerID": 0, "hostID": 1}]))
+        .run()
+        .failed_with(&["$.linux.uidMappings[0].size: is missing"]);
+    Bundle::new()
+        .set("/linux/uidMappings", json!([{"containerID": 0, "hostID": 1, "size": 1}]))
+        .run()
+        .failed_with(&["user namespace mappings specified, but user namespace isn't enabled"]);
+    mapped(Bundle::new())
+        .set("/process/user/uid", json!(70_000))
+        .run()
+        .failed_with(&["$.process.user.uid: 70000 is not mapped in the user namespace"]);
+}
+
+#[test]
+fn a_failed_start_in_a_user_namespace_leaves_nothing() {
+    let container = mapped(Bundle::new()).args(&["/bin/missing"]).container();
+    // The state root is there after the first use.
+    container.run().failed_with(&["/bin/missing"]);
+    let before = container.snapshot();
+    container.run().failed_with(&["/bin/missing"]);
+    container.snapshot().assert_same_as(&before);
+}
+
+/// The container as an ordinary user makes it.
+fn by_user(container: &Container, args: &[&str]) -> Option<Command> {
+    let setpriv = find_program("setpriv")?;
+    // The program under test may lie where others may not look.
+    let copy = container.bundle.scratch().join("under-test");
+    fs::copy(program(), &copy).unwrap();
+    let mut command = Command::new(setpriv);
+    command
+        .args(["--reuid", &USER.to_string(), "--regid", &USER.to_string(), "--clear-groups"])
+        .arg(&copy)
+        .args(args)
+        .env("XDG_RUNTIME_DIR", container.bundle.scratch());
+    Some(command)
+}
+
+/// The bundle in the hands of the ordinary user.
+fn of_user(bundle: Bundle) -> Container {
+    let container = bundle.container();
+    for path in [container.bundle.scratch().to_owned(), container.bundle.path(), container.bundle.rootfs()] {
+        chown(path, Some(USER), Some(USER)).unwrap();
+    }
+    container
+}
+
+#[test]
+fn an_ordinary_user_runs_the_default_configuration() {
+    let container =
+        of_user(Bundle::new().shell("id -u; cat /proc/self/uid_map; echo >/dev/null && ls /sys | head -n 1"));
+    let path = container.bundle.path();
+    let Some(command) = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id])
+    else {
+        return skip("an_ordinary_user_runs_the_default_configuration", "setpriv is not installed");
+    };
+    let outcome = run_within_limit(command);
+    let words: Vec<&str> = outcome.succeeded().split_whitespace().collect();
+    assert_eq!(words[..4], ["0", "0", "4242", "1"], "{}", outcome.describe());
+    assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn an_ordinary_users_containers_live_in_the_runtime_directory() {
+    let container = of_user(Bundle::new().args(&["/bin/sleep", "100"]));
+    let path = container.bundle.path();
+    let call = |args: &[&str]| by_user(&container, args).map(run_within_limit);
+    let Some(outcome) = call(&["run", "--detach", "--bundle", path.to_str().unwrap(), &container.id]) else {
+        return skip(
+            "an_ordinary_users_containers_live_in_the_runtime_directory",
+            "setpriv is not installed",
+        );
+    };
+    outcome.succeeded();
+    assert!(container.bundle.scratch().join("pinnace").join(&container.id).exists());
+    let listed = call(&["list", "--quiet"]).unwrap();
+    assert_eq!(listed.succeeded(), container.id);
+    call(&["delete", "--force", &container.id]).unwrap().succeeded();
+    assert_eq!(call(&["list", "--quiet"]).unwrap().succeeded(), "");
+}
+
+#[test]
+fn limits_that_an_ordinary_user_cannot_set_are_refused() {
+    let container = of_user(Bundle::new().set("/linux/resources/pids", json!({"limit": 10})));
+    let path = container.bundle.path();
+    let Some(command) = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id])
+    else {
+        return skip("limits_that_an_ordinary_user_cannot_set_are_refused", "setpriv is not installed");
+    };
+    run_within_limit(command).failed_with(&["no cgroup hierarchy can be written"]);
+}
+
+/// As rootless podman has it: root of its own user and mount namespace, whose configuration names no user namespace.
+#[test]
+fn root_of_a_user_namespace_runs_containers_without_another() {
+    let Some(unshare) = find_program("unshare") else {
+        return skip("root_of_a_user_namespace_runs_containers", "unshare is not installed");
+    };
+    // Group 5 of the default configuration's terminals is nobody here.
+    let bundle = Bundle::new().edit(|config| {
+        for mount in config["mounts"].as_array_mut().unwrap() {
+            if mount["type"] == "devpts" {
+                mount["options"].as_array_mut().unwrap().retain(|option| option != "gid=5");
+            }
+        }
+    });
+    let container = of_user(bundle.shell("id -u; ls /dev/null; cat /proc/self/uid_map"));
+    let path = container.bundle.path();
+    let Some(inner) = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id]) else {
+        return skip("root_of_a_user_namespace_runs_containers", "setpriv is not installed");
+    };
+    let inner_args: Vec<_> = inner.get_args().map(|arg| arg.to_owned()).collect();
+    let program_at =
+        inner_args.iter().position(|arg| arg.to_string_lossy().ends_with("/under-test")).unwrap();
+    let mut command = Command::new(inner.get_program());
+    command.args(&inner_args[..program_at]).arg(unshare).args(["--user", "--map-root-user", "--mount"]);
+    command.args(&inner_args[program_at..]).env("XDG_RUNTIME_DIR", container.bundle.scratch());
+    let outcome = run_within_limit(command);
+    let words: Vec<&str> = outcome.succeeded().split_whitespace().collect();
+    assert_eq!(words, ["0", "/dev/null", "0", "4242", "1"], "{}", outcome.describe());
+}
+
+#[test]
+fn the_state_of_a_mapped_container_stays_the_hosts() {
+    let container = mapped(Bundle::new()).args(&["/bin/sleep", "100"]).container();
+    container.create().succeeded();
+    let owner = fs::metadata(container.state_root().join(&container.id)).unwrap().uid();
+    assert_eq!(owner, 0);
+    container.start().succeeded();
+    assert_eq!(container.status(), "running");
+    let map = fs::read_to_string(format!("/proc/{}/uid_map", container.pid())).unwrap();
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "200000", "65536"]);
+}
