@@ -180,7 +180,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::MakeSymlink { path, target } => devices::symlink(context, path, target),
         Step::MakeDirectory { path } => mounts::directory(context, path),
         Step::ReadonlyPath { path } => masks::readonly(context, path),
-        Step::MaskPath { path } => masks::mask(context, path),
+        Step::MaskPath { path, label } => masks::mask(context, path, label),
         Step::FinishRoot { readonly, propagations } => mounts::finish_root(context, readonly, propagations),
         Step::WriteSysctl { name, value } => sysctl::write(context, name, value),
         Step::SetOomScoreAdjust { value } => sysctl::oom_score_adjust(context, value),

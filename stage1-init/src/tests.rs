@@ -74,10 +74,10 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         bind("/sys/fs/cgroup/cpu/web", "/sys/fs/cgroup/cpu", BindOrigin::Parent),
         Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
         Step::ReadonlyPath { path: "/proc/sys" },
-        Step::MaskPath { path: "/proc/keys" },
-        Step::MaskPath { path: "/proc/scsi" },
-        Step::MaskPath { path: "/sys/firmware" },
-        Step::MaskPath { path: "/proc/missing" },
+        Step::MaskPath { path: "/proc/keys", label: "" },
+        Step::MaskPath { path: "/proc/scsi", label: "u:r:t" },
+        Step::MaskPath { path: "/sys/firmware", label: "u:r:t" },
+        Step::MaskPath { path: "/proc/missing", label: "" },
         Step::FinishRoot { readonly: true, propagations: Propagations::default() },
     ];
     let identity = [

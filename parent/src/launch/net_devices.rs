@@ -4,6 +4,9 @@
 //! failed. Afterwards they never do (config-linux.md "Network Devices").
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use rustix::io::Errno;
 
 use super::netlink::{Address, Link, Netlink};
 use super::network;
@@ -58,10 +61,14 @@ impl MovedDevices {
         };
         let Link { index, is_up } = self.outside.link(&device.name).map_err(failed("find it"))?;
         let addresses = self.outside.permanent_addresses(index).map_err(failed("list its addresses"))?;
-        // A name that no other device has, for the moment: neither the old nor the new one may be in the way.
-        let passing = format!("pn{:x}.{:x}", std::process::id(), self.moved.len());
+        let passing = passing_name();
         let put = self.outside.send_away(index, namespace, &passing);
-        let found = self.inside.link(&passing);
+        // The kernel renames last: where it could not, the device may be inside under its old name.
+        let found = match put {
+            Ok(()) => self.inside.link(&passing),
+            Err(_) if self.outside.link(&device.name).is_ok() => Err(Errno::NODEV),
+            Err(_) => self.inside.link(&device.name),
+        };
         if let Ok(Link { index, .. }) = found {
             self.moved.push(Moved { name: device.name.clone(), was_up: is_up, addresses, index });
         }
@@ -75,6 +82,12 @@ impl MovedDevices {
         }
         self.inside.set_up(index).map_err(failed("set it up"))
     }
+}
+
+/// A name that no other device has, for the moment of the move: neither the old name nor the new one may be in the way.
+fn passing_name() -> String {
+    static COUNT: AtomicU16 = AtomicU16::new(0);
+    format!("pn{:x}.{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Drop for MovedDevices {

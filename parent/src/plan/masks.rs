@@ -16,7 +16,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, places: &Place
     }
     // A masked file is covered with the container's null device, which must have been made.
     let earliest = places.phase_of("/dev/null");
+    let label = config.mount_label.as_deref().unwrap_or_default();
     for path in &config.masked_paths {
-        draft.push(places.phase_of(path).max(earliest), Step::MaskPath { path });
+        draft.push(places.phase_of(path).max(earliest), Step::MaskPath { path, label });
     }
 }

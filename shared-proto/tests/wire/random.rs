@@ -110,7 +110,9 @@ impl Ingredients {
             }
             StepKind::MakeDirectory => Step::MakeDirectory { path: strings.add_text(path) },
             StepKind::ReadonlyPath => Step::ReadonlyPath { path: strings.add_text(path) },
-            StepKind::MaskPath => Step::MaskPath { path: strings.add_text(path) },
+            StepKind::MaskPath => {
+                Step::MaskPath { path: strings.add_text(path), label: strings.add_text(first) }
+            }
             StepKind::FinishRoot => Step::FinishRoot { readonly: self.flags[0], propagations },
             StepKind::WriteSysctl => {
                 Step::WriteSysctl { name: strings.add_text(first), value: strings.add_text(second) }

@@ -33,8 +33,8 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::BindMount => (true, 2, 4),
         StepKind::SetMountAttributes => (false, 1, 1),
         StepKind::MakeDevice => (true, 1, 2),
-        StepKind::MakeSymlink | StepKind::WriteSysctl => (false, 2, 0),
-        StepKind::MakeDirectory | StepKind::ReadonlyPath | StepKind::MaskPath => (false, 1, 0),
+        StepKind::MakeSymlink | StepKind::WriteSysctl | StepKind::MaskPath => (false, 2, 0),
+        StepKind::MakeDirectory | StepKind::ReadonlyPath => (false, 1, 0),
         StepKind::FinishRoot => (true, 0, 1),
         StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
@@ -262,7 +262,7 @@ fn relative_paths_are_refused() {
     let relative = ["tmp".to_owned()];
     let steps: [Step<Planned<'_>>; 5] = [
         Step::RestrictLandlock { handled: 1, paths: &relative, rights: &[1] },
-        Step::MaskPath { path: "proc/kcore" },
+        Step::MaskPath { path: "proc/kcore", label: "" },
         Step::MakeDirectory { path: "" },
         Step::SetMountAttributes { path: "./x", attributes: Attributes { set: 1, clear: 0 } },
         Step::MountFilesystem {

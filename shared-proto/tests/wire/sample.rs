@@ -132,7 +132,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
         },
         Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
         Step::ReadonlyPath { path: "/proc/sys" },
-        Step::MaskPath { path: "/proc/kcore" },
+        Step::MaskPath { path: "/proc/kcore", label: "system_u:object_r:container_file_t:s0" },
         Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
     ]
 }

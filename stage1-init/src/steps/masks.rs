@@ -25,13 +25,14 @@ pub(super) fn readonly<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> 
     Ok(())
 }
 
-/// Covers an existing file with /dev/null, an existing directory with an empty one.
-pub(super) fn mask<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Result<(), Fault> {
+/// Covers an existing file with /dev/null, an existing directory with an empty one, which gets the label if there is one: the same in
+/// each such step of a plan, since they share it.
+pub(super) fn mask<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, label: &CStr) -> Result<(), Fault> {
     // A missing path is nothing to mask (config-linux.md "Masked Paths").
     let Some(place) = paths::open_existing(context.kernel, context.root.new, path)? else { return Ok(()) };
     let is_directory = context.kernel.status(place).at(Call::Status)?.is_directory();
     if is_directory {
-        cover_directory(context, place)?;
+        cover_directory(context, place, label)?;
     } else {
         let null = null_device(context)?;
         let cover = context.kernel.open_tree(null, c"", false).at(Call::OpenTree)?;
@@ -55,7 +56,11 @@ fn null_device<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fa
 }
 
 /// One read-only tmpfs serves every masked directory: the first is where it is mounted, the others get copies.
-fn cover_directory<K: Kernel>(context: &mut Context<'_, K>, place: Descriptor) -> Result<(), Fault> {
+fn cover_directory<K: Kernel>(
+    context: &mut Context<'_, K>,
+    place: Descriptor,
+    label: &CStr,
+) -> Result<(), Fault> {
     if let Some(empty) = context.empty_directory {
         let cover = context.kernel.open_tree(empty, c"", false).at(Call::OpenTree)?;
         context.kernel.move_mount(cover, place, c"").at(Call::MoveMount)?;
@@ -63,6 +68,9 @@ fn cover_directory<K: Kernel>(context: &mut Context<'_, K>, place: Descriptor) -
     }
     let kernel = &mut *context.kernel;
     let instance = kernel.filesystem_open(c"tmpfs").at(Call::FilesystemOpen)?;
+    if !label.is_empty() {
+        kernel.filesystem_string(instance, c"context", label).at(Call::FilesystemOption)?;
+    }
     kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
     let empty = kernel.filesystem_mount(instance, MOUNT_ATTR_RDONLY).at(Call::FilesystemMount)?;
     kernel.move_mount(empty, place, c"").at(Call::MoveMount)?;

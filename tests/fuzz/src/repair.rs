@@ -67,13 +67,13 @@ fn blob_count(kind: StepKind) -> usize {
         StepKind::BindMount
         | StepKind::MakeSymlink
         | StepKind::WriteSysctl
+        | StepKind::MaskPath
         | StepKind::BecomeUser
         | StepKind::RestrictLandlock => 2,
         StepKind::SetMountAttributes
         | StepKind::MakeDevice
         | StepKind::MakeDirectory
         | StepKind::ReadonlyPath
-        | StepKind::MaskPath
         | StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
         | StepKind::SetDomainname

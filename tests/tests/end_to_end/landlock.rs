@@ -19,6 +19,7 @@ fn is_possible(name: &str) -> bool {
     }
     let outcome = with(&json!({"execute": ["/bin"]})).run();
     if outcome.stderr.contains("but the kernel") {
+        outcome.failed_with(&[r#"$.annotations["dev.pinnace.landlock"]: landlock is specified in config"#]);
         skip(name, "the kernel has no landlock, or an old one");
         return false;
     }

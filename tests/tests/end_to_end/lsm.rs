@@ -120,8 +120,12 @@ fn new_file_systems_have_the_mount_label() {
     if !has_selinux() {
         return skip("mount_label", "this host has no SELinux");
     }
-    let container =
-        Bundle::new().set("/linux/mountLabel", json!(FILE_LABEL)).args(&["/bin/sleep", "100"]).container();
+    let container = Bundle::new()
+        .file("/masked/file", "", 0o644)
+        .set("/linux/maskedPaths/-", json!("/masked"))
+        .set("/linux/mountLabel", json!(FILE_LABEL))
+        .args(&["/bin/sleep", "100"])
+        .container();
     container.run_detached().succeeded();
     let pid = container.pid();
     let mounts = fs::read_to_string(format!("/proc/{pid}/mounts")).expect("its mounts");
@@ -129,8 +133,12 @@ fn new_file_systems_have_the_mount_label() {
         let line = mounts.lines().find(|line| line.contains(&format!(" {point} "))).expect("a mount");
         assert_eq!(line.contains(&format!("context={FILE_LABEL}")), is_labelled, "{line}");
     }
-    let mut command = std::process::Command::new("stat");
-    command.args(["-c", "%C", &format!("/proc/{pid}/root/dev/mqueue")]);
-    assert_eq!(pinnace_tests::run_within_limit(command).succeeded(), FILE_LABEL);
+    let label_of = |path: &str| {
+        let mut command = std::process::Command::new("stat");
+        command.args(["-c", "%C", &format!("/proc/{pid}/root{path}")]);
+        pinnace_tests::run_within_limit(command).succeeded().to_owned()
+    };
+    assert_eq!(label_of("/dev/mqueue"), FILE_LABEL);
+    assert_eq!(label_of("/masked"), FILE_LABEL, "what covers a masked directory is a mount too");
     container.delete_force().succeeded();
 }

@@ -1,5 +1,6 @@
 //! Network devices that are moved into the container. All of it happens in network namespaces of the tests' own.
 
+use std::os::unix::fs::chown;
 use std::process::Command;
 
 use pinnace_tests::{Bundle, Container, Outcome, find_program, json, run_within_limit, skip, unique_id};
@@ -109,6 +110,30 @@ fn device_goes_into_a_namespace_that_is_joined() {
     // It is not moved back when the container has ended.
     assert!(joined.ip(&["-o", "link"]).contains("front0"));
     assert!(!host.ip(&["-o", "link"]).contains("pt0"));
+}
+
+#[test]
+fn device_goes_into_a_namespace_that_belongs_to_a_user_namespace() {
+    let Some(host) = Host::new("device_of_a_user_namespace") else { return };
+    let mappings = json!([{"containerID": 0, "hostID": 200_000, "size": 65536}]);
+    let mapped = |program: &[&str]| {
+        let bundle = with(Some("front0"));
+        // Mount points are made by the container's root.
+        for name in ["", "etc"] {
+            chown(bundle.rootfs().join(name), Some(200_000), Some(200_000)).expect("chown");
+        }
+        bundle
+            .set("/linux/namespaces/-", json!({"type": "user"}))
+            .set("/linux/uidMappings", mappings.clone())
+            .set("/linux/gidMappings", mappings.clone())
+            .args(program)
+            .container()
+    };
+    host.call(&mapped(&["/no/such/program"]), "run").failed_with(&["/no/such/program"]);
+    host.expect_device_back();
+    let outcome = host.call(&mapped(&["/bin/ip", "addr", "show", "dev", "front0"]), "run");
+    let text = outcome.succeeded();
+    assert!(text.contains("10.78.0.1/24") && text.contains("UP"), "{}", outcome.describe());
 }
 
 #[test]
