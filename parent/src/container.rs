@@ -12,7 +12,7 @@ mod start;
 mod update;
 
 pub use create::{
-    Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, questions,
+    Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, poststop, questions,
 };
 pub use delete::{delete, destroy};
 pub use events::{Events, events, parse_interval};

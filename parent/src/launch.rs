@@ -7,6 +7,7 @@
 //! ready, executed stage1's answers
 //! ```
 
+mod filesystem;
 mod net_devices;
 mod netlink;
 mod network;
@@ -159,9 +160,31 @@ impl Launch {
             }
             Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
             Some((Report::Warned(_), _)) => unreachable!("next_report keeps warnings"),
-            Some((Report::Listener, _)) => Err(out_of_turn()),
+            Some(_) => Err(out_of_turn()),
             None => Err(self.death(reactor).await),
         }
+    }
+
+    /// Waits for the moment of the runtime's hooks. stage1 then waits for `send_proceed`.
+    pub async fn hooks_due(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        match self.next_report(reactor).await? {
+            Some((Report::HooksDue, _)) => Ok(()),
+            Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
+            Some(_) => Err(out_of_turn()),
+            None => Err(self.death(reactor).await),
+        }
+    }
+
+    /// Lets stage1 go on after the runtime's hooks.
+    pub fn send_proceed(&self) -> Result<()> {
+        self.socket.send(Reply::Proceed, &[])
+    }
+
+    /// Kills what has been let go already, and waits for its end.
+    pub fn kill(&self) {
+        // Ignored: it may have ended by itself.
+        let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::KILL);
+        let _ = self.wait();
     }
 
     /// With `send_start` before it: waits until the program has been executed, and meanwhile hands the filter's listener to its agent, who may
@@ -186,6 +209,9 @@ impl Launch {
                 }
                 None => return Err(no_listener()),
                 Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+                Some((Report::HookFailed { index, status }, Some(output))) => {
+                    return Err(words::hook_failure(index, status, output));
+                }
                 Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
                 Some(_) => return Err(out_of_turn()),
             }
@@ -266,6 +292,9 @@ pub fn start_held(socket: OwnedFd, program: &str, mut agent: Option<Agent>) -> R
             None => return Err(no_listener()),
             Some((Report::Warned(_), _)) => {}
             Some((Report::Failed(failure), _)) => return Err(words::start_failure(program, &failure)),
+            Some((Report::HookFailed { index, status }, Some(output))) => {
+                return Err(words::hook_failure(index, status, output));
+            }
             Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
             Some(_) => return Err(out_of_turn()),
         }

@@ -57,6 +57,7 @@ fn run() -> c_int {
     match commands::run(&global, &invocation, &log) {
         Ok(code) => code,
         Err(error) => {
+            error.warnings().iter().for_each(|warning| log.warning(warning));
             log.error(&error.to_string());
             1
         }

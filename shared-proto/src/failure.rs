@@ -104,6 +104,9 @@ calls! {
     Mount = 65 "mount",
     /// Bringing the loopback interface up.
     Loopback = 66 "ioctl SIOCSIFFLAGS",
+    Fork = 76 "clone3",
+    Wait = 77 "waitid",
+    MemoryFile = 78 "memfd_create",
 }
 
 #[cfg(test)]

@@ -200,7 +200,6 @@ macro_rules! kinds {
 
 /// What prepares the container's tree may come before or after the joins.
 const PREPARE: &[Phase] = &[Phase::Mounts, Phase::Views];
-const VIEWS: &[Phase] = &[Phase::Views];
 const IDENTITY: &[Phase] = &[Phase::Identity];
 const LOCKDOWN: &[Phase] = &[Phase::Lockdown];
 
@@ -213,7 +212,7 @@ kinds! {
     MakeDirectory = 6 "make-directory" PREPARE,
     ReadonlyPath = 7 "readonly-path" PREPARE,
     MaskPath = 8 "mask-path" PREPARE,
-    FinishRoot = 9 "finish-root" VIEWS,
+    FinishRoot = 9 "finish-root" IDENTITY,
     WriteSysctl = 10 "write-sysctl" IDENTITY,
     SetOomScoreAdjust = 11 "set-oom-score-adj" IDENTITY,
     SetHostname = 12 "set-hostname" IDENTITY,
@@ -234,6 +233,7 @@ kinds! {
     SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
     RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
     NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
+    RunHook = 35 "run-hook" LOCKDOWN,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -422,6 +422,18 @@ pub enum Step<F: Form> {
         paths: F::Texts,
         rights: F::Ids,
     },
+    /// Runs a startContainer hook, as the program would be run, and waits for its end.
+    RunHook {
+        /// The hook's place in its list.
+        index: u32,
+        path: F::Text,
+        arguments: F::Texts,
+        environment: F::Texts,
+        /// The container's state as it is read from standard input: two texts, what stands before and behind the process id.
+        state: F::Texts,
+        /// 0 is no limit.
+        timeout_ms: u32,
+    },
     /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
     InstallSeccomp {
         /// SECCOMP_FILTER_FLAG_* bits.
@@ -463,6 +475,7 @@ impl<F: Form> Step<F> {
             Step::SetAppArmorProfile { .. } => StepKind::SetAppArmorProfile,
             Step::SetSelinuxLabel { .. } => StepKind::SetSelinuxLabel,
             Step::RestrictLandlock { .. } => StepKind::RestrictLandlock,
+            Step::RunHook { .. } => StepKind::RunHook,
             Step::InstallSeccomp { .. } => StepKind::InstallSeccomp,
         }
     }

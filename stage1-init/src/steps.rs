@@ -48,6 +48,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     directory: Option<(&'static [u8], Descriptor)>,
     /// The outermost tmpfs of those mounted last: there is nothing in it but what steps have made.
     fresh: Option<&'static CStr>,
+    /// This process is the copy that executes a hook.
+    pub(crate) is_hook: bool,
     /// Where the last mount was made from.
     working_directory: Option<Descriptor>,
 }
@@ -74,11 +76,17 @@ impl<'k, K: Kernel> Context<'k, K> {
             empty_directory: None,
             directory: None,
             fresh: None,
+            is_hook: false,
             working_directory: None,
         }
     }
 
     /// From now on reports of steps go to whoever started the program.
+    /// Who hears of what goes wrong.
+    pub(crate) fn answer(&self) -> Descriptor {
+        self.socket
+    }
+
     pub(crate) fn answer_to(&mut self, socket: Descriptor) {
         self.socket = socket;
     }
@@ -214,6 +222,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             landlock::restrict(context, handled, paths, rights)
         }
         Step::SetSelinuxLabel { label } => lsm::selinux_label(context, label),
+        // The skeleton runs hooks, which are processes (`hooks.rs`).
+        Step::RunHook { .. } => Ok(()),
         Step::InstallSeccomp { flags, program } => seccomp::install(context, flags, program),
     }
 }

@@ -63,11 +63,21 @@ const CAPABILITIES: Shape = Shape::List(&Shape::Capability);
 
 const SPEC: Shape = Shape::Object(&[
     field("annotations", Shape::Map),
-    field("hooks", PLAIN),
+    field("hooks", HOOKS),
     field("linux", LINUX),
     field("mounts", Shape::List(&PLAIN)),
     field("process", PROCESS),
     field("root", PLAIN),
+]);
+
+const HOOK_LIST: Shape = Shape::List(&PLAIN);
+const HOOKS: Shape = Shape::Object(&[
+    field("createContainer", HOOK_LIST),
+    field("createRuntime", HOOK_LIST),
+    field("poststart", HOOK_LIST),
+    field("poststop", HOOK_LIST),
+    field("prestart", HOOK_LIST),
+    field("startContainer", HOOK_LIST),
 ]);
 
 const PROCESS: Shape = Shape::Object(&[

@@ -10,8 +10,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
-use crate::config::{self, Config, Namespace};
+use crate::config::{self, Config, HookPoint, Hooks, Namespace};
 use crate::error::{Error, Result};
+use crate::hooks;
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
@@ -105,7 +106,7 @@ pub fn questions(config: &Config) -> Questions {
 
 /// The plan's request for a bundle.
 pub fn plan_request<'a>(
-    creation: &Creation<'_>,
+    creation: &Creation<'a>,
     bundle: &'a Bundle,
     host: &'a HostFacts,
     placement: &'a Placement,
@@ -117,6 +118,7 @@ pub fn plan_request<'a>(
         filter,
         placement,
         root: &bundle.rootfs,
+        id: creation.id,
         bundle: &bundle.path,
         no_pivot: creation.no_pivot,
         no_new_keyring: creation.no_new_keyring,
@@ -133,6 +135,7 @@ pub struct Created {
     pub rdt_groups: Option<Groups>,
     pub directory: StateDirectory,
     pub own_pid_namespace: bool,
+    pub record: Record,
     /// What should be said although all went well.
     pub warnings: Vec<String>,
 }
@@ -167,7 +170,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
-            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings })
+            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings, record })
         }
         Err(error) => {
             let error = match cgroups.out_of_memory() {
@@ -178,7 +181,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             let _ = cgroups.destroy();
             let _ = rdt_groups.map(|groups| groups.destroy());
             let _ = directory.remove();
-            Err(error)
+            Err(error.with_warnings(poststop(&record, creation.id)))
         }
     }
 }
@@ -200,6 +203,11 @@ fn record(
         oci_version: bundle.config.oci_version.clone(),
         bundle: bundle.path.clone(),
         rootfs: bundle.rootfs.clone(),
+        hooks: Hooks {
+            poststart: bundle.config.hooks.poststart.clone(),
+            poststop: bundle.config.hooks.poststop.clone(),
+            ..Hooks::default()
+        },
         created: rfc3339_nanoseconds(SystemTime::now()),
         annotations: bundle.config.annotations.clone(),
         owner: host.uid,
@@ -261,6 +269,12 @@ fn launch(
     if let Some(path) = creation.pid_file {
         write_pid_file(path, pid)?;
     }
+    let reactor = Reactor::default();
+    if plan.bootstrap.await_hooks {
+        block_on(&reactor, launch.hooks_due(&reactor, plan))?;
+        run_hooks(creation, config, record, &launch)?;
+        launch.send_proceed()?;
+    }
     let mut agent = None;
     if !creation.hold {
         agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
@@ -268,7 +282,6 @@ fn launch(
         launch.send_start(facts.ignored_signals)?;
     }
 
-    let reactor = Reactor::default();
     let executed = block_on(&reactor, async {
         if !creation.hold {
             return launch.executed(&reactor, plan, agent).await;
@@ -281,8 +294,43 @@ fn launch(
         let _ = std::fs::remove_file(path);
     }
     executed?;
+    if !creation.hold {
+        poststart(record, creation.id, pid).inspect_err(|_| launch.kill())?;
+    }
     let warnings = launch.warnings(plan);
     Ok((launch, warnings))
+}
+
+/// The hooks of a container that is being created: stage1 is in its namespaces, and has not left the host's tree.
+fn run_hooks(creation: &Creation<'_>, config: &Config, record: &Record, launch: &Launch) -> Result<()> {
+    let (state, pid) = (hook_state(record, creation.id), launch.pid().as_raw_pid());
+    for point in [HookPoint::Prestart, HookPoint::CreateRuntime] {
+        hooks::run(point, config.hooks.at(point), &state, "creating", pid, hooks::Place::Host)?;
+    }
+    let place = hooks::Place::Container { init: launch.pidfd(), pid, rootfs: &record.rootfs };
+    let point = HookPoint::CreateContainer;
+    hooks::run(point, config.hooks.at(point), &state, "creating", pid, place)
+}
+
+/// The hooks of a container whose program has been executed. If one fails the container must not live on.
+pub(super) fn poststart(record: &Record, id: &str, pid: i32) -> Result<()> {
+    let (point, state) = (HookPoint::Poststart, hook_state(record, id));
+    hooks::run(point, record.hooks.at(point), &state, "running", pid, hooks::Place::Host)
+}
+
+/// The hooks of a container that is gone: what they fail with should be said, and nothing more.
+pub fn poststop(record: &Record, id: &str) -> Vec<String> {
+    let (point, state) = (HookPoint::Poststop, hook_state(record, id));
+    hooks::run_all(point, record.hooks.at(point), &state, "stopped")
+}
+
+fn hook_state<'a>(record: &'a Record, id: &'a str) -> hooks::State<'a> {
+    hooks::State {
+        oci_version: &record.oci_version,
+        id,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    }
 }
 
 /// The socket at which `start` will call. Its path is short whatever the state root's is: it goes through our own descriptor.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use super::Container;
+use super::{Container, poststop};
 use crate::cgroup::Cgroups;
 use crate::error::{Error, Kind, Result};
 use crate::intel_rdt::Groups;
@@ -15,7 +15,9 @@ use crate::state::{StateDirectory, StateRoot, Status};
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Deletes a container that is stopped, or created; with `force` any, and an id that is unknown is a success.
-pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
+///
+/// Returns what should be said although all went well.
+pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<Vec<String>> {
     let container = match Container::open_locked(root, id) {
         Ok(container) => container,
         Err(error) if error.kind() == Kind::NoSuchContainer => return delete_unknown(root, id, force, error),
@@ -23,25 +25,36 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
     };
     let status = container.status()?;
     match status {
-        Status::Stopped | Status::Creating => {}
-        Status::Created => end(&container)?,
-        Status::Running | Status::Paused if force => end(&container)?,
+        Status::Stopped | Status::Creating => destroy_container(container),
+        Status::Created => end_and_destroy(container),
+        Status::Running | Status::Paused if force => end_and_destroy(container),
         Status::Running | Status::Paused => {
-            return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")));
+            Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")))
         }
     }
+}
+
+/// Kills whatever of the container lives, and takes it away.
+pub(super) fn end_and_destroy(container: Container) -> Result<Vec<String>> {
+    end(&container)?;
+    destroy_container(container)
+}
+
+/// Takes a container away that has ended, and runs the hooks for that.
+fn destroy_container(container: Container) -> Result<Vec<String>> {
     let (cgroups, groups) = (container.cgroups(), container.rdt_groups());
-    destroy(&cgroups, groups.as_ref(), container.directory, container.record.own_pid_namespace)
+    destroy(&cgroups, groups.as_ref(), container.directory, container.record.own_pid_namespace)?;
+    Ok(poststop(&container.record, &container.id))
 }
 
 /// An id without a record: nothing, or a directory that a creation left when it was cut off.
-fn delete_unknown(root: &StateRoot, id: &str, force: bool, error: Error) -> Result<()> {
+fn delete_unknown(root: &StateRoot, id: &str, force: bool, error: Error) -> Result<Vec<String>> {
     match root.open(id) {
         Ok(directory) => {
             directory.lock()?;
-            directory.remove()
+            directory.remove().map(|()| Vec::new())
         }
-        Err(_) if force => Ok(()),
+        Err(_) if force => Ok(Vec::new()),
         Err(_) => Err(error),
     }
 }

@@ -1,9 +1,13 @@
 //! stage1's numbers in the words that people read and engines compare.
 
-use rustix::io::Errno;
-use shared_proto::{Call, Failure, Phase, Refusal, Step};
+use std::os::fd::OwnedFd;
 
-use crate::error::{Error, errno_text};
+use rustix::io::Errno;
+use shared_proto::{Call, Failure, HookStatus, Phase, Refusal, Step};
+
+use crate::config::HookPoint;
+use crate::error::{Error, Kind, errno_text};
+use crate::hooks;
 use crate::plan::{Plan, show};
 
 /// A failure of stage1. runc's texts, where callers know them.
@@ -35,6 +39,21 @@ pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
         Some(text) => Error::new(text),
         None => Error::new(format!("{}: {}", failure.call.name(), reason(failure))),
     }
+}
+
+/// A startContainer hook that did not succeed; `output` is a file with what it has said.
+pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> Error {
+    let said = hooks::quoted(output.into());
+    let reason = match status {
+        HookStatus::Exited(code) => hooks::ended(&format!("exit status {code}"), &said, ""),
+        HookStatus::Killed(signal) => hooks::ended(&format!("signal {signal}"), &said, ""),
+        HookStatus::TimedOut => Error::new("hook ran past specified timeout"),
+        HookStatus::NotExecuted(errno) => {
+            Error::new(format!("exec: {}", errno_text(Errno::from_raw_os_error(i32::from(errno)))))
+        }
+    };
+    let text = hooks::failure(HookPoint::StartContainer, index as usize, &reason).to_string();
+    Error::of_kind(Kind::HookFailed, text)
 }
 
 /// What is wrong with the program itself.

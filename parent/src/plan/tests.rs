@@ -59,6 +59,7 @@ fn planned(text: &[u8], host: &HostFacts) -> String {
         host,
         placement: &placement,
         root: "/bundle/rootfs",
+        id: "web",
         bundle: "/bundle",
         no_pivot: false,
         no_new_keyring: false,
