@@ -123,7 +123,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
 
     let places = mounts::plan(&mut draft, request)?;
     devices::plan(&mut draft, request, &places);
-    masks::plan(&mut draft, config, &places);
+    masks::plan(&mut draft, request, &places);
     root::plan_finish(&mut draft, config);
     lsm::plan(&mut draft, request)?;
     identity::plan(&mut draft, request);

@@ -255,7 +255,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::MakeDirectory { path } | Step::ReadonlyPath { path } => {
             (0, [text.text(path), NONE, NONE, NONE], [zero; 4])
         }
-        Step::MaskPath { path, label } => (0, [text.text(path), text.text(label), NONE, NONE], [zero; 4]),
+        Step::MaskPath { path, data } => (0, [text.text(path), text.text(data), NONE, NONE], [zero; 4]),
         Step::FinishRoot { readonly, propagations } => {
             (propagations.code(), [NONE; 4], [U64::new(u64::from(readonly)), zero, zero, zero])
         }

@@ -53,7 +53,6 @@ calls! {
     OpenTree = 10 "open_tree",
     MoveMount = 11 "move_mount",
     FilesystemOpen = 12 "fsopen",
-    FilesystemOption = 13 "fsconfig",
     FilesystemCreate = 14 "fsconfig create",
     FilesystemMount = 15 "fsmount",
     PivotRoot = 16 "pivot_root",

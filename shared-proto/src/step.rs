@@ -330,8 +330,8 @@ pub enum Step<F: Form> {
     /// Hides an existing path behind /dev/null or an empty directory; a missing one is skipped.
     MaskPath {
         path: F::Text,
-        /// The SELinux context of what covers a directory; may be empty.
-        label: F::Text,
+        /// Mount data of the tmpfs that covers a directory; may be empty.
+        data: F::Text,
     },
     /// The root mount's propagation and read-only flag.
     FinishRoot {

@@ -261,7 +261,6 @@ pub trait Kernel {
     /// A new instance of a filesystem on `target`, below the working directory. `flags` are MS_* bits.
     fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()>;
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor>;
-    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()>;
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()>;
     fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor>;
     fn unmount_detached(&mut self, path: &CStr) -> Result<()>;

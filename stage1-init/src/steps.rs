@@ -41,9 +41,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     next_tree: usize,
     /// A private procfs (see `proc.rs`).
     proc: Option<Descriptor>,
-    /// The container's verified /dev/null, and the one read-only tmpfs behind every masked directory.
+    /// The container's verified /dev/null.
     null: Option<Descriptor>,
-    empty_directory: Option<Descriptor>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
     directory: Option<(&'static [u8], Descriptor)>,
     /// The outermost tmpfs of those mounted last: there is nothing in it but what steps have made.
@@ -73,7 +72,6 @@ impl<'k, K: Kernel> Context<'k, K> {
             next_tree: 0,
             proc: None,
             null: None,
-            empty_directory: None,
             directory: None,
             fresh: None,
             is_hook: false,
@@ -155,7 +153,7 @@ impl<'k, K: Kernel> Context<'k, K> {
     /// Closes every descriptor of steps, cached ones included: nothing of them is needed while the container waits for its start.
     pub(crate) fn close_all(&mut self) -> Result<(), Fault> {
         self.steps_since_sweep = 0;
-        (self.proc, self.null, self.empty_directory, self.directory) = (None, None, None, None);
+        (self.proc, self.null, self.directory) = (None, None, None);
         self.working_directory = None;
         self.kernel.close_from(self.first_temporary).at(Call::CloseRange)
     }
@@ -188,7 +186,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::MakeSymlink { path, target } => devices::symlink(context, path, target),
         Step::MakeDirectory { path } => mounts::directory(context, path),
         Step::ReadonlyPath { path } => masks::readonly(context, path),
-        Step::MaskPath { path, label } => masks::mask(context, path, label),
+        Step::MaskPath { path, data } => masks::mask(context, path, data),
         Step::FinishRoot { readonly, propagations } => mounts::finish_root(context, readonly, propagations),
         Step::WriteSysctl { name, value } => sysctl::write(context, name, value),
         Step::SetOomScoreAdjust { value } => sysctl::oom_score_adjust(context, value),

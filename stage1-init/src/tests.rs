@@ -76,10 +76,10 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         bind("/sys/fs/cgroup/cpu/web", "/sys/fs/cgroup/cpu", BindOrigin::Parent),
         Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
         Step::ReadonlyPath { path: "/proc/sys" },
-        Step::MaskPath { path: "/proc/keys", label: "" },
-        Step::MaskPath { path: "/proc/scsi", label: "u:r:t" },
-        Step::MaskPath { path: "/sys/firmware", label: "u:r:t" },
-        Step::MaskPath { path: "/proc/missing", label: "" },
+        Step::MaskPath { path: "/proc/keys", data: "" },
+        Step::MaskPath { path: "/proc/scsi", data: "context=\"u:r:t\"" },
+        Step::MaskPath { path: "/sys/firmware", data: "context=\"u:r:t\"" },
+        Step::MaskPath { path: "/proc/missing", data: "" },
     ];
     let identity = [
         Step::FinishRoot { readonly: true, propagations: Propagations::default() },

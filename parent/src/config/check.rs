@@ -26,7 +26,7 @@ use super::problems::Problems;
 use super::{Config, Namespace, Root};
 
 /// Bytes of a label: in mount data it has a name before it. The kernel takes no longer ones either.
-const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=".len();
+const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=\"\"".len();
 
 /// Checks a parsed config.json and takes over what a start needs.
 ///

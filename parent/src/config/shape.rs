@@ -5,7 +5,7 @@
 //! a thorough one over the tree, which names what it found.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -302,7 +302,7 @@ impl<'de> Visitor<'de> for Glance<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Shape::Object(fields) = self.shape else {
             let shape = if let Shape::MapOf(shape) = self.shape { shape } else { &Shape::Any };
-            let mut names = HashSet::new();
+            let mut names = BTreeSet::new();
             while let Some(name) = entries.next_key::<String>()? {
                 entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
                 if !names.insert(name) {

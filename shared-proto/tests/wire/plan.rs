@@ -258,7 +258,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         }
         Step::MakeDirectory { path } => Step::MakeDirectory { path: to.text(path) },
         Step::ReadonlyPath { path } => Step::ReadonlyPath { path: to.text(path) },
-        Step::MaskPath { path, label } => Step::MaskPath { path: to.text(path), label: to.text(label) },
+        Step::MaskPath { path, data } => Step::MaskPath { path: to.text(path), data: to.text(data) },
         Step::FinishRoot { readonly, propagations } => Step::FinishRoot { readonly, propagations },
         Step::WriteSysctl { name, value } => Step::WriteSysctl { name: to.text(name), value: to.text(value) },
         Step::SetOomScoreAdjust { value } => Step::SetOomScoreAdjust { value: to.text(value) },

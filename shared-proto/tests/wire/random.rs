@@ -111,7 +111,7 @@ impl Ingredients {
             StepKind::MakeDirectory => Step::MakeDirectory { path: strings.add_text(path) },
             StepKind::ReadonlyPath => Step::ReadonlyPath { path: strings.add_text(path) },
             StepKind::MaskPath => {
-                Step::MaskPath { path: strings.add_text(path), label: strings.add_text(first) }
+                Step::MaskPath { path: strings.add_text(path), data: strings.add_text(first) }
             }
             StepKind::FinishRoot => Step::FinishRoot { readonly: self.flags[0], propagations },
             StepKind::WriteSysctl => {

@@ -263,7 +263,7 @@ fn relative_paths_are_refused() {
     let relative = ["tmp".to_owned()];
     let steps: [Step<Planned<'_>>; 5] = [
         Step::RestrictLandlock { handled: 1, paths: &relative, rights: &[1] },
-        Step::MaskPath { path: "proc/kcore", label: "" },
+        Step::MaskPath { path: "proc/kcore", data: "" },
         Step::MakeDirectory { path: "" },
         Step::SetMountAttributes { path: "./x", attributes: Attributes { set: 1, clear: 0 } },
         Step::MountFilesystem {

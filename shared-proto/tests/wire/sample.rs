@@ -134,7 +134,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 4] {
         },
         Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
         Step::ReadonlyPath { path: "/proc/sys" },
-        Step::MaskPath { path: "/proc/kcore", label: "system_u:object_r:container_file_t:s0" },
+        Step::MaskPath { path: "/proc/kcore", data: "context=\"system_u:object_r:container_file_t:s0\"" },
     ]
 }
 

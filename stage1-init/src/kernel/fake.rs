@@ -370,10 +370,6 @@ impl Kernel for Fake {
         self.opens(format!("filesystem_open {}", text(fstype)), &format!("new {}", text(fstype)))
     }
 
-    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
-        self.call(format!("filesystem_string {} {}={}", self.name(filesystem), text(key), text(value)))
-    }
-
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {
         self.call(format!("filesystem_create {}", self.name(filesystem)))
     }

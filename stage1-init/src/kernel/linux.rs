@@ -531,10 +531,6 @@ impl Kernel for Linux {
         mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(keep)
     }
 
-    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
-        mount::fsconfig_set_string(lend(filesystem), key, value)
-    }
-
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {
         mount::fsconfig_create(lend(filesystem))
     }
