@@ -155,7 +155,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
 
     let directory = root.create(creation.id)?;
-    let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
+    let mut cgroups = Cgroups::begin(placement.clone());
     let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
     let record = record(&bundle, &host, placement.clone(), rdt);
