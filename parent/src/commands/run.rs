@@ -39,7 +39,8 @@ fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32
         };
         smol::future::or(ended, forward).await;
     });
-    let code = created.launch.wait()?;
+    // Whatever became of the status, what was made goes.
+    let code = created.launch.wait();
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone
@@ -54,5 +55,5 @@ fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32
     }
     // The process ends now: its descriptors need no closing one by one.
     std::mem::forget((created.launch, signals));
-    Ok(code)
+    code
 }

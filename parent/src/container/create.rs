@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
 
 use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
@@ -19,8 +20,7 @@ use crate::log::rfc3339_nanoseconds;
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
 use crate::state::{
-    Init, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
-    write_pid_file,
+    Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
 };
 
 /// What the caller of `create` and `run` decides.
@@ -154,15 +154,12 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let rdt =
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
 
-    let directory = root.create(creation.id)?;
+    let record = record(&bundle, &host, placement.clone(), rdt.clone());
+    let directory = root.create(creation.id, &record)?;
     let mut cgroups = Cgroups::begin(placement.clone());
-    let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
+    let mut rdt_groups = rdt.map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
-    let record = record(&bundle, &host, placement.clone(), rdt);
-    let made = directory
-        .write_record(&record)
-        .and_then(|()| launch(creation, &record, &bundle.config, &plan, &directory, places));
-    match made {
+    match launch(creation, &record, &bundle.config, &plan, &directory, places) {
         Ok((launch, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
@@ -251,36 +248,33 @@ fn launch(
         rdt_made = groups.made();
     }
     // A child that is gone already says why on its socket.
-    let facts = ProcessFacts::read(pid).unwrap_or(ProcessFacts { start_time: 0, ignored_signals: 0 });
-    directory.write_init(&Init {
-        pid,
-        start_time: facts.start_time,
-        cgroups: cgroups.made(),
-        intel_rdt: rdt_made,
-    })?;
-    if let Some(path) = creation.pid_file {
-        write_pid_file(path, pid)?;
+    let gone = ProcessFacts { start_time: 0, ignored_signals: 0 };
+    let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
+    if facts.ignores(Signal::CHILD) {
+        // Else the kernel would throw the exit code away.
+        crate::signals::reset(Signal::CHILD)?;
     }
-    let mut agent = None;
-    if !creation.hold {
-        agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
-        // Said beforehand, stage1 need not wait for us when it is ready.
-        launch.send_start(facts.ignored_signals)?;
-    }
+    let init = Init { pid, start_time: facts.start_time, cgroups: cgroups.made(), intel_rdt: rdt_made };
+    let pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
 
     let reactor = Reactor::default();
-    let executed = block_on(&reactor, async {
-        if !creation.hold {
-            return launch.executed(&reactor, plan, agent).await;
+    if creation.hold {
+        // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
+        block_on(&reactor, launch.ready(&reactor, plan))?;
+        directory.write_init(&init)?;
+        pid_file.map_or(Ok(()), PidFile::publish)?;
+        launch.send_hold(facts.ignored_signals)?;
+    } else {
+        directory.write_init(&init)?;
+        let agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
+        // Said beforehand, stage1 need not wait for us when it is ready.
+        launch.send_start(facts.ignored_signals)?;
+        block_on(&reactor, launch.executed(&reactor, plan, agent))?;
+        if let Err(error) = pid_file.map_or(Ok(()), PidFile::publish) {
+            launch.end(|| cgroups.kill_all());
+            return Err(error);
         }
-        launch.ready(&reactor, plan).await?;
-        launch.send_hold(facts.ignored_signals)
-    });
-    if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
-        // Ignored: the error that matters is the first one.
-        let _ = std::fs::remove_file(path);
     }
-    executed?;
     let warnings = launch.warnings(plan);
     Ok((launch, warnings))
 }
