@@ -29,7 +29,6 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     match arguments.format.as_str() {
         "text" => super::print(&show::text(&plan)),
         "json" => super::print(&format!("{:#}\n", show::json(&plan))),
-        _ => return Err(Error::new("invalid format option")),
+        _ => Err(Error::new("invalid format option")),
     }
-    Ok(())
 }
