@@ -36,6 +36,12 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
         InstallSeccomp,
         "the filter may forbid prctl, and without CAP_SYS_ADMIN it needs the promise",
     ),
+    (
+        RestrictLandlock,
+        SetRlimit,
+        "a limit in the last phase is one of open files, and Landlock's rules take descriptors",
+    ),
+    (SetRlimit, InstallSeccomp, "the filter may forbid prlimit"),
     (RestrictLandlock, InstallSeccomp, "the filter may forbid Landlock's calls"),
     (BecomeUser, InstallSeccomp, "the filter may forbid what becoming the user takes"),
     (SetCapabilities, InstallSeccomp, "the filter may forbid capset"),
