@@ -38,6 +38,9 @@ use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
 
+/// Linux's own bound (CONFIG_NR_CPUS).
+const PROCESSOR_COUNT_MAX: usize = 8192;
+
 /// What a start needs beside its plan.
 #[derive(Debug)]
 pub struct Surroundings<'a> {
@@ -110,6 +113,20 @@ impl Launch {
     /// A handle to the child.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.child.pidfd.as_fd()
+    }
+
+    /// Lets the child run on every processor that its cgroup allows, whatever our caller was pinned to.
+    pub fn use_all_processors(&self) -> Result<()> {
+        let all = [u8::MAX; PROCESSOR_COUNT_MAX / 8];
+        // SAFETY: the mask is of the length that is passed; the kernel only reads it.
+        let set = check(unsafe {
+            syscall!(SCHED_SETAFFINITY, self.pid().as_raw_nonzero().get(), all.len(), all.as_ptr())
+        });
+        match set {
+            // It has just ended, or is another user's, whom we may not change: neither has to be told.
+            Err(Errno::SRCH | Errno::PERM) => Ok(()),
+            set => set.map_err(|errno| Error::call("reset the processor affinity", errno)),
+        }
     }
 
     /// Hands over the `tasks` files of the v1 cgroups.

@@ -56,6 +56,10 @@ impl StateRoot {
         Ok(Self { path })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where compiled seccomp profiles are kept: a name that no container can have.
     pub fn seccomp_cache(&self) -> PathBuf {
         self.path.join("@seccomp")
@@ -317,7 +321,7 @@ impl StateDirectory {
     }
 
     /// Removes the directory with our own files in it, under the lock. Files that are not ours stay, and then the directory does.
-    pub fn remove(self) -> Result<()> {
+    pub fn remove(&self) -> Result<()> {
         // The two that are always there; the others only if the directory is not empty without them.
         self.unlink(INIT)?;
         self.unlink(RECORD)?;

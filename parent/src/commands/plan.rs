@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         hold: false,
+        log: context.log,
     };
     let placement = container::place(&mut bundle, &host, creation.id)?;
     let store = Store::default();

@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
-    let creation = create::creation(&arguments.create, id, false);
+    let creation = create::creation(context, &arguments.create, id, false);
     let created = context
         .state_root()
         .and_then(|root| container::create(&root, &creation))
@@ -47,13 +47,13 @@ fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32
         && let Err(error) = container::destroy(
             &created.cgroups,
             created.rdt_groups.as_ref(),
-            created.directory,
+            &created.directory,
             created.own_pid_namespace,
         )
     {
         context.warn(&[format!("unable to destroy container: {error}")]);
     }
     // The process ends now: its descriptors need no closing one by one.
-    std::mem::forget((created.launch, signals));
+    std::mem::forget((created.launch, created.directory, signals));
     code
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
-use crate::log::rfc3339_nanoseconds;
+use crate::log::{Log, rfc3339_nanoseconds};
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
 use crate::state::{
@@ -34,6 +34,8 @@ pub struct Creation<'a> {
     pub no_new_keyring: bool,
     /// The program waits for `start` by another process.
     pub hold: bool,
+    /// Who is told what is done, with `--debug`.
+    pub log: &'a Log,
 }
 
 /// A bundle, read and checked.
@@ -155,7 +157,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
 
     let record = record(&bundle, &host, placement.clone(), rdt.clone());
+    let log = creation.log;
+    log.debug(|| format!("bundle {}: plan of {} steps", bundle.path, plan.steps.len()));
     let directory = root.create(creation.id, &record)?;
+    log.debug(|| format!("container {}: id claimed in {}", creation.id, root.path().display()));
     let mut cgroups = Cgroups::begin(placement.clone());
     let mut rdt_groups = rdt.map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
@@ -171,6 +176,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
                 Some(report) => Error::of_kind(error.kind(), format!("{error}: {report}")),
                 None => error,
             };
+            log.debug(|| format!("container {}: failed, removing what was made", creation.id));
             // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
             let _ = cgroups.destroy();
             let _ = rdt_groups.map(|groups| groups.destroy());
@@ -234,12 +240,15 @@ fn launch(
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
     let mut launch = Launch::begin(plan, surroundings)?;
+    let log = creation.log;
+    log.debug(|| format!("stage1 started with pid {}", launch.pid()));
 
     let doors = cgroups.populate(&config.resources, plan.has_cgroup_trees())?;
     if plan.bootstrap.await_cgroups {
         launch.send_cgroups(&doors.descriptors())?;
     }
     drop(doors);
+    log.debug(|| String::from("cgroups made and limited"));
     launch.provide_network(plan)?;
     let pid = launch.pid().as_raw_pid();
     let mut rdt_made = intel_rdt::Made::default();
@@ -248,8 +257,11 @@ fn launch(
         rdt_made = groups.made();
     }
     // A child that is gone already says why on its socket.
-    let gone = ProcessFacts { start_time: 0, ignored_signals: 0 };
+    let gone = ProcessFacts { start_time: 0, ignored_signals: 0, has_all_processors: true };
     let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
+    if !facts.has_all_processors {
+        launch.use_all_processors()?;
+    }
     if facts.ignores(Signal::CHILD) {
         // Else the kernel would throw the exit code away.
         crate::signals::reset(Signal::CHILD)?;
@@ -261,15 +273,18 @@ fn launch(
     if creation.hold {
         // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
         block_on(&reactor, launch.ready(&reactor, plan))?;
+        log.debug(|| String::from("stage1 is ready"));
         directory.write_init(&init)?;
         pid_file.map_or(Ok(()), PidFile::publish)?;
         launch.send_hold(facts.ignored_signals)?;
+        log.debug(|| String::from("the container waits for its start"));
     } else {
         directory.write_init(&init)?;
         let agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(facts.ignored_signals)?;
         block_on(&reactor, launch.executed(&reactor, plan, agent))?;
+        log.debug(|| format!("program executed: {}", record.program));
         if let Err(error) = pid_file.map_or(Ok(()), PidFile::publish) {
             launch.end(|| cgroups.kill_all());
             return Err(error);

@@ -36,7 +36,7 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
         }
     }
     let (cgroups, groups) = (container.cgroups(), container.rdt_groups());
-    destroy(&cgroups, groups.as_ref(), container.directory, container.record.own_pid_namespace)
+    destroy(&cgroups, groups.as_ref(), &container.directory, container.record.own_pid_namespace)
 }
 
 /// Opens and locks the container. If somebody else has the lock, the container's first process is killed before: it may be what they wait for.
@@ -104,7 +104,7 @@ fn end(container: &Container) -> Result<()> {
 pub fn destroy(
     cgroups: &Cgroups,
     rdt_groups: Option<&Groups>,
-    directory: StateDirectory,
+    directory: &StateDirectory,
     own_pid_namespace: bool,
 ) -> Result<()> {
     if !own_pid_namespace {

@@ -77,6 +77,8 @@ pub struct ProcessFacts {
     pub start_time: u64,
     /// Bit N-1 is signal N.
     pub ignored_signals: u64,
+    /// It may use every processor for certain. (Where the machine's number of them is no multiple of four, the mask does not tell.)
+    pub has_all_processors: bool,
 }
 
 impl ProcessFacts {
@@ -93,7 +95,8 @@ impl ProcessFacts {
         let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
         let Some(status) = read_proc(pid, "status")? else { return Ok(None) };
         let ignored_signals = parse_ignored_signals(&status).unwrap_or_default();
-        Ok(Some(Self { start_time, ignored_signals }))
+        let has_all_processors = parse_has_all_processors(&status).unwrap_or_default();
+        Ok(Some(Self { start_time, ignored_signals, has_all_processors }))
     }
 }
 
@@ -126,6 +129,12 @@ fn parse_ignored_signals(status: &str) -> Option<u64> {
     u64::from_str_radix(mask.trim(), 16).ok()
 }
 
+/// The mask has a bit for each processor that the kernel knows, in groups of digits with commas between them.
+fn parse_has_all_processors(status: &str) -> Option<bool> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:"))?;
+    Some(mask.trim().bytes().all(|byte| matches!(byte, b'f' | b',')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +161,14 @@ mod tests {
     #[test]
     fn ignored_signals_are_a_mask() {
         assert_eq!(parse_ignored_signals("Name:\tx\nSigIgn:\t0000000100001000\n"), Some(0x1_0000_1000));
+    }
+
+    #[test]
+    fn a_mask_of_processors_that_is_full_shows() {
+        for (mask, expected) in [("ff", true), ("ff,ffffffff", true), ("3", false), ("fffffffe", false)] {
+            let status = format!("Name:\tx\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t0-7\n");
+            assert_eq!(parse_has_all_processors(&status), Some(expected), "{mask}");
+        }
     }
 
     #[test]

@@ -290,3 +290,30 @@ fn list_of_ids_knows_containers_only_and_checks_its_format() {
     assert_eq!(container.call(&["list", "-q"]).succeeded(), "");
     container.call(&["list", "-q", "--format", "bad"]).failed_with(&["invalid format option"]);
 }
+
+#[test]
+fn debug_tells_what_is_done() {
+    let container = Bundle::new().container();
+    let log = container.bundle.scratch().join("log");
+    let options = ["--debug", "--log-format", "json", "--log", log.to_str().expect("UTF-8")];
+    let container = container.with_global_options(&options);
+    container.run().succeeded();
+    if is_pinnace() {
+        let text = fs::read_to_string(&log).expect("the log file");
+        for part in ["plan of", "id claimed", "stage1 started with pid", "cgroups made", "program executed"] {
+            assert!(text.contains(part), "no \"{part}\" in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.starts_with("{\"level\":\"debug\"")), "{text}");
+    }
+}
+
+#[test]
+fn more_bind_mounts_than_the_protocol_carries_are_named_by_their_place() {
+    let bundle = Bundle::new().edit(|config| {
+        let bind = |number| json!({"destination": format!("/tmp/{number}"), "type": "bind", "source": "/tmp", "options": ["bind"]});
+        config["mounts"].as_array_mut().expect("mounts").extend((0..513).map(bind));
+    });
+    if is_pinnace() {
+        refused(bundle, &["$.mounts: there are 513 bind mounts, more than 512"]);
+    }
+}
