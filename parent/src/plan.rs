@@ -132,6 +132,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     hooks::plan(&mut draft, request);
     capabilities::plan(&mut draft, request);
     landlock::plan(&mut draft, request)?;
+    identity::plan_late(&mut draft, request);
     seccomp::plan(&mut draft, request);
 
     let mut steps = draft.steps;
@@ -204,7 +205,7 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     let early_binds = steps.iter().filter(early).count();
     if early_binds > EARLY_BIND_COUNT_MAX {
         return Err(Error::new(format!(
-            "there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}"
+            "$.mounts: there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}"
         )));
     }
     // Our own mistake if it ever happens: stage1 would refuse the plan, and here the reason is at hand.

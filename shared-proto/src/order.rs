@@ -39,6 +39,12 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     ),
     (RunHook, RestrictLandlock, "a hook is locked down by itself"),
     (RunHook, InstallSeccomp, "a hook is locked down by itself"),
+    (
+        RestrictLandlock,
+        SetRlimit,
+        "a limit in the last phase is one of open files, and Landlock's rules take descriptors",
+    ),
+    (SetRlimit, InstallSeccomp, "the filter may forbid prlimit"),
     (RestrictLandlock, InstallSeccomp, "the filter may forbid Landlock's calls"),
     (BecomeUser, InstallSeccomp, "the filter may forbid what becoming the user takes"),
     (SetCapabilities, InstallSeccomp, "the filter may forbid capset"),

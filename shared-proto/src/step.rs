@@ -202,6 +202,8 @@ macro_rules! kinds {
 const PREPARE: &[Phase] = &[Phase::Mounts, Phase::Views];
 const IDENTITY: &[Phase] = &[Phase::Identity];
 const LOCKDOWN: &[Phase] = &[Phase::Lockdown];
+/// A limit of open files that is very low waits until nothing is opened any more.
+const LIMITS: &[Phase] = &[Phase::Identity, Phase::Lockdown];
 
 kinds! {
     MountFilesystem = 1 "mount" PREPARE,
@@ -218,7 +220,7 @@ kinds! {
     SetHostname = 12 "set-hostname" IDENTITY,
     SetDomainname = 13 "set-domainname" IDENTITY,
     NewSessionKeyring = 14 "new-session-keyring" IDENTITY,
-    SetRlimit = 15 "set-rlimit" IDENTITY,
+    SetRlimit = 15 "set-rlimit" LIMITS,
     DropBounding = 16 "drop-bounding" IDENTITY,
     BecomeUser = 17 "become-user" IDENTITY,
     SetCapabilities = 18 "set-capabilities" IDENTITY,

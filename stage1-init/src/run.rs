@@ -59,9 +59,9 @@ fn phases<K: Kernel>(
     };
     run_phase(&mut context, view, Phase::Identity)?;
     let program = exec::find(context.kernel, view).map_err(at(Phase::Identity))?;
-    if bootstrap.descriptors.contains(DescriptorSlot::Listener) {
+    if let Some(listener) = received.descriptor(DescriptorSlot::Listener) {
         // A container that waits for its start holds nothing that only steps needed.
-        context.close_all().map_err(at(Phase::Identity))?;
+        context.close_for_wait(received, [*socket, listener]).map_err(at(Phase::Identity))?;
     }
 
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;

@@ -21,7 +21,7 @@ use shared_proto::{Call, Step, Wire};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel};
 use crate::paths::{self, PathBuffer};
-use crate::receive::DescriptorList;
+use crate::receive::{DescriptorList, Received};
 use crate::root::Root;
 
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
@@ -96,6 +96,18 @@ impl<'k, K: Kernel> Context<'k, K> {
             self.first_temporary = self.first_temporary.max(highest.next());
         }
         self.trees = trees;
+    }
+
+    /// Closes all that a container does not need which waits for its start: what steps have opened, the parent's trees among it, the sources of
+    /// bind mounts, and the namespaces that were joined. What is left is in `kept`, and the root.
+    pub(crate) fn close_for_wait(&mut self, received: &Received, kept: [Descriptor; 2]) -> Result<(), Fault> {
+        let sources = core::mem::take(&mut self.root.sources);
+        let done = sources.into_iter().flatten().chain(received.descriptors());
+        for descriptor in done.filter(|done| !kept.contains(done) && *done != self.root.new) {
+            self.kernel.close(descriptor);
+        }
+        self.first_temporary = kept.into_iter().fold(self.root.new, Descriptor::max).next();
+        self.close_all()
     }
 
     /// The directory of `path`, made if it is missing, and the last component.

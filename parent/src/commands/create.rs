@@ -7,7 +7,7 @@ use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
-    let creation = creation(arguments, id, true);
+    let creation = creation(context, arguments, id, true);
     let created = context
         .state_root()
         .and_then(|root| container::create(&root, &creation))
@@ -17,7 +17,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> 
 }
 
 /// What the options of `create` and `run` mean.
-pub(super) fn creation<'a>(arguments: &'a cli::Create, id: &'a str, hold: bool) -> Creation<'a> {
+pub(super) fn creation<'a>(
+    context: &Context<'a>,
+    arguments: &'a cli::Create,
+    id: &'a str,
+    hold: bool,
+) -> Creation<'a> {
     Creation {
         id,
         bundle: arguments.bundle.as_deref(),
@@ -25,5 +30,6 @@ pub(super) fn creation<'a>(arguments: &'a cli::Create, id: &'a str, hold: bool) 
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         hold,
+        log: context.log,
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         hold: false,
+        log: context.log,
     };
     let placement = container::place(&mut bundle, &host, creation.id)?;
     let store = Store::default();
@@ -29,7 +30,6 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     match arguments.format.as_str() {
         "text" => super::print(&show::text(&plan)),
         "json" => super::print(&format!("{:#}\n", show::json(&plan))),
-        _ => return Err(Error::new("invalid format option")),
+        _ => Err(Error::new("invalid format option")),
     }
-    Ok(())
 }

@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
-    let creation = create::creation(&arguments.create, id, false);
+    let creation = create::creation(context, &arguments.create, id, false);
     let created = context
         .state_root()
         .and_then(|root| container::create(&root, &creation))
@@ -39,14 +39,15 @@ fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals) -> 
         };
         smol::future::or(ended, forward).await;
     });
-    let code = created.launch.wait()?;
+    // Whatever became of the status, what was made goes.
+    let code = created.launch.wait();
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone {
         let destroyed = container::destroy(
             &created.cgroups,
             created.rdt_groups.as_ref(),
-            created.directory,
+            &created.directory,
             created.own_pid_namespace,
         );
         match destroyed {
@@ -55,6 +56,6 @@ fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals) -> 
         }
     }
     // The process ends now: its descriptors need no closing one by one.
-    std::mem::forget((created.launch, signals));
-    Ok(code)
+    std::mem::forget((created.launch, created.directory, signals));
+    code
 }

@@ -7,5 +7,5 @@ use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::OneId) -> Result<()> {
     let id = cli::one_id("start", &arguments.ids)?;
-    container::start(Container::open_locked(&context.state_root()?, id)?)
+    container::start(&Container::open_locked(&context.state_root()?, id)?)
 }

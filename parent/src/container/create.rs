@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
 
 use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
@@ -16,12 +17,11 @@ use crate::hooks;
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
-use crate::log::rfc3339_nanoseconds;
+use crate::log::{Log, rfc3339_nanoseconds};
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
 use crate::state::{
-    Init, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
-    write_pid_file,
+    Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
 };
 
 /// What the caller of `create` and `run` decides.
@@ -35,6 +35,8 @@ pub struct Creation<'a> {
     pub no_new_keyring: bool,
     /// The program waits for `start` by another process.
     pub hold: bool,
+    /// Who is told what is done, with `--debug`.
+    pub log: &'a Log,
 }
 
 /// A bundle, read and checked.
@@ -157,15 +159,15 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let rdt =
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
 
-    let directory = root.create(creation.id)?;
-    let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
-    let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
+    let record = record(&bundle, &host, placement.clone(), rdt.clone());
+    let log = creation.log;
+    log.debug(|| format!("bundle {}: plan of {} steps", bundle.path, plan.steps.len()));
+    let directory = root.create(creation.id, &record)?;
+    log.debug(|| format!("container {}: id claimed in {}", creation.id, root.path().display()));
+    let mut cgroups = Cgroups::begin(placement.clone());
+    let mut rdt_groups = rdt.map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
-    let record = record(&bundle, &host, placement.clone(), rdt);
-    let made = directory
-        .write_record(&record)
-        .and_then(|()| launch(creation, &record, &bundle.config, &plan, &directory, places));
-    match made {
+    match launch(creation, &record, &bundle.config, &plan, &directory, places) {
         Ok((launch, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
@@ -177,6 +179,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
                 Some(report) => Error::of_kind(error.kind(), format!("{error}: {report}")),
                 None => error,
             };
+            log.debug(|| format!("container {}: failed, removing what was made", creation.id));
             // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
             let _ = cgroups.destroy();
             let _ = rdt_groups.map(|groups| groups.destroy());
@@ -245,12 +248,15 @@ fn launch(
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
     let mut launch = Launch::begin(plan, surroundings)?;
+    let log = creation.log;
+    log.debug(|| format!("stage1 started with pid {}", launch.pid()));
 
     let doors = cgroups.populate(&config.resources, plan.has_cgroup_trees())?;
     if plan.bootstrap.await_cgroups {
         launch.send_cgroups(&doors.descriptors())?;
     }
     drop(doors);
+    log.debug(|| String::from("cgroups made and limited"));
     launch.provide_network(plan)?;
     let pid = launch.pid().as_raw_pid();
     let mut rdt_made = intel_rdt::Made::default();
@@ -259,43 +265,46 @@ fn launch(
         rdt_made = groups.made();
     }
     // A child that is gone already says why on its socket.
-    let facts = ProcessFacts::read(pid).unwrap_or(ProcessFacts { start_time: 0, ignored_signals: 0 });
-    directory.write_init(&Init {
-        pid,
-        start_time: facts.start_time,
-        cgroups: cgroups.made(),
-        intel_rdt: rdt_made,
-    })?;
-    if let Some(path) = creation.pid_file {
-        write_pid_file(path, pid)?;
+    let gone = ProcessFacts { start_time: 0, ignored_signals: 0, has_all_processors: true };
+    let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
+    if !facts.has_all_processors {
+        launch.use_all_processors()?;
     }
+    if facts.ignores(Signal::CHILD) {
+        // Else the kernel would throw the exit code away.
+        crate::signals::reset(Signal::CHILD)?;
+    }
+    let init = Init { pid, start_time: facts.start_time, cgroups: cgroups.made(), intel_rdt: rdt_made };
+    let pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
+
     let reactor = Reactor::default();
     if plan.bootstrap.await_hooks {
         block_on(&reactor, launch.hooks_due(&reactor, plan))?;
         run_hooks(creation, config, record, &launch)?;
+        log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
     }
-    let mut agent = None;
-    if !creation.hold {
-        agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
+    if creation.hold {
+        // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
+        block_on(&reactor, launch.ready(&reactor, plan))?;
+        log.debug(|| String::from("stage1 is ready"));
+        directory.write_init(&init)?;
+        pid_file.map_or(Ok(()), PidFile::publish)?;
+        launch.send_hold(facts.ignored_signals)?;
+        log.debug(|| String::from("the container waits for its start"));
+    } else {
+        directory.write_init(&init)?;
+        let agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(facts.ignored_signals)?;
-    }
-
-    let executed = block_on(&reactor, async {
-        if !creation.hold {
-            return launch.executed(&reactor, plan, agent).await;
+        block_on(&reactor, launch.executed(&reactor, plan, agent))?;
+        log.debug(|| format!("program executed: {}", record.program));
+        let done =
+            pid_file.map_or(Ok(()), PidFile::publish).and_then(|()| poststart(record, creation.id, pid));
+        if let Err(error) = done {
+            launch.end(|| cgroups.kill_all());
+            return Err(error);
         }
-        launch.ready(&reactor, plan).await?;
-        launch.send_hold(facts.ignored_signals)
-    });
-    if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
-        // Ignored: the error that matters is the first one.
-        let _ = std::fs::remove_file(path);
-    }
-    executed?;
-    if !creation.hold {
-        poststart(record, creation.id, pid).inspect_err(|_| launch.kill())?;
     }
     let warnings = launch.warnings(plan);
     Ok((launch, warnings))

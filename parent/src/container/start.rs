@@ -15,7 +15,7 @@ use crate::state::Status;
 ///
 /// Errors: the container is not in the state `created`; execve failed (the container is stopped then); the
 /// agent of its seccomp profile is not there (it stays as it is).
-pub fn start(container: Container) -> Result<()> {
+pub fn start(container: &Container) -> Result<()> {
     match container.status()? {
         Status::Created => {}
         Status::Running => return Err(Error::new("cannot start an already running container")),
@@ -38,7 +38,7 @@ pub fn start(container: Container) -> Result<()> {
     let started = start_held(socket, &container.record.program, agent);
     if started.is_err() && is_watched {
         // Ignored: it ends by itself as well. But a program whose agent was not told must not go on.
-        let _ = kill(&container, Signal::KILL.as_raw());
+        let _ = kill(container, Signal::KILL.as_raw());
     }
     container.directory.forget_start_socket();
     match started.and_then(|()| poststart(&container.record, &container.id, pid).map_err(of_hook)) {
@@ -53,7 +53,7 @@ fn of_hook(error: Error) -> Error {
 }
 
 /// Takes the container away whose hook failed.
-fn undo(container: Container, error: Error) -> Error {
+fn undo(container: &Container, error: Error) -> Error {
     match end_and_destroy(container) {
         Ok(warnings) => error.with_warnings(warnings),
         Err(other) => error.with_warnings(vec![format!("unable to destroy container: {other}")]),

@@ -60,7 +60,6 @@ pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> E
 fn program_failure(program: &str, failure: &Failure) -> Option<String> {
     let reason = reason(failure);
     match (failure.call, errno(failure)) {
-        (Call::FindProgram, _) if program.is_empty() => Some(String::from("exec: no command")),
         (Call::FindProgram, _) => Some(format!("exec: {program:?}: executable file not found in $PATH")),
         (Call::Access, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
             Some(format!("exec: {program:?}: stat {program}: {reason}"))
@@ -112,6 +111,12 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             " (it must be mounted on ordinary directory)"
         }
         (_, Call::Open, Errno::LOOP) => " (a symlink where none is allowed)",
+        (
+            Some(Step::MountFilesystem { .. } | Step::BindMount { .. }),
+            Call::StatusFilesystem,
+            Errno::XDEV,
+        ) => " (it cannot be mounted because it is inside /proc)",
+        (_, Call::MakeDirectory | Call::MakeNode, Errno::EXIST) => " (a symlink that leads nowhere is there)",
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"
         }

@@ -145,6 +145,10 @@ impl Kernel for Linux {
         if received.flags.contains(net::ReturnFlags::TRUNC) {
             return Err(Errno::MSGSIZE);
         }
+        if received.flags.contains(net::ReturnFlags::CTRUNC) {
+            // There is room for as many as the protocol allows: it is the limit of open files that keeps them out.
+            return Err(Errno::MFILE);
+        }
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
                 for descriptor in rights {

@@ -378,3 +378,38 @@ fn tmpcopyup_that_does_not_fit_is_refused_with_the_mount_named() {
     let left = container.snapshot();
     assert!(left.mounts.is_empty() && left.cgroups.is_empty() && left.processes.is_empty(), "{left}");
 }
+
+#[test]
+fn symlinks_of_an_image_do_not_lead_a_mount_over_proc() {
+    for (link, destination) in [("/proc", "/link"), ("/proc", "/link/sys"), ("/proc/self", "/link/attr")] {
+        let on_link = |bundle: Bundle| {
+            symlink(link, bundle.rootfs().join("link")).expect("make a link");
+            bundle
+        };
+        for bundle in [
+            on_link(Bundle::new()).mount(destination, "tmpfs", "tmpfs", &[]),
+            on_link(Bundle::new()).mount(destination, "bind", "/tmp", &["bind"]),
+        ] {
+            bundle.run().failed_with(&["inside /proc"]);
+        }
+    }
+}
+
+#[test]
+fn bind_over_proc_has_to_be_a_procfs() {
+    let bundle = Bundle::new().without_mount("/proc");
+    bundle.mount("/proc", "bind", "/tmp", &["bind"]).run().failed_with(&["proc"]);
+    let bundle = Bundle::new().without_mount("/proc").shell("test -e /proc/1/stat");
+    bundle.mount("/proc", "bind", "/proc", &["rbind"]).run().succeeded();
+}
+
+#[test]
+fn symlink_that_leads_nowhere_is_named_as_the_reason() {
+    let bundle = Bundle::new();
+    fs::remove_dir(bundle.rootfs().join("dev")).expect("rmdir");
+    symlink("/nowhere/at/all", bundle.rootfs().join("dev")).expect("make a link");
+    let outcome = bundle.run();
+    if is_pinnace() {
+        outcome.failed_with(&["a symlink that leads nowhere is there"]);
+    }
+}
