@@ -14,6 +14,8 @@ use crate::config::Resources;
 use crate::error::{Error, Result};
 use crate::host;
 
+pub(super) use cpu::weight;
+pub(super) use memory::swap_alone;
 pub(super) use stats::stats;
 
 /// Turns on, in every cgroup above the container's, the controllers that it has, as runc does. What is on already is left alone:
@@ -31,6 +33,18 @@ pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Resu
             Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
         }
         above = parent;
+    }
+    Ok(())
+}
+
+/// Turns on what systemd has not: it knows neither hugetlb nor rdma. Nothing is written where all that is needed is there.
+pub(super) fn enable_missing(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
+    let present = files::read(&format!("{}/cgroup.controllers", directory.absolute())).unwrap_or_default();
+    let is_present = |name: &str| present.split_ascii_whitespace().any(|controller| controller == name);
+    let of_unified = resources.unified.keys().filter_map(|file| file.split('.').next());
+    let mut needed = needs::of(resources).filter_map(|need| need.v2).chain(of_unified);
+    if needed.any(|name| name != "cgroup" && !is_present(name)) {
+        return enable_controllers(directory, made);
     }
     Ok(())
 }
