@@ -89,6 +89,9 @@ impl Drop for Doors {
     }
 }
 
+/// The memory limit under which every container comes to its program's start (tests/tests/end_to_end/memory.rs holds it); bytes.
+const MEMORY_TO_START: u64 = 512 << 10;
+
 /// A change of limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'a> {
@@ -124,6 +127,14 @@ impl Cgroups {
         }
         make(directory, &mut self.made)?;
         files::open_directory(&directory.absolute()).map(Some)
+    }
+
+    /// Whether the child can be in a cgroup with a limit of memory before it has entered by itself.
+    pub fn limits_before_entry(&self, resources: &Resources) -> bool {
+        let limits_memory = resources.memory.limit.is_some()
+            || resources.memory.swap.is_some()
+            || resources.unified.keys().any(|file| file.starts_with("memory."));
+        limits_memory && (self.placement.hierarchies.is_empty() || self.placement.scope().is_some())
     }
 
     /// While the child mounts: with systemd, asks it for the scope, with the child in it; the child must not look at its cgroups before.
@@ -171,6 +182,15 @@ impl Cgroups {
             }
         }
         Ok(doors)
+    }
+
+    /// Gives the container's v2 cgroup to `uid` of the host, so that what manages cgroups inside can: the directory, and the files that
+    /// the kernel lists for that. Limits stay ours.
+    pub fn hand_over(&self, uid: u32) -> Result<()> {
+        if self.placement.is_hybrid() {
+            return Ok(());
+        }
+        self.placement.unified.as_ref().map_or(Ok(()), |directory| v2::hand_over(directory, uid))
     }
 
     /// Changes the limits that `change` sets, and nothing else. `keep` comes last; whatever fails, the limits are as they were before.
@@ -299,7 +319,10 @@ impl Cgroups {
             files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
         let (limit, peak) = (limit.trim_end(), peak.trim_end());
-        Some(format!("out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}"))
+        Some(format!(
+            "out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}; \
+             {MEMORY_TO_START} is enough to come to the program's start"
+        ))
     }
 
     /// The pids in the container's cgroups and below.

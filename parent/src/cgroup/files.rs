@@ -70,6 +70,12 @@ pub(super) fn make_directory(path: &str) -> std::result::Result<(), Errno> {
     rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))
 }
 
+/// Makes `uid` the owner; the group stays.
+pub(super) fn give(path: &str, uid: u32) -> std::result::Result<(), Errno> {
+    let owner = Some(rustix::fs::Uid::from_raw(uid));
+    rustix::fs::chownat(rustix::fs::CWD, path, owner, None, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+}
+
 /// The absolute paths of the cgroups below one; none if it is gone.
 pub(super) fn subdirectories(path: &str) -> Vec<String> {
     let names = entries(path, |kind| kind == FileType::Directory);

@@ -98,6 +98,26 @@ pub(super) fn fill(directory: &Directory, resources: &Resources, was_there: bool
     }
 }
 
+/// Source: Documentation/admin-guide/cgroup-v2.rst, "Model of Delegation".
+pub(super) fn hand_over(directory: &Directory, uid: u32) -> Result<()> {
+    const LIST: &str = "/sys/kernel/cgroup/delegate";
+    // Kernels before 4.15 have no list.
+    let list = files::read(LIST)
+        .unwrap_or_else(|_| String::from("cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n"));
+    let path = directory.absolute();
+    let owned = list.lines().map(|file| format!("{path}/{file}"));
+    for path in std::iter::once(path.clone()).chain(owned) {
+        match files::give(&path, uid) {
+            // The files of controllers that are off.
+            Ok(()) | Err(Errno::NOENT) => {}
+            // Who is not root gives nothing away; where the container's user is the caller's own, nothing needs to be given.
+            Err(Errno::PERM) if !rustix::process::geteuid().is_root() => {}
+            Err(errno) => return Err(Error::call(format_args!("chown {path} to {uid}"), errno)),
+        }
+    }
+    Ok(())
+}
+
 /// What v2 has no file for must not be passed over (runtime-spec, config-linux.md "Unified").
 pub(super) fn check_possible(resources: &Resources) -> Result<()> {
     let Resources { memory, cpu, block_io, .. } = resources;

@@ -253,8 +253,14 @@ fn launch(
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
     let mut launch = Launch::begin(plan, surroundings)?;
 
+    if cgroups.limits_before_entry(&config.resources) {
+        launch.await_own_memory();
+    }
     cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
     let doors = cgroups.populate(&config.resources, plan.has_cgroup_trees())?;
+    if let Some(uid) = rootless::cgroup_owner(config) {
+        cgroups.hand_over(uid)?;
+    }
     if plan.bootstrap.await_cgroups {
         launch.send_cgroups(&doors.descriptors())?;
     }
