@@ -14,22 +14,24 @@ mod oom;
 mod place;
 mod rdma;
 mod stats;
+mod systemd;
 mod v1;
 mod v2;
 mod writer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 pub use kill::send_signal;
 pub use oom::OomWatch;
-pub use place::{Directory, Placement, View, place};
+pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
+pub use systemd::SUPPORTED as SYSTEMD_SUPPORTED;
 use writer::Writer;
 
 use crate::config::Resources;
@@ -45,6 +47,12 @@ pub struct Made {
     /// Directories that this process has made, for a creation that fails on the way.
     #[serde(skip)]
     new: BTreeSet<String>,
+    /// systemd has made the scope: it is ours to end.
+    #[serde(default)]
+    has_scope: bool,
+    /// Where the scope is, if that is not where it was thought to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved_to: Option<String>,
 }
 
 impl Made {
@@ -96,12 +104,28 @@ impl Drop for Doors {
     }
 }
 
+/// The memory limit under which every container comes to its program's start (tests/tests/end_to_end/memory.rs holds it); bytes.
+const MEMORY_TO_START: u64 = 512 << 10;
+
+/// A change of limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// What is to be written.
+    pub change: &'a Resources,
+    /// What is in force then, and was before.
+    pub all: &'a Resources,
+    pub before: &'a Resources,
+}
+
 /// How long a directory may stay busy after its last process has ended.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Cgroups {
     /// A handle to the cgroups of a container whose creation is done.
-    pub fn open(placement: Placement, made: Made) -> Self {
+    pub fn open(mut placement: Placement, made: Made) -> Self {
+        if let Some(path) = &made.moved_to {
+            placement.move_to(path);
+        }
         Self { placement, made, extent: Extent::Whole }
     }
 
@@ -119,6 +143,9 @@ impl Cgroups {
     ///
     /// Errors: a cgroup of that name is in use or frozen.
     pub fn prepare(&mut self) -> Result<Option<OwnedFd>> {
+        if self.placement.scope().is_some() {
+            return self.placement.all().try_for_each(refuse_used).map(|()| None);
+        }
         let Some(directory) = &self.placement.unified else { return Ok(None) };
         if !self.placement.is_hybrid() {
             v2::enable_controllers(directory, &mut self.made)?;
@@ -127,17 +154,53 @@ impl Cgroups {
         files::open_directory(&directory.absolute()).map(Some)
     }
 
+    /// Whether the child can be in a cgroup with a limit of memory before it has entered by itself.
+    pub fn limits_before_entry(&self, resources: &Resources) -> bool {
+        let limits_memory = resources.memory.limit.is_some()
+            || resources.memory.swap.is_some()
+            || resources.unified.keys().any(|file| file.starts_with("memory."));
+        limits_memory && (self.placement.hierarchies.is_empty() || self.placement.scope().is_some())
+    }
+
+    /// While the child mounts: with systemd, asks it for the scope, with the child in it; the child must not look at its cgroups before.
+    pub fn adopt(
+        &mut self,
+        child: Pid,
+        resources: &Resources,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let Some(scope) = self.placement.scope() else { return Ok(()) };
+        scope.start(child, resources, annotations)?;
+        self.made.has_scope = true;
+        self.made.new.extend(self.placement.all().map(Directory::absolute));
+        // The kernel knows best where that is: another systemd than the host's first may have made it.
+        let path = path_of(child, self.placement.hierarchies.is_empty())?;
+        if !self.placement.is_at(&path) {
+            self.placement.move_to(&path);
+            self.made.new.extend(self.placement.all().map(Directory::absolute));
+            self.made.moved_to = Some(path);
+        }
+        Ok(())
+    }
+
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
     /// also the tree of each directory, to be mounted in the container.
     pub fn populate(&mut self, resources: &Resources, views: bool) -> Result<Doors> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            if self.placement.scope().is_some() {
+                v2::enable_missing(unified, resources, &mut self.made)?;
+            }
             v2::fill(unified, resources, self.made.kept.contains(&unified.absolute()))?;
             return Ok(Doors::default());
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
         let mut doors = Doors::default();
         for directory in &self.placement.hierarchies {
-            make(directory, &mut self.made)?;
+            match self.placement.scope() {
+                // systemd has made those that it uses itself, with the child in them.
+                Some(_) => make_beside(directory, &mut self.made)?,
+                None => make(directory, &mut self.made)?,
+            }
             v1::fill(directory, resources)?;
             let path = directory.absolute();
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
@@ -148,11 +211,31 @@ impl Cgroups {
         Ok(doors)
     }
 
+    /// Gives the container's v2 cgroup to `uid` of the host, so that what manages cgroups inside can: the directory, and the files that
+    /// the kernel lists for that. Limits stay ours.
+    pub fn hand_over(&self, uid: u32) -> Result<()> {
+        if self.placement.is_hybrid() {
+            return Ok(());
+        }
+        self.placement.unified.as_ref().map_or(Ok(()), |directory| v2::hand_over(directory, uid))
+    }
+
     /// Changes the limits that `change` sets, and nothing else. `keep` comes last; whatever fails, the limits are as they were before.
-    pub fn update(&self, change: &Resources, keep: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn update(&self, update: Update<'_>, keep: impl FnOnce() -> Result<()>) -> Result<()> {
+        let Update { change, all, before } = update;
+        if self.placement.is_empty() && change.has_limits() {
+            return Err(Error::new("the container has no cgroups: there are no limits to change"));
+        }
+        if let Some(scope) = self.placement.scope() {
+            // First: systemd rounds, and what is written behind it does not.
+            scope.update(change, all)?;
+        }
         let mut writers = Vec::new();
         let updated = self.write_update(change, &mut writers).and_then(|()| keep());
         if updated.is_err() {
+            if let Some(scope) = self.placement.scope() {
+                scope.undo_update(change, all, before);
+            }
             writers.into_iter().rev().for_each(Writer::undo);
         }
         updated
@@ -185,6 +268,21 @@ impl Cgroups {
     ///
     /// Errors: a directory stays busy; the message says who is in it.
     pub fn destroy(&self) -> Result<()> {
+        match self.placement.scope() {
+            Some(scope) if self.made.has_scope => {
+                let stopped = scope.stop();
+                // systemd lets go of a scope that is empty, also without being told; only what stays is worth an error.
+                self.remove_all().map_err(|error| match stopped {
+                    Ok(()) => error,
+                    Err(stop_error) => stop_error.context(error),
+                })
+            }
+            // A scope that was never made, or by somebody else, leaves at most what we made beside it.
+            _ => self.remove_all(),
+        }
+    }
+
+    fn remove_all(&self) -> Result<()> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         // One that stays must not keep the others.
         let mut first_error = Ok(());
@@ -266,7 +364,10 @@ impl Cgroups {
             files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
         let (limit, peak) = (limit.trim_end(), peak.trim_end());
-        Some(format!("out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}"))
+        Some(format!(
+            "out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}; \
+             {MEMORY_TO_START} is enough to come to the program's start"
+        ))
     }
 
     /// The pids in the container's cgroups and below.
@@ -297,9 +398,12 @@ impl Cgroups {
     }
 
     fn real_freezer(&self) -> Result<&Directory> {
-        self.freezer()
-            .filter(|directory| directory.is_unified() || directory.has("freezer"))
-            .ok_or_else(|| Error::new("the host has no cgroup controller freezer"))
+        self.freezer().filter(|directory| directory.is_unified() || directory.has("freezer")).ok_or_else(
+            || match self.placement.is_empty() {
+                true => Error::new("the container has no cgroups that could be frozen"),
+                false => Error::new("the host has no cgroup controller freezer"),
+            },
+        )
     }
 
     /// The hierarchy that can freeze: v1's own, or the unified one.
@@ -323,9 +427,15 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
             made.new.insert(path);
             return Ok(());
         }
-        Err(Errno::EXIST) => made.kept.insert(path.clone()),
+        Err(Errno::EXIST) => made.kept.insert(path),
         Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
     };
+    refuse_used(directory)
+}
+
+/// Errors: somebody is in it, or it is frozen, and the child would never come to its start.
+fn refuse_used(directory: &Directory) -> Result<()> {
+    let path = directory.absolute();
     let inside = processes_below(&path);
     if !inside.is_empty() {
         return Err(Error::new(format!("container's cgroup is not empty: {path} has processes {inside:?}")));
@@ -334,6 +444,31 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
         return Err(Error::new(format!("container's cgroup unexpectedly frozen: {path}")));
     }
     Ok(())
+}
+
+/// Makes a directory with its parents, unless it is there.
+fn make_beside(directory: &Directory, made: &mut Made) -> Result<()> {
+    let path = directory.absolute();
+    match files::make_directory(&path) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) => {
+            make_parents(directory, made)?;
+            files::make_directory(&path).map_err(|errno| Error::call(format_args!("mkdir {path}"), errno))
+        }
+        Err(errno) => Err(Error::call(format_args!("mkdir {path}"), errno)),
+    }
+}
+
+/// A process's cgroup as the kernel tells it: in the unified hierarchy, or in systemd's own of v1.
+fn path_of(pid: Pid, is_unified: bool) -> Result<String> {
+    let file = format!("/proc/{}/cgroup", pid.as_raw_pid());
+    let text = files::read(&file).map_err(|errno| Error::call(format_args!("read {file}"), errno))?;
+    let wanted = if is_unified { "" } else { "name=systemd" };
+    let found = text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        (fields.next() == Some(wanted)).then(|| fields.next()).flatten()
+    });
+    found.map(str::to_owned).ok_or_else(|| Error::new(format!("{file} does not tell systemd's hierarchy")))
 }
 
 /// Makes the parents that are missing, the outermost first. v1's cpuset gives nothing to a new directory, so it is filled on the way.

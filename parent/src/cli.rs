@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use crate::cgroup::ManagerKind;
 use crate::error::{Error, Result};
 
 /// Options before the command.
@@ -25,6 +26,32 @@ pub struct Global {
     /// Log what is done, too
     #[arg(long)]
     pub debug: bool,
+    /// Let systemd make the cgroups; cgroupsPath is then slice:prefix:name
+    #[arg(long)]
+    pub systemd_cgroup: bool,
+    /// Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]
+    #[arg(long, value_name = "MANAGER")]
+    pub cgroup_manager: Option<String>,
+}
+
+impl Global {
+    /// Who makes a new container's cgroups. The others' are in their state.
+    pub fn cgroup_manager(&self) -> Result<ManagerKind> {
+        let named = match self.cgroup_manager.as_deref() {
+            None => None,
+            Some("cgroupfs") => Some(ManagerKind::Cgroupfs),
+            Some("systemd") => Some(ManagerKind::Systemd),
+            Some("disabled") => Some(ManagerKind::Disabled),
+            Some(other) => return Err(Error::new(format!("unknown cgroup manager specified: {other}"))),
+        };
+        match (self.systemd_cgroup, named) {
+            (true, Some(ManagerKind::Cgroupfs | ManagerKind::Disabled)) => {
+                Err(Error::new("--systemd-cgroup and --cgroup-manager contradict each other"))
+            }
+            (true, _) => Ok(ManagerKind::Systemd),
+            (false, named) => Ok(named.unwrap_or_default()),
+        }
+    }
 }
 
 /// What `create` and `run` share.
@@ -457,6 +484,8 @@ const LONG_OPTIONS: &[&str] = &[
     "log",
     "log-format",
     "debug",
+    "systemd-cgroup",
+    "cgroup-manager",
     "help",
     "version",
     "bundle",
@@ -520,7 +549,7 @@ fn command_name(arguments: &[OsString]) -> Option<(usize, String)> {
     while let Some((place, argument)) = arguments.next() {
         let text = argument.to_str()?;
         match text {
-            "--root" | "--log" | "--log-format" => {
+            "--root" | "--log" | "--log-format" | "--cgroup-manager" => {
                 arguments.next();
             }
             _ if text.starts_with('-') => {}
@@ -583,6 +612,26 @@ mod tests {
             assert_eq!(run.create.bundle, Some(PathBuf::from("/b")), "{line}");
             assert!(run.detach, "{line}");
             assert_eq!(run.create.ids, ["web"], "{line}");
+        }
+    }
+
+    #[test]
+    fn the_cgroup_manager_is_chosen_once() {
+        for (line, expected) in [
+            ("pinnace state web", Some(ManagerKind::Cgroupfs)),
+            ("pinnace --systemd-cgroup state web", Some(ManagerKind::Systemd)),
+            ("pinnace -systemd-cgroup=true state web", None),
+            ("pinnace --cgroup-manager systemd state web", Some(ManagerKind::Systemd)),
+            ("pinnace --cgroup-manager=disabled state web", Some(ManagerKind::Disabled)),
+            ("pinnace --cgroup-manager=x state web", None),
+            ("pinnace --systemd-cgroup --cgroup-manager cgroupfs state web", None),
+        ] {
+            let parsed = parse(line.split(' ').map(OsString::from).collect());
+            let manager = match parsed {
+                Ok(Parsed::Command(global, _)) => global.cgroup_manager().ok(),
+                _ => None,
+            };
+            assert_eq!(manager, expected, "{line}");
         }
     }
 

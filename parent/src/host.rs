@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result, check};
@@ -16,6 +16,8 @@ pub struct HostFacts {
     pub is_initial_user_namespace: bool,
     /// setgroups(2) is denied in our user namespace.
     pub denies_groups: bool,
+    /// The kernel shows its memory as /proc/kcore.
+    pub has_kcore: bool,
     pub security: SecurityHost,
 }
 
@@ -84,6 +86,7 @@ impl HostFacts {
             uid: rustix::process::geteuid().as_raw(),
             is_initial_user_namespace,
             denies_groups,
+            has_kcore: rustix::fs::access("/proc/kcore", Access::EXISTS).is_ok(),
             security,
         })
     }

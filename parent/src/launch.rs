@@ -130,6 +130,12 @@ impl Launch {
         }
     }
 
+    /// Returns when the child has a memory of its own. Before that the kernel, if it kills the child for want of memory in its cgroup,
+    /// kills everybody with the same memory, and so us: a limit must not come earlier.
+    pub fn await_own_memory(&self) {
+        self.child.await_execution();
+    }
+
     /// Hands over the `tasks` files of the v1 cgroups.
     pub fn send_cgroups(&self, tasks: &[BorrowedFd<'_>]) -> Result<()> {
         let descriptor_count = u16::try_from(tasks.len()).unwrap_or(u16::MAX);

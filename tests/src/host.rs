@@ -103,10 +103,15 @@ pub fn cgroup_hierarchies() -> BTreeMap<String, PathBuf> {
     found
 }
 
+/// How many times longer than usual everything may take: `PINNACE_TESTS_PATIENCE`, for emulated machines.
+pub(crate) fn patience() -> u32 {
+    env::var("PINNACE_TESTS_PATIENCE").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+}
+
 /// Waits until `condition` holds, for ten seconds at most.
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10) * patience();
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(2));

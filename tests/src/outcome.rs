@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::host::patience;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -74,7 +75,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 #[track_caller]
 pub fn run_within_limit(command: Command) -> Outcome {
-    run_within(LIMIT, command)
+    run_within(LIMIT * patience(), command)
 }
 
 /// Runs `command` to its end, which has to come within `limit`.
@@ -123,7 +124,7 @@ impl Running {
 
     #[track_caller]
     pub fn finish(self) -> Outcome {
-        self.finish_within(LIMIT)
+        self.finish_within(LIMIT * patience())
     }
 
     #[track_caller]

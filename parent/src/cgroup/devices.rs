@@ -2,6 +2,9 @@
 //!
 //! Rules are tried from the last to the first; the first that speaks about all that is asked for decides.
 
+use std::collections::BTreeMap;
+
+use super::files;
 use crate::config::{DeviceRule, DeviceRuleKind};
 
 /// Rules, and what holds where none speaks.
@@ -50,6 +53,24 @@ const DEFAULTS: [DeviceRule; 11] = [
 
 const fn default_rule(kind: DeviceRuleKind, major: Option<u32>, minor: Option<u32>) -> DeviceRule {
     DeviceRule { allow: true, kind, major, minor, read: true, write: true, mknod: true }
+}
+
+/// The names of drivers by their major numbers, as systemd's groups of devices are called.
+pub(super) fn group_names(kind: DeviceRuleKind) -> BTreeMap<u32, String> {
+    parse_group_names(&files::read("/proc/devices").unwrap_or_default(), kind)
+}
+
+/// Source: proc_devices(5): two lists with a title each.
+fn parse_group_names(text: &str, kind: DeviceRuleKind) -> BTreeMap<u32, String> {
+    let title = if kind == DeviceRuleKind::Block { "Block devices:" } else { "Character devices:" };
+    let list = text.lines().skip_while(|line| *line != title).skip(1).take_while(|line| !line.is_empty());
+    let mut names = BTreeMap::new();
+    for (number, name) in list.filter_map(|line| line.trim().split_once(' ')) {
+        if let Ok(number) = number.parse() {
+            names.entry(number).or_insert_with(|| name.to_owned());
+        }
+    }
+    names
 }
 
 /// A rule in the words of v1's files. `a` there means all access to everything, so a narrower rule about all kinds becomes two.
@@ -249,6 +270,16 @@ mod tests {
     fn allow_all_needs_no_program() {
         let allow_all = DeviceRule { allow: true, ..DENY_ALL };
         assert_eq!(Policy::new(&[DENY_ALL, allow_all]), Policy { allow_by_default: true, rules: vec![] });
+    }
+
+    #[test]
+    fn drivers_have_names() {
+        let text = "Character devices:\n  1 mem\n  4 /dev/vc/0\n  4 tty\n136 pts\n\nBlock devices:\n  8 sd\n";
+        let characters = parse_group_names(text, DeviceRuleKind::Character);
+        assert_eq!(characters.get(&136).map(String::as_str), Some("pts"));
+        assert_eq!(characters.get(&4).map(String::as_str), Some("/dev/vc/0"));
+        assert_eq!(characters.get(&8), None);
+        assert_eq!(parse_group_names(text, DeviceRuleKind::Block).len(), 1);
     }
 
     #[test]

@@ -77,6 +77,12 @@ pub(super) fn has_mark(path: &str) -> bool {
     rustix::fs::lstat(path).is_ok_and(|stat| Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX))
 }
 
+/// Makes `uid` the owner; the group stays.
+pub(super) fn give(path: &str, uid: u32) -> std::result::Result<(), Errno> {
+    let owner = Some(rustix::fs::Uid::from_raw(uid));
+    rustix::fs::chownat(rustix::fs::CWD, path, owner, None, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+}
+
 /// The absolute paths of the cgroups below one; none if it is gone.
 pub(super) fn subdirectories(path: &str) -> Vec<String> {
     let names = entries(path, |kind| kind == FileType::Directory);

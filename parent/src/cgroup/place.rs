@@ -3,13 +3,37 @@
 use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 
+use super::systemd::{Owner, Scope};
 use crate::config::clean_path;
 use crate::error::{Error, Result};
 use crate::host::{CgroupHost, Hierarchy};
 
+/// Who makes cgroups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ManagerKind {
+    /// We do, in the file systems.
+    #[default]
+    Cgroupfs,
+    /// systemd does, when asked.
+    Systemd,
+    /// Nobody: the container stays in the caller's.
+    Disabled,
+}
+
+/// Who made a container's cgroups, and changes and removes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Manager {
+    #[default]
+    Cgroupfs,
+    Systemd(Scope),
+    Disabled,
+}
+
 /// The directories of one container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
+    #[serde(default)]
+    pub(super) manager: Manager,
     /// One for each v1 hierarchy.
     pub(super) hierarchies: Vec<Directory>,
     /// The v2 one; beside v1 ones it is that of a hybrid host, and limits nothing.
@@ -89,9 +113,29 @@ impl Placement {
         self
     }
 
-    /// Whether there are v1 cgroups, which the child enters by itself.
-    pub fn has_hierarchies(&self) -> bool {
-        !self.hierarchies.is_empty()
+    /// Whether the child is not born in its cgroups: v1's it enters by itself, into a scope systemd puts it.
+    pub fn is_entered_later(&self) -> bool {
+        !self.hierarchies.is_empty() || self.scope().is_some()
+    }
+
+    /// The unit that systemd is to make, or has made.
+    pub(super) fn scope(&self) -> Option<&Scope> {
+        match &self.manager {
+            Manager::Systemd(scope) => Some(scope),
+            Manager::Cgroupfs | Manager::Disabled => None,
+        }
+    }
+
+    /// Everything is at another path than was thought.
+    pub(super) fn move_to(&mut self, path: &str) {
+        for directory in self.hierarchies.iter_mut().chain(&mut self.unified) {
+            directory.path = path.to_owned();
+        }
+    }
+
+    /// Whether the cgroups of a scope are at this path.
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        self.all().all(|directory| directory.path == path)
     }
 
     /// Every directory.
@@ -140,10 +184,55 @@ pub fn place(host: &CgroupHost, cgroups_path: Option<&str>, id: &str) -> Result<
     Ok(match host {
         CgroupHost::None => Placement::default(),
         CgroupHost::V1 { hierarchies, unified } => {
-            Placement { hierarchies: hierarchies.iter().map(v1).collect(), unified: unified.as_ref().map(v1) }
+            let hierarchies = hierarchies.iter().map(v1).collect();
+            Placement { hierarchies, unified: unified.as_ref().map(v1), ..Placement::default() }
         }
-        CgroupHost::V2 { unified } => Placement { hierarchies: Vec::new(), unified: Some(v2(unified)) },
+        CgroupHost::V2 { unified } => Placement { unified: Some(v2(unified)), ..Placement::default() },
     })
+}
+
+/// No cgroups of the container's own.
+pub fn place_nowhere() -> Placement {
+    Placement { manager: Manager::Disabled, ..Placement::default() }
+}
+
+/// Decides which unit systemd is asked for; `user` is whose systemd, where it is not the system's. `cgroupsPath` is `slice:prefix:name`.
+///
+/// Errors: another form of path; a user's systemd without cgroup v2 can limit nothing.
+pub fn place_scope(
+    host: &CgroupHost,
+    cgroups_path: Option<&str>,
+    id: &str,
+    user: Option<u32>,
+) -> Result<Placement> {
+    let owner = if user.is_some() { Owner::User } else { Owner::System };
+    let is_v2 = matches!(host, CgroupHost::V2 { .. });
+    let scope = Scope::new(cgroups_path, id, owner, is_v2)?;
+    let at = |hierarchy: &Hierarchy, base: &str| directory(hierarchy, base, &scope.path());
+    let (hierarchies, unified) = match host {
+        CgroupHost::None => return Err(Error::new("systemd cgroup manager: the host has no cgroups")),
+        CgroupHost::V1 { .. } if user.is_some() => {
+            return Err(Error::new("systemd cgroup manager: an ordinary user's systemd needs cgroup v2"));
+        }
+        CgroupHost::V1 { hierarchies, unified } => (
+            hierarchies.iter().map(|hierarchy| at(hierarchy, "/")).collect(),
+            unified.as_ref().map(|hierarchy| at(hierarchy, "/")),
+        ),
+        CgroupHost::V2 { unified } => {
+            let base = user.map_or(String::from("/"), |uid| user_manager(&unified.own, uid));
+            (Vec::new(), Some(at(unified, &base)))
+        }
+    };
+    Ok(Placement { manager: Manager::Systemd(scope), hierarchies, unified })
+}
+
+/// The cgroup of a user's systemd: above the caller's own, or where it always is.
+fn user_manager(own: &str, uid: u32) -> String {
+    let name = format!("/user@{uid}.service");
+    match own.find(&format!("{name}/")) {
+        Some(start) => own[..start + name.len()].to_owned(),
+        None => format!("/user.slice/user-{uid}.slice{name}"),
+    }
 }
 
 fn directory(hierarchy: &Hierarchy, base: &str, inner: &str) -> Directory {
@@ -198,6 +287,27 @@ mod tests {
         let host = CgroupHost::V2 { unified };
         check(&host, None, &["/sys/fs/cgroup/user/web"]);
         check(&host, Some("/docker/x"), &["/sys/fs/cgroup/docker/x"]);
+    }
+
+    #[test]
+    fn scopes_are_below_the_manager_that_is_asked() {
+        let own = "/user.slice/user-7.slice/user@7.service/app.slice/x.service";
+        let unified = Hierarchy { mountpoint: "/sys/fs/cgroup".into(), controllers: vec![], own: own.into() };
+        let host = CgroupHost::V2 { unified };
+        let at = |path, user| {
+            let placement = place_scope(&host, path, "web", user).unwrap();
+            placement.all().map(Directory::absolute).collect::<Vec<_>>()
+        };
+        assert_eq!(at(None, None), ["/sys/fs/cgroup/system.slice/pinnace-web.scope"]);
+        assert_eq!(at(Some("a-b.slice:p:n"), None), ["/sys/fs/cgroup/a.slice/a-b.slice/p-n.scope"]);
+        let users = "/sys/fs/cgroup/user.slice/user-7.slice/user@7.service/user.slice/pinnace-web.scope";
+        assert_eq!(at(None, Some(7)), [users]);
+        assert_eq!(user_manager("/", 7), "/user.slice/user-7.slice/user@7.service");
+        let v1 = CgroupHost::V1 { hierarchies: vec![hierarchy("cpu", &["cpu"], "/me")], unified: None };
+        assert!(place_scope(&v1, None, "web", Some(7)).is_err());
+        let placement = place_scope(&v1, None, "web", None).unwrap();
+        assert_eq!(placement.hierarchies[0].absolute(), "/sys/fs/cgroup/cpu/system.slice/pinnace-web.scope");
+        assert!(placement.is_entered_later() && placement.is_at("/system.slice/pinnace-web.scope"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::config::Resources;
 use crate::error::{Error, Result};
 use crate::host;
 
+pub(super) use cpu::weight;
+pub(super) use memory::swap_alone;
 pub(super) use stats::stats;
 
 /// Turns on, in every cgroup above the container's, the controllers that it has, as runc does. What is on already is left alone:
@@ -31,6 +33,18 @@ pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Resu
             Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
         }
         above = parent;
+    }
+    Ok(())
+}
+
+/// Turns on what systemd has not: it knows neither hugetlb nor rdma. Nothing is written where all that is needed is there.
+pub(super) fn enable_missing(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
+    let present = files::read(&format!("{}/cgroup.controllers", directory.absolute())).unwrap_or_default();
+    let is_present = |name: &str| present.split_ascii_whitespace().any(|controller| controller == name);
+    let of_unified = resources.unified.keys().filter_map(|file| file.split('.').next());
+    let mut needed = needs::of(resources).filter_map(|need| need.v2).chain(of_unified);
+    if needed.any(|name| name != "cgroup" && !is_present(name)) {
+        return enable_controllers(directory, made);
     }
     Ok(())
 }
@@ -82,6 +96,26 @@ pub(super) fn fill(directory: &Directory, resources: &Resources, was_there: bool
         applied => applied
             .map_err(|errno| Error::call(format_args!("set the device policy of {}", writer.path()), errno)),
     }
+}
+
+/// Source: Documentation/admin-guide/cgroup-v2.rst, "Model of Delegation".
+pub(super) fn hand_over(directory: &Directory, uid: u32) -> Result<()> {
+    const LIST: &str = "/sys/kernel/cgroup/delegate";
+    // Kernels before 4.15 have no list.
+    let list = files::read(LIST)
+        .unwrap_or_else(|_| String::from("cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n"));
+    let path = directory.absolute();
+    let owned = list.lines().map(|file| format!("{path}/{file}"));
+    for path in std::iter::once(path.clone()).chain(owned) {
+        match files::give(&path, uid) {
+            // The files of controllers that are off.
+            Ok(()) | Err(Errno::NOENT) => {}
+            // Who is not root gives nothing away; where the container's user is the caller's own, nothing needs to be given.
+            Err(Errno::PERM) if !rustix::process::geteuid().is_root() => {}
+            Err(errno) => return Err(Error::call(format_args!("chown {path} to {uid}"), errno)),
+        }
+    }
+    Ok(())
 }
 
 /// What v2 has no file for must not be passed over (runtime-spec, config-linux.md "Unified").

@@ -7,7 +7,7 @@ use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
-    let creation = creation(context, arguments, id, true);
+    let creation = creation(context, arguments, id, true)?;
     let created = context
         .state_root()
         .and_then(|root| container::create(&root, &creation))
@@ -22,14 +22,15 @@ pub(super) fn creation<'a>(
     arguments: &'a cli::Create,
     id: &'a str,
     hold: bool,
-) -> Creation<'a> {
-    Creation {
+) -> Result<Creation<'a>> {
+    Ok(Creation {
         id,
         bundle: arguments.bundle.as_deref(),
         pid_file: arguments.pid_file.as_deref(),
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
+        manager: context.global.cgroup_manager()?,
         hold,
         log: context.log,
-    }
+    })
 }

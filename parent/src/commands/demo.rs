@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{Context, print};
-use crate::cgroup;
+use crate::cgroup::{self, ManagerKind};
 use crate::config;
 use crate::container::{self, Creation};
 use crate::error::{Error, Result};
@@ -39,6 +39,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         pid_file: None,
         no_pivot: false,
         no_new_keyring: false,
+        manager: context.global.cgroup_manager()?,
         hold: false,
         log: context.log,
     };
@@ -90,6 +91,7 @@ fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
         pid_file: None,
         no_pivot: false,
         no_new_keyring: false,
+        manager: ManagerKind::Cgroupfs,
         hold: false,
         log: context.log,
     };

@@ -17,10 +17,11 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         pid_file: None,
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
+        manager: context.global.cgroup_manager()?,
         hold: false,
         log: context.log,
     };
-    let placement = container::place(&mut bundle, &host, creation.id)?;
+    let placement = container::place(&mut bundle, &host, &creation)?;
     let store = Store::default();
     let program = bundle.config.seccomp.as_ref().map(seccomp::compile).transpose()?;
     let filter = container::filter(&bundle.config, program.as_deref());

@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
-    let creation = create::creation(context, &arguments.create, id, false);
+    let creation = create::creation(context, &arguments.create, id, false)?;
     let created = context
         .state_root()
         .and_then(|root| container::create(&root, &creation))

@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
 use super::rootless;
-use crate::cgroup::{self, Cgroups, Placement};
+use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{self, Config, HookPoint, Hooks, Namespace};
 use crate::error::{Error, Result};
 use crate::hooks;
@@ -33,6 +33,7 @@ pub struct Creation<'a> {
     pub pid_file: Option<&'a Path>,
     pub no_pivot: bool,
     pub no_new_keyring: bool,
+    pub manager: ManagerKind,
     /// The program waits for `start` by another process.
     pub hold: bool,
     /// Who is told what is done, with `--debug`.
@@ -149,7 +150,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
     let mut bundle = load_bundle(creation.bundle)?;
     let host = HostFacts::read(questions(&bundle.config))?;
-    let placement = place(&mut bundle, &host, creation.id)?;
+    let placement = place(&mut bundle, &host, creation)?;
     let profile = bundle.config.seccomp.as_ref();
     let program = profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose()?;
     let filter = super::filter(&bundle.config, program.as_deref());
@@ -190,10 +191,24 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
 }
 
 /// Adapts the bundle to who asks, and decides where the cgroups are.
-pub fn place(bundle: &mut Bundle, host: &HostFacts, id: &str) -> Result<Placement> {
+pub fn place(bundle: &mut Bundle, host: &HostFacts, creation: &Creation<'_>) -> Result<Placement> {
     rootless::adapt(&mut bundle.config, host);
-    let placement = cgroup::place(&host.cgroups, bundle.config.cgroups_path.as_deref(), id)?;
-    rootless::place(placement, &bundle.config, host)
+    let config = &bundle.config;
+    let (path, id) = (config.cgroups_path.as_deref(), creation.id);
+    match creation.manager {
+        ManagerKind::Cgroupfs => {
+            let placement = cgroup::place(&host.cgroups, path, id)?;
+            rootless::place(placement, config, host)
+        }
+        ManagerKind::Systemd => {
+            let user = if host.is_privileged() { None } else { Some(host.uid) };
+            cgroup::place_scope(&host.cgroups, path, id, user)
+        }
+        ManagerKind::Disabled if config.resources.has_limits() => {
+            Err(Error::new("$.linux.resources: limits cannot be set with the cgroup manager disabled"))
+        }
+        ManagerKind::Disabled => Ok(cgroup::place_nowhere()),
+    }
 }
 
 fn record(
@@ -251,7 +266,14 @@ fn launch(
     let log = creation.log;
     log.debug(|| format!("stage1 started with pid {}", launch.pid()));
 
+    if cgroups.limits_before_entry(&config.resources) {
+        launch.await_own_memory();
+    }
+    cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
     let doors = cgroups.populate(&config.resources, plan.has_cgroup_trees())?;
+    if let Some(uid) = rootless::cgroup_owner(config) {
+        cgroups.hand_over(uid)?;
+    }
     if plan.bootstrap.await_cgroups {
         launch.send_cgroups(&doors.descriptors())?;
     }

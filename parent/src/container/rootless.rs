@@ -1,7 +1,9 @@
 //! Containers of ordinary users: a user namespace where the configuration has none, and cgroups where there are any.
 
+use linux_raw_sys::general as uapi;
+
 use crate::cgroup::Placement;
-use crate::config::{Config, IdMapping, IdMappings, MountKind, Namespace};
+use crate::config::{Config, IdMapping, IdMappings, Mount, MountKind, Namespace};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 
@@ -45,6 +47,31 @@ fn mappings(uid: u32, gid: u32) -> IdMappings {
         std::iter::once(first).chain(rest).collect()
     };
     IdMappings { uids: list(uid, uids), gids: list(gid, gids) }
+}
+
+/// Who on the host is to own the container's cgroup: its user, if it can see that cgroup alone, and write there (runc does the same).
+pub(super) fn cgroup_owner(config: &Config) -> Option<u32> {
+    let is_writable = |mount: &Mount| {
+        mount.kind == MountKind::Cgroup && mount.attributes.set & u64::from(uapi::MOUNT_ATTR_RDONLY) == 0
+    };
+    if config.namespaces.cgroup != Namespace::New || !config.mounts.iter().any(is_writable) {
+        return None;
+    }
+    let uid = config.process.user.uid;
+    let owner = match config.namespaces.user {
+        Namespace::Inherit => Some(uid),
+        Namespace::New => host_id(&config.id_mappings.uids, uid),
+        // Whose ids are known to the kernel alone.
+        Namespace::Join(_) => None,
+    };
+    // It is root's as it was made.
+    owner.filter(|owner| *owner != 0)
+}
+
+fn host_id(list: &[IdMapping], id: u32) -> Option<u32> {
+    let mapping =
+        list.iter().find(|mapping| id >= mapping.container && id - mapping.container < mapping.size)?;
+    Some(mapping.host + (id - mapping.container))
 }
 
 /// newuidmap(1) and newgidmap(1) are set-uid programs that not every host has.
@@ -117,5 +144,7 @@ mod tests {
         for (id, expected) in [(0, true), (1, true), (10, true), (11, false)] {
             assert_eq!(is_mapped(&list, id), expected, "{id}");
         }
+        assert_eq!(host_id(&list, 10), Some(100_009));
+        assert_eq!(host_id(&list, 11), None);
     }
 }

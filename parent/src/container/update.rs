@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Container;
+use crate::cgroup;
 use crate::config::{IntelRdt, Resources};
 use crate::error::{Error, Kind, Result};
 use crate::state::Status;
@@ -48,9 +49,10 @@ pub fn update(mut container: Container, asked: Resources, rdt: Option<IntelRdt>)
     };
     let update = container.record.resources.updated(asked)?;
     let cgroups = container.cgroups();
-    container.record.resources = update.kept;
+    let before = std::mem::replace(&mut container.record.resources, update.kept);
     let write_record = || container.directory.write_record(&container.record);
-    cgroups.update(&update.change, || match rdt {
+    let limits = cgroup::Update { change: &update.change, all: &container.record.resources, before: &before };
+    cgroups.update(limits, || match rdt {
         Some((groups, change)) => groups.update(change, write_record),
         None => write_record(),
     })

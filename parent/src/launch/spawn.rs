@@ -10,6 +10,7 @@ use std::arch::asm;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use linux_raw_sys::general::{self as uapi, clone_args};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
@@ -27,6 +28,9 @@ static STAGE1: &[u8] = include_bytes!(env!("PINNACE_STAGE1"));
 
 /// Bytes of the stack on which the child makes its three calls.
 const STACK_BYTES: usize = 8 << 10;
+
+/// Between two looks at whether the child has executed stage1, which takes some 0.2 ms.
+const EXECUTION_PAUSE: Duration = Duration::from_micros(50);
 
 /// Nothing may change any more, these seals included.
 const SEALS: SealFlags =
@@ -94,6 +98,22 @@ impl Child {
     /// The child has a memory of its own now, or is gone: what it shared with us can be freed.
     pub(super) fn has_executed_stage1(&mut self) {
         self.shared = None;
+    }
+
+    /// Returns when the child has executed stage1, or is gone. It is three system calls away from that.
+    pub(super) fn await_execution(&self) {
+        // Only a child on our own memory has anything `shared`.
+        let Some(shared) = &self.shared else { return };
+        let link = format!("/proc/{}/exe", self.pid.as_raw_pid());
+        loop {
+            match rustix::fs::readlink(&link, Vec::new()) {
+                Ok(program) if program.to_bytes().starts_with(b"/memfd:pinnace-stage1") => return,
+                Ok(_) if shared.failure.load(Ordering::Acquire) == 0 => {}
+                // It has ended, or cannot be looked at, which is nobody's who has our memory.
+                _ => return,
+            }
+            std::thread::sleep(EXECUTION_PAUSE);
+        }
     }
 
     /// Why stage1 could not be executed; asked after the child has closed the socket.

@@ -52,6 +52,11 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
     for (path, target) in DEFAULT_LINKS {
         draft.push(places.phase_of(path), Step::MakeSymlink { path, target });
     }
+    if request.host.has_kcore {
+        // The path is masked in most containers; programs look for the link all the same (runc makes it as well).
+        let (path, target) = ("/dev/core", "/proc/kcore");
+        draft.push(places.phase_of(path), Step::MakeSymlink { path, target });
+    }
 }
 
 /// The host's node of the same path, where the kernel lets nobody make one.

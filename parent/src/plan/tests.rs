@@ -27,6 +27,7 @@ fn root_of(cgroups: CgroupHost) -> HostFacts {
         uid: 0,
         is_initial_user_namespace: true,
         denies_groups: false,
+        has_kcore: false,
         security: SecurityHost::default(),
     }
 }

@@ -2,6 +2,7 @@
 //! One binary for all features, one module each, so that linking happens once.
 
 mod cgroup;
+mod cgroup_v2;
 mod devices;
 mod errors;
 mod events;
@@ -14,6 +15,7 @@ mod leftovers;
 mod lifecycle;
 mod lsm;
 mod masks;
+mod memory;
 mod mountinfo;
 mod mounts;
 mod namespaces;
@@ -27,6 +29,7 @@ mod scheduling;
 mod seccomp;
 mod syscalls;
 mod sysctl;
+mod systemd;
 mod time;
 mod update;
 mod user_namespace;

@@ -53,7 +53,7 @@ fn bandwidth(cpu: &Cpu, now: impl FnOnce() -> Option<String>) -> Option<String> 
 }
 
 /// v1's shares as v2's weight: a curve through 2 → 1, 1024 → 100 and 262144 → 10000, as the current runc and crun have it.
-fn weight(shares: u64) -> u64 {
+pub(in super::super) fn weight(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
         262_144.. => 10_000,

@@ -45,7 +45,7 @@ fn limit_swap(writer: &Writer, value: &str) -> Result<()> {
 }
 
 /// The configuration counts memory and swap together, v2 swap alone. No limit for memory is none for swap, as on v1.
-fn swap_alone(memory: &Memory) -> Option<i64> {
+pub(in super::super) fn swap_alone(memory: &Memory) -> Option<i64> {
     match (memory.swap, memory.limit) {
         (None, Some(-1)) | (Some(-1), _) => Some(-1),
         (None, _) => None,

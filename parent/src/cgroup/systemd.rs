@@ -1,0 +1,336 @@
+//! The cgroups that systemd makes: a transient scope for each container, asked for over D-Bus.
+//!
+//! One connection, one call for a start: the scope is made with stage1 in it, while stage1 mounts; stage1 does what shows its cgroups only
+//! behind that. A second call comes where systemd has a unit of that name left over, or does not know one of the properties.
+
+mod bus;
+mod message;
+mod properties;
+mod variant;
+
+use std::collections::BTreeMap;
+
+use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
+
+use self::bus::Bus;
+pub(super) use self::bus::Owner;
+use self::message::{Incoming, Target, Value};
+use self::properties::Property;
+use crate::config::Resources;
+use crate::error::{Error, Result};
+
+/// The manager is compiled in: what `features` tells.
+pub const SUPPORTED: bool = true;
+
+/// The unit of one container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Scope {
+    /// `pinnace-web.scope`.
+    pub(super) unit: String,
+    /// `machine.slice`; `-.slice` is the root.
+    pub(super) slice: String,
+    pub(super) owner: Owner,
+    /// On v2 alone there are properties for most limits.
+    pub(super) is_v2: bool,
+}
+
+const MANAGER: Target = Target {
+    destination: "org.freedesktop.systemd1",
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+};
+
+/// systemd's names of errors that are no end.
+const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+const PROPERTY_READ_ONLY: &str = "org.freedesktop.DBus.Error.PropertyReadOnly";
+const INVALID_ARGUMENTS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
+
+/// How a call ended that did not succeed.
+enum Refusal {
+    /// systemd said no: the error's name and text.
+    Said {
+        name: String,
+        text: String,
+    },
+    Other(Error),
+}
+
+impl Refusal {
+    fn into_error(self, doing: &str) -> Error {
+        match self {
+            Refusal::Said { name, text } => Error::new(format!("{doing}: {text} ({name})")),
+            Refusal::Other(error) => error.context(doing),
+        }
+    }
+}
+
+impl Scope {
+    /// The unit for `slice:prefix:name`, runc's form; without a path, a unit of the id in the usual slice.
+    pub(super) fn new(cgroups_path: Option<&str>, id: &str, owner: Owner, is_v2: bool) -> Result<Self> {
+        let wrong = |what: &str| Error::new(format!("$.linux.cgroupsPath: {what}"));
+        let (slice, prefix, name) = match cgroups_path {
+            None => ("", "pinnace", id),
+            Some(path) => {
+                let parts: Vec<&str> = path.split(':').collect();
+                let [slice, prefix, name] = parts[..] else {
+                    return Err(Error::new(format!(
+                        "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {path:?} instead"
+                    )));
+                };
+                (slice, prefix, name)
+            }
+        };
+        if name.ends_with(".slice") {
+            return Err(wrong("a slice has no processes of its own: the third part cannot end in .slice"));
+        }
+        let slice = match (slice, owner) {
+            ("", Owner::System) => "system.slice",
+            ("", Owner::User) => "user.slice",
+            ("-", _) => "-.slice",
+            (slice, _) => slice,
+        };
+        expand(slice).ok_or_else(|| wrong(&format!("invalid slice name: {slice}")))?;
+        let unit = if prefix.is_empty() { format!("{name}.scope") } else { format!("{prefix}-{name}.scope") };
+        let is_known = |letter: char| letter.is_ascii_alphanumeric() || ":-_.\\@+".contains(letter);
+        if name.is_empty() || !unit.chars().all(is_known) {
+            return Err(wrong(&format!("invalid unit name: {unit}")));
+        }
+        // An id may have a plus, a unit's name may not: written as systemd-escape(1) does.
+        Ok(Self { unit: unit.replace('+', "\\x2b"), slice: slice.to_owned(), owner, is_v2 })
+    }
+
+    /// Below the manager's own cgroup.
+    pub(super) fn path(&self) -> String {
+        format!("{}/{}", expand(&self.slice).unwrap_or_default(), self.unit)
+    }
+
+    /// Makes the scope with `pid` in it, and returns when it is there.
+    pub(super) fn start(
+        &self,
+        pid: Pid,
+        resources: &Resources,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let doing = format!("unable to start unit {:?}", self.unit);
+        let mut bus = Bus::connect(self.owner, &self.unit).map_err(|error| error.context(&doing))?;
+        let mut wanted = self.wanted(pid, resources, annotations)?;
+        let mut has_reset = false;
+        loop {
+            let body = [
+                Value::text(&self.unit),
+                Value::text("replace"),
+                Value::Array("(sv)".into(), wanted.iter().map(Property::encoded).collect()),
+                Value::Array("(sa(sv))".into(), Vec::new()),
+            ];
+            match self.job(&mut bus, "StartTransientUnit", &body) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::Said { name, .. }) if name == UNIT_EXISTS && !has_reset => {
+                    // Left over from one that failed; one that is in use stays, and says so the next time.
+                    has_reset = true;
+                    bus.queue(MANAGER, "ResetFailedUnit", false, &[Value::text(&self.unit)]);
+                }
+                Err(Refusal::Said { name, text }) => match unknown_property(&wanted, &name, &text) {
+                    Some(index) => drop(wanted.remove(index)),
+                    None => return Err(Refusal::Said { name, text }.into_error(&doing)),
+                },
+                Err(refusal) => return Err(refusal.into_error(&doing)),
+            }
+        }
+    }
+
+    fn wanted(
+        &self,
+        pid: Pid,
+        resources: &Resources,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Vec<Property>> {
+        let on = || Value::Bool(true);
+        let pids = Value::Array("u".into(), vec![Value::U32(pid.as_raw_pid() as u32)]);
+        let io_accounting = if self.is_v2 { "IOAccounting" } else { "BlockIOAccounting" };
+        let mut wanted = vec![
+            Property::optional("Description", Value::text(format!("pinnace container {}", self.unit))),
+            Property::required("Slice", Value::text(&self.slice)),
+            Property::required("Delegate", on()),
+            Property::required("PIDs", pids),
+            Property::optional("MemoryAccounting", on()),
+            Property::optional("CPUAccounting", on()),
+            Property::optional(io_accounting, on()),
+            Property::optional("TasksAccounting", on()),
+            Property::required("DefaultDependencies", Value::Bool(false)),
+            // One that failed (killed for want of memory) goes as well: nobody is there to reset it.
+            Property::optional("CollectMode", Value::text("inactive-or-failed")),
+        ];
+        wanted.extend(self.limits(resources, resources));
+        wanted.extend(properties::of_devices(&resources.devices));
+        for (name, value) in properties::of_annotations(annotations)? {
+            wanted.retain(|property| property.name != name);
+            wanted.push(Property { name, value, optional: false });
+        }
+        Ok(wanted)
+    }
+
+    fn limits(&self, change: &Resources, all: &Resources) -> Vec<Property> {
+        if self.is_v2 { properties::of_v2(change, all) } else { properties::of_v1(change, all) }
+    }
+
+    /// Tells systemd of new limits: those that `change` sets, out of all that are in force then.
+    pub(super) fn update(&self, change: &Resources, all: &Resources) -> Result<()> {
+        self.set(self.limits(change, all))
+    }
+
+    /// Takes that back: `before` was in force.
+    pub(super) fn undo_update(&self, change: &Resources, all: &Resources, before: &Resources) {
+        let old = self.limits(before, before);
+        // Ignored: the error that led here is the one to tell.
+        let _ = self.set(properties::undoing(&self.limits(change, all), &old));
+    }
+
+    fn set(&self, mut wanted: Vec<Property>) -> Result<()> {
+        let doing = format!("unable to set properties of unit {:?}", self.unit);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut bus = Bus::connect(self.owner, &self.unit).map_err(|error| error.context(&doing))?;
+        loop {
+            let body = [
+                Value::text(&self.unit),
+                Value::Bool(true),
+                Value::Array("(sv)".into(), wanted.iter().map(Property::encoded).collect()),
+            ];
+            match self.call(&mut bus, "SetUnitProperties", &body) {
+                Ok(_) => return Ok(()),
+                Err(Refusal::Said { name, text }) => match unknown_property(&wanted, &name, &text) {
+                    Some(index) => drop(wanted.remove(index)),
+                    None => return Err(Refusal::Said { name, text }.into_error(&doing)),
+                },
+                Err(refusal) => return Err(refusal.into_error(&doing)),
+            }
+        }
+    }
+
+    /// Ends the scope, and returns when it is gone. One that is gone already is no error.
+    pub(super) fn stop(&self) -> Result<()> {
+        let doing = format!("unable to stop unit {:?}", self.unit);
+        let mut bus = Bus::connect(self.owner, &self.unit).map_err(|error| error.context(&doing))?;
+        match self.job(&mut bus, "StopUnit", &[Value::text(&self.unit), Value::text("replace")]) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Said { name, .. }) if name == NO_SUCH_UNIT => Ok(()),
+            Err(refusal) => Err(refusal.into_error(&doing)),
+        }
+    }
+
+    /// Calls a method that makes a job, and waits for the job's end.
+    fn job(&self, bus: &mut Bus, method: &str, body: &[Value]) -> std::result::Result<(), Refusal> {
+        let job = self.call(bus, method, body)?;
+        let what_for = format!("systemd to end the job of {method} for {}", self.unit);
+        loop {
+            match bus.next(&what_for).map_err(Refusal::Other)? {
+                Incoming::JobRemoved { job: ended, result } if ended == job => {
+                    return match result.as_str() {
+                        "done" => Ok(()),
+                        result => {
+                            Err(Refusal::Other(Error::new(format!("systemd's job ended with {result:?}"))))
+                        }
+                    };
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Calls a method and waits for its answer.
+    fn call(&self, bus: &mut Bus, method: &str, body: &[Value]) -> std::result::Result<String, Refusal> {
+        let what_for = format!("systemd to answer {method} for {}", self.unit);
+        let serial = bus.queue(MANAGER, method, true, body);
+        bus.flush(&what_for).map_err(Refusal::Other)?;
+        loop {
+            match bus.next(&what_for).map_err(Refusal::Other)? {
+                Incoming::Returned { reply_serial, text } if reply_serial == serial => return Ok(text),
+                Incoming::Failed { reply_serial, name, text } if reply_serial == serial => {
+                    return Err(Refusal::Said { name, text });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Which property a systemd of that version does not know, if it can do without: it says `Cannot set property NAME, or unknown property.`,
+/// and of an idle weight before 252 that the value is out of range.
+fn unknown_property(wanted: &[Property], error: &str, text: &str) -> Option<usize> {
+    let is_about_one = matches!(error, PROPERTY_READ_ONLY | INVALID_ARGUMENTS);
+    let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|_| is_about_one);
+    words.find_map(|word| wanted.iter().position(|property| property.optional && property.name == word))
+}
+
+/// `a-b.slice` lies in `a.slice`: its path below the root.
+fn expand(slice: &str) -> Option<String> {
+    let stem = slice.strip_suffix(".slice")?;
+    if stem == "-" {
+        return Some(String::new());
+    }
+    let mut path = String::new();
+    let mut prefix = String::new();
+    for part in stem.split('-') {
+        if part.is_empty() || part.contains('/') {
+            return None;
+        }
+        prefix.push_str(part);
+        path.push_str(&format!("/{prefix}.slice"));
+        prefix.push('-');
+    }
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_slice_prefix_and_name() {
+        let path = |given, owner| Scope::new(given, "web", owner, true).map(|scope| scope.path());
+        assert_eq!(path(None, Owner::System).unwrap(), "/system.slice/pinnace-web.scope");
+        assert_eq!(path(None, Owner::User).unwrap(), "/user.slice/pinnace-web.scope");
+        assert_eq!(
+            path(Some("machine-x.slice:libpod:1"), Owner::System).unwrap(),
+            "/machine.slice/machine-x.slice/libpod-1.scope"
+        );
+        assert_eq!(path(Some("::1"), Owner::System).unwrap(), "/system.slice/1.scope");
+        assert_eq!(path(Some("-:a:b"), Owner::System).unwrap(), "/a-b.scope");
+        for wrong in [
+            "/a/b",
+            "a:b",
+            "x:y:z:w",
+            "nodot:a:b",
+            "a--b.slice:a:b",
+            "a/b.slice:a:b",
+            ":a:x.slice",
+            "::",
+            "::a/b",
+        ] {
+            assert!(path(Some(wrong), Owner::System).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ids_become_names_of_units() {
+        assert_eq!(Scope::new(None, "a+b", Owner::System, true).unwrap().unit, "pinnace-a\\x2bb.scope");
+    }
+
+    #[test]
+    fn properties_that_a_version_lacks_are_found_in_what_it_says() {
+        let wanted = [
+            Property::required("PIDs", Value::Bool(true)),
+            Property::optional("AllowedCPUs", Value::Bool(true)),
+            Property::optional("CPUWeight", Value::U64(0)),
+        ];
+        let text = "Cannot set property AllowedCPUs, or unknown property.";
+        assert_eq!(unknown_property(&wanted, PROPERTY_READ_ONLY, text), Some(1));
+        let text = "Value specified in CPUWeight is out of range";
+        assert_eq!(unknown_property(&wanted, INVALID_ARGUMENTS, text), Some(2));
+        assert_eq!(unknown_property(&wanted, PROPERTY_READ_ONLY, "Cannot set property PIDs"), None);
+        assert_eq!(unknown_property(&wanted, UNIT_EXISTS, "Unit AllowedCPUs"), None);
+    }
+}

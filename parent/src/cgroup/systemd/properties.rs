@@ -1,0 +1,420 @@
+//! What a container's limits are called as properties of a systemd unit.
+//!
+//! systemd writes its properties to the cgroup whenever it likes (`systemctl daemon-reload`): what it is not told it resets. So it is
+//! told all that it has a property for. The kernel's files are written behind it, with the exact values.
+
+use std::collections::BTreeMap;
+
+use super::super::devices::{Policy, group_names};
+use super::super::v2::{swap_alone, weight};
+use super::message::Value;
+use super::variant;
+use crate::config::{Cpu, DeviceRule, DeviceRuleKind, Memory, Resources};
+use crate::error::{Error, Result};
+
+/// A property of a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Property {
+    pub(super) name: String,
+    pub(super) value: Value,
+    /// A systemd that does not know it can do without: the kernel's file is written in any case.
+    pub(super) optional: bool,
+}
+
+impl Property {
+    pub(super) fn required(name: &str, value: Value) -> Self {
+        Self { name: name.into(), value, optional: false }
+    }
+
+    pub(super) fn optional(name: &str, value: Value) -> Self {
+        Self { name: name.into(), value, optional: true }
+    }
+
+    pub(super) fn encoded(&self) -> Value {
+        Value::Structure(vec![Value::text(&self.name), Value::Variant(Box::new(self.value.clone()))])
+    }
+}
+
+/// How systemd writes "no limit".
+const INFINITY: u64 = u64::MAX;
+
+/// The kernel's period where none is set, in microseconds; and systemd's unit of quotas: it would round itself, downwards.
+const PERIOD_USEC: u64 = 100_000;
+const QUOTA_STEP_USEC: u64 = 10_000;
+
+/// cgroup v2: limits that `change` sets, with the values of `all`, which holds what belongs to them as well.
+pub(super) fn of_v2(change: &Resources, all: &Resources) -> Vec<Property> {
+    let mut found = Vec::new();
+    let mut push = |name: &str, value: Value| found.push(Property::optional(name, value));
+    memory_v2(&change.memory, &mut push);
+    if change.cpu.idle == Some(1) {
+        // systemd's word for idle, since 252.
+        push("CPUWeight", Value::U64(0));
+    } else if let Some(shares) = change.cpu.shares {
+        push("CPUWeight", Value::U64(weight(shares)));
+    }
+    bandwidth(&change.cpu, &all.cpu, &mut push);
+    cpu_sets(&change.cpu, &mut push);
+    if let Some(limit) = change.pids_limit {
+        push("TasksMax", Value::U64(tasks_max(limit)));
+    }
+    if let Some(weight) = change.block_io.weight {
+        push("IOWeight", Value::U64(io_weight(weight)));
+    }
+    unified(&change.unified, &mut push);
+    found
+}
+
+/// cgroup v1: the few that systemd has.
+pub(super) fn of_v1(change: &Resources, all: &Resources) -> Vec<Property> {
+    let mut found = Vec::new();
+    let mut push = |name: &str, value: Value| found.push(Property::optional(name, value));
+    if let Some(limit) = change.memory.limit {
+        push("MemoryLimit", Value::U64(bytes(limit)));
+    }
+    if let Some(shares) = change.cpu.shares {
+        push("CPUShares", Value::U64(shares));
+    }
+    bandwidth(&change.cpu, &all.cpu, &mut push);
+    if let Some(limit) = change.pids_limit {
+        push("TasksMax", Value::U64(tasks_max(limit)));
+    }
+    if let Some(weight) = change.block_io.weight {
+        push("BlockIOWeight", Value::U64(weight.into()));
+    }
+    found
+}
+
+fn bytes(limit: i64) -> u64 {
+    u64::try_from(limit).unwrap_or(INFINITY)
+}
+
+/// systemd knows no limit of none; one is what the first process needs, so that nobody else can be there either.
+fn tasks_max(limit: i64) -> u64 {
+    u64::try_from(limit).map_or(INFINITY, |limit| limit.max(1))
+}
+
+/// 10 to 1000 as 1 to 10000, as v2's file takes it.
+fn io_weight(weight: u16) -> u64 {
+    1 + (u64::from(weight).saturating_sub(10)) * 9999 / 990
+}
+
+fn memory_v2(memory: &Memory, push: &mut impl FnMut(&str, Value)) {
+    if let Some(limit) = memory.limit {
+        push("MemoryMax", Value::U64(bytes(limit)));
+    }
+    if let Some(reservation) = memory.reservation {
+        push("MemoryLow", Value::U64(bytes(reservation)));
+    }
+    if let Some(swap) = swap_alone(memory) {
+        push("MemorySwapMax", Value::U64(bytes(swap)));
+    }
+}
+
+/// Quota and period make one property, so that one alone brings the other.
+fn bandwidth(change: &Cpu, all: &Cpu, push: &mut impl FnMut(&str, Value)) {
+    if let Some(period) = change.period {
+        push("CPUQuotaPeriodUSec", Value::U64(period));
+    }
+    if change.quota.is_none() && change.period.is_none() {
+        return;
+    }
+    push("CPUQuotaPerSecUSec", Value::U64(per_second(all.quota.unwrap_or(-1), all.period)));
+}
+
+fn per_second(quota: i64, period: Option<u64>) -> u64 {
+    let period = period.filter(|period| *period > 0).unwrap_or(PERIOD_USEC);
+    match u64::try_from(quota) {
+        Ok(quota @ 1..) => {
+            let exact = u128::from(quota) * 1_000_000 / u128::from(period);
+            u64::try_from(exact).map_or(INFINITY, |exact| exact.next_multiple_of(QUOTA_STEP_USEC))
+        }
+        _ => INFINITY,
+    }
+}
+
+fn cpu_sets(cpu: &Cpu, push: &mut impl FnMut(&str, Value)) {
+    for (name, list) in [("AllowedCPUs", &cpu.cpus), ("AllowedMemoryNodes", &cpu.mems)] {
+        // A list that cannot be read here the kernel will refuse, by name.
+        if let Some(mask) = list.as_deref().and_then(bit_mask) {
+            push(name, Value::Array("y".into(), mask.into_iter().map(Value::Byte).collect()));
+        }
+    }
+}
+
+/// `0-2,7` as bits, the lowest first.
+fn bit_mask(list: &str) -> Option<Vec<u8>> {
+    /// More processors than any kernel has.
+    const NUMBER_MAX: usize = 1 << 16;
+    let mut mask = Vec::new();
+    for range in list.trim().split(',').filter(|range| !range.is_empty()) {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last >= NUMBER_MAX {
+            return None;
+        }
+        mask.resize(mask.len().max(last / 8 + 1), 0);
+        (first..=last).for_each(|number| mask[number / 8] |= 1 << (number % 8));
+    }
+    Some(mask)
+}
+
+/// Files of `unified` that systemd has a property for. What it cannot read stays with the kernel, which says what is wrong.
+fn unified(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value)) {
+    let number = |text: &str| match text.trim() {
+        "max" => Some(INFINITY),
+        text => text.parse().ok(),
+    };
+    for (file, value) in files {
+        let name = match file.as_str() {
+            "memory.max" => "MemoryMax",
+            "memory.high" => "MemoryHigh",
+            "memory.low" => "MemoryLow",
+            "memory.min" => "MemoryMin",
+            "memory.swap.max" => "MemorySwapMax",
+            "pids.max" => "TasksMax",
+            "cpu.weight" => "CPUWeight",
+            "cpu.idle" if value.trim() == "1" => {
+                push("CPUWeight", Value::U64(0));
+                continue;
+            }
+            "cpu.max" => {
+                let mut words = value.split_ascii_whitespace();
+                let quota = words.next().map_or(-1, |quota| quota.parse().unwrap_or(-1));
+                let period = words.next().and_then(|period| period.parse().ok());
+                bandwidth(
+                    &Cpu { quota: Some(quota), period, ..Cpu::default() },
+                    &Cpu { quota: Some(quota), period, ..Cpu::default() },
+                    push,
+                );
+                continue;
+            }
+            "cpuset.cpus" | "cpuset.mems" => {
+                let is_cpus = file == "cpuset.cpus";
+                let list = Some(value.clone());
+                let (cpus, mems) = if is_cpus { (list, None) } else { (None, list) };
+                cpu_sets(&Cpu { cpus, mems, ..Cpu::default() }, push);
+                continue;
+            }
+            _ => continue,
+        };
+        if let Some(number) = number(value) {
+            let number = if name == "TasksMax" { number.max(1) } else { number };
+            push(name, Value::U64(number));
+        }
+    }
+}
+
+/// What takes the limits of `change` back to those of `before`.
+pub(super) fn undoing(made: &[Property], before: &[Property]) -> Vec<Property> {
+    made.iter()
+        .map(|property| {
+            let old = before.iter().find(|old| old.name == property.name).cloned();
+            old.unwrap_or_else(|| {
+                let value = match &property.value {
+                    Value::Array(item, _) => Value::Array(item.clone(), Vec::new()),
+                    // "Nothing was said" for weights and periods, "no limit" for the others.
+                    _ if matches!(property.name.as_str(), "MemoryLow" | "MemoryMin") => Value::U64(0),
+                    _ => Value::U64(INFINITY),
+                };
+                Property::optional(&property.name, value)
+            })
+        })
+        .collect()
+}
+
+/// The devices that the unit's processes may use. systemd's program holds beside ours, so where it cannot say all that ours allows
+/// (exceptions from everything, numbers without a driver's name), it says nothing.
+pub(super) fn of_devices(rules: &[DeviceRule]) -> Vec<Property> {
+    let policy = Policy::new(rules);
+    let allowed: Option<Vec<Value>> = if policy.allow_by_default {
+        None
+    } else {
+        policy.rules.iter().filter(|rule| rule.allow).map(entry).collect()
+    };
+    let policy = Value::text(if allowed.is_some() { "strict" } else { "auto" });
+    let list = Value::Array("(ss)".into(), allowed.unwrap_or_default());
+    vec![Property::required("DevicePolicy", policy), Property::required("DeviceAllow", list)]
+}
+
+fn entry(rule: &DeviceRule) -> Option<Value> {
+    let (kind, directory) = match rule.kind {
+        DeviceRuleKind::Character => ("char", "/dev/char"),
+        DeviceRuleKind::Block => ("block", "/dev/block"),
+        DeviceRuleKind::All => return None,
+    };
+    let name = match (rule.major, rule.minor) {
+        (None, None) => format!("{kind}-*"),
+        (None, Some(_)) => return None,
+        (Some(major), Some(minor)) => format!("{directory}/{major}:{minor}"),
+        (Some(major), None) => format!("{kind}-{}", group_names(rule.kind).get(&major)?),
+    };
+    let access = [(rule.read, 'r'), (rule.write, 'w'), (rule.mknod, 'm')];
+    let access: String = access.iter().filter(|(has, _)| *has).map(|(_, letter)| letter).collect();
+    Some(Value::Structure(vec![Value::text(name), Value::text(access)]))
+}
+
+/// Before the name of a property in an annotation.
+const ANNOTATION: &str = "org.systemd.property.";
+
+/// Properties that the configuration sets itself.
+///
+/// Errors: a name or a value that cannot be one.
+pub(super) fn of_annotations(annotations: &BTreeMap<String, String>) -> Result<Vec<(String, Value)>> {
+    let own = annotations.iter().filter_map(|(key, text)| Some((key, key.strip_prefix(ANNOTATION)?, text)));
+    own.map(|(key, name, text)| {
+        let wrong = |what: String| Error::new(format!("$.annotations[{key:?}]: {what}"));
+        if name.len() < 3 || !name.bytes().all(|letter| letter.is_ascii_alphabetic()) {
+            return Err(wrong(String::from(
+                "no name of a property: at least three letters, and nothing else",
+            )));
+        }
+        let value = variant::parse(text).map_err(|error| wrong(format!("{text:?}: {error}")))?;
+        seconds(name, value).ok_or_else(|| wrong(format!("{text:?} is not a number of seconds")))
+    })
+    .collect()
+}
+
+/// `TimeoutStopSec` is what unit files say; on the bus it is `TimeoutStopUSec`.
+fn seconds(name: &str, value: Value) -> Option<(String, Value)> {
+    const MICROSECONDS: u64 = 1_000_000;
+    let stem = name.strip_suffix("Sec").filter(|stem| stem.ends_with(|last: char| last.is_ascii_lowercase()));
+    let Some(stem) = stem else { return Some((name.to_owned(), value)) };
+    let whole = match value {
+        Value::Double(number) if number >= 0.0 => Some((number * MICROSECONDS as f64) as u64),
+        Value::Byte(number) => Some(u64::from(number) * MICROSECONDS),
+        Value::U16(number) => Some(u64::from(number) * MICROSECONDS),
+        Value::U32(number) => Some(u64::from(number) * MICROSECONDS),
+        Value::U64(number) => number.checked_mul(MICROSECONDS),
+        Value::I16(number) => u64::try_from(number).ok()?.checked_mul(MICROSECONDS),
+        Value::I32(number) => u64::try_from(number).ok()?.checked_mul(MICROSECONDS),
+        Value::I64(number) => u64::try_from(number).ok()?.checked_mul(MICROSECONDS),
+        _ => None,
+    };
+    Some((format!("{stem}USec"), Value::U64(whole?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(properties: &[Property]) -> Vec<(&str, u64)> {
+        properties
+            .iter()
+            .map(|property| match property.value {
+                Value::U64(number) => (property.name.as_str(), number),
+                _ => panic!("{property:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn limits_have_systemds_names_and_units() {
+        let memory = Memory { limit: Some(100), reservation: Some(50), swap: Some(300), ..Memory::default() };
+        let cpu = Cpu { shares: Some(1024), quota: Some(12_345), period: Some(50_000), ..Cpu::default() };
+        let resources = Resources { memory, cpu, pids_limit: Some(0), ..Resources::default() };
+        assert_eq!(
+            numbers(&of_v2(&resources, &resources)),
+            [
+                ("MemoryMax", 100),
+                ("MemoryLow", 50),
+                ("MemorySwapMax", 200),
+                ("CPUWeight", 100),
+                ("CPUQuotaPeriodUSec", 50_000),
+                // 246.9 ms a second, rounded up.
+                ("CPUQuotaPerSecUSec", 250_000),
+                ("TasksMax", 1),
+            ]
+        );
+        assert_eq!(numbers(&of_v1(&resources, &resources))[0], ("MemoryLimit", 100));
+    }
+
+    #[test]
+    fn no_limit_is_infinity_and_a_period_brings_the_quota_in_force() {
+        assert_eq!(per_second(-1, None), INFINITY);
+        assert_eq!((tasks_max(-1), bytes(-1)), (INFINITY, INFINITY));
+        let change =
+            Resources { cpu: Cpu { period: Some(200_000), ..Cpu::default() }, ..Resources::default() };
+        let mut all = change.clone();
+        all.cpu.quota = Some(20_000);
+        assert_eq!(
+            numbers(&of_v2(&change, &all)),
+            [("CPUQuotaPeriodUSec", 200_000), ("CPUQuotaPerSecUSec", 100_000)]
+        );
+    }
+
+    #[test]
+    fn an_update_is_taken_back_to_what_was_said_or_to_nothing() {
+        let set = |pids| Resources { pids_limit: pids, ..Resources::default() };
+        let made = of_v2(&set(Some(7)), &set(Some(7)));
+        assert_eq!(numbers(&undoing(&made, &of_v2(&set(Some(5)), &set(Some(5))))), [("TasksMax", 5)]);
+        assert_eq!(numbers(&undoing(&made, &[])), [("TasksMax", INFINITY)]);
+    }
+
+    #[test]
+    fn lists_become_bits() {
+        assert_eq!(bit_mask("0-2,9"), Some(vec![0b111, 0b10]));
+        assert_eq!(bit_mask(""), Some(vec![]));
+        assert_eq!(bit_mask("2-1"), None);
+        assert_eq!(bit_mask("x"), None);
+    }
+
+    #[test]
+    fn known_files_of_unified_become_properties() {
+        let files = [
+            ("memory.high", "4096"),
+            ("cpu.max", "max 100000"),
+            ("pids.max", "max"),
+            ("hugetlb.2MB.max", "0"),
+        ];
+        let files = files.iter().map(|(file, value)| (String::from(*file), String::from(*value))).collect();
+        let resources = Resources { unified: files, ..Resources::default() };
+        assert_eq!(
+            numbers(&of_v2(&resources, &resources)),
+            [
+                ("CPUQuotaPeriodUSec", 100_000),
+                ("CPUQuotaPerSecUSec", INFINITY),
+                ("MemoryHigh", 4096),
+                ("TasksMax", INFINITY)
+            ]
+        );
+    }
+
+    #[test]
+    fn devices_are_strict_where_systemd_can_say_them() {
+        let [policy, list] = &of_devices(&[])[..] else { panic!("two properties") };
+        assert_eq!(policy.value, Value::text("strict"));
+        let Value::Array(_, entries) = &list.value else { panic!("{list:?}") };
+        let null = Value::Structure(vec![Value::text("/dev/char/1:3"), Value::text("rwm")]);
+        let all = Value::Structure(vec![Value::text("char-*"), Value::text("m")]);
+        assert!(entries.contains(&null) && entries.contains(&all), "{entries:?}");
+        let everything = DeviceRule {
+            allow: true,
+            kind: DeviceRuleKind::All,
+            major: None,
+            minor: None,
+            read: true,
+            write: true,
+            mknod: true,
+        };
+        assert_eq!(of_devices(&[everything])[0].value, Value::text("auto"));
+    }
+
+    #[test]
+    fn annotations_are_properties_and_seconds_become_microseconds() {
+        let of = |key: &str, text: &str| of_annotations(&[(key.to_owned(), text.to_owned())].into());
+        let one = |name: &str, value| vec![(String::from(name), value)];
+        assert_eq!(
+            of("org.systemd.property.TimeoutStopSec", "5").unwrap(),
+            one("TimeoutStopUSec", Value::U64(5_000_000))
+        );
+        assert_eq!(
+            of("org.systemd.property.Description", "'x'").unwrap(),
+            one("Description", Value::text("x"))
+        );
+        assert_eq!(of("org.other", "x").unwrap(), []);
+        assert!(of("org.systemd.property.A-b", "5").is_err());
+        let error = of("org.systemd.property.TimeoutStopSec", "'5'").unwrap_err().to_string();
+        assert!(error.contains("$.annotations[\"org.systemd.property.TimeoutStopSec\"]"), "{error}");
+    }
+}

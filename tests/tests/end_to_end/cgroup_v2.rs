@@ -1,0 +1,244 @@
+//! The same as `cgroup.rs` where cgroup v2 is alone: `ci/test-vm` boots such a machine.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pinnace_tests::{Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, skip, wait_until};
+
+/// Where the hierarchy is mounted, or a reason to skip.
+fn unified(test: &str) -> Option<PathBuf> {
+    let hierarchies = cgroup_hierarchies();
+    let alone = hierarchies.get("").filter(|_| hierarchies.len() == 1).cloned();
+    if alone.is_none() {
+        skip(test, "cgroup v2 is not alone on this machine");
+    }
+    alone
+}
+
+fn sleeping() -> Bundle {
+    Bundle::new().args(&["/bin/sleep", "1000"])
+}
+
+fn path_of(container: &Container) -> String {
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read cgroup");
+    text.trim().strip_prefix("0::").expect("v2 alone").to_owned()
+}
+
+fn directory(mount: &Path, container: &Container) -> PathBuf {
+    mount.join(path_of(container).trim_start_matches('/'))
+}
+
+fn read(directory: &Path, file: &str) -> String {
+    let path = directory.join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+}
+
+/// Runs a container with these resources; each file has this value then.
+#[track_caller]
+fn check(mount: &Path, resources: Value, files: &[(&str, &str)]) {
+    let container = sleeping().set("/linux/resources", resources).container();
+    container.run_detached().succeeded();
+    let own = directory(mount, &container);
+    for (file, value) in files {
+        assert_eq!(read(&own, file), *value, "{file}");
+    }
+}
+
+#[test]
+fn limits_are_in_the_files_of_v2() {
+    let Some(mount) = unified("limits_are_in_the_files_of_v2") else { return };
+    let memory = json!({"limit": 67108864, "reservation": 33554432, "swap": 67108864});
+    check(&mount, json!({"memory": memory}), &[("memory.max", "67108864"), ("memory.low", "33554432")]);
+    let cpu =
+        json!({"shares": 2048, "quota": 50000, "period": 200000, "burst": 10000, "cpus": "0", "mems": "0"});
+    let files = [
+        ("cpu.weight", "174"),
+        ("cpu.max", "50000 200000"),
+        ("cpu.max.burst", "10000"),
+        ("cpuset.cpus", "0"),
+        ("cpuset.mems", "0"),
+    ];
+    check(&mount, json!({"cpu": cpu}), &files);
+    check(&mount, json!({"cpu": {"idle": 1}}), &[("cpu.idle", "1")]);
+    check(&mount, json!({"pids": {"limit": 7}}), &[("pids.max", "7")]);
+    check(&mount, json!({"pids": {"limit": -1}}), &[("pids.max", "max")]);
+    let unified = json!({"memory.high": "50331648", "cpu.weight": "55", "pids.max": "9"});
+    let files = [("memory.high", "50331648"), ("cpu.weight", "55"), ("pids.max", "9")];
+    check(&mount, json!({"unified": unified}), &files);
+}
+
+#[test]
+fn huge_pages_are_limited_on_v2() {
+    let Some(mount) = unified("huge_pages_are_limited_on_v2") else { return };
+    if !read(&mount, "cgroup.controllers").contains("hugetlb") {
+        return skip("huge_pages_are_limited_on_v2", "the kernel has no hugetlb controller");
+    }
+    let limits = json!([{"pageSize": "2MB", "limit": 4194304}]);
+    check(
+        &mount,
+        json!({"hugepageLimits": limits}),
+        &[("hugetlb.2MB.max", "4194304"), ("hugetlb.2MB.rsvd.max", "4194304")],
+    );
+}
+
+#[test]
+fn what_v2_has_no_file_for_is_refused_by_name() {
+    if unified("what_v2_has_no_file_for").is_none() || !is_pinnace() {
+        return;
+    }
+    for (field, value) in [
+        ("memory.swappiness", json!({"memory": {"swappiness": 10}})),
+        ("cpu.realtimeRuntime", json!({"cpu": {"realtimeRuntime": 1000}})),
+        ("blockIO.leafWeight", json!({"blockIO": {"leafWeight": 10}})),
+        ("network.classID", json!({"network": {"classID": 1}})),
+    ] {
+        let container = sleeping().set("/linux/resources", value).container();
+        container.run_detached().failed_with(&[&format!("$.linux.resources.{field}")]);
+    }
+}
+
+#[test]
+fn limits_are_in_force_on_v2() {
+    if unified("limits_are_in_force_on_v2").is_none() {
+        return;
+    }
+    let memory = json!({"limit": 16777216, "swap": 16777216});
+    let program = "head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null; echo $?";
+    let outcome = Bundle::new().set("/linux/resources/memory", memory).shell(program).run();
+    assert!(outcome.stdout.trim() == "137" || outcome.code == 137, "{}", outcome.describe());
+
+    let forks = "for number in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait";
+    let outcome = Bundle::new().set("/linux/resources/pids", json!({"limit": 4})).shell(forks).run();
+    assert!(outcome.stderr.contains("can't fork"), "{}", outcome.describe());
+
+    let program = "grep throttled_usec /sys/fs/cgroup/cpu.stat; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; \
+                   grep -q '^nr_throttled [1-9]' /sys/fs/cgroup/cpu.stat && echo throttled";
+    let outcome = Bundle::new()
+        .set("/linux/resources/cpu", json!({"quota": 10000, "period": 100000}))
+        .set("/linux/namespaces/-", json!({"type": "cgroup"}))
+        .shell(program)
+        .run();
+    assert!(outcome.succeeded().ends_with("throttled"), "{}", outcome.describe());
+}
+
+#[test]
+fn devices_that_are_not_allowed_cannot_be_opened_on_v2() {
+    if unified("devices_that_are_not_allowed").is_none() {
+        return;
+    }
+    let program = "mknod /tmp/kmsg c 1 11; mknod /tmp/null c 1 3; (: </tmp/kmsg) 2>/dev/null || echo refused; \
+                   echo x >/tmp/null && echo null";
+    let bundle = |rules: Value| {
+        let names = ["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYSLOG"];
+        Bundle::new().writable().all_capabilities(&names).set("/linux/resources", rules).shell(program)
+    };
+    let deny = json!({"devices": [{"allow": false, "access": "rwm"}]});
+    assert_eq!(bundle(deny).run().succeeded(), "refused\nnull");
+    assert_eq!(bundle(json!({})).run().succeeded(), "refused\nnull");
+    let allow = json!({"devices": [{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rw"}]});
+    assert_eq!(bundle(allow).run().succeeded(), "null");
+}
+
+#[test]
+fn cgroups_that_the_container_made_go_with_it() {
+    let Some(mount) = unified("cgroups_that_the_container_made") else { return };
+    let container = sleeping().container();
+    container.run_detached().succeeded();
+    let own = directory(&mount, &container);
+    fs::create_dir_all(own.join("below/deeper")).expect("mkdir");
+    container.delete_force().succeeded();
+    assert!(!own.exists());
+}
+
+#[test]
+fn cgroup_that_is_in_use_or_frozen_is_refused_on_v2() {
+    let Some(mount) = unified("cgroup_that_is_in_use_or_frozen") else { return };
+    let first = sleeping().container();
+    first.run_detached().succeeded();
+    let second = sleeping().set("/linux/cgroupsPath", json!(path_of(&first))).container();
+    assert_eq!(second.run_detached().code, 1);
+    assert_eq!(first.status(), "running");
+
+    let bundle = sleeping();
+    let name = format!("{}-frozen", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let frozen = mount.join(&name);
+    fs::create_dir(&frozen).expect("mkdir");
+    fs::write(frozen.join("cgroup.freeze"), "1").expect("freeze");
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}"))).container();
+    let outcome = container.run_detached();
+    fs::write(frozen.join("cgroup.freeze"), "0").expect("thaw");
+    let _ = fs::remove_dir(&frozen);
+    assert_eq!(outcome.code, 1);
+    if is_pinnace() {
+        outcome.failed_with(&["frozen"]);
+    }
+}
+
+#[test]
+fn all_processes_are_killed_without_a_pid_namespace() {
+    let Some(mount) = unified("all_processes_are_killed") else { return };
+    let container =
+        Bundle::new().without_namespace("pid").shell("sleep 1000 & sleep 1000 & wait").container();
+    container.run_detached().succeeded();
+    let own = directory(&mount, &container);
+    wait_until("three are there", || read(&own, "cgroup.procs").lines().count() == 3);
+    container.call(&["kill", "--all", &container.id, "KILL"]).succeeded();
+    container.wait_stopped();
+    wait_until("all are gone", || read(&own, "cgroup.procs").is_empty());
+    container.delete().succeeded();
+    assert!(!own.exists());
+}
+
+/// Somebody else's process in the container's cgroup is not ours to kill where the container had a pid namespace.
+#[test]
+fn delete_says_who_is_still_inside() {
+    let Some(mount) = unified("delete_says_who") else { return };
+    if !is_pinnace() {
+        return;
+    }
+    let container = sleeping().container();
+    container.run_detached().succeeded();
+    let own = directory(&mount, &container);
+    let mut stranger = Command::new("sleep").arg("1000").spawn().expect("sleep");
+    fs::write(own.join("cgroup.procs"), stranger.id().to_string()).expect("move");
+    let outcome = container.delete_force();
+    let pid = stranger.id().to_string();
+    let _ = stranger.kill();
+    let _ = stranger.wait();
+    outcome.failed_with(&["unable to remove cgroup", "busy; processes in it", &pid]);
+    container.delete_force().succeeded();
+    assert!(!own.exists());
+}
+
+/// What manages cgroups inside has to own them, where it sees nothing else and may write.
+#[test]
+fn cgroup_is_handed_over_to_the_containers_root() {
+    let Some(mount) = unified("cgroup_is_handed_over") else { return };
+    let mappings = json!([{"containerID": 0, "hostID": 100000, "size": 65536}]);
+    let bundle = |options: &[&str]| {
+        sleeping()
+            .without_mount("/sys/fs/cgroup")
+            .mount("/sys/fs/cgroup", "cgroup2", "cgroup", options)
+            .set("/linux/namespaces/-", json!({"type": "user"}))
+            .without_namespace("cgroup")
+            .set("/linux/namespaces/-", json!({"type": "cgroup"}))
+            .set("/linux/uidMappings", mappings.clone())
+            .set("/linux/gidMappings", mappings.clone())
+    };
+    let container = bundle(&["nosuid", "noexec", "nodev", "rw"]).container();
+    container.run_detached().succeeded();
+    let own = directory(&mount, &container);
+    let owner = |path: &Path| fs::metadata(path).expect("stat").uid();
+    assert_eq!(owner(&own), 100000);
+    for file in ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        assert_eq!(owner(&own.join(file)), 100000, "{file}");
+    }
+    assert_eq!(owner(&own.join("memory.max")), 0);
+    container.delete_force().succeeded();
+
+    let container = bundle(&["nosuid", "noexec", "nodev", "ro"]).container();
+    container.run_detached().succeeded();
+    assert_eq!(owner(&directory(&mount, &container)), 0);
+}

@@ -1,0 +1,58 @@
+//! How little memory a container's start takes, and what is said where that is not there.
+
+use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json, skip};
+
+/// What the error of a limit that is too small promises.
+const ENOUGH: u64 = 512 << 10;
+
+fn limits_memory(test: &str) -> bool {
+    let hierarchies = cgroup_hierarchies();
+    let has = hierarchies.contains_key("memory")
+        || hierarchies.get("").is_some_and(|mount| {
+            std::fs::read_to_string(mount.join("cgroup.controllers"))
+                .is_ok_and(|text| text.contains("memory"))
+        });
+    if !has {
+        skip(test, "nobody limits memory here");
+    }
+    has
+}
+
+/// The program is a mebibyte of busybox, of which a little is its own: the start is what is measured.
+#[test]
+fn half_a_mebibyte_is_enough_to_start() {
+    if !limits_memory("half_a_mebibyte") || !is_pinnace() {
+        return;
+    }
+    for options in [&[][..], &["--detach"]] {
+        let bundle = Bundle::new().set("/linux/resources/memory", json!({"limit": ENOUGH}));
+        let container = bundle.args(&["/bin/true"]).container().with_create_options(options);
+        container.run().succeeded();
+    }
+    let container = Bundle::new().set("/linux/resources/memory", json!({"limit": ENOUGH})).container();
+    container.create().succeeded();
+    container.start().succeeded();
+    container.wait_stopped();
+}
+
+#[test]
+fn limit_that_is_too_small_says_what_was_used_and_what_would_do() {
+    if !limits_memory("limit_that_is_too_small") || !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().set("/linux/resources/memory", json!({"limit": 4096})).container();
+    let before = container.snapshot();
+    let outcome = container.run_detached();
+    if outcome.code == 0 {
+        // v2 charges in advance for each processor, and what has been charged before the limit stays.
+        container.delete_force().succeeded();
+        return skip("limit_that_is_too_small", "the kernel lets the start through");
+    }
+    outcome.failed_with(&[
+        "out of memory: limit 4096, peak usage ",
+        "processes killed: 1",
+        &format!("{ENOUGH} is enough to come to the program's start"),
+    ]);
+    let _ = std::fs::remove_dir(container.state_root());
+    container.snapshot().assert_same_as(&before);
+}

@@ -1,0 +1,362 @@
+//! Containers whose cgroups systemd makes. They need a machine with systemd as process 1: `ci/test-vm` boots one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pinnace_tests::{
+    Bundle, Container, Value, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip,
+    wait_until,
+};
+
+/// Whether there is a systemd to ask.
+fn has_systemd(test: &str) -> bool {
+    let has = Path::new("/run/systemd/system").is_dir() && find_program("systemctl").is_some();
+    if !has {
+        skip(test, "systemd does not run here");
+    }
+    has
+}
+
+fn is_v2() -> bool {
+    !cgroup_hierarchies().contains_key("memory")
+}
+
+fn sleeping() -> Bundle {
+    Bundle::new().args(&["/bin/sleep", "1000"])
+}
+
+fn managed(bundle: Bundle) -> Container {
+    bundle.container().with_global_options(&["--systemd-cgroup"])
+}
+
+fn systemctl(arguments: &[&str]) -> String {
+    let mut command = Command::new("systemctl");
+    command.args(arguments);
+    run_within_limit(command).succeeded().to_owned()
+}
+
+fn property(unit: &str, name: &str) -> String {
+    systemctl(&["show", unit, "--value", "-p", name])
+}
+
+fn unit_of(container: &Container) -> String {
+    format!("{}-{}.scope", if is_pinnace() { "pinnace" } else { "runc" }, container.id)
+}
+
+/// The container's directory in the hierarchy with this controller, as the kernel tells it.
+fn directory(container: &Container, controller: &str) -> PathBuf {
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read cgroup");
+    let (name, mounts) = (if is_v2() { "" } else { controller }, cgroup_hierarchies());
+    let line = text.lines().find(|line| {
+        let list = line.split(':').nth(1).unwrap_or_default();
+        if name.is_empty() { list.is_empty() } else { list.split(',').any(|known| known == name) }
+    });
+    let mut fields = line.expect("the hierarchy").splitn(3, ':').skip(1);
+    let mount = &mounts[fields.next().expect("controllers")];
+    mount.join(fields.next().expect("a path").trim_start_matches('/'))
+}
+
+fn read(directory: &Path, file: &str) -> String {
+    let path = directory.join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+}
+
+#[test]
+fn scope_is_in_the_slice_that_the_path_names() {
+    if !has_systemd("scope_is_in_the_slice") {
+        return;
+    }
+    let bundle = sleeping();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().into_owned();
+    let container = managed(bundle.set("/linux/cgroupsPath", json!(format!("pt-inner.slice:pre:{name}"))));
+    container.run_detached().succeeded();
+    let own = directory(&container, "memory");
+    let expected = format!("/pt.slice/pt-inner.slice/pre-{name}.scope");
+    assert!(own.to_string_lossy().ends_with(&expected), "{}", own.display());
+    let unit = format!("pre-{name}.scope");
+    assert_eq!(property(&unit, "Slice"), "pt-inner.slice");
+    assert_eq!(property(&unit, "Delegate"), "yes");
+    assert_eq!(
+        container.call(&["ps", "--format", "json", &container.id]).succeeded(),
+        format!("[{}]", container.pid())
+    );
+    container.delete_force().succeeded();
+    assert!(!own.exists());
+    assert_eq!(property(&unit, "LoadState"), "not-found");
+}
+
+#[test]
+fn without_a_path_the_scope_is_named_after_the_id() {
+    if !has_systemd("without_a_path_the_scope") {
+        return;
+    }
+    let container = managed(sleeping());
+    container.run_detached().succeeded();
+    let own = directory(&container, "memory");
+    let expected = format!("/system.slice/{}", unit_of(&container));
+    assert!(own.to_string_lossy().ends_with(&expected), "{}", own.display());
+}
+
+#[test]
+fn path_of_another_form_is_refused() {
+    if !has_systemd("path_of_another_form") {
+        return;
+    }
+    for path in ["/a/b", "a:b", "a:b:c:d", "no-slice:a:b", "a--b.slice:a:b"] {
+        let container = managed(sleeping().set("/linux/cgroupsPath", json!(path)));
+        let before = container.snapshot();
+        assert_eq!(container.run_detached().code, 1, "{path}");
+        let _ = fs::remove_dir(container.state_root());
+        container.snapshot().assert_same_as(&before);
+    }
+}
+
+fn limited() -> Bundle {
+    sleeping().set(
+        "/linux/resources",
+        json!({
+            "devices": [{"allow": false, "access": "rwm"}],
+            "memory": {"limit": 67108864, "reservation": 33554432},
+            "cpu": {"shares": 512, "quota": 20000, "period": 100000, "cpus": "0"},
+            "pids": {"limit": 30},
+        }),
+    )
+}
+
+/// Files and values of `limited`, by controller.
+fn expected() -> Vec<(&'static str, &'static str, &'static str)> {
+    if is_v2() {
+        vec![
+            ("memory", "memory.max", "67108864"),
+            ("memory", "memory.low", "33554432"),
+            ("cpu", "cpu.weight", "59"),
+            ("cpu", "cpu.max", "20000 100000"),
+            ("cpuset", "cpuset.cpus", "0"),
+            ("pids", "pids.max", "30"),
+        ]
+    } else {
+        vec![
+            ("memory", "memory.limit_in_bytes", "67108864"),
+            ("cpu", "cpu.shares", "512"),
+            ("cpu", "cpu.cfs_quota_us", "20000"),
+            ("cpu", "cpu.cfs_period_us", "100000"),
+            ("cpuset", "cpuset.cpus", "0"),
+            ("pids", "pids.max", "30"),
+        ]
+    }
+}
+
+#[test]
+fn limits_are_in_the_kernels_files_and_stay_there_when_systemd_reloads() {
+    if !has_systemd("limits_are_in_the_kernels_files_and_stay") {
+        return;
+    }
+    let container = managed(limited());
+    container.run_detached().succeeded();
+    let check = |when: &str| {
+        for (controller, file, value) in expected() {
+            assert_eq!(read(&directory(&container, controller), file), value, "{file} {when}");
+        }
+    };
+    check("after the start");
+    systemctl(&["daemon-reload"]);
+    check("after a reload");
+
+    container.call(&["update", "--pids-limit", "40", "--cpu-quota", "50000", &container.id]).succeeded();
+    let check = |when: &str| {
+        assert_eq!(read(&directory(&container, "pids"), "pids.max"), "40", "{when}");
+        let quota = if is_v2() { ("cpu.max", "50000 100000") } else { ("cpu.cfs_quota_us", "50000") };
+        assert_eq!(read(&directory(&container, "cpu"), quota.0), quota.1, "{when}");
+    };
+    check("after an update");
+    assert_eq!(property(&unit_of(&container), "TasksMax"), "40");
+    systemctl(&["daemon-reload"]);
+    check("after an update and a reload");
+}
+
+#[test]
+fn limits_are_in_force() {
+    if !has_systemd("limits_are_in_force") {
+        return;
+    }
+    let forks = "for number in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait";
+    let bundle = Bundle::new().set("/linux/resources/pids", json!({"limit": 4})).shell(forks);
+    let outcome = managed(bundle).run();
+    assert!(outcome.stderr.contains("can't fork"), "{}", outcome.describe());
+
+    let memory = json!({"limit": 16777216, "swap": 16777216});
+    let program = "head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null; echo $?";
+    let outcome = managed(Bundle::new().set("/linux/resources/memory", memory).shell(program)).run();
+    assert!(outcome.stdout.trim() == "137" || outcome.code == 137, "{}", outcome.describe());
+
+    let cpus = json!({"cpus": "0"});
+    let bundle = Bundle::new().set("/linux/resources/cpu", cpus);
+    let outcome = managed(bundle.args(&["/bin/grep", "Cpus_allowed_list", "/proc/self/status"])).run();
+    assert_eq!(outcome.succeeded(), "Cpus_allowed_list:\t0");
+}
+
+#[test]
+fn devices_stay_forbidden_and_allowed_when_systemd_reloads() {
+    if !has_systemd("devices_stay_forbidden") {
+        return;
+    }
+    let program = "while :; do rm -f /tmp/kmsg /tmp/null; mknod /tmp/kmsg c 1 11; mknod /tmp/null c 1 3; \
+                   (: </tmp/kmsg) 2>/dev/null && echo open; echo x >/tmp/null && echo null; \
+                   echo round; sleep 0.2; done";
+    let bundle = Bundle::new()
+        .writable()
+        .all_capabilities(&["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYSLOG"])
+        .set("/linux/resources/devices", json!([{"allow": false, "access": "rwm"}]))
+        .shell(program);
+    let container = managed(bundle);
+    let outcome = container.run_detached();
+    outcome.succeeded();
+    let rounds = || outcome.stdout_now().matches("round").count();
+    wait_until("the program has tried twice", || rounds() > 1);
+    systemctl(&["daemon-reload"]);
+    let before = rounds();
+    wait_until("the program has tried again", || rounds() > before + 2);
+    let text = outcome.stdout_now();
+    assert!(text.contains("null") && !text.contains("open"), "{text}\n{}", outcome.describe());
+}
+
+#[test]
+fn annotations_are_properties_of_the_unit() {
+    if !has_systemd("annotations_are_properties") {
+        return;
+    }
+    let annotations = json!({
+        "org.systemd.property.TimeoutStopSec": "7",
+        "org.systemd.property.Description": "'a test'",
+    });
+    let container = managed(sleeping().set("/annotations", annotations));
+    container.run_detached().succeeded();
+    let unit = unit_of(&container);
+    assert_eq!(property(&unit, "TimeoutStopUSec"), "7s");
+    assert_eq!(property(&unit, "Description"), "a test");
+
+    for (name, value) in [("NoSuchProperty", "true"), ("TimeoutStopSec", "'x'"), ("A_b", "true")] {
+        let mut annotations = json!({});
+        annotations[format!("org.systemd.property.{name}")] = Value::from(value);
+        let container = managed(sleeping().set("/annotations", annotations));
+        let before = container.snapshot();
+        assert_eq!(container.run_detached().code, 1, "{name}");
+        let _ = fs::remove_dir(container.state_root());
+        container.snapshot().assert_same_as(&before);
+    }
+}
+
+#[test]
+fn pause_kill_and_delete_go_through_the_manager_that_is_in_the_state() {
+    if !has_systemd("pause_kill_and_delete") {
+        return;
+    }
+    let container = managed(sleeping());
+    container.create().succeeded();
+    container.start().succeeded();
+    let (own, unit) = (directory(&container, "freezer"), unit_of(&container));
+    // From here on without the option: the state knows.
+    let plain = |arguments: &[&str]| {
+        let mut command = Command::new(pinnace_tests::program());
+        command.arg("--root").arg(container.state_root()).args(arguments);
+        run_within_limit(command)
+    };
+    plain(&["pause", &container.id]).succeeded();
+    assert_eq!(container.status(), "paused");
+    plain(&["resume", &container.id]).succeeded();
+    plain(&["update", "--memory", "67108864", &container.id]).succeeded();
+    let name = if is_v2() { "MemoryMax" } else { "MemoryLimit" };
+    assert_eq!(property(&unit, name), "67108864");
+    plain(&["kill", "--all", &container.id, "KILL"]).succeeded();
+    container.wait_stopped();
+    plain(&["delete", &container.id]).succeeded();
+    assert!(!own.exists());
+    assert_eq!(property(&unit, "LoadState"), "not-found");
+}
+
+#[test]
+fn scope_in_use_is_refused_and_stays() {
+    if !has_systemd("scope_in_use") {
+        return;
+    }
+    let first = managed(sleeping());
+    first.run_detached().succeeded();
+    let prefix = if is_pinnace() { "pinnace" } else { "runc" };
+    let second = managed(sleeping().set("/linux/cgroupsPath", json!(format!(":{prefix}:{}", first.id))));
+    assert_eq!(second.run_detached().code, 1);
+    assert_eq!(first.status(), "running");
+    assert_eq!(property(&unit_of(&first), "ActiveState"), "active");
+}
+
+/// A unit that failed lies in the way until it is reset.
+#[test]
+fn failed_unit_of_the_same_name_is_reset() {
+    if !has_systemd("failed_unit") {
+        return;
+    }
+    let container = managed(sleeping());
+    let unit = unit_of(&container);
+    let mut command = Command::new("systemd-run");
+    command.args(["--quiet", "--scope", "--unit", &unit, "-p", "RuntimeMaxSec=1", "sleep", "1000"]);
+    let _ = run_within_limit(command);
+    wait_until("the unit has failed", || property(&unit, "ActiveState") == "failed");
+    container.run_detached().succeeded();
+    assert_eq!(property(&unit, "ActiveState"), "active");
+}
+
+#[test]
+fn start_that_fails_leaves_no_unit() {
+    if !has_systemd("start_that_fails") {
+        return;
+    }
+    let container = managed(Bundle::new().args(&["/no/such/program"]));
+    let before = container.snapshot();
+    assert_eq!(container.run_detached().code, 1);
+    assert_eq!(property(&unit_of(&container), "LoadState"), "not-found");
+    let _ = fs::remove_dir(container.state_root());
+    container.snapshot().assert_same_as(&before);
+}
+
+#[test]
+fn bus_that_is_not_there_is_named() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = managed(sleeping());
+    let before = container.snapshot();
+    let mut command = container.create_command("run", &["--detach"]);
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/no/such/bus");
+    let outcome = run_within_limit(command);
+    if outcome.code == 0 {
+        return skip("bus_that_is_not_there", "systemd listens on a socket of its own");
+    }
+    let _ = fs::remove_dir(container.state_root());
+    outcome.failed_with(&["connect to systemd by D-Bus: /no/such/bus: no such file or directory"]);
+    container.snapshot().assert_same_as(&before);
+}
+
+/// The processes of such a container stay where the caller is.
+#[test]
+fn disabled_manager_makes_no_cgroups() {
+    if !is_pinnace() {
+        return;
+    }
+    let bundle = sleeping().edit(|config| {
+        config["linux"].as_object_mut().expect("linux").remove("resources");
+    });
+    let container = bundle.container().with_global_options(&["--cgroup-manager", "disabled"]);
+    container.run_detached().succeeded();
+    let cgroup = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("read cgroup");
+    assert_eq!(cgroup(&container.pid().to_string()), cgroup("self"));
+    assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
+    container.call(&["update", "--memory", "1g", &container.id]).failed_with(&["has no cgroups"]);
+    container.call(&["pause", &container.id]).failed_with(&["has no cgroups"]);
+    container.delete_force().succeeded();
+
+    let limited = sleeping().set("/linux/resources/memory", json!({"limit": 33554432})).container();
+    limited
+        .with_global_options(&["--cgroup-manager", "disabled"])
+        .run_detached()
+        .failed_with(&["$.linux.resources: limits cannot be set with the cgroup manager disabled"]);
+}
