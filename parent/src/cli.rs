@@ -39,6 +39,9 @@ pub struct Create {
     /// Write the pid of the container's first process to this file
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Socket at which the caller takes the program's terminal
+    #[arg(long, value_name = "PATH")]
+    pub console_socket: Option<PathBuf>,
     /// Do not use pivot_root, for a root on an initramfs
     #[arg(long)]
     pub no_pivot: bool,
@@ -450,6 +453,7 @@ const LONG_OPTIONS: &[&str] = &[
     "version",
     "bundle",
     "pid-file",
+    "console-socket",
     "no-pivot",
     "no-new-keyring",
     "detach",

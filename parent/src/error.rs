@@ -18,6 +18,8 @@ pub enum Kind {
     NoSuchContainer,
     /// The container is not running (any more).
     NotRunning,
+    /// The cgroup has others below it that have its controllers, and takes no process itself.
+    CgroupBusy,
 }
 
 /// An error as it is printed, in runc's manner: `what: object: reason`, lower case, no full stop.

@@ -21,6 +21,8 @@ pub enum Report {
     Warned(Failure),
     /// A filter was loaded that asks a listener: one descriptor, which answers for it. Nothing but execve follows.
     Listener,
+    /// A terminal was opened for the program: one descriptor, its master.
+    Console,
 }
 
 /// parent → stage1.
@@ -72,6 +74,7 @@ impl Report {
             Report::Failed(failure) => (2, Some(failure)),
             Report::Warned(failure) => (3, Some(failure)),
             Report::Listener => (4, None),
+            Report::Console => (7, None),
         };
         let record = ReportRecord {
             kind: U16::new(kind),
@@ -101,6 +104,7 @@ impl Report {
             2 => Report::Failed(failure()?),
             3 => Report::Warned(failure()?),
             4 => Report::Listener,
+            7 => Report::Console,
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
@@ -109,7 +113,7 @@ impl Report {
     /// How many descriptors travel with this report.
     pub fn descriptor_count(self) -> usize {
         match self {
-            Report::Listener => 1,
+            Report::Listener | Report::Console => 1,
             Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
         }
     }

@@ -234,6 +234,9 @@ kinds! {
     SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
     RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
     NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
+    OpenConsole = 30 "open-console" VIEWS,
+    SetAffinity = 31 "set-affinity" VIEWS,
+    OwnStreams = 32 "own-streams" IDENTITY,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -422,6 +425,25 @@ pub enum Step<F: Form> {
         paths: F::Texts,
         rights: F::Ids,
     },
+    /// A new terminal of the container's devpts becomes the controlling terminal and the standard streams; its master goes to the parent
+    /// with `Report::Console`.
+    OpenConsole {
+        /// Who owns the terminal.
+        uid: u32,
+        /// Columns and rows; both 0: left as they are.
+        width: u32,
+        height: u32,
+        /// The terminal is /dev/console as well.
+        bind: bool,
+    },
+    /// The processors to run on, each below `PROCESSOR_COUNT_MAX`, once the process is in its cgroups.
+    SetAffinity {
+        processors: F::Ids,
+    },
+    /// Gives the standard streams to the user, who may want to open them again by their names in /dev.
+    OwnStreams {
+        uid: u32,
+    },
     /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
     InstallSeccomp {
         /// SECCOMP_FILTER_FLAG_* bits.
@@ -464,6 +486,9 @@ impl<F: Form> Step<F> {
             Step::SetSelinuxLabel { .. } => StepKind::SetSelinuxLabel,
             Step::RestrictLandlock { .. } => StepKind::RestrictLandlock,
             Step::InstallSeccomp { .. } => StepKind::InstallSeccomp,
+            Step::OpenConsole { .. } => StepKind::OpenConsole,
+            Step::SetAffinity { .. } => StepKind::SetAffinity,
+            Step::OwnStreams { .. } => StepKind::OwnStreams,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whole starts on the recording kernel: what is done, in which order, and what is said when any of it fails.
 
+mod console;
+mod enter;
 mod failures;
 mod found;
 mod order;
@@ -35,6 +37,8 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         home_of: None,
         loopback_up: false,
         pivot_late: false,
+        joined: 0,
+        preserved_count: 0,
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Context, print};
 use crate::cgroup;
 use crate::config;
-use crate::container::{self, Creation};
+use crate::container::{self, Creation, TerminalChoice};
 use crate::error::{Error, Result};
 use crate::host::{HostFacts, Questions};
 use crate::plan::{self, Store, show};
@@ -40,6 +40,8 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         no_pivot: false,
         no_new_keyring: false,
         hold: false,
+        terminal: TerminalChoice { socket: None, detaches: false },
+        preserved_count: 0,
     };
     print("The container, as it sees itself:\n");
     let begin = Instant::now();
@@ -89,6 +91,8 @@ fn plan_excerpt(bundle: &Path) -> Result<String> {
         no_pivot: false,
         no_new_keyring: false,
         hold: false,
+        terminal: TerminalChoice { socket: None, detaches: false },
+        preserved_count: 0,
     };
     let placement = cgroup::place(&host.cgroups, None, ID)?;
     let store = Store::default();

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Creation};
+use crate::container::{self, Creation, TerminalChoice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::plan::{self, Store, show};
@@ -18,6 +18,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         hold: false,
+        terminal: TerminalChoice { socket: None, detaches: false },
+        preserved_count: 0,
     };
     let placement = container::place(&mut bundle, &host, creation.id)?;
     let store = Store::default();

@@ -1,19 +1,16 @@
 //! `run`: create and start in one, then wait for the end, passing signals on.
 
-use std::os::fd::AsFd;
-
 use super::{Context, create};
 use crate::cli;
 use crate::container::{self, Created};
 use crate::error::Result;
-use crate::launch::{Reactor, block_on};
 use crate::signals::Signals;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
-    let creation = create::creation(&arguments.create, id, false);
+    let creation = create::creation(&arguments.create, id, arguments.detach);
     let created = context
         .state_root()
         .and_then(|root| container::create(&root, &creation))
@@ -28,18 +25,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
 /// Passes signals on until the program ends, then takes everything away.
 fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32> {
     created.directory.unlock();
-    let reactor = Reactor::default();
-    block_on(&reactor, async {
-        let ended = async { reactor.readable(created.launch.pidfd()).await };
-        let forward = async {
-            loop {
-                reactor.readable(signals.as_fd()).await;
-                signals.forward(created.launch.pidfd());
-            }
-        };
-        smol::future::or(ended, forward).await;
-    });
-    let code = created.launch.wait()?;
+    let code = container::wait(&created.launch, &signals, created.terminal)?;
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
 use crate::config::{self, Config, Namespace};
@@ -34,6 +35,9 @@ pub struct Creation<'a> {
     pub no_new_keyring: bool,
     /// The program waits for `start` by another process.
     pub hold: bool,
+    pub terminal: TerminalChoice<'a>,
+    /// Descriptors above standard error that the program keeps.
+    pub preserved_count: u32,
 }
 
 /// A bundle, read and checked.
@@ -121,6 +125,7 @@ pub fn plan_request<'a>(
         no_pivot: creation.no_pivot,
         no_new_keyring: creation.no_new_keyring,
         hold: creation.hold,
+        preserved_count: creation.preserved_count,
     }
 }
 
@@ -133,6 +138,8 @@ pub struct Created {
     pub rdt_groups: Option<Groups>,
     pub directory: StateDirectory,
     pub own_pid_namespace: bool,
+    /// The program's terminal, if it is shown on ours.
+    pub terminal: Option<HostRelay>,
     /// What should be said although all went well.
     pub warnings: Vec<String>,
 }
@@ -143,6 +150,7 @@ pub struct Created {
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
     let mut bundle = load_bundle(creation.bundle)?;
+    let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let host = HostFacts::read(questions(&bundle.config))?;
     let placement = place(&mut bundle, &host, creation.id)?;
     let profile = bundle.config.seccomp.as_ref();
@@ -157,17 +165,17 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let directory = root.create(creation.id)?;
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
     let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
-    let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
+    let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal };
     let record = record(&bundle, &host, placement.clone(), rdt);
     let made = directory
         .write_record(&record)
         .and_then(|()| launch(creation, &record, &bundle.config, &plan, &directory, places));
     match made {
-        Ok((launch, plan_warnings)) => {
+        Ok((launch, terminal, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
-            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings })
+            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, terminal, warnings })
         }
         Err(error) => {
             let error = match cgroups.out_of_memory() {
@@ -218,6 +226,7 @@ fn record(
 struct Places<'a> {
     cgroups: &'a mut Cgroups,
     rdt_groups: Option<&'a mut Groups>,
+    terminal: TerminalEnd,
 }
 
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
@@ -228,8 +237,8 @@ fn launch(
     plan: &Plan<'_>,
     directory: &StateDirectory,
     places: Places<'_>,
-) -> Result<(Launch, Vec<String>)> {
-    let Places { cgroups, mut rdt_groups } = places;
+) -> Result<(Launch, Option<HostRelay>, Vec<String>)> {
+    let Places { cgroups, mut rdt_groups, terminal } = places;
     if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
         groups.prepare(config)?;
     }
@@ -264,25 +273,32 @@ fn launch(
     let mut agent = None;
     if !creation.hold {
         agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
-        // Said beforehand, stage1 need not wait for us when it is ready.
-        launch.send_start(facts.ignored_signals)?;
+        // Said beforehand, stage1 need not wait for us when it is ready. But who looks at a terminal wants to see all of it.
+        if !plan.has_terminal() {
+            launch.send_start(facts.ignored_signals)?;
+        }
     }
 
     let reactor = Reactor::default();
     let executed = block_on(&reactor, async {
-        if !creation.hold {
-            return launch.executed(&reactor, plan, agent).await;
+        if !creation.hold && !plan.has_terminal() {
+            return launch.executed(&reactor, plan, agent).await.map(|()| None);
         }
         launch.ready(&reactor, plan).await?;
-        launch.send_hold(facts.ignored_signals)
+        let relay = terminal.connect(&mut launch)?;
+        if creation.hold {
+            return launch.send_hold(facts.ignored_signals).map(|()| None);
+        }
+        launch.send_start(facts.ignored_signals)?;
+        launch.executed(&reactor, plan, agent).await.map(|()| relay)
     });
     if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
         // Ignored: the error that matters is the first one.
         let _ = std::fs::remove_file(path);
     }
-    executed?;
+    let relay = executed?;
     let warnings = launch.warnings(plan);
-    Ok((launch, warnings))
+    Ok((launch, relay, warnings))
 }
 
 /// The socket at which `start` will call. Its path is short whatever the state root's is: it goes through our own descriptor.

@@ -31,6 +31,8 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         home_of: (!has_home).then_some(config.process.user.uid),
         pivot_late: user_namespace::shows_procfs_late(request),
         loopback_up: user_namespace::clones_network(request),
+        joined: 0,
+        preserved_count: request.preserved_count,
     }
 }
 

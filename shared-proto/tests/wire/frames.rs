@@ -6,12 +6,13 @@ use shared_proto::{Call, Failure, Phase, Reply, Report};
 const FAILURE: Failure = Failure { phase: Phase::Views, step: Some(17), call: Call::MoveMount, errno: 1 };
 const SKELETON: Failure = Failure { phase: Phase::Setup, step: None, call: Call::Decode, errno: 17 };
 
-const REPORTS: [Report; 5] = [
+const REPORTS: [Report; 6] = [
     Report::Ready,
     Report::Failed(FAILURE),
     Report::Failed(SKELETON),
     Report::Warned(FAILURE),
     Report::Listener,
+    Report::Console,
 ];
 const REPLIES: [Reply; 5] = [
     Reply::Cgroups { descriptor_count: 9 },
@@ -63,7 +64,7 @@ fn frames_come_back_as_they_were() {
 #[test]
 fn descriptors_that_travel_are_counted() {
     assert_eq!(REPLIES.map(Reply::descriptor_count), [9, 1, 0, 0, 3]);
-    assert_eq!(REPORTS.map(Report::descriptor_count), [0, 0, 0, 0, 1]);
+    assert_eq!(REPORTS.map(Report::descriptor_count), [0, 0, 0, 0, 1, 1]);
 }
 
 #[test]

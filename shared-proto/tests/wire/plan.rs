@@ -201,6 +201,8 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         home_of,
         loopback_up,
         pivot_late,
+        joined,
+        preserved_count,
     } = from;
     Bootstrap {
         root: to.text(root),
@@ -213,6 +215,8 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         home_of,
         loopback_up,
         pivot_late,
+        joined,
+        preserved_count,
     }
 }
 
@@ -284,6 +288,9 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::SetScheduler { scheduler } => Step::SetScheduler { scheduler },
         Step::SetIoPriority { class, priority } => Step::SetIoPriority { class, priority },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
+        Step::OpenConsole { uid, width, height, bind } => Step::OpenConsole { uid, width, height, bind },
+        Step::SetAffinity { processors } => Step::SetAffinity { processors: to.ids(processors) },
+        Step::OwnStreams { uid } => Step::OwnStreams { uid },
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             Step::SetMemoryPolicy { mode, flags, nodes: to.ids(nodes) }
         }

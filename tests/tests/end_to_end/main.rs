@@ -26,6 +26,7 @@ mod scheduling;
 mod seccomp;
 mod syscalls;
 mod sysctl;
+mod terminal;
 mod time;
 mod update;
 mod user_namespace;
