@@ -5,6 +5,7 @@
 
 mod bpf;
 mod devices;
+mod enter;
 mod files;
 mod freezer;
 mod hugetlb;
@@ -26,6 +27,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
 pub use oom::OomWatch;
 pub use place::{Directory, Placement, View, place};

@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod demo;
 mod events;
+mod exec;
 mod kill;
 mod list;
 mod pause;
@@ -19,7 +20,7 @@ mod update;
 use std::io::Write;
 
 use crate::cli::{Global, Invocation};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::state::StateRoot;
 
@@ -57,11 +58,26 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),
         Invocation::Update(arguments) => succeeded(update::run(&context, arguments)),
         Invocation::Events(arguments) => succeeded(events::run(&context, arguments)),
+        Invocation::Exec(arguments) => exec::run(&context, arguments),
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),
         Invocation::Demo(_) => demo::run(&context),
     }
+}
+
+/// How many descriptors above standard error the program keeps: `first` that are ours to give, and `asked` behind them.
+///
+/// Errors: one of them is not open.
+pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
+    for index in 0..asked {
+        let number = 3i64 + i64::from(first) + i64::from(index);
+        if let Err(errno) = rustix::fs::stat(format!("/proc/self/fd/{number}")) {
+            let doing = format!("unable to stat preserved-fd {index} (of {asked})");
+            return Err(Error::call(doing, errno));
+        }
+    }
+    Ok(first + asked)
 }
 
 /// Text to standard output. Whoever closed it does not want it.

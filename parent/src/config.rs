@@ -28,9 +28,9 @@ pub use capabilities::{capability_name, number as capability_number};
 pub use check::{check, clean as clean_path, rlimit_name};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::default_spec;
-pub use load::load;
 #[cfg(test)]
 pub(crate) use load::parse;
+pub use load::{load, load_process};
 pub use problems::{Problem, Problems};
 pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod events;
+mod exec;
 mod foreground;
 mod pause;
 mod ps;
@@ -17,6 +18,7 @@ pub use create::{
 };
 pub use delete::{delete, destroy};
 pub use events::{Events, events, parse_interval};
+pub use exec::{Executed, Execution, ProcessChanges, exec};
 pub use foreground::{HostRelay, TerminalChoice, wait};
 pub use pause::{pause, resume};
 pub use ps::{process_list, process_table};

@@ -5,6 +5,7 @@
 mod capabilities;
 mod console;
 mod devices;
+mod exec;
 mod identity;
 mod keep;
 mod landlock;
@@ -27,6 +28,7 @@ use crate::cgroup::Placement;
 use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
+pub use exec::{Entry, plan_exec};
 use keep::Keep;
 pub use seccomp::Filter;
 pub use user_namespace::{UserNamespace, id_maps_deny_groups};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ROOT/ID/            0700, its making is what makes an id exclusive; its flock serialises commands that change
-//!   record.json       what was asked for; written before the child exists
+//!   record.json       what was asked for, and on a second line what `exec` needs; written before the child exists
 //!   init.json         who the child is; written once it exists
 //!   start.sock        while the container is created: stage1 listens here for `start`
 //! ```
@@ -24,7 +24,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 pub use record::{Init, Record, SeccompListener};
-pub use status::{ProcessFacts, Status};
+pub use status::{ProcessFacts, Status, own_ignored_signals};
 
 use crate::error::{Error, Kind, Result};
 
@@ -183,8 +183,13 @@ impl StateDirectory {
     /// What was asked for. `Kind::NoSuchContainer` where a creation was cut off before it wrote that.
     pub fn record(&self) -> Result<Record> {
         match self.read(RECORD)? {
-            Some(text) => serde_json::from_slice(&text)
-                .map_err(|error| Error::new(format!("{}: {error}", self.path.join(RECORD).display()))),
+            Some(mut text) => {
+                let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
+                let mut record: Record = serde_json::from_slice(&text[..end])
+                    .map_err(|error| Error::new(format!("{}: {error}", self.path.join(RECORD).display())))?;
+                record.basis = text.split_off((end + 1).min(text.len()));
+                Ok(record)
+            }
             None => Err(no_such_container()),
         }
     }
@@ -200,11 +205,11 @@ impl StateDirectory {
     }
 
     pub fn write_record(&self, record: &Record) -> Result<()> {
-        self.write(RECORD, record)
+        self.write(RECORD, record, &record.basis)
     }
 
     pub fn write_init(&self, init: &Init) -> Result<()> {
-        self.write(INIT, init)
+        self.write(INIT, init, &[])
     }
 
     /// Whether stage1 still waits for `start`.
@@ -257,11 +262,15 @@ impl StateDirectory {
     }
 
     /// Readers see the old file or the new one, never part of one. No fsync: what a power loss takes, it takes with the container.
-    fn write(&self, name: &str, value: &impl serde::Serialize) -> Result<()> {
+    fn write(&self, name: &str, value: &impl serde::Serialize, behind: &[u8]) -> Result<()> {
         let temporary = format!("{name}.new");
         let failed =
             |call: &str, errno| Error::call(format_args!("{call} {}", self.path.join(name).display()), errno);
-        let text = serde_json::to_vec(value).map_err(|error| Error::new(format!("{name}: {error}")))?;
+        let mut text = serde_json::to_vec(value).map_err(|error| Error::new(format!("{name}: {error}")))?;
+        if !behind.is_empty() {
+            text.push(b'\n');
+            text.extend_from_slice(behind);
+        }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&self.descriptor, &temporary, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| failed("create", errno))?;

@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, Placement};
-use crate::config::{self, Config, Namespace};
+use crate::config::{self, Basis, Config, KeptFilter, Namespace};
 use crate::error::{Error, Result};
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
@@ -166,7 +166,11 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
     let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal };
-    let record = record(&bundle, &host, placement.clone(), rdt);
+    let kept_filter = filter.map(|filter| KeptFilter::new(filter.flags, filter.program));
+    let basis = Basis::new(&bundle.config, kept_filter, creation.no_new_keyring, creation.no_pivot);
+    let mut record = record(&bundle, &host, placement.clone(), rdt);
+    record.basis =
+        serde_json::to_vec(&basis).map_err(|error| Error::new(format!("keep process: {error}")))?;
     let made = directory
         .write_record(&record)
         .and_then(|()| launch(creation, &record, &bundle.config, &plan, &directory, places));
@@ -219,6 +223,7 @@ fn record(
         seccomp_listener: bundle.config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()).map(
             |listener| SeccompListener { path: listener.path.clone(), metadata: listener.metadata.clone() },
         ),
+        basis: Vec::new(),
     }
 }
 

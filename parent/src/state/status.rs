@@ -81,6 +81,12 @@ impl ProcessFacts {
     }
 }
 
+/// The signals that we ignore, as our caller has left it to us; bit N-1 is signal N. None where /proc does not say it.
+pub fn own_ignored_signals() -> u64 {
+    let pid = std::process::id() as i32;
+    read_proc(pid, "status").and_then(|text| parse_ignored_signals(&text)).unwrap_or(0)
+}
+
 /// A file of /proc/PID whose text is short: one read is enough.
 fn read_proc(pid: i32, name: &str) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;

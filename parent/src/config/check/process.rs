@@ -65,6 +65,18 @@ fn args(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<St
     args
 }
 
+impl Process {
+    /// Adds entries; of those with the same name the last one's value counts.
+    ///
+    /// Errors: an entry without a name, or without a value.
+    pub fn add_env(&mut self, entries: &[String]) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        let all: Vec<String> = self.env.iter().chain(entries).cloned().collect();
+        self.env = env(&all, &mut problems);
+        if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
 /// Of two entries with the same name the last one's value counts, as with runc.
 fn env(entries: &[String], problems: &mut Problems) -> Vec<String> {
     let mut env: Vec<String> = Vec::with_capacity(entries.len());
