@@ -42,6 +42,15 @@ pub struct Create {
     /// Socket at which the caller takes the program's terminal
     #[arg(long, value_name = "PATH")]
     pub console_socket: Option<PathBuf>,
+    /// Socket at which the caller takes a pidfd of the container's first process
+    #[arg(long, value_name = "PATH")]
+    pub pidfd_socket: Option<PathBuf>,
+    /// Descriptors above standard error that the program keeps
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub preserve_fds: u32,
+    /// Another name for config.json, or its path
+    #[arg(short = 'f', long, value_name = "FILE", default_value = "config.json")]
+    pub config: PathBuf,
     /// Do not use pivot_root, for a root on an initramfs
     #[arg(long)]
     pub no_pivot: bool,
@@ -57,6 +66,12 @@ pub struct Run {
     /// Return once the program runs
     #[arg(short, long)]
     pub detach: bool,
+    /// Leave the container's state when the program has ended, for delete
+    #[arg(long)]
+    pub keep: bool,
+    /// Do not adopt orphans of the container: pinnace never does
+    #[arg(long)]
+    pub no_subreaper: bool,
 }
 
 /// Commands that take an id and nothing else.
@@ -548,6 +563,9 @@ const LONG_OPTIONS: &[&str] = &[
     "kernel-memory",
     "kernel-memory-tcp",
     "interval",
+    "config",
+    "keep",
+    "no-subreaper",
     "process",
     "tty",
     "pidfd-socket",

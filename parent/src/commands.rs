@@ -18,6 +18,9 @@ mod state;
 mod update;
 
 use std::io::Write;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::{Errno, FdFlags};
 
 use crate::cli::{Global, Invocation};
 use crate::error::{Error, Result};
@@ -71,10 +74,16 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
 /// Errors: one of them is not open.
 pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
     for index in 0..asked {
-        let number = 3i64 + i64::from(first) + i64::from(index);
-        if let Err(errno) = rustix::fs::stat(format!("/proc/self/fd/{number}")) {
+        let number = i64::from(first) + i64::from(index) + 3;
+        let is_theirs = i32::try_from(number).is_ok_and(|number| {
+            // SAFETY: the number is only asked about; a closed one is what this is about, and fcntl(2) answers EBADF to it.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            // What has come through an execution is not closed by one; what we have opened ourselves is.
+            rustix::io::fcntl_getfd(descriptor).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC))
+        });
+        if !is_theirs {
             let doing = format!("unable to stat preserved-fd {index} (of {asked})");
-            return Err(Error::call(doing, errno));
+            return Err(Error::call(doing, Errno::NOENT));
         }
     }
     Ok(first + asked)

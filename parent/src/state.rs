@@ -30,6 +30,9 @@ use crate::error::{Error, Kind, Result};
 
 const RECORD: &str = "record.json";
 const INIT: &str = "init.json";
+
+/// Bytes that are asked for at first.
+const READ_BYTES: usize = 16 << 10;
 /// The socket's name, for those who listen and those who call.
 pub const START_SOCKET: &str = "start.sock";
 
@@ -255,10 +258,19 @@ impl StateDirectory {
                 return Err(Error::call(format_args!("open {}", self.path.join(name).display()), errno));
             }
         };
-        let mut text = Vec::new();
-        std::io::Read::read_to_end(&mut fs::File::from(file), &mut text)
-            .map_err(|error| Error::io(format_args!("read {}", self.path.join(name).display()), &error))?;
-        Ok(Some(text))
+        // Most fit at once, and a regular file that gives less than there is room for has ended.
+        let mut text = Vec::with_capacity(READ_BYTES);
+        loop {
+            let room = text.capacity() - text.len();
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
+                Ok(count) if count < room => return Ok(Some(text)),
+                Ok(_) => text.reserve(text.len()),
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    return Err(Error::call(format_args!("read {}", self.path.join(name).display()), errno));
+                }
+            }
+        }
     }
 
     /// Readers see the old file or the new one, never part of one. No fsync: what a power loss takes, it takes with the container.

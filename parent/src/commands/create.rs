@@ -7,17 +7,50 @@ use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
-    let creation = Creation { hold: true, ..creation(arguments, id, true) };
-    let created = context
-        .state_root()
-        .and_then(|root| container::create(&root, &creation))
+    let surroundings = Surroundings::read(arguments);
+    let created = surroundings
+        .and_then(|surroundings| {
+            let creation = Creation { hold: true, ..creation(arguments, &surroundings, id, true) };
+            container::create(&context.state_root()?, &creation)
+        })
         .map_err(|error| error.context("pinnace create failed"))?;
     context.warn(&created.warnings);
     Ok(())
 }
 
+/// What the caller's environment and descriptors add to a container.
+pub(super) struct Surroundings {
+    environment: Vec<String>,
+    preserved_count: u32,
+}
+
+impl Surroundings {
+    /// Sockets that systemd has opened for us come first, then the descriptors that were asked for.
+    ///
+    /// Errors: a descriptor is not open. Source: sd_listen_fds(3).
+    pub(super) fn read(arguments: &cli::Create) -> Result<Self> {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+        let is_ours = number("LISTEN_PID") == Some(std::process::id());
+        let sockets = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+        let mut environment = Vec::new();
+        if sockets > 0 {
+            // The program is the first process of its pid namespace.
+            environment.push(format!("LISTEN_FDS={sockets}"));
+            environment.push(String::from("LISTEN_PID=1"));
+            let names = std::env::var("LISTEN_FDNAMES").ok();
+            environment.extend(names.map(|names| format!("LISTEN_FDNAMES={names}")));
+        }
+        Ok(Self { environment, preserved_count: super::preserved_count(sockets, arguments.preserve_fds)? })
+    }
+}
+
 /// What the options of `create` and `run` mean.
-pub(super) fn creation<'a>(arguments: &'a cli::Create, id: &'a str, detaches: bool) -> Creation<'a> {
+pub(super) fn creation<'a>(
+    arguments: &'a cli::Create,
+    surroundings: &'a Surroundings,
+    id: &'a str,
+    detaches: bool,
+) -> Creation<'a> {
     Creation {
         id,
         bundle: arguments.bundle.as_deref(),
@@ -26,6 +59,9 @@ pub(super) fn creation<'a>(arguments: &'a cli::Create, id: &'a str, detaches: bo
         no_new_keyring: arguments.no_new_keyring,
         hold: false,
         terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches },
-        preserved_count: 0,
+        preserved_count: surroundings.preserved_count,
+        config: &arguments.config,
+        environment: &surroundings.environment,
+        pidfd_socket: arguments.pidfd_socket.as_deref(),
     }
 }

@@ -42,6 +42,9 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         hold: false,
         terminal: TerminalChoice { socket: None, detaches: false },
         preserved_count: 0,
+        config: Path::new("config.json"),
+        environment: &[],
+        pidfd_socket: None,
     };
     print("The container, as it sees itself:\n");
     let begin = Instant::now();
@@ -82,7 +85,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 
 /// The beginning and the end of the plan: enough to see what it is.
 fn plan_excerpt(bundle: &Path) -> Result<String> {
-    let bundle = container::load_bundle(Some(bundle))?;
+    let bundle = container::load_bundle(Some(bundle), Path::new("config.json"))?;
     let host = HostFacts::read(Questions::default())?;
     let creation = Creation {
         id: ID,
@@ -93,6 +96,9 @@ fn plan_excerpt(bundle: &Path) -> Result<String> {
         hold: false,
         terminal: TerminalChoice { socket: None, detaches: false },
         preserved_count: 0,
+        config: Path::new("config.json"),
+        environment: &[],
+        pidfd_socket: None,
     };
     let placement = cgroup::place(&host.cgroups, None, ID)?;
     let store = Store::default();

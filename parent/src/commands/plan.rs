@@ -1,5 +1,7 @@
 //! `plan`: what a start would do, printed and not done. Needs no privilege.
 
+use std::path::Path;
+
 use super::Context;
 use crate::cli;
 use crate::container::{self, Creation, TerminalChoice};
@@ -20,6 +22,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         hold: false,
         terminal: TerminalChoice { socket: None, detaches: false },
         preserved_count: 0,
+        config: Path::new("config.json"),
+        environment: &[],
+        pidfd_socket: None,
     };
     let placement = container::place(&mut bundle, &host, creation.id)?;
     let store = Store::default();

@@ -10,22 +10,28 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
-    let creation = create::creation(&arguments.create, id, arguments.detach);
-    let created = context
-        .state_root()
-        .and_then(|root| container::create(&root, &creation))
+    let surroundings = create::Surroundings::read(&arguments.create);
+    let created = surroundings
+        .and_then(|surroundings| {
+            let creation = create::creation(&arguments.create, &surroundings, id, arguments.detach);
+            container::create(&context.state_root()?, &creation)
+        })
         .map_err(|error| error.context("pinnace run failed"))?;
     context.warn(&created.warnings);
     match signals {
         None => Ok(0),
-        Some(signals) => wait(context, created, signals),
+        Some(signals) => wait(context, created, signals, arguments.keep),
     }
 }
 
-/// Passes signals on until the program ends, then takes everything away.
-fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32> {
+/// Passes signals on until the program ends, then takes everything away, unless it is to be kept.
+fn wait(context: &Context<'_>, created: Created, signals: Signals, keep: bool) -> Result<i32> {
     created.directory.unlock();
     let code = container::wait(&created.launch, &signals, created.terminal)?;
+    if keep {
+        std::mem::forget((created.launch, signals));
+        return Ok(code);
+    }
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone

@@ -20,14 +20,13 @@ const FILE_BYTES_MAX: usize = 64 << 20;
 /// Bytes that are asked for at a time where the size is not known.
 const READ_BYTES: usize = 64 << 10;
 
-/// Reads and checks the config.json in an open bundle directory.
-pub fn load(bundle: BorrowedFd<'_>) -> Result<Config> {
+/// Reads and checks the config.json in an open bundle directory, by this name if it has another.
+pub fn load(bundle: BorrowedFd<'_>, name: &Path) -> Result<Config> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file =
-        rustix::fs::openat(bundle, "config.json", flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOENT => Error::new("JSON specification file config.json not found"),
-            errno => Error::call("open config.json", errno),
-        })?;
+    let file = rustix::fs::openat(bundle, name, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT => Error::new(format!("JSON specification file {} not found", name.display())),
+        errno => Error::call(format_args!("open {}", name.display()), errno),
+    })?;
     let size = rustix::fs::fstat(&file).map_err(|errno| Error::call("stat config.json", errno))?.st_size;
     let size = usize::try_from(size).unwrap_or(0).min(FILE_BYTES_MAX);
     let text = read(&file, size).map_err(|errno| Error::call("read config.json", errno))?;

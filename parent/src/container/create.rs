@@ -23,6 +23,7 @@ use crate::state::{
     Init, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
     write_pid_file,
 };
+use crate::terminal::CallersSocket;
 
 /// What the caller of `create` and `run` decides.
 #[derive(Clone, Debug)]
@@ -38,6 +39,11 @@ pub struct Creation<'a> {
     pub terminal: TerminalChoice<'a>,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
+    /// The configuration's name in the bundle.
+    pub config: &'a Path,
+    /// What the program's environment gets beside that of the configuration.
+    pub environment: &'a [String],
+    pub pidfd_socket: Option<&'a Path>,
 }
 
 /// A bundle, read and checked.
@@ -50,8 +56,8 @@ pub struct Bundle {
 }
 
 /// Reads and checks a bundle: config.json and the root file system, which must be there.
-pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
-    let (mut bundle, directory) = open_bundle(bundle)?;
+pub fn load_bundle(bundle: Option<&Path>, config: &Path) -> Result<Bundle> {
+    let (mut bundle, directory) = open_bundle(bundle, config)?;
     check_rootfs(&directory, &bundle.config.root.path)?;
     // Without a symlink on the way, what the text means is what the kernel finds.
     bundle.rootfs = config::clean_path(&bundle.rootfs);
@@ -60,17 +66,17 @@ pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
 
 /// The same without a look at the root file system, for a plan that nobody carries out.
 pub fn load_bundle_unchecked(bundle: Option<&Path>) -> Result<Bundle> {
-    open_bundle(bundle).map(|(bundle, _)| bundle)
+    open_bundle(bundle, Path::new("config.json")).map(|(bundle, _)| bundle)
 }
 
 /// A bundle whose root file system's path is as it is written, made absolute.
-fn open_bundle(bundle: Option<&Path>) -> Result<(Bundle, OwnedFd)> {
+fn open_bundle(bundle: Option<&Path>, config: &Path) -> Result<(Bundle, OwnedFd)> {
     let given = bundle.unwrap_or(Path::new("."));
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(given, flags, Mode::empty())
         .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))?;
     let path = real_path(&directory)?;
-    let config = config::load(directory.as_fd())?;
+    let config = config::load(directory.as_fd(), config)?;
     let rootfs = match config.root.path.strip_prefix('/') {
         Some(_) => config.root.path.clone(),
         None => format!("{path}/{}", config.root.path),
@@ -149,8 +155,10 @@ pub struct Created {
 /// Whatever fails, nothing is left behind.
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
-    let mut bundle = load_bundle(creation.bundle)?;
+    let mut bundle = load_bundle(creation.bundle, creation.config)?;
+    bundle.config.process.add_env(creation.environment)?;
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
+    let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
     let host = HostFacts::read(questions(&bundle.config))?;
     let placement = place(&mut bundle, &host, creation.id)?;
     let profile = bundle.config.seccomp.as_ref();
@@ -165,7 +173,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let directory = root.create(creation.id)?;
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
     let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
-    let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal };
+    let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal, pidfd_socket };
     let kept_filter = filter.map(|filter| KeptFilter::new(filter.flags, filter.program));
     let basis = Basis::new(&bundle.config, kept_filter, creation.no_new_keyring, creation.no_pivot);
     let mut record = record(&bundle, &host, placement.clone(), rdt);
@@ -232,6 +240,7 @@ struct Places<'a> {
     cgroups: &'a mut Cgroups,
     rdt_groups: Option<&'a mut Groups>,
     terminal: TerminalEnd,
+    pidfd_socket: Option<CallersSocket>,
 }
 
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
@@ -243,7 +252,7 @@ fn launch(
     directory: &StateDirectory,
     places: Places<'_>,
 ) -> Result<(Launch, Option<HostRelay>, Vec<String>)> {
-    let Places { cgroups, mut rdt_groups, terminal } = places;
+    let Places { cgroups, mut rdt_groups, terminal, pidfd_socket } = places;
     if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
         groups.prepare(config)?;
     }
@@ -274,6 +283,9 @@ fn launch(
     })?;
     if let Some(path) = creation.pid_file {
         write_pid_file(path, pid)?;
+    }
+    if let Some(socket) = pidfd_socket {
+        socket.send(b"standard", launch.pidfd())?;
     }
     let mut agent = None;
     if !creation.hold {

@@ -5,6 +5,7 @@ mod cgroup;
 mod devices;
 mod errors;
 mod events;
+mod exec;
 mod hostname;
 mod identity;
 mod intel_rdt;
