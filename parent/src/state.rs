@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! ROOT/ID/            0700, its making is what makes an id exclusive; its flock serialises commands that change
-//!   record.json       what was asked for, and on a second line what `exec` needs; written before the child exists
-//!   init.json         who the child is; written once it exists
+//!   record.json       what was asked for; written before the child exists
+//!   init.json         who the child is, and on a second line what `exec` needs; written once it exists
 //!   start.sock        while the container is created: stage1 listens here for `start`
 //! ```
 //! `ROOT/@seccomp/` holds compiled seccomp profiles, for all containers.
@@ -186,13 +186,8 @@ impl StateDirectory {
     /// What was asked for. `Kind::NoSuchContainer` where a creation was cut off before it wrote that.
     pub fn record(&self) -> Result<Record> {
         match self.read(RECORD)? {
-            Some(mut text) => {
-                let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
-                let mut record: Record = serde_json::from_slice(&text[..end])
-                    .map_err(|error| Error::new(format!("{}: {error}", self.path.join(RECORD).display())))?;
-                record.basis = text.split_off((end + 1).min(text.len()));
-                Ok(record)
-            }
+            Some(text) => serde_json::from_slice(&text)
+                .map_err(|error| Error::new(format!("{}: {error}", self.path.join(RECORD).display()))),
             None => Err(no_such_container()),
         }
     }
@@ -200,19 +195,23 @@ impl StateDirectory {
     /// Who the child is; `None` before it exists.
     pub fn init(&self) -> Result<Option<Init>> {
         match self.read(INIT)? {
-            Some(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .map_err(|error| Error::new(format!("{}: {error}", self.path.join(INIT).display()))),
+            Some(mut text) => {
+                let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
+                let mut init: Init = serde_json::from_slice(&text[..end])
+                    .map_err(|error| Error::new(format!("{}: {error}", self.path.join(INIT).display())))?;
+                init.basis = text.split_off((end + 1).min(text.len()));
+                Ok(Some(init))
+            }
             None => Ok(None),
         }
     }
 
     pub fn write_record(&self, record: &Record) -> Result<()> {
-        self.write(RECORD, record, &record.basis)
+        self.write(RECORD, record, &[])
     }
 
     pub fn write_init(&self, init: &Init) -> Result<()> {
-        self.write(INIT, init, &[])
+        self.write(INIT, init, &init.basis)
     }
 
     /// Whether stage1 still waits for `start`.

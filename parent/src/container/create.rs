@@ -173,12 +173,12 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let directory = root.create(creation.id)?;
     let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
     let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
-    let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal, pidfd_socket };
     let kept_filter = filter.map(|filter| KeptFilter::new(filter.flags, filter.program));
     let basis = Basis::new(&bundle.config, kept_filter, creation.no_new_keyring, creation.no_pivot);
-    let mut record = record(&bundle, &host, placement.clone(), rdt);
-    record.basis =
-        serde_json::to_vec(&basis).map_err(|error| Error::new(format!("keep process: {error}")))?;
+    let basis = serde_json::to_vec(&basis).map_err(|error| Error::new(format!("keep process: {error}")))?;
+    let places =
+        Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal, pidfd_socket, basis };
+    let record = record(&bundle, &host, placement.clone(), rdt);
     let made = directory
         .write_record(&record)
         .and_then(|()| launch(creation, &record, &bundle.config, &plan, &directory, places));
@@ -231,7 +231,6 @@ fn record(
         seccomp_listener: bundle.config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()).map(
             |listener| SeccompListener { path: listener.path.clone(), metadata: listener.metadata.clone() },
         ),
-        basis: Vec::new(),
     }
 }
 
@@ -241,6 +240,8 @@ struct Places<'a> {
     rdt_groups: Option<&'a mut Groups>,
     terminal: TerminalEnd,
     pidfd_socket: Option<CallersSocket>,
+    /// What `exec` will need.
+    basis: Vec<u8>,
 }
 
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
@@ -252,7 +253,7 @@ fn launch(
     directory: &StateDirectory,
     places: Places<'_>,
 ) -> Result<(Launch, Option<HostRelay>, Vec<String>)> {
-    let Places { cgroups, mut rdt_groups, terminal, pidfd_socket } = places;
+    let Places { cgroups, mut rdt_groups, terminal, pidfd_socket, basis } = places;
     if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
         groups.prepare(config)?;
     }
@@ -280,6 +281,7 @@ fn launch(
         start_time: facts.start_time,
         cgroups: cgroups.made(),
         intel_rdt: rdt_made,
+        basis,
     })?;
     if let Some(path) = creation.pid_file {
         write_pid_file(path, pid)?;

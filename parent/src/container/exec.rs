@@ -64,7 +64,7 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
     if !execution.ignore_paused && container.cgroups().is_frozen() {
         return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
     }
-    let mut basis: Basis = serde_json::from_slice(&container.record.basis)
+    let mut basis: Basis = serde_json::from_slice(&init.basis)
         .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
     let mut warnings = Vec::new();
     match execution.process {

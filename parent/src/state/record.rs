@@ -31,9 +31,6 @@ pub struct Record {
     /// Whom `start` has to tell of the filter's listener.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp_listener: Option<SeccompListener>,
-    /// What `exec` needs of the configuration: JSON, on a line of its own behind the record, which only `exec` reads.
-    #[serde(skip)]
-    pub basis: Vec<u8>,
 }
 
 /// The agent of a seccomp profile that asks one.
@@ -52,4 +49,7 @@ pub struct Init {
     pub cgroups: cgroup::Made,
     #[serde(default)]
     pub intel_rdt: intel_rdt::Made,
+    /// What `exec` needs of the configuration: JSON, on a line of its own behind these, which only `exec` reads.
+    #[serde(skip)]
+    pub basis: Vec<u8>,
 }

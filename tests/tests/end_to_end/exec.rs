@@ -283,7 +283,7 @@ fn paused_containers_take_nobody_and_created_ones_do() {
 fn nothing_of_the_host_leaks_in() {
     let container = running(Bundle::new());
     let host = fs::File::open("/").expect("open /");
-    let leaked: OwnedFd = rustix::io::fcntl_dupfd_cloexec(&host, 20).expect("dup").into();
+    let leaked: OwnedFd = rustix::io::fcntl_dupfd_cloexec(&host, 20).expect("dup");
     rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).expect("inherit");
     let outcome = exec(&container, &[], &["ls", "/proc/self/fd"]);
     // 3 is that of ls itself.
