@@ -5,6 +5,7 @@
 
 mod bpf;
 mod devices;
+mod enter;
 mod files;
 mod freezer;
 mod hugetlb;
@@ -27,6 +28,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
+pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
 pub use oom::OomWatch;
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};

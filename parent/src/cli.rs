@@ -66,6 +66,18 @@ pub struct Create {
     /// Write the pid of the container's first process to this file
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Socket at which the caller takes the program's terminal
+    #[arg(long, value_name = "PATH")]
+    pub console_socket: Option<PathBuf>,
+    /// Socket at which the caller takes a pidfd of the container's first process
+    #[arg(long, value_name = "PATH")]
+    pub pidfd_socket: Option<PathBuf>,
+    /// Descriptors above standard error that the program keeps
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub preserve_fds: u32,
+    /// Another name for config.json, or its path
+    #[arg(short = 'f', long, value_name = "FILE", default_value = "config.json")]
+    pub config: PathBuf,
     /// Do not use pivot_root, for a root on an initramfs
     #[arg(long)]
     pub no_pivot: bool,
@@ -81,6 +93,12 @@ pub struct Run {
     /// Return once the program runs
     #[arg(short, long)]
     pub detach: bool,
+    /// Leave the container's state when the program has ended, for delete
+    #[arg(long)]
+    pub keep: bool,
+    /// Do not adopt orphans of the container: pinnace never does
+    #[arg(long)]
+    pub no_subreaper: bool,
 }
 
 /// Commands that take an id and nothing else.
@@ -187,6 +205,64 @@ pub struct Update {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+pub struct Exec {
+    /// File with the JSON object of the whole process; the options about the process are then left aside
+    #[arg(short, long, value_name = "FILE")]
+    pub process: Option<PathBuf>,
+    /// Give the program a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Return once the program runs
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Write the pid of the program to this file
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Socket at which the caller takes the program's terminal
+    #[arg(long, value_name = "PATH")]
+    pub console_socket: Option<PathBuf>,
+    /// Socket at which the caller takes a pidfd of the program
+    #[arg(long, value_name = "PATH")]
+    pub pidfd_socket: Option<PathBuf>,
+    /// Directory to begin in
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<String>,
+    /// One more environment variable
+    #[arg(short, long, value_name = "NAME=VALUE", allow_hyphen_values = true)]
+    pub env: Vec<String>,
+    /// User, and perhaps group, as numbers
+    #[arg(short, long, value_name = "UID[:GID]", allow_hyphen_values = true)]
+    pub user: Option<String>,
+    /// One more group, as a number
+    #[arg(short = 'g', long, value_name = "GID", allow_hyphen_values = true)]
+    pub additional_gids: Vec<String>,
+    /// The program's SELinux context
+    #[arg(long, value_name = "LABEL")]
+    pub process_label: Option<String>,
+    /// The program's AppArmor profile
+    #[arg(long, value_name = "PROFILE")]
+    pub apparmor: Option<String>,
+    /// The program can gain no privileges
+    #[arg(long)]
+    pub no_new_privs: bool,
+    /// One more capability
+    #[arg(short, long, value_name = "CAP_NAME")]
+    pub cap: Vec<String>,
+    /// Descriptors above standard error that the program keeps
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub preserve_fds: u32,
+    /// Cgroup below the container's; for v1 with controllers before it
+    #[arg(long, value_name = "[CONTROLLER,...:]PATH")]
+    pub cgroup: Vec<String>,
+    /// Begin even if the container is paused
+    #[arg(long)]
+    pub ignore_paused: bool,
+    /// Name of the container, then the program with its arguments
+    #[arg(value_name = "ID PROGRAM [ARGUMENTS]", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    pub operands: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
 pub struct Events {
     /// Time between two records, such as 500ms or 1m30s
     #[arg(long, value_name = "DURATION", default_value = "5s", allow_hyphen_values = true)]
@@ -249,6 +325,7 @@ pub enum Invocation {
     Ps(Ps),
     Update(Box<Update>),
     Events(Events),
+    Exec(Box<Exec>),
     List(List),
     Spec(Spec),
     Plan(Plan),
@@ -276,7 +353,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 15] = [
+const ENTRIES: [Entry; 16] = [
     entry!(
         "create",
         Create(Create),
@@ -313,6 +390,14 @@ const ENTRIES: [Entry; 15] = [
                   echo '{\"cpu\": {\"quota\": 50000, \"period\": 100000}}' | pinnace update --resources - web",
         augment: Update::augment_args,
         parse: |matches| Update::from_arg_matches(matches).map(|update| Invocation::Update(Box::new(update))),
+    },
+    Entry {
+        name: "exec",
+        about: "Run one more program in a container",
+        example: "pinnace exec web ls -l /\n  pinnace exec --tty --user 1000 web sh\n  \
+                  pinnace exec --process process.json --detach --pid-file /run/exec.pid web",
+        augment: Exec::augment_args,
+        parse: |matches| Exec::from_arg_matches(matches).map(|exec| Invocation::Exec(Box::new(exec))),
     },
     entry!(
         "events",
@@ -490,6 +575,7 @@ const LONG_OPTIONS: &[&str] = &[
     "version",
     "bundle",
     "pid-file",
+    "console-socket",
     "no-pivot",
     "no-new-keyring",
     "detach",
@@ -517,11 +603,28 @@ const LONG_OPTIONS: &[&str] = &[
     "kernel-memory",
     "kernel-memory-tcp",
     "interval",
+    "config",
+    "keep",
+    "no-subreaper",
+    "process",
+    "tty",
+    "pidfd-socket",
+    "cwd",
+    "env",
+    "user",
+    "additional-gids",
+    "process-label",
+    "apparmor",
+    "no-new-privs",
+    "cap",
+    "preserve-fds",
+    "cgroup",
+    "ignore-paused",
     "stats",
 ];
 
 /// Commands that pass what follows the id on as it is.
-const PASSES_WORDS: &[&str] = &["ps"];
+const PASSES_WORDS: &[&str] = &["ps", "exec"];
 
 /// Where the options of a command end, which begin at `start`.
 fn first_operand(entry: &Entry, arguments: &[OsString], start: usize) -> usize {

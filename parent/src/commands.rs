@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod demo;
 mod events;
+mod exec;
 mod kill;
 mod list;
 mod pause;
@@ -17,6 +18,9 @@ mod state;
 mod update;
 
 use std::io::Write;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::{Errno, FdFlags};
 
 use crate::cli::{Global, Invocation};
 use crate::error::{Error, Result};
@@ -57,11 +61,32 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),
         Invocation::Update(arguments) => succeeded(update::run(&context, arguments)),
         Invocation::Events(arguments) => succeeded(events::run(&context, arguments)),
+        Invocation::Exec(arguments) => exec::run(&context, arguments),
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),
         Invocation::Demo(_) => demo::run(&context),
     }
+}
+
+/// How many descriptors above standard error the program keeps: `first` that are ours to give, and `asked` behind them.
+///
+/// Errors: one of them is not open.
+pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
+    for index in 0..asked {
+        let number = i64::from(first) + i64::from(index) + 3;
+        let is_theirs = i32::try_from(number).is_ok_and(|number| {
+            // SAFETY: the number is only asked about; a closed one is what this is about, and fcntl(2) answers EBADF to it.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            // What has come through an execution is not closed by one; what we have opened ourselves is.
+            rustix::io::fcntl_getfd(descriptor).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC))
+        });
+        if !is_theirs {
+            let doing = format!("unable to stat preserved-fd {index} (of {asked})");
+            return Err(Error::call(doing, Errno::NOENT));
+        }
+    }
+    Ok(first + asked)
 }
 
 /// Text to standard output. A reader that went away (`pinnace list | head -1`) does not want it, and that is no error of ours.

@@ -3,6 +3,7 @@
 //! `load` reads the file; everything else here is pure. A [`Config`] holds no field that pinnace does not
 //! implement, since [`check`] refuses such fields by their JSON path, and every string in it is free of NUL bytes.
 
+mod basis;
 mod capabilities;
 mod check;
 mod default;
@@ -21,14 +22,17 @@ mod update;
 
 use std::collections::BTreeMap;
 
-pub use capabilities::capability_name;
+use serde::{Deserialize, Serialize};
+
+pub use basis::{Basis, KeptFilter};
+pub use capabilities::{capability_name, number as capability_number};
 pub use check::{check, clean as clean_path, rlimit_name};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::default_spec;
 pub use hooks::{Hook, HookPoint, Hooks};
-pub use load::load;
 #[cfg(test)]
 pub(crate) use load::parse;
+pub use load::{load, load_process};
 pub use problems::{Problem, Problems};
 pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
@@ -91,7 +95,7 @@ pub struct Root {
 }
 
 /// `process`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// At least one entry.
     pub args: Vec<String>,
@@ -100,6 +104,8 @@ pub struct Process {
     /// Absolute.
     pub cwd: String,
     pub user: User,
+    /// `None`: the program has the caller's standard streams.
+    pub terminal: Option<Terminal>,
     /// `None`: the object is absent, and the container keeps what the runtime has.
     pub capabilities: Option<CapabilitySets>,
     /// No type twice.
@@ -116,8 +122,15 @@ pub struct Process {
     pub selinux_label: Option<String>,
 }
 
+/// `process.terminal` with `process.consoleSize`: columns and rows; both 0 where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    pub width: u32,
+    pub height: u32,
+}
+
 /// `process.scheduler`, in the kernel's numbers (SCHED_*, SCHED_FLAG_*); times in nanoseconds. What is absent is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scheduler {
     pub policy: u32,
     pub flags: u32,
@@ -130,14 +143,14 @@ pub struct Scheduler {
 }
 
 /// `process.ioPriority`; `class` is the kernel's IOPRIO_CLASS_* number, `priority` 0 to 7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoPriority {
     pub class: u32,
     pub priority: u32,
 }
 
 /// `process.execCPUAffinity`: numbers of processors, ascending; none means that nothing is changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecCpuAffinity {
     /// Before the process enters the container's cgroup.
     pub initial: Vec<u32>,
@@ -147,7 +160,7 @@ pub struct ExecCpuAffinity {
 
 /// What of its tree the program may use: nothing of the kinds in `handled`, but below these paths the rights in the same place.
 /// Numbers are the kernel's LANDLOCK_ACCESS_FS_* bits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landlock {
     pub handled: u32,
     /// Absolute, cleaned, each once.
@@ -170,7 +183,7 @@ pub struct IntelRdt {
 }
 
 /// `linux.memoryPolicy`, in the kernel's numbers (MPOL_*, MPOL_F_*).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPolicy {
     pub mode: u32,
     pub flags: u32,
@@ -179,7 +192,7 @@ pub struct MemoryPolicy {
 }
 
 /// `process.user`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     pub uid: u32,
     pub gid: u32,
@@ -189,7 +202,7 @@ pub struct User {
 }
 
 /// Bit N of each set is capability number N.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapabilitySets {
     pub bounding: u64,
     pub effective: u64,
@@ -199,7 +212,7 @@ pub struct CapabilitySets {
 }
 
 /// One entry of `process.rlimits`; `resource` is the kernel's RLIMIT_* number, `u64::MAX` is infinity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rlimit {
     pub resource: u32,
     pub soft: u64,
@@ -281,7 +294,7 @@ pub enum PropagationKind {
 }
 
 /// `linux.namespaces`, by type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespaces {
     pub pid: Namespace,
     pub network: Namespace,
@@ -294,7 +307,7 @@ pub struct Namespaces {
 }
 
 /// Where the container's namespace of one type comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Namespace {
     /// The type is absent: the runtime's own.
     #[default]
@@ -315,14 +328,14 @@ impl Namespace {
 }
 
 /// `linux.uidMappings` and `linux.gidMappings`, or those of one mount.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdMappings {
     pub uids: Vec<IdMapping>,
     pub gids: Vec<IdMapping>,
 }
 
 /// `size` ids from `container` on are those from `host` on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdMapping {
     pub container: u32,
     pub host: u32,

@@ -3,6 +3,8 @@
 mod create;
 mod delete;
 mod events;
+mod exec;
+mod foreground;
 mod pause;
 mod ps;
 mod rootless;
@@ -16,6 +18,8 @@ pub use create::{
 };
 pub use delete::{delete, destroy};
 pub use events::{Events, events, parse_interval};
+pub use exec::{Executed, Execution, ProcessChanges, exec};
+pub use foreground::{HostRelay, TerminalChoice, wait};
 pub use pause::{pause, resume};
 pub use ps::{process_list, process_table};
 pub use seccomp::filter;

@@ -20,6 +20,8 @@ pub enum Kind {
     NotRunning,
     /// A hook of the container's own did not succeed: there will be no program.
     HookFailed,
+    /// The cgroup has others below it that have its controllers, and takes no process itself.
+    CgroupBusy,
 }
 
 /// An error as it is printed, in runc's manner: `what: object: reason`, lower case, no full stop.

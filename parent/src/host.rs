@@ -73,6 +73,11 @@ const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
 impl HostFacts {
     /// Asks the kernel. Needs no privilege.
     pub fn read(questions: Questions) -> Result<Self> {
+        Self::read_without_cgroups(questions).and_then(|facts| Ok(Self { cgroups: read_cgroups()?, ..facts }))
+    }
+
+    /// The same for a container whose cgroups are known.
+    pub fn read_without_cgroups(questions: Questions) -> Result<Self> {
         let security = SecurityHost {
             apparmor: questions.apparmor && has_apparmor(),
             selinux: questions.selinux && has_selinux(),
@@ -82,7 +87,7 @@ impl HostFacts {
         let denies_groups = !is_initial_user_namespace
             && std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny");
         Ok(Self {
-            cgroups: read_cgroups()?,
+            cgroups: CgroupHost::None,
             uid: rustix::process::geteuid().as_raw(),
             is_initial_user_namespace,
             denies_groups,

@@ -7,6 +7,7 @@
 //! ready, executed stage1's answers
 //! ```
 
+mod enter;
 mod filesystem;
 mod net_devices;
 mod netlink;
@@ -29,6 +30,7 @@ use shared_proto::bootstrap::DescriptorSlot;
 use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
 use shared_proto::{Failure, Reply, Report, Step};
 
+pub use enter::Entrance;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::Agent;
 
@@ -63,6 +65,9 @@ pub struct Launch {
     hung_up: bool,
     /// What comes back if the container is not let go.
     devices: Option<MovedDevices>,
+    is_ready: bool,
+    /// The master of the program's terminal.
+    console: Option<OwnedFd>,
 }
 
 impl Launch {
@@ -71,7 +76,8 @@ impl Launch {
         check_sysctls(plan)?;
         let (socket, childs_end) = Socket::pair()?;
         let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
-        socket.send_bootstrap(plan, &descriptors)?;
+        let lent: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        socket.send_bootstrap(plan, &lent)?;
         drop(descriptors);
         for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
             let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
@@ -83,6 +89,7 @@ impl Launch {
             cgroup: surroundings.cgroup,
             entered: &entered_namespaces(plan)?,
             socket: childs_end.as_fd(),
+            preserved_count: plan.bootstrap.preserved_count,
         };
         let child = match (&plan.namespaces.user, plan.user_namespace) {
             (Namespace::New, Some(user)) => spawn::user_namespace::spawn_new(&birth, |pid| {
@@ -103,7 +110,20 @@ impl Launch {
             }
             _ => spawn::spawn(&birth)?,
         };
-        Ok(Self { child, socket, warnings: Vec::new(), let_go: false, hung_up: false, devices: None })
+        Ok(Self::new(child, socket))
+    }
+
+    fn new(child: Child, socket: Socket) -> Self {
+        Self {
+            child,
+            socket,
+            warnings: Vec::new(),
+            let_go: false,
+            hung_up: false,
+            devices: None,
+            is_ready: false,
+            console: None,
+        }
     }
 
     /// The child's pid in our pid namespace.
@@ -177,13 +197,17 @@ impl Launch {
 
     /// Waits until everything up to the wait for `start` is done.
     pub async fn ready(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        if self.is_ready {
+            return Ok(());
+        }
         match self.next_report(reactor).await? {
             Some((Report::Ready, _)) => {
                 self.child.has_executed_stage1();
+                self.is_ready = true;
                 Ok(())
             }
             Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
-            Some((Report::Warned(_), _)) => unreachable!("next_report keeps warnings"),
+            Some((Report::Warned(_) | Report::Console, _)) => unreachable!("next_report keeps these"),
             Some(_) => Err(out_of_turn()),
             None => Err(self.death(reactor).await),
         }
@@ -236,6 +260,11 @@ impl Launch {
         }
     }
 
+    /// The master of the program's terminal, which is there as soon as all is ready.
+    pub fn take_console(&mut self) -> Option<OwnedFd> {
+        self.console.take()
+    }
+
     /// What could not be had and was done without, in words.
     pub fn warnings(&self, plan: &Plan<'_>) -> Vec<String> {
         self.warnings.iter().map(|warning| words::failure(plan, warning).to_string()).collect()
@@ -269,6 +298,10 @@ impl Launch {
             }
             match self.socket.receive_report()? {
                 Some((Report::Warned(warning), _)) => self.warnings.push(warning),
+                Some((Report::Console, Some(master))) if self.console.is_none() => {
+                    self.console = Some(master)
+                }
+                Some((Report::Console, _)) => return Err(out_of_turn()),
                 report => return Ok(report),
             }
         }
@@ -381,6 +414,8 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
                 descriptors.extend(listener.take());
                 continue;
             }
+            // Nobody enters a container that does not exist.
+            DescriptorSlot::Init => continue,
         };
         descriptors.push(open_namespace(path_of(slot).unwrap_or_default(), kind)?);
     }

@@ -18,3 +18,4 @@ pub mod plan;
 pub mod seccomp;
 pub mod signals;
 pub mod state;
+pub mod terminal;

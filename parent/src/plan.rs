@@ -3,7 +3,9 @@
 //! Pure: no files, no processes. One file per feature, named as stage1's `steps/`; `show.rs` prints a plan.
 
 mod capabilities;
+mod console;
 mod devices;
+mod exec;
 mod hooks;
 mod identity;
 mod keep;
@@ -27,6 +29,7 @@ use crate::cgroup::Placement;
 use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
+pub use exec::{Entry, plan_exec};
 use keep::Keep;
 pub use seccomp::Filter;
 pub use user_namespace::{UserNamespace, id_maps_deny_groups};
@@ -51,6 +54,8 @@ pub struct Request<'a> {
     pub no_new_keyring: bool,
     /// Another process will call `start`.
     pub hold: bool,
+    /// Descriptors above standard error that the program keeps.
+    pub preserved_count: u32,
 }
 
 /// An ordered list of steps, and what the skeleton around them needs.
@@ -99,6 +104,11 @@ pub struct Content<'a> {
 }
 
 impl Plan<'_> {
+    /// Whether stage1 will send the master of a terminal before it is ready.
+    pub fn has_terminal(&self) -> bool {
+        self.steps.iter().any(|phased| matches!(phased.step, Step::OpenConsole { .. }))
+    }
+
     /// Whether steps mount trees that the parent sends with the cgroups.
     pub fn has_cgroup_trees(&self) -> bool {
         self.steps
@@ -123,6 +133,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
 
     let places = mounts::plan(&mut draft, request)?;
     devices::plan(&mut draft, request, &places);
+    console::plan(&mut draft, request);
     masks::plan(&mut draft, request, &places);
     root::plan_finish(&mut draft, config);
     lsm::plan(&mut draft, request)?;

@@ -50,17 +50,23 @@ impl Signals {
         Ok(Self { descriptor, old_mask })
     }
 
-    /// Sends every signal that has come to the process behind `pidfd`.
-    pub fn forward(&self, pidfd: BorrowedFd<'_>) {
+    /// Sends every signal that has come to the process behind `pidfd`. True if our terminal has another size now.
+    pub fn forward(&self, pidfd: BorrowedFd<'_>) -> bool {
+        let mut is_resized = false;
         let mut record = [0u8; RECORD_BYTES];
         while rustix::io::read(&self.descriptor, &mut record) == Ok(record.len()) {
             // The first field of struct signalfd_siginfo is the number.
             let number = u32::from_ne_bytes([record[0], record[1], record[2], record[3]]);
+            if number == uapi::SIGWINCH {
+                is_resized = true;
+                continue;
+            }
             // SAFETY: numbers only; no signal information is passed. Ignored: the program may just have ended.
             let _ = unsafe {
                 syscall!(PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0usize)
             };
         }
+        is_resized
     }
 }
 
@@ -96,7 +102,7 @@ pub fn reset(signal: Signal) -> Result<()> {
     check(returned).map_err(|errno| Error::call("reset a signal", errno))
 }
 
-/// Signals that mean the runtime itself: its children, and what a terminal tells it.
+/// Signals that mean the runtime itself: its children, and out-of-band data.
 fn ignored() -> u64 {
-    [uapi::SIGCHLD, uapi::SIGURG, uapi::SIGWINCH].into_iter().map(|signal| 1u64 << (signal - 1)).sum()
+    [uapi::SIGCHLD, uapi::SIGURG].into_iter().map(|signal| 1u64 << (signal - 1)).sum()
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! ROOT/ID/            0700, its making is what makes an id exclusive; its flock serialises commands that change
 //!   record.json       what was asked for; written before the child exists
-//!   init.json         who the child is; written once it exists
+//!   init.json         who the child is, and on a second line what `exec` needs; written once it exists
 //!   start.sock        while the container is created: stage1 listens here for `start`
 //! ```
 //! `ROOT/@seccomp/` holds compiled seccomp profiles, for all containers.
@@ -24,12 +24,15 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 pub use record::{Init, Record, SeccompListener};
-pub use status::{ProcessFacts, Status};
+pub use status::{ProcessFacts, Status, own_ignored_signals};
 
 use crate::error::{Error, Kind, Result};
 
 const RECORD: &str = "record.json";
 const INIT: &str = "init.json";
+
+/// Bytes that are asked for at first.
+const READ_BYTES: usize = 16 << 10;
 /// The socket's name, for those who listen and those who call.
 pub const START_SOCKET: &str = "start.sock";
 /// Behind the name of a file that is being written.
@@ -294,19 +297,23 @@ impl StateDirectory {
     /// Who the child is; `None` before it exists.
     pub fn init(&self) -> Result<Option<Init>> {
         match self.read(INIT)? {
-            Some(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .map_err(|error| Error::new(format!("{}: {error}", self.path.join(INIT).display()))),
+            Some(mut text) => {
+                let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
+                let mut init: Init = serde_json::from_slice(&text[..end])
+                    .map_err(|error| Error::new(format!("{}: {error}", self.path.join(INIT).display())))?;
+                init.basis = text.split_off((end + 1).min(text.len()));
+                Ok(Some(init))
+            }
             None => Ok(None),
         }
     }
 
     pub fn write_record(&self, record: &Record) -> Result<()> {
-        self.write(RECORD, record)
+        self.write(RECORD, record, &[])
     }
 
     pub fn write_init(&self, init: &Init) -> Result<()> {
-        self.write(INIT, init)
+        self.write(INIT, init, &init.basis)
     }
 
     /// Whether stage1 still waits for `start`.
@@ -353,15 +360,24 @@ impl StateDirectory {
                 return Err(Error::call(format_args!("open {}", self.path.join(name).display()), errno));
             }
         };
-        let mut text = Vec::new();
-        std::io::Read::read_to_end(&mut fs::File::from(file), &mut text)
-            .map_err(|error| Error::io(format_args!("read {}", self.path.join(name).display()), &error))?;
-        Ok(Some(text))
+        // Most fit at once, and a regular file that gives less than there is room for has ended.
+        let mut text = Vec::with_capacity(READ_BYTES);
+        loop {
+            let room = text.capacity() - text.len();
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
+                Ok(count) if count < room => return Ok(Some(text)),
+                Ok(_) => text.reserve(text.len()),
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    return Err(Error::call(format_args!("read {}", self.path.join(name).display()), errno));
+                }
+            }
+        }
     }
 
     /// Readers see the old file or the new one, never part of one. No fsync: what a power loss takes, it takes with the container.
-    fn write(&self, name: &str, value: &impl serde::Serialize) -> Result<()> {
-        self.write_temporary(name, value)
+    fn write(&self, name: &str, value: &impl serde::Serialize, behind: &[u8]) -> Result<()> {
+        self.write_temporary(name, value, behind)
             .and_then(|temporary| {
                 rustix::fs::renameat(&self.descriptor, &temporary, &self.descriptor, name)
                     .map_err(|errno| ("rename", errno))
@@ -371,7 +387,7 @@ impl StateDirectory {
 
     /// Writes the record unless there is one: the calls that write it tell as well whether the directory is still there, and ours.
     fn write_first_record(&self, record: &Record) -> std::result::Result<(), Unclaimed> {
-        let written = self.write_temporary(RECORD, record).and_then(|temporary| {
+        let written = self.write_temporary(RECORD, record, &[]).and_then(|temporary| {
             let ours = &self.descriptor;
             match rustix::fs::renameat_with(ours, &temporary, ours, RECORD, RenameFlags::NOREPLACE) {
                 // A filesystem that cannot do that; under the lock two calls do as well.
@@ -399,10 +415,15 @@ impl StateDirectory {
         &self,
         name: &str,
         value: &impl serde::Serialize,
+        behind: &[u8],
     ) -> std::result::Result<String, (&'static str, Errno)> {
         let temporary = format!("{name}{NEW}");
         // Values are of our own types, whose keys are all text.
-        let text = serde_json::to_vec(value).map_err(|_| ("encode", Errno::INVAL))?;
+        let mut text = serde_json::to_vec(value).map_err(|_| ("encode", Errno::INVAL))?;
+        if !behind.is_empty() {
+            text.push(b'\n');
+            text.extend_from_slice(behind);
+        }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&self.descriptor, &temporary, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| ("create", errno))?;

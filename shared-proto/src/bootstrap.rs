@@ -26,6 +26,9 @@ pub enum RootChange {
     Chroot = 3,
     /// Bound onto itself and chroot: the mount namespace was joined, and others live in it.
     Bind = 4,
+    /// The container exists. Its namespaces are joined, whose mount namespace brings its root along; where that is another, or none was
+    /// joined, the root comes with the bootstrap, and chroot follows.
+    Enter = 5,
 }
 
 /// Descriptors that travel with the bootstrap, by name. They come in ascending order of the slot's number.
@@ -43,11 +46,13 @@ pub enum DescriptorSlot {
     /// The root file system's detached tree, where stage1 could not open its path.
     Root = 6,
     TimeNamespace = 7,
+    /// A pidfd of the container's init, in whose namespaces the process shall be.
+    Init = 8,
 }
 
 impl DescriptorSlot {
     /// Every slot, in the order in which descriptors travel.
-    pub const ALL: [DescriptorSlot; 8] = [
+    pub const ALL: [DescriptorSlot; 9] = [
         DescriptorSlot::Listener,
         DescriptorSlot::MountNamespace,
         DescriptorSlot::NetworkNamespace,
@@ -56,6 +61,7 @@ impl DescriptorSlot {
         DescriptorSlot::CgroupNamespace,
         DescriptorSlot::Root,
         DescriptorSlot::TimeNamespace,
+        DescriptorSlot::Init,
     ];
 }
 
@@ -120,6 +126,10 @@ pub struct Bootstrap<F: Form> {
     pub pivot_late: bool,
     /// `Report::HooksDue` is said before the pivot, and `Reply::Proceed` waited for.
     pub await_hooks: bool,
+    /// CLONE_NEW* bits: which namespaces of the container's init are joined. Only with `RootChange::Enter`.
+    pub joined: u32,
+    /// Descriptors above standard error that the program keeps.
+    pub preserved_count: u32,
 }
 
 /// A step with the phase in which it runs.
@@ -138,6 +148,11 @@ pub(crate) const FLAG_PIVOT_LATE: u32 = 32;
 pub(crate) const FLAG_AWAIT_HOOKS: u32 = 64;
 pub(crate) const FLAGS_ALL: u32 = 127;
 
+/// Every namespace that can be joined by a process that exists: CLONE_NEW* of linux/sched.h for mount, cgroup, uts, ipc, user, network and
+/// time. (The pid namespace is that in which the process was born.)
+pub const JOINED_ALL: u32 =
+    0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x4000_0000 | 0x80;
+
 /// The header as it lies in a message. The sections follow it without gaps, in the order of their counts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -153,6 +168,8 @@ pub struct Header {
     pub root_change: u8,
     pub initial_propagation: u8,
     pub reserved: [u8; 2],
+    pub joined: U32,
+    pub preserved_count: U32,
     pub home_of: U32,
     pub step_count: U32,
     pub argument_count: U32,
@@ -160,4 +177,4 @@ pub struct Header {
     pub text_bytes: U32,
 }
 
-const _: () = assert!(size_of::<Header>() == 72);
+const _: () = assert!(size_of::<Header>() == 80);

@@ -256,6 +256,11 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
     if !flag(FLAG_HOME) && home_of != 0 {
         return Err(Refusal::HeaderValue);
     }
+    let joined = header.joined.get();
+    let enters = header.root_change == RootChange::Enter as u8;
+    if joined & !JOINED_ALL != 0 || (joined != 0 && !enters) {
+        return Err(Refusal::HeaderValue);
+    }
     Ok(Bootstrap {
         root: text_at(text, header.root),
         root_change: match header.root_change {
@@ -263,6 +268,7 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
             2 => RootChange::Move,
             3 => RootChange::Chroot,
             4 => RootChange::Bind,
+            5 => RootChange::Enter,
             _ => return Err(Refusal::HeaderValue),
         },
         initial_propagation: Propagation::from_code(u32::from(header.initial_propagation))
@@ -275,6 +281,8 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
         loopback_up: flag(FLAG_LOOPBACK),
         pivot_late: flag(FLAG_PIVOT_LATE),
         await_hooks: flag(FLAG_AWAIT_HOOKS),
+        joined,
+        preserved_count: header.preserved_count.get(),
     })
 }
 
@@ -497,6 +505,29 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             Step::RunHook { index, path, arguments, environment, state, timeout_ms }
         }
         StepKind::InstallSeccomp => Step::InstallSeccomp { flags: fields.word(), program: fields.filter()? },
+        StepKind::OpenConsole => {
+            let bind = match fields.word() {
+                0 => false,
+                1 => true,
+                _ => return Err(Refusal::StepValue),
+            };
+            let (width, height) = fields.pair();
+            // struct winsize has 16 bits for each.
+            if width > u32::from(u16::MAX) || height > u32::from(u16::MAX) {
+                return Err(Refusal::StepValue);
+            }
+            let uid = u32::try_from(fields.number()).map_err(|_| Refusal::StepValue)?;
+            Step::OpenConsole { uid, width, height, bind }
+        }
+        StepKind::SetAffinity => {
+            let blob = fields.blob();
+            let processors = fields.cursor.ids(blob)?;
+            if processors.is_empty() || processors.iter().any(|number| number.get() >= PROCESSOR_COUNT_MAX) {
+                return Err(Refusal::StepValue);
+            }
+            Step::SetAffinity { processors }
+        }
+        StepKind::OwnStreams => Step::OwnStreams { uid: fields.word() },
         StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: fields.text(OPTION_BYTES_MAX)? },
         StepKind::SetScheduler => Step::SetScheduler { scheduler: scheduler(fields)? },
         StepKind::SetIoPriority => match fields.pair() {

@@ -75,6 +75,8 @@ pub fn encode(
         root_change: bootstrap.root_change as u8,
         initial_propagation: bootstrap.initial_propagation.code() as u8,
         reserved: [0; 2],
+        joined: U32::new(bootstrap.joined),
+        preserved_count: U32::new(bootstrap.preserved_count),
         home_of: U32::new(bootstrap.home_of.unwrap_or(0)),
         step_count: word(message.steps.len()),
         argument_count: word(message.arguments.len()),
@@ -298,6 +300,11 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             [text.text(path), text.texts(arguments), text.texts(environment), text.texts(state)],
             [U64::new(u64::from(index)), zero, zero, zero],
         ),
+        Step::OpenConsole { uid, width, height, bind } => {
+            (u32::from(bind), [NONE; 4], [pair(width, height), U64::new(u64::from(uid)), zero, zero])
+        }
+        Step::SetAffinity { processors } => (0, [text.ids(processors), NONE, NONE, NONE], [zero; 4]),
+        Step::OwnStreams { uid } => (uid, [NONE; 4], [zero; 4]),
         Step::InstallSeccomp { flags, program } => {
             (flags, [text.bytes(program), NONE, NONE, NONE], [zero; 4])
         }

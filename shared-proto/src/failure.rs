@@ -103,6 +103,15 @@ calls! {
     Mount = 65 "mount",
     /// Bringing the loopback interface up.
     Loopback = 66 "ioctl SIOCSIFFLAGS",
+    /// Terminals.
+    TerminalUnlock = 67 "ioctl TIOCSPTLCK",
+    TerminalPeer = 68 "ioctl TIOCGPTPEER",
+    TerminalControl = 69 "ioctl TIOCSCTTY",
+    TerminalSize = 70 "ioctl TIOCSWINSZ",
+    Duplicate = 71 "dup3",
+    SetAffinity = 72 "sched_setaffinity",
+    /// The container's init ended, or its namespaces cannot be joined.
+    JoinInit = 73 "setns",
     Fork = 76 "clone3",
     Wait = 77 "waitid",
     MemoryFile = 78 "memfd_create",

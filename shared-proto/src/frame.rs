@@ -25,6 +25,8 @@ pub enum Report {
     HooksDue,
     /// A startContainer hook did not succeed: stage1 ends after this. One descriptor: a file with what the hook has said.
     HookFailed { index: u32, status: HookStatus },
+    /// A terminal was opened for the program: one descriptor, its master.
+    Console,
 }
 
 /// How a hook ended.
@@ -124,6 +126,7 @@ impl Report {
                 };
                 return zerocopy::transmute!(record);
             }
+            Report::Console => (7, None),
         };
         let record = ReportRecord {
             kind: U16::new(kind),
@@ -158,6 +161,7 @@ impl Report {
                 index: record.step.get(),
                 status: HookStatus::from_numbers(record.call.get(), record.errno.get())?,
             },
+            7 => Report::Console,
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
@@ -166,7 +170,7 @@ impl Report {
     /// How many descriptors travel with this report.
     pub fn descriptor_count(self) -> usize {
         match self {
-            Report::Listener | Report::HookFailed { .. } => 1,
+            Report::Listener | Report::HookFailed { .. } | Report::Console => 1,
             Report::HooksDue | Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
         }
     }

@@ -35,6 +35,9 @@ pub const GROUP_COUNT_MAX: usize = 65536;
 /// NUMA nodes: one more than the highest number that a kernel may be built for (NODES_SHIFT is at most 10).
 pub const NODE_COUNT_MAX: u32 = 1024;
 
+/// Processors: the most that a kernel may be built for (NR_CPUS).
+pub const PROCESSOR_COUNT_MAX: u32 = 8192;
+
 /// Bind sources that are opened before the root changes; each takes a descriptor until it is mounted, and the
 /// usual soft limit is 1024.
 pub const EARLY_BIND_COUNT_MAX: usize = 512;

@@ -200,6 +200,7 @@ macro_rules! kinds {
 
 /// What prepares the container's tree may come before or after the joins.
 const PREPARE: &[Phase] = &[Phase::Mounts, Phase::Views];
+const VIEWS: &[Phase] = &[Phase::Views];
 const IDENTITY: &[Phase] = &[Phase::Identity];
 const LOCKDOWN: &[Phase] = &[Phase::Lockdown];
 /// A limit of open files that is very low waits until nothing is opened any more.
@@ -235,6 +236,9 @@ kinds! {
     SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
     RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
     NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
+    OpenConsole = 30 "open-console" VIEWS,
+    SetAffinity = 31 "set-affinity" VIEWS,
+    OwnStreams = 32 "own-streams" IDENTITY,
     RunHook = 35 "run-hook" LOCKDOWN,
 }
 
@@ -436,6 +440,25 @@ pub enum Step<F: Form> {
         /// 0 is no limit.
         timeout_ms: u32,
     },
+    /// A new terminal of the container's devpts becomes the controlling terminal and the standard streams; its master goes to the parent
+    /// with `Report::Console`.
+    OpenConsole {
+        /// Who owns the terminal.
+        uid: u32,
+        /// Columns and rows; both 0: left as they are.
+        width: u32,
+        height: u32,
+        /// The terminal is /dev/console as well.
+        bind: bool,
+    },
+    /// The processors to run on, each below `PROCESSOR_COUNT_MAX`, once the process is in its cgroups.
+    SetAffinity {
+        processors: F::Ids,
+    },
+    /// Gives the standard streams to the user, who may want to open them again by their names in /dev.
+    OwnStreams {
+        uid: u32,
+    },
     /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
     InstallSeccomp {
         /// SECCOMP_FILTER_FLAG_* bits.
@@ -479,6 +502,9 @@ impl<F: Form> Step<F> {
             Step::RestrictLandlock { .. } => StepKind::RestrictLandlock,
             Step::RunHook { .. } => StepKind::RunHook,
             Step::InstallSeccomp { .. } => StepKind::InstallSeccomp,
+            Step::OpenConsole { .. } => StepKind::OpenConsole,
+            Step::SetAffinity { .. } => StepKind::SetAffinity,
+            Step::OwnStreams { .. } => StepKind::OwnStreams,
         }
     }
 }

@@ -93,10 +93,10 @@ fn reset_signals<K: Kernel>(kernel: &mut K, ignored: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Every descriptor above standard error will be closed by execve. Before the lockdown, since a filter may forbid close_range(2); what the
+/// Every descriptor above standard error, and above those that the program keeps, will be closed by execve. Before the lockdown, since a filter may forbid close_range(2); what the
 /// lockdown opens is close-on-exec by itself.
-pub(crate) fn close_descriptors<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
-    kernel.close_on_execute_from(Descriptor::FIRST).at(Call::CloseRange)
+pub(crate) fn close_descriptors<K: Kernel>(kernel: &mut K, preserved_count: u32) -> Result<(), Fault> {
+    kernel.close_on_execute_from(Descriptor::first_above(preserved_count)).at(Call::CloseRange)
 }
 
 /// Replaces this program. Nothing else is called here: the container's filter for system calls is in force.

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use shared_proto::limits::NODE_COUNT_MAX;
+use shared_proto::limits::{NODE_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Attributes, Call, Propagation, Scheduler};
 use zerocopy::little_endian::U32;
 
@@ -30,8 +30,13 @@ impl Descriptor {
     /// Paths are then relative to the working directory, or absolute.
     pub(crate) const CURRENT_DIRECTORY: Descriptor = Descriptor(-100);
 
-    /// The first number above the standard three.
-    pub(crate) const FIRST: Descriptor = Descriptor(3);
+    /// Standard input, output and error.
+    pub(crate) const STANDARD: [Descriptor; 3] = [Descriptor(0), Descriptor(1), Descriptor(2)];
+
+    /// The first number above the standard three, and above the descriptors that the program keeps.
+    pub(crate) fn first_above(preserved_count: u32) -> Descriptor {
+        Descriptor(3i32.saturating_add_unsigned(preserved_count))
+    }
 
     /// The next higher number.
     pub(crate) fn next(self) -> Descriptor {
@@ -107,6 +112,8 @@ pub enum Open {
     Read,
     /// Writing to what exists.
     Write,
+    /// A terminal, which does not become the controlling one.
+    Terminal,
 }
 
 /// How a path is resolved.
@@ -160,6 +167,9 @@ pub(crate) fn device_number(major: u32, minor: u32) -> u64 {
 /// A bit for each NUMA node.
 pub type NodeMask = [u64; NODE_COUNT_MAX as usize / 64];
 
+/// A bit for each processor.
+pub type ProcessorMask = [u64; PROCESSOR_COUNT_MAX as usize / 64];
+
 /// Every system call of stage1. Errors are the kernel's errno.
 pub trait Kernel {
     // Messages.
@@ -198,6 +208,8 @@ pub trait Kernel {
     fn set_umask(&mut self, umask: u32);
     fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()>;
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;
+    /// Joins several namespaces of the process behind a pidfd at once. `kinds` are CLONE_NEW* bits.
+    fn join_process(&mut self, process: Descriptor, kinds: u32) -> Result<()>;
     /// Brings `lo` up in the network namespace.
     fn loopback_up(&mut self) -> Result<()>;
 
@@ -232,6 +244,18 @@ pub trait Kernel {
     fn check_executable(&mut self, path: &CStr) -> Result<()>;
     /// Whether the working directory lies below the root.
     fn current_directory_is_reachable(&mut self) -> Result<bool>;
+
+    // Terminals and standard streams.
+    fn terminal_unlock(&mut self, master: Descriptor) -> Result<()>;
+    /// The other end of a pseudoterminal, whatever its path means by now.
+    fn terminal_peer(&mut self, master: Descriptor) -> Result<Descriptor>;
+    /// Makes it the session's controlling terminal.
+    fn terminal_control(&mut self, terminal: Descriptor) -> Result<()>;
+    fn terminal_size(&mut self, terminal: Descriptor, width: u16, height: u16) -> Result<()>;
+    /// Makes `number` mean the same open file. It is not close-on-exec.
+    fn duplicate(&mut self, file: Descriptor, number: Descriptor) -> Result<()>;
+    /// The group stays.
+    fn give_to_user(&mut self, file: Descriptor, uid: u32) -> Result<()>;
 
     // Making.
     fn make_directory(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()>;
@@ -282,6 +306,8 @@ pub trait Kernel {
     fn set_personality(&mut self, domain: u32) -> Result<()>;
     /// The mode with its flags; bit N of the mask is node N.
     fn set_memory_policy(&mut self, mode: u32, mask: &NodeMask) -> Result<()>;
+    /// Bit N of the mask is processor N.
+    fn set_affinity(&mut self, mask: &ProcessorMask) -> Result<()>;
     /// The SELinux context of an open file.
     fn set_label(&mut self, file: Descriptor, label: &CStr) -> Result<()>;
     fn set_groups(&mut self, groups: &[U32]) -> Result<()>;

@@ -60,11 +60,12 @@ pub(crate) fn bootstrap<K: Kernel>(
     Ok(Received { view, descriptors })
 }
 
-/// A root bound into a joined mount namespace needs that namespace.
+/// A root bound into a joined mount namespace needs that namespace, and to enter a container its init is needed.
 fn needs_missing_namespace(view: &View<'_>) -> bool {
     let bootstrap = view.bootstrap();
-    bootstrap.root_change == RootChange::Bind
-        && !bootstrap.descriptors.contains(DescriptorSlot::MountNamespace)
+    let has = |slot| bootstrap.descriptors.contains(slot);
+    (bootstrap.root_change == RootChange::Bind && !has(DescriptorSlot::MountNamespace))
+        || (bootstrap.root_change == RootChange::Enter) != has(DescriptorSlot::Init)
 }
 
 /// A message that was too large for the socket: its memfd came first.

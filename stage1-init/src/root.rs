@@ -42,6 +42,13 @@ pub(crate) fn enter<K: Kernel>(
         change_root(kernel, new)?;
         return Ok(Root { new, sources: Vec::new() });
     }
+    if bootstrap.root_change == RootChange::Enter {
+        return match received.descriptor(DescriptorSlot::Root) {
+            Some(new) => change_root(kernel, new).map(|()| Root { new, sources: Vec::new() }),
+            // Joining the mount namespace has made its root ours, and the working directory.
+            None => Ok(Root { new: host, sources: Vec::new() }),
+        };
+    }
     let sources = match bootstrap.root_change {
         RootChange::Bind => open_sources(kernel, socket, view)?,
         _ => isolate(kernel, socket, view, bootstrap.initial_propagation)?,

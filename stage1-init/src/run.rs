@@ -66,7 +66,7 @@ fn phases<K: Kernel>(
 
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
     context.answer_to(*socket);
-    exec::close_descriptors(context.kernel).map_err(at(Phase::Lockdown))?;
+    exec::close_descriptors(context.kernel, bootstrap.preserved_count).map_err(at(Phase::Lockdown))?;
     hooks::run(&mut context, view).map_err(at(Phase::Lockdown))?;
     run_phase(&mut context, view, Phase::Lockdown)?;
     exec::execute(context.kernel, view, &program, &home).map_err(at(Phase::Execute))

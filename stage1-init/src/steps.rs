@@ -1,6 +1,7 @@
 //! Step kind → function. One file per feature, named as the plan's.
 
 mod capabilities;
+mod console;
 mod devices;
 mod hostname;
 mod identity;
@@ -17,7 +18,7 @@ mod time;
 
 use core::ffi::CStr;
 
-use shared_proto::{Call, Step, Wire};
+use shared_proto::{Call, Report, Step, Wire};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel};
 use crate::paths::{self, PathBuffer};
@@ -108,6 +109,11 @@ impl<'k, K: Kernel> Context<'k, K> {
         }
         self.first_temporary = kept.into_iter().fold(self.root.new, Descriptor::max).next();
         self.close_all()
+    }
+
+    /// The parent, for what it is to get.
+    fn send_descriptor(&mut self, report: Report, descriptor: Descriptor) -> Result<(), Fault> {
+        self.kernel.send_descriptor(self.socket, &report.encode(), descriptor).at(Call::Send)
     }
 
     /// The directory of `path`, made if it is missing, and the last component.
@@ -234,6 +240,11 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::SetSelinuxLabel { label } => lsm::selinux_label(context, label),
         // The skeleton runs hooks, which are processes (`hooks.rs`).
         Step::RunHook { .. } => Ok(()),
+        Step::OpenConsole { uid, width, height, bind } => {
+            console::open(context, &console::Console { uid, size: (width as u16, height as u16), bind })
+        }
+        Step::SetAffinity { processors } => scheduling::affinity(context.kernel, processors),
+        Step::OwnStreams { uid } => console::own_streams(context.kernel, uid),
         Step::InstallSeccomp { flags, program } => seccomp::install(context, flags, program),
     }
 }

@@ -1,5 +1,7 @@
 //! Whole starts on the recording kernel: what is done, in which order, and what is said when any of it fails.
 
+mod console;
+mod enter;
 mod failures;
 mod found;
 mod hooks;
@@ -37,6 +39,8 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         loopback_up: false,
         pivot_late: false,
         await_hooks: false,
+        joined: 0,
+        preserved_count: 0,
     }
 }
 

@@ -19,6 +19,11 @@ pub(crate) fn become_leader<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
 
 /// Joins the namespaces that travelled with the bootstrap. The mount namespace comes last: it changes what paths mean.
 pub(crate) fn join<K: Kernel>(kernel: &mut K, received: &Received) -> Result<(), Fault> {
+    if let Some(init) = received.descriptor(DescriptorSlot::Init) {
+        // All at once, the user namespace first: the kernel judges every one of them by who we are now. Source: setns(2), Linux 5.8.
+        let joined = received.view.bootstrap().joined;
+        return if joined == 0 { Ok(()) } else { kernel.join_process(init, joined).at(Call::JoinInit) };
+    }
     for (slot, kind) in [
         (DescriptorSlot::IpcNamespace, NamespaceKind::Ipc),
         (DescriptorSlot::UtsNamespace, NamespaceKind::Uts),

@@ -8,6 +8,7 @@ mod bundle;
 mod container;
 mod host;
 mod outcome;
+mod pty;
 mod snapshot;
 
 pub use bundle::Bundle;
@@ -17,6 +18,7 @@ pub use host::{
     unique_id, wait_until, workspace,
 };
 pub use outcome::{Outcome, Running, run_within, run_within_limit, spawn};
+pub use pty::Pty;
 pub use rustix::process::Signal;
 pub use serde_json::{Value, json};
 pub use snapshot::Snapshot;

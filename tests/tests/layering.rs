@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("seccomp", &["error", "config"]),
     ("plan", &["error", "config", "host", "cgroup"]),
+    ("terminal", &["error", "launch"]),
     ("launch", &["error", "config", "plan", "log", "trace"]),
     (
         "container",
@@ -37,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "host",
             "log",
             "signals",
+            "terminal",
             "trace",
         ],
     ),

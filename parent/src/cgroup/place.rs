@@ -118,6 +118,11 @@ impl Placement {
         !self.hierarchies.is_empty() || self.scope().is_some()
     }
 
+    /// Whether the host has hierarchies of v1.
+    pub fn has_hierarchies(&self) -> bool {
+        !self.hierarchies.is_empty()
+    }
+
     /// The unit that systemd is to make, or has made.
     pub(super) fn scope(&self) -> Option<&Scope> {
         match &self.manager {

@@ -2,26 +2,55 @@
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Creation};
+use crate::container::{self, Creation, TerminalChoice};
 use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
-    let creation = creation(context, arguments, id, true)?;
-    let created = context
-        .state_root()
-        .and_then(|root| container::create(&root, &creation))
+    let surroundings = Surroundings::read(arguments);
+    let created = surroundings
+        .and_then(|surroundings| {
+            let creation = Creation { hold: true, ..creation(context, arguments, &surroundings, id, true)? };
+            container::create(&context.state_root()?, &creation)
+        })
         .map_err(|error| error.context("pinnace create failed"))?;
     context.warn(&created.warnings);
     Ok(())
+}
+
+/// What the caller's environment and descriptors add to a container.
+pub(super) struct Surroundings {
+    environment: Vec<String>,
+    preserved_count: u32,
+}
+
+impl Surroundings {
+    /// Sockets that systemd has opened for us come first, then the descriptors that were asked for.
+    ///
+    /// Errors: a descriptor is not open. Source: sd_listen_fds(3).
+    pub(super) fn read(arguments: &cli::Create) -> Result<Self> {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+        let is_ours = number("LISTEN_PID") == Some(std::process::id());
+        let sockets = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+        let mut environment = Vec::new();
+        if sockets > 0 {
+            // The program is the first process of its pid namespace.
+            environment.push(format!("LISTEN_FDS={sockets}"));
+            environment.push(String::from("LISTEN_PID=1"));
+            let names = std::env::var("LISTEN_FDNAMES").ok();
+            environment.extend(names.map(|names| format!("LISTEN_FDNAMES={names}")));
+        }
+        Ok(Self { environment, preserved_count: super::preserved_count(sockets, arguments.preserve_fds)? })
+    }
 }
 
 /// What the options of `create` and `run` mean.
 pub(super) fn creation<'a>(
     context: &Context<'a>,
     arguments: &'a cli::Create,
+    surroundings: &'a Surroundings,
     id: &'a str,
-    hold: bool,
+    detaches: bool,
 ) -> Result<Creation<'a>> {
     Ok(Creation {
         id,
@@ -30,7 +59,12 @@ pub(super) fn creation<'a>(
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,
-        hold,
+        hold: false,
+        terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches },
+        preserved_count: surroundings.preserved_count,
+        config: &arguments.config,
+        environment: &surroundings.environment,
+        pidfd_socket: arguments.pidfd_socket.as_deref(),
         log: context.log,
     })
 }

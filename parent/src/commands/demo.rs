@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Context, print};
 use crate::cgroup::{self, ManagerKind};
 use crate::config;
-use crate::container::{self, Creation};
+use crate::container::{self, Creation, TerminalChoice};
 use crate::error::{Error, Result};
 use crate::host::{HostFacts, Questions};
 use crate::plan::{self, Store, show};
@@ -42,6 +42,11 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         manager: context.global.cgroup_manager()?,
         hold: false,
         log: context.log,
+        terminal: TerminalChoice { socket: None, detaches: false },
+        preserved_count: 0,
+        config: Path::new("config.json"),
+        environment: &[],
+        pidfd_socket: None,
     };
     print("The container, as it sees itself:\n")?;
     let begin = Instant::now();
@@ -83,7 +88,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 
 /// The beginning and the end of the plan: enough to see what it is.
 fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
-    let bundle = container::load_bundle(Some(bundle))?;
+    let bundle = container::load_bundle(Some(bundle), Path::new("config.json"))?;
     let host = HostFacts::read(Questions::default())?;
     let creation = Creation {
         id: ID,
@@ -94,6 +99,11 @@ fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
         manager: ManagerKind::Cgroupfs,
         hold: false,
         log: context.log,
+        terminal: TerminalChoice { socket: None, detaches: false },
+        preserved_count: 0,
+        config: Path::new("config.json"),
+        environment: &[],
+        pidfd_socket: None,
     };
     let placement = cgroup::place(&host.cgroups, None, ID)?;
     let store = Store::default();

@@ -1,8 +1,10 @@
 //! `plan`: what a start would do, printed and not done. Needs no privilege.
 
+use std::path::Path;
+
 use super::Context;
 use crate::cli;
-use crate::container::{self, Creation};
+use crate::container::{self, Creation, TerminalChoice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::plan::{self, Store, show};
@@ -20,6 +22,11 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         manager: context.global.cgroup_manager()?,
         hold: false,
         log: context.log,
+        terminal: TerminalChoice { socket: None, detaches: false },
+        preserved_count: 0,
+        config: Path::new("config.json"),
+        environment: &[],
+        pidfd_socket: None,
     };
     let placement = container::place(&mut bundle, &host, &creation)?;
     let store = Store::default();

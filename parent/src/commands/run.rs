@@ -1,46 +1,38 @@
 //! `run`: create and start in one, then wait for the end, passing signals on.
 
-use std::os::fd::AsFd;
-
 use super::{Context, create};
 use crate::cli;
 use crate::container::{self, Created};
 use crate::error::Result;
-use crate::launch::{Reactor, block_on};
 use crate::signals::Signals;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
-    let creation = create::creation(context, &arguments.create, id, false)?;
-    let created = context
-        .state_root()
-        .and_then(|root| container::create(&root, &creation))
+    let surroundings = create::Surroundings::read(&arguments.create);
+    let created = surroundings
+        .and_then(|surroundings| {
+            let creation = create::creation(context, &arguments.create, &surroundings, id, arguments.detach)?;
+            container::create(&context.state_root()?, &creation)
+        })
         .map_err(|error| error.context("pinnace run failed"))?;
     context.warn(&created.warnings);
     match signals {
         None => Ok(0),
-        Some(signals) => wait(context, id, created, signals),
+        Some(signals) => wait(context, id, created, signals, arguments.keep),
     }
 }
 
-/// Passes signals on until the program ends, then takes everything away.
-fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals) -> Result<i32> {
+/// Passes signals on until the program ends, then takes everything away, unless it is to be kept.
+fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals, keep: bool) -> Result<i32> {
     created.directory.unlock();
-    let reactor = Reactor::default();
-    block_on(&reactor, async {
-        let ended = async { reactor.readable(created.launch.pidfd()).await };
-        let forward = async {
-            loop {
-                reactor.readable(signals.as_fd()).await;
-                signals.forward(created.launch.pidfd());
-            }
-        };
-        smol::future::or(ended, forward).await;
-    });
     // Whatever became of the status, what was made goes.
-    let code = created.launch.wait();
+    let code = container::wait(&created.launch, &signals, created.terminal);
+    if keep {
+        std::mem::forget((created.launch, created.directory, signals));
+        return code;
+    }
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone {

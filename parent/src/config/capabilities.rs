@@ -48,7 +48,7 @@ const CAPABILITIES: [(Capability, &str); 41] = [
 ];
 
 /// The number of a capability, by its upper-case name with `CAP_`.
-pub(super) fn number(name: &str) -> Option<u32> {
+pub fn number(name: &str) -> Option<u32> {
     CAPABILITIES.iter().position(|&(_, known)| known == name).map(|position| position as u32)
 }
 

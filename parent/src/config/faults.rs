@@ -7,7 +7,7 @@ use oci_spec::runtime::Spec;
 use serde_json::Value;
 
 use super::path::{JsonPath, Segment, are_related};
-use super::problems::{NOT_IMPLEMENTED, Problem, Problems};
+use super::problems::{Problem, Problems};
 use super::{Config, capabilities, check, shape, tree};
 use crate::error::{Error, Result};
 
@@ -135,10 +135,8 @@ impl Draft {
         for problem in &mut problems.0 {
             problem.path = self.written(std::mem::take(&mut problem.path));
         }
-        let is_trace = |problem: &Problem| {
-            !problem.reason.ends_with(NOT_IMPLEMENTED)
-                && self.faults.0.iter().any(|fault| are_related(&fault.path, &problem.path))
-        };
+        let is_trace =
+            |problem: &Problem| self.faults.0.iter().any(|fault| are_related(&fault.path, &problem.path));
         problems.0.retain(|problem| !is_trace(problem));
         self.faults.0.append(&mut problems.0);
         Err(self.faults.into())

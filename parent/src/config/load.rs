@@ -4,12 +4,14 @@
 //! looked at slowly.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use serde::de::IgnoredAny;
 
-use super::{Config, check, faults, shape};
+use super::{Config, Process, check, faults, shape};
 use crate::error::{Error, Result};
 
 /// Bytes of the largest file that is read: arguments and environment may have 6 MiB, and JSON may escape each byte of them.
@@ -18,14 +20,13 @@ const FILE_BYTES_MAX: usize = 64 << 20;
 /// Bytes that are asked for at a time where the size is not known.
 const READ_BYTES: usize = 64 << 10;
 
-/// Reads and checks the config.json in an open bundle directory.
-pub fn load(bundle: BorrowedFd<'_>) -> Result<Config> {
+/// Reads and checks the config.json in an open bundle directory, by this name if it has another.
+pub fn load(bundle: BorrowedFd<'_>, name: &Path) -> Result<Config> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file =
-        rustix::fs::openat(bundle, "config.json", flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOENT => Error::new("JSON specification file config.json not found"),
-            errno => Error::call("open config.json", errno),
-        })?;
+    let file = rustix::fs::openat(bundle, name, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT => Error::new(format!("JSON specification file {} not found", name.display())),
+        errno => Error::call(format_args!("open {}", name.display()), errno),
+    })?;
     let size = rustix::fs::fstat(&file).map_err(|errno| Error::call("stat config.json", errno))?.st_size;
     let size = usize::try_from(size).unwrap_or(0).min(FILE_BYTES_MAX);
     let text = read(&file, size).map_err(|errno| Error::call("read config.json", errno))?;
@@ -33,6 +34,29 @@ pub fn load(bundle: BorrowedFd<'_>) -> Result<Config> {
         return Err(Error::new(format!("config.json is larger than {FILE_BYTES_MAX} bytes")));
     }
     parse(&text)
+}
+
+/// Reads and checks a file with a `process` object alone, perhaps a pipe; and warnings.
+pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
+    let failed = |errno| Error::call(format_args!("open {}", path.display()), errno);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
+    let text = read(&file, 0).map_err(failed)?;
+    if text.len() > FILE_BYTES_MAX {
+        return Err(Error::new(format!("{} is larger than {FILE_BYTES_MAX} bytes", path.display())));
+    }
+    parse_process(&text)
+}
+
+/// A `process` object is judged as in a config.json that has nothing else.
+fn parse_process(text: &[u8]) -> Result<(Process, Vec<String>)> {
+    // One value, so that nothing in it gets out of its place below.
+    serde_json::from_slice::<IgnoredAny>(text)
+        .map_err(|error| Error::new(format!("process is not valid JSON: {error}")))?;
+    let whole = [br#"{"ociVersion":"1.3.0","root":{"path":"/"},"process":"#, text, b"}"].concat();
+    let config = parse(&whole)
+        .map_err(|error| Error::new(error.to_string().trim_start_matches("config.json: ").to_owned()))?;
+    Ok((config.process, config.warnings))
 }
 
 /// Everything in the file, up to one byte more than may be. `size` is what is expected.

@@ -7,8 +7,6 @@ use crate::error::Error;
 /// Problems that are printed of one file; more of them help nobody.
 const PRINTED_MAX: usize = 50;
 
-pub(super) const NOT_IMPLEMENTED: &str = "not implemented yet";
-
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -31,13 +29,6 @@ impl Problems {
     /// Paths are written only when they are needed: most files have no problem.
     pub(super) fn add(&mut self, path: impl fmt::Display, reason: impl Into<String>) {
         self.0.push(Problem { path: one_line(path.to_string()), reason: one_line(reason.into()) });
-    }
-
-    /// Notes a field that is set although pinnace cannot do it yet.
-    pub(super) fn not_implemented(&mut self, path: impl fmt::Display, is_set: bool) {
-        if is_set {
-            self.add(path, NOT_IMPLEMENTED);
-        }
     }
 
     /// Refuses NUL bytes, which no path or name of the kernel can hold, and text over `bytes_max` bytes.
@@ -96,11 +87,7 @@ mod tests {
         let mut problems = Problems::default();
         problems.add("$.a", "bad\nname");
         assert_eq!(problems.to_string(), "config.json: $.a: bad\\nname");
-        problems.not_implemented("$.b", true);
-        problems.not_implemented("$.c", false);
-        assert_eq!(
-            problems.to_string(),
-            "config.json has 2 problems: $.a: bad\\nname; $.b: not implemented yet"
-        );
+        problems.add("$.b", "missing");
+        assert_eq!(problems.to_string(), "config.json has 2 problems: $.a: bad\\nname; $.b: missing");
     }
 }

@@ -9,9 +9,10 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
+use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
-use crate::config::{self, Config, HookPoint, Hooks, Namespace};
+use crate::config::{self, Basis, Config, HookPoint, Hooks, KeptFilter, Namespace};
 use crate::error::{Error, Result};
 use crate::hooks;
 use crate::host::{HostFacts, Questions};
@@ -23,6 +24,7 @@ use crate::seccomp;
 use crate::state::{
     Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
 };
+use crate::terminal::CallersSocket;
 
 /// What the caller of `create` and `run` decides.
 #[derive(Clone, Debug)]
@@ -38,6 +40,14 @@ pub struct Creation<'a> {
     pub hold: bool,
     /// Who is told what is done, with `--debug`.
     pub log: &'a Log,
+    pub terminal: TerminalChoice<'a>,
+    /// Descriptors above standard error that the program keeps.
+    pub preserved_count: u32,
+    /// The configuration's name in the bundle.
+    pub config: &'a Path,
+    /// What the program's environment gets beside that of the configuration.
+    pub environment: &'a [String],
+    pub pidfd_socket: Option<&'a Path>,
 }
 
 /// A bundle, read and checked.
@@ -50,8 +60,8 @@ pub struct Bundle {
 }
 
 /// Reads and checks a bundle: config.json and the root file system, which must be there.
-pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
-    let (mut bundle, directory) = open_bundle(bundle)?;
+pub fn load_bundle(bundle: Option<&Path>, config: &Path) -> Result<Bundle> {
+    let (mut bundle, directory) = open_bundle(bundle, config)?;
     check_rootfs(&directory, &bundle.config.root.path)?;
     // Without a symlink on the way, what the text means is what the kernel finds.
     bundle.rootfs = config::clean_path(&bundle.rootfs);
@@ -60,17 +70,17 @@ pub fn load_bundle(bundle: Option<&Path>) -> Result<Bundle> {
 
 /// The same without a look at the root file system, for a plan that nobody carries out.
 pub fn load_bundle_unchecked(bundle: Option<&Path>) -> Result<Bundle> {
-    open_bundle(bundle).map(|(bundle, _)| bundle)
+    open_bundle(bundle, Path::new("config.json")).map(|(bundle, _)| bundle)
 }
 
 /// A bundle whose root file system's path is as it is written, made absolute.
-fn open_bundle(bundle: Option<&Path>) -> Result<(Bundle, OwnedFd)> {
+fn open_bundle(bundle: Option<&Path>, config: &Path) -> Result<(Bundle, OwnedFd)> {
     let given = bundle.unwrap_or(Path::new("."));
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(given, flags, Mode::empty())
         .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))?;
     let path = real_path(&directory)?;
-    let config = config::load(directory.as_fd())?;
+    let config = config::load(directory.as_fd(), config)?;
     let rootfs = match config.root.path.strip_prefix('/') {
         Some(_) => config.root.path.clone(),
         None => format!("{path}/{}", config.root.path),
@@ -126,6 +136,7 @@ pub fn plan_request<'a>(
         no_pivot: creation.no_pivot,
         no_new_keyring: creation.no_new_keyring,
         hold: creation.hold,
+        preserved_count: creation.preserved_count,
     }
 }
 
@@ -139,6 +150,8 @@ pub struct Created {
     pub directory: StateDirectory,
     pub own_pid_namespace: bool,
     pub record: Record,
+    /// The program's terminal, if it is shown on ours.
+    pub terminal: Option<HostRelay>,
     /// What should be said although all went well.
     pub warnings: Vec<String>,
 }
@@ -148,7 +161,10 @@ pub struct Created {
 /// Whatever fails, nothing is left behind.
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
-    let mut bundle = load_bundle(creation.bundle)?;
+    let mut bundle = load_bundle(creation.bundle, creation.config)?;
+    bundle.config.process.add_env(creation.environment)?;
+    let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
+    let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
     let host = HostFacts::read(questions(&bundle.config))?;
     let placement = place(&mut bundle, &host, creation)?;
     let profile = bundle.config.seccomp.as_ref();
@@ -161,19 +177,32 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
 
     let record = record(&bundle, &host, placement.clone(), rdt.clone());
+    let kept_filter = filter.map(|filter| KeptFilter::new(filter.flags, filter.program));
+    let basis = Basis::new(&bundle.config, kept_filter, creation.no_new_keyring, creation.no_pivot);
+    let basis = serde_json::to_vec(&basis).map_err(|error| Error::new(format!("keep process: {error}")))?;
     let log = creation.log;
     log.debug(|| format!("bundle {}: plan of {} steps", bundle.path, plan.steps.len()));
     let directory = root.create(creation.id, &record)?;
     log.debug(|| format!("container {}: id claimed in {}", creation.id, root.path().display()));
     let mut cgroups = Cgroups::begin(placement.clone());
     let mut rdt_groups = rdt.map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
-    let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
+    let places =
+        Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal, pidfd_socket, basis };
     match launch(creation, &record, &bundle.config, &plan, &directory, places) {
-        Ok((launch, plan_warnings)) => {
+        Ok((launch, terminal, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
-            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings, record })
+            Ok(Created {
+                launch,
+                cgroups,
+                rdt_groups,
+                directory,
+                own_pid_namespace,
+                terminal,
+                record,
+                warnings,
+            })
         }
         Err(error) => {
             let error = match cgroups.out_of_memory() {
@@ -244,6 +273,10 @@ fn record(
 struct Places<'a> {
     cgroups: &'a mut Cgroups,
     rdt_groups: Option<&'a mut Groups>,
+    terminal: TerminalEnd,
+    pidfd_socket: Option<CallersSocket>,
+    /// What `exec` will need.
+    basis: Vec<u8>,
 }
 
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
@@ -254,8 +287,8 @@ fn launch(
     plan: &Plan<'_>,
     directory: &StateDirectory,
     places: Places<'_>,
-) -> Result<(Launch, Vec<String>)> {
-    let Places { cgroups, mut rdt_groups } = places;
+) -> Result<(Launch, Option<HostRelay>, Vec<String>)> {
+    let Places { cgroups, mut rdt_groups, terminal, pidfd_socket, basis } = places;
     if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
         groups.prepare(config)?;
     }
@@ -296,20 +329,26 @@ fn launch(
         // Else the kernel would throw the exit code away.
         crate::signals::reset(Signal::CHILD)?;
     }
-    let init = Init { pid, start_time: facts.start_time, cgroups: cgroups.made(), intel_rdt: rdt_made };
+    let init =
+        Init { pid, start_time: facts.start_time, cgroups: cgroups.made(), intel_rdt: rdt_made, basis };
     let pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
 
     let reactor = Reactor::default();
+    if let Some(socket) = pidfd_socket {
+        socket.send(b"standard", launch.pidfd())?;
+    }
     if plan.bootstrap.await_hooks {
         block_on(&reactor, launch.hooks_due(&reactor, plan))?;
         run_hooks(creation, config, record, &launch)?;
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
     }
+    let mut relay = None;
     if creation.hold {
         // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
         block_on(&reactor, launch.ready(&reactor, plan))?;
         log.debug(|| String::from("stage1 is ready"));
+        terminal.connect(&mut launch)?;
         directory.write_init(&init)?;
         pid_file.map_or(Ok(()), PidFile::publish)?;
         launch.send_hold(facts.ignored_signals)?;
@@ -317,6 +356,11 @@ fn launch(
     } else {
         directory.write_init(&init)?;
         let agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
+        if plan.has_terminal() {
+            // Who looks at a terminal wants to see all of it.
+            block_on(&reactor, launch.ready(&reactor, plan))?;
+            relay = terminal.connect(&mut launch)?;
+        }
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(facts.ignored_signals)?;
         block_on(&reactor, launch.executed(&reactor, plan, agent))?;
@@ -329,7 +373,7 @@ fn launch(
         }
     }
     let warnings = launch.warnings(plan);
-    Ok((launch, warnings))
+    Ok((launch, relay, warnings))
 }
 
 /// The hooks of a container that is being created: stage1 is in its namespaces, and has not left the host's tree.

@@ -30,6 +30,11 @@ impl Reactor {
         self.ready(descriptor, PollFlags::IN).await;
     }
 
+    /// Resolves once `descriptor` takes bytes, or its other end is closed.
+    pub async fn writable(&self, descriptor: BorrowedFd<'_>) {
+        self.ready(descriptor, PollFlags::OUT).await;
+    }
+
     /// Resolves once the other end of `descriptor` is closed, whatever there is to read before that.
     pub async fn closed(&self, descriptor: BorrowedFd<'_>) {
         // The kernel tells of a hang-up unasked.

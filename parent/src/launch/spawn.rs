@@ -21,7 +21,7 @@ use sc::syscall;
 use self::user_namespace::Gate;
 use super::network::set_namespace;
 use crate::config::{Namespace, Namespaces};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// stage1's bytes, built and embedded by build.rs.
 static STAGE1: &[u8] = include_bytes!(env!("PINNACE_STAGE1"));
@@ -46,6 +46,8 @@ pub(super) struct Birth<'a> {
     pub(super) entered: &'a [(OwnedFd, u32)],
     /// Stays open in the child.
     pub(super) socket: BorrowedFd<'a>,
+    /// Descriptors above standard error that stay open as well. All of them are, so that ours have higher numbers.
+    pub(super) preserved_count: u32,
 }
 
 impl Birth<'_> {
@@ -149,14 +151,17 @@ struct Shared {
 struct Program {
     stage1: RawFd,
     socket: RawFd,
+    /// Descriptors from this number on are closed on execution.
+    first_closed: u32,
     /// The socket's number in decimal, NUL-terminated: stage1's argument.
     argument: [u8; 12],
 }
 
 impl Program {
-    fn new(stage1: &OwnedFd, socket: BorrowedFd<'_>) -> Self {
-        let (stage1, socket) = (stage1.as_raw_fd(), socket.as_raw_fd());
-        Self { stage1, socket, argument: decimal(socket) }
+    fn new(stage1: &OwnedFd, birth: &Birth<'_>) -> Self {
+        let (stage1, socket) = (stage1.as_raw_fd(), birth.socket.as_raw_fd());
+        let first_closed = birth.preserved_count.saturating_add(3);
+        Self { stage1, socket, first_closed, argument: decimal(socket) }
     }
 }
 
@@ -165,7 +170,7 @@ pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
     let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
     let mut shared = Box::new(Shared {
         stack: [0; STACK_BYTES],
-        program: Program::new(&stage1, birth.socket),
+        program: Program::new(&stage1, birth),
         failure: AtomicI32::new(0),
     });
     let mut pidfd: RawFd = -1;
@@ -178,7 +183,12 @@ pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
         // executed stage1 or is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
         unsafe { clone3(&arguments, child, (&raw const *shared).cast()) }
     })?;
-    let pid = cloned.map_err(|errno| Error::call("clone container init", errno))?;
+    let pid = cloned.map_err(|errno| {
+        // A cgroup whose controllers are on for those below it takes no process itself (cgroups(7), "no internal processes").
+        let is_busy = errno == Errno::BUSY && birth.cgroup.is_some();
+        let kind = if is_busy { Kind::CgroupBusy } else { Kind::Other };
+        Error::of_kind(kind, Error::call("clone container init", errno).to_string())
+    })?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Child { pid, pidfd, shared: Some(shared), gate: None })
@@ -300,7 +310,7 @@ unsafe fn execute(program: &Program) -> i32 {
     // unwinds or touches a thread-local.
     let returned = unsafe {
         // What callers have leaked to us (shims, buildah) must not reach the container, nor stay open in a held stage1.
-        syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC);
+        syscall!(CLOSE_RANGE, program.first_closed, u32::MAX, CLOSE_RANGE_CLOEXEC);
         syscall!(FCNTL, program.socket, uapi::F_SETFD, 0usize);
         syscall!(
             EXECVEAT,

@@ -54,7 +54,7 @@ impl Socket {
 
     /// Encodes the plan and leaves it in the socket, where stage1 finds it when it begins. One that is too large for the socket
     /// travels as a sealed memfd.
-    pub(super) fn send_bootstrap(&self, plan: &Plan<'_>, descriptors: &[OwnedFd]) -> Result<()> {
+    pub(super) fn send_bootstrap(&self, plan: &Plan<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
         let message = Message {
             bootstrap: plan.bootstrap,
             steps: &plan.steps,
@@ -66,16 +66,16 @@ impl Socket {
             EncodeError::TooLarge => Error::new("args, env and mounts together are too large"),
             EncodeError::ItemWithNul => Error::new("a path of dev.pinnace.landlock holds a NUL byte"),
         })?;
-        let mut descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         if bytes.len() <= INLINE_BYTES_MAX {
-            match self.send_bytes(&bytes, &descriptors) {
+            match self.send_bytes(&bytes, descriptors) {
                 // The administrator has made socket buffers small.
                 Err(Errno::MSGSIZE) => {}
                 sent => return sent.map_err(|errno| Error::call("send the plan", errno)),
             }
         }
         let memfd = super::spawn::sealed_memfd(c"pinnace-plan", &bytes, false)?;
-        descriptors.insert(0, memfd.as_fd());
+        let descriptors: Vec<BorrowedFd<'_>> =
+            std::iter::once(memfd.as_fd()).chain(descriptors.iter().copied()).collect();
         let mut announcement = [0; 16];
         announcement[..8].copy_from_slice(&MAGIC_MEMFD);
         announcement[8..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());

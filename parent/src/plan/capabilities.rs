@@ -10,7 +10,7 @@ const DEFAULT_UMASK: u32 = 0o022;
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
     let process = &request.config.process;
     let user = &process.user;
-    let needed = seccomp::needed_capabilities(request.config);
+    let needed = seccomp::needed_capabilities(request);
     if let Some(sets) = &process.capabilities {
         draft.push(Phase::Identity, Step::DropBounding { keep: sets.bounding });
     }

@@ -9,11 +9,6 @@ use crate::config::{self, Config, Namespace};
 pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>> {
     let config = request.config;
     let namespaces = &config.namespaces;
-    let has_home = config
-        .process
-        .env
-        .iter()
-        .any(|entry| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty()));
     Bootstrap {
         root: request.root,
         root_change: match namespaces.mount {
@@ -28,11 +23,19 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         await_cgroups: request.placement.is_entered_later(),
         await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
-        home_of: (!has_home).then_some(config.process.user.uid),
+        home_of: home_of(config),
         pivot_late: user_namespace::shows_procfs_late(request) || config.hooks.run_before_the_pivot(),
         await_hooks: config.hooks.run_before_the_pivot(),
         loopback_up: user_namespace::clones_network(request),
+        joined: 0,
+        preserved_count: request.preserved_count,
     }
+}
+
+/// Whose home directory HOME is to be, where the environment does not say it.
+pub(super) fn home_of(config: &Config) -> Option<u32> {
+    let is_home = |entry: &String| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty());
+    (!config.process.env.iter().any(is_home)).then_some(config.process.user.uid)
 }
 
 /// What the new namespace's mounts become at first. A slave still gets the host's new mounts, as runc's default does; an unbindable

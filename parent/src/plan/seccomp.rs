@@ -9,7 +9,6 @@
 use shared_proto::{Phase, Step};
 
 use super::{Draft, Request};
-use crate::config::Config;
 
 /// The number of CAP_SYS_ADMIN.
 const CAP_SYS_ADMIN: u32 = 21;
@@ -30,7 +29,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
 }
 
 /// Capabilities that stage1 needs until execve, beside those that are set.
-pub(super) fn needed_capabilities(config: &Config) -> u64 {
-    let needs = config.seccomp.is_some() && !config.process.no_new_privileges;
+pub(super) fn needed_capabilities(request: &Request<'_>) -> u64 {
+    let needs = request.filter.is_some() && !request.config.process.no_new_privileges;
     if needs { 1 << CAP_SYS_ADMIN } else { 0 }
 }

@@ -52,6 +52,7 @@ fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
         RootChange::Move => "move over / (no pivot)",
         RootChange::Chroot => "chroot to",
         RootChange::Bind => "bind and chroot to",
+        RootChange::Enter => "enter",
     };
     let all = propagation(plan.bootstrap.initial_propagation);
     lines.push(format!("{how} {} (host mounts {all})", plan.bootstrap.root));
@@ -227,6 +228,17 @@ fn object(step: &Step<Planned<'_>>) -> String {
             0 => (*path).to_owned(),
             limit => format!("{path} (within {} s)", limit / 1000),
         },
+        Step::OpenConsole { uid, width, height, bind } => {
+            let mut words = Vec::new();
+            words.extend((*uid != 0).then(|| format!("owner {uid}")));
+            words.extend(((*width, *height) != (0, 0)).then(|| format!("{width}x{height}")));
+            words.extend(bind.then(|| String::from("also /dev/console")));
+            format!("/dev/pts/ptmx{}", bracketed(&words))
+        }
+        Step::SetAffinity { processors } => {
+            processors.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+        }
+        Step::OwnStreams { uid } => format!("0 1 2 by {uid}"),
         Step::InstallSeccomp { flags, program } => {
             let count = program.len() / FILTER_INSTRUCTION_BYTES;
             format!("{count} instructions{}", bracketed(&filter_flag_words(*flags)))

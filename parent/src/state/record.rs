@@ -52,4 +52,7 @@ pub struct Init {
     pub cgroups: cgroup::Made,
     #[serde(default)]
     pub intel_rdt: intel_rdt::Made,
+    /// What `exec` needs of the configuration: JSON, on a line of its own behind these, which only `exec` reads.
+    #[serde(skip)]
+    pub basis: Vec<u8>,
 }

@@ -100,6 +100,12 @@ impl ProcessFacts {
     }
 }
 
+/// The signals that we ignore, as our caller has left it to us; bit N-1 is signal N. None where /proc does not say it.
+pub fn own_ignored_signals() -> u64 {
+    let text = read_proc(std::process::id() as i32, "status").ok().flatten();
+    text.and_then(|text| parse_ignored_signals(&text)).unwrap_or(0)
+}
+
 /// A file of /proc/PID whose text is short: one read is enough. `None` if there is no such process.
 fn read_proc(pid: i32, name: &str) -> Result<Option<String>> {
     let path = format!("/proc/{pid}/{name}");

@@ -41,9 +41,9 @@ fn truncated_at_every_length_is_refused() {
     let bytes = sample::full();
     for length in 0..bytes.len() {
         let mut short = bytes[..length].to_vec();
-        let expected = if length < 72 { Refusal::Truncated } else { Refusal::MessageBytes };
+        let expected = if length < 80 { Refusal::Truncated } else { Refusal::MessageBytes };
         assert_eq!(is_refused(&short), expected, "{length} bytes");
-        if length < 72 {
+        if length < 80 {
             continue;
         }
         // A liar: the header claims the shorter length, then also the shorter text.
@@ -60,7 +60,7 @@ fn truncated_at_every_length_is_refused() {
 
 #[test]
 fn trailing_bytes_are_refused() {
-    for trailing in [&b"\0"[..], b"x", b"x\0", &[0; 72], &[0xff; 4096]] {
+    for trailing in [&b"\0"[..], b"x", b"x\0", &[0; 80], &[0xff; 4096]] {
         let mut bytes = sample::full();
         bytes.extend_from_slice(trailing);
         assert_eq!(is_refused(&bytes), Refusal::MessageBytes);

@@ -28,7 +28,9 @@ fn numbers_are_the_stored_ones() {
     for slot in DescriptorSlot::ALL {
         writeln!(text, "DescriptorSlot {} {slot:?}", slot as u8).unwrap();
     }
-    for change in [RootChange::Pivot, RootChange::Move, RootChange::Chroot, RootChange::Bind] {
+    for change in
+        [RootChange::Pivot, RootChange::Move, RootChange::Chroot, RootChange::Bind, RootChange::Enter]
+    {
         writeln!(text, "RootChange {} {change:?}", change as u8).unwrap();
     }
     for propagation in all(|number| Propagation::from_code(number.into())) {

@@ -202,6 +202,8 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         loopback_up,
         pivot_late,
         await_hooks,
+        joined,
+        preserved_count,
     } = from;
     Bootstrap {
         root: to.text(root),
@@ -215,6 +217,8 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         loopback_up,
         pivot_late,
         await_hooks,
+        joined,
+        preserved_count,
     }
 }
 
@@ -286,6 +290,9 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::SetScheduler { scheduler } => Step::SetScheduler { scheduler },
         Step::SetIoPriority { class, priority } => Step::SetIoPriority { class, priority },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
+        Step::OpenConsole { uid, width, height, bind } => Step::OpenConsole { uid, width, height, bind },
+        Step::SetAffinity { processors } => Step::SetAffinity { processors: to.ids(processors) },
+        Step::OwnStreams { uid } => Step::OwnStreams { uid },
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             Step::SetMemoryPolicy { mode, flags, nodes: to.ids(nodes) }
         }

@@ -2,7 +2,8 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use shared_proto::limits::NODE_COUNT_MAX;
+use shared_proto::bootstrap::JOINED_ALL;
+use shared_proto::limits::{NODE_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::order::first_violation;
 use shared_proto::{
     Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Phase, PhasedStep, Propagation,
@@ -160,6 +161,14 @@ impl Ingredients {
             StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: strings.add_text(first) },
             StepKind::SetSelinuxLabel => Step::SetSelinuxLabel { label: strings.add_text(first) },
             StepKind::SetIoPriority => Step::SetIoPriority { class: 1 + a % 3, priority: b % 8 },
+            StepKind::OpenConsole => {
+                Step::OpenConsole { uid: a, width: b & 0xffff, height: c & 0xffff, bind: self.flags[0] }
+            }
+            StepKind::SetAffinity => {
+                let processors = self.ids.iter().chain([&a]).map(|id| id % PROCESSOR_COUNT_MAX);
+                Step::SetAffinity { processors: strings.add_ids(processors.collect()) }
+            }
+            StepKind::OwnStreams => Step::OwnStreams { uid: a },
             StepKind::SetPersonality => Step::SetPersonality { domain: a & 8 },
             StepKind::SetMemoryPolicy => Step::SetMemoryPolicy {
                 mode: a % 7,
@@ -189,7 +198,7 @@ impl Ingredients {
 prop_compose! {
     fn bootstrap()(
         root_change in prop::sample::select(
-            vec![RootChange::Pivot, RootChange::Move, RootChange::Chroot, RootChange::Bind],
+            vec![RootChange::Pivot, RootChange::Move, RootChange::Chroot, RootChange::Bind, RootChange::Enter],
         ),
         initial_propagation in propagation(),
         slots in prop::sample::subsequence(DescriptorSlot::ALL.to_vec(), 0..=DescriptorSlot::ALL.len()),
@@ -198,6 +207,8 @@ prop_compose! {
         loopback_up in any::<bool>(),
         pivot_late in any::<bool>(),
         await_hooks in any::<bool>(),
+        joined in any::<u32>(),
+        preserved_count in any::<u32>(),
     ) -> Bootstrap<Stored> {
         Bootstrap {
             root: 0,
@@ -211,6 +222,8 @@ prop_compose! {
             loopback_up,
             pivot_late,
             await_hooks,
+            joined: if root_change == RootChange::Enter { joined & JOINED_ALL } else { 0 },
+            preserved_count,
         }
     }
 }

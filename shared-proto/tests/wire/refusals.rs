@@ -1,9 +1,11 @@
 //! One broken rule at a time, each refused by its own name.
 
-use shared_proto::bootstrap::Header;
+use shared_proto::bootstrap::{Header, JOINED_ALL};
 use shared_proto::limits::VERSION;
 use shared_proto::step::StepRecord;
 use shared_proto::{Attributes, Blob, Planned, Propagations, Refusal, Step, StepKind, View};
+
+use zerocopy::little_endian::U32;
 
 use crate::plan::{self, BUILD_ID};
 use crate::sample::{self, STEP_COUNT, header_mut, step_mut};
@@ -54,6 +56,9 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::RestrictLandlock => (true, 2, 0),
         StepKind::InstallSeccomp => (true, 1, 0),
         StepKind::RunHook => (true, 4, 1),
+        StepKind::OpenConsole => (true, 0, 2),
+        StepKind::SetAffinity => (false, 1, 0),
+        StepKind::OwnStreams => (true, 0, 0),
     }
 }
 
@@ -77,14 +82,24 @@ fn header_values_without_meaning_are_refused() {
     for bit in 7..32 {
         check_header("flags", Refusal::HeaderValue, |header| header.flags |= 1 << bit);
     }
-    for bit in 8..32 {
+    for bit in 9..32 {
         check_header("descriptors", Refusal::HeaderValue, |header| header.descriptors |= 1 << bit);
     }
-    for value in [0].into_iter().chain(5..=u8::MAX) {
+    for value in [0].into_iter().chain(6..=u8::MAX) {
         check_header("root change", Refusal::HeaderValue, |header| header.root_change = value);
     }
     for value in [0, 5, 6, 7, 8, 13, 14, 15, 16, 0x11, 0x80, 0xff] {
         check_header("propagation", Refusal::HeaderValue, |header| header.initial_propagation = value);
+    }
+    for bit in 0..32 {
+        check_header("namespaces to join without an init", Refusal::HeaderValue, |header| {
+            header.joined.set(1 << bit);
+        });
+        if JOINED_ALL & 1 << bit == 0 {
+            check_header("namespaces that cannot be joined", Refusal::HeaderValue, |header| {
+                (header.root_change, header.joined) = (5, U32::new(1 << bit));
+            });
+        }
     }
     for index in 0..2 {
         check_header("reserved", Refusal::HeaderValue, |header| header.reserved[index] = 1);
@@ -241,6 +256,10 @@ fn step_values_without_meaning_are_refused() {
         (StepKind::SetIoPriority, |record| record.numbers[0].set(4)),
         (StepKind::SetIoPriority, |record| record.numbers[0].set(1 | 8 << 32)),
         (StepKind::SetPersonality, |record| record.word.set(1)),
+        (StepKind::OpenConsole, |record| record.word.set(2)),
+        (StepKind::OpenConsole, |record| record.numbers[0].set(0x1_0000)),
+        (StepKind::OpenConsole, |record| record.numbers[0].set(0x1_0000 << 32)),
+        (StepKind::OpenConsole, |record| record.numbers[1].set(1 << 32)),
         (StepKind::SetMemoryPolicy, |record| record.word.set(7)),
         (StepKind::SetMemoryPolicy, |record| record.word.set(0x1_0001)),
     ];

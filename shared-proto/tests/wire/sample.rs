@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 32;
+pub(crate) const STEP_COUNT: usize = 35;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -30,6 +30,8 @@ pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
         loopback_up: false,
         pivot_late: false,
         await_hooks: false,
+        joined: 0,
+        preserved_count: 0,
     }
 }
 
@@ -80,6 +82,8 @@ pub(crate) fn full() -> Vec<u8> {
             loopback_up: true,
             pivot_late: true,
             await_hooks: true,
+            joined: 0,
+            preserved_count: 5,
             ..bootstrap("/var/lib/bundle/rootfs")
         },
         steps: &steps,
@@ -121,8 +125,9 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 6] {
     ]
 }
 
-fn views<'a>() -> [Step<Planned<'a>>; 4] {
+fn views<'a>() -> [Step<Planned<'a>>; 6] {
     [
+        Step::SetAffinity { processors: &[0, 8191] },
         Step::BindMount {
             source: "/sys/fs/cgroup/pids/web",
             target: "/sys/fs/cgroup/pids",
@@ -133,14 +138,16 @@ fn views<'a>() -> [Step<Planned<'a>>; 4] {
             propagations: Propagations::default(),
         },
         Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
+        Step::OpenConsole { uid: 1000, width: 80, height: 24, bind: true },
         Step::ReadonlyPath { path: "/proc/sys" },
         Step::MaskPath { path: "/proc/kcore", data: "context=\"system_u:object_r:container_file_t:s0\"" },
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 18] {
+fn identity<'a>() -> [Step<Planned<'a>>; 19] {
     [
         Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
+        Step::OwnStreams { uid: 1000 },
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
         Step::NewTimeNamespace { offsets: "monotonic 86400 5" },

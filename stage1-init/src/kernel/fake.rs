@@ -8,12 +8,13 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use shared_proto::limits::NODE_COUNT_MAX;
+use shared_proto::limits::{NODE_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Attributes, Propagation, Scheduler};
 use zerocopy::little_endian::U32;
 
 use super::{
-    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status,
+    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, ProcessorMask, Resolve, Result,
+    Status,
 };
 use crate::receive::DescriptorList;
 
@@ -44,6 +45,8 @@ pub(crate) struct Fake {
     pub(crate) content: VecDeque<u8>,
     pub(crate) current_directory_is_reachable: bool,
     pub(crate) filesystem_type: u64,
+    /// That of /dev/pts.
+    pub(crate) terminals_type: u64,
     /// How many descriptors were open at the same time, at most.
     pub(crate) most_open: usize,
     /// This is the copy that `fork` makes.
@@ -66,6 +69,7 @@ impl Fake {
             content: VecDeque::new(),
             current_directory_is_reachable: true,
             filesystem_type: 0x9fa0,
+            terminals_type: 0x1cd1,
             most_open: 0,
             is_child: false,
             ended: VecDeque::new(),
@@ -221,6 +225,40 @@ impl Kernel for Fake {
         self.call(format!("unshare {kind:?}"))
     }
 
+    fn join_process(&mut self, process: Descriptor, kinds: u32) -> Result<()> {
+        self.call(format!("join_process {} {kinds:#x}", self.name(process)))
+    }
+
+    fn terminal_unlock(&mut self, master: Descriptor) -> Result<()> {
+        self.call(format!("terminal_unlock {}", self.name(master)))
+    }
+
+    fn terminal_peer(&mut self, master: Descriptor) -> Result<Descriptor> {
+        self.opens(format!("terminal_peer {}", self.name(master)), "terminal")
+    }
+
+    fn terminal_control(&mut self, terminal: Descriptor) -> Result<()> {
+        self.call(format!("terminal_control {}", self.name(terminal)))
+    }
+
+    fn terminal_size(&mut self, terminal: Descriptor, width: u16, height: u16) -> Result<()> {
+        self.call(format!("terminal_size {} {width}x{height}", self.name(terminal)))
+    }
+
+    fn duplicate(&mut self, file: Descriptor, number: Descriptor) -> Result<()> {
+        self.call(format!("duplicate {} {}", self.name(file), number.0))
+    }
+
+    fn give_to_user(&mut self, file: Descriptor, uid: u32) -> Result<()> {
+        let name = if Descriptor::STANDARD.contains(&file) { file.0.to_string() } else { self.name(file) };
+        self.call(format!("give_to_user {name} {uid}"))
+    }
+
+    fn set_affinity(&mut self, mask: &ProcessorMask) -> Result<()> {
+        let numbers = (0..PROCESSOR_COUNT_MAX as usize).filter(|bit| mask[bit / 64] & (1 << (bit % 64)) != 0);
+        self.call(format!("set_affinity {:?}", numbers.collect::<Vec<_>>()))
+    }
+
     fn loopback_up(&mut self) -> Result<()> {
         self.call(String::from("loopback_up"))
     }
@@ -294,8 +332,9 @@ impl Kernel for Fake {
     }
 
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {
-        self.call(format!("filesystem_type {}", self.name(file)))?;
-        Ok(self.filesystem_type)
+        let name = self.name(file);
+        self.call(format!("filesystem_type {name}"))?;
+        Ok(if name == "/dev/pts" { self.terminals_type } else { self.filesystem_type })
     }
 
     fn check_executable(&mut self, path: &CStr) -> Result<()> {

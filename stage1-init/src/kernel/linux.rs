@@ -28,7 +28,8 @@ use zerocopy::little_endian::U32;
 use rustix::process::WaitIdOptions;
 
 use super::{
-    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status,
+    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, ProcessorMask, Resolve, Result,
+    Status,
 };
 use crate::receive::DescriptorList;
 
@@ -290,6 +291,55 @@ impl Kernel for Linux {
         Ok(())
     }
 
+    fn join_process(&mut self, process: Descriptor, kinds: u32) -> Result<()> {
+        // SAFETY: numbers only.
+        check(unsafe { syscall!(SETNS, process.0, kinds) })?;
+        Ok(())
+    }
+
+    fn terminal_unlock(&mut self, master: Descriptor) -> Result<()> {
+        let locked = 0i32;
+        // SAFETY: the request reads one int.
+        check(unsafe { syscall!(IOCTL, master.0, ioctl::TIOCSPTLCK, ptr::from_ref(&locked)) })?;
+        Ok(())
+    }
+
+    fn terminal_peer(&mut self, master: Descriptor) -> Result<Descriptor> {
+        let flags = uapi::O_RDWR | uapi::O_NOCTTY | uapi::O_CLOEXEC;
+        // SAFETY: the request takes flags and returns a new descriptor.
+        let returned = check(unsafe { syscall!(IOCTL, master.0, ioctl::TIOCGPTPEER, flags) })?;
+        Ok(Descriptor(returned as i32))
+    }
+
+    fn terminal_control(&mut self, terminal: Descriptor) -> Result<()> {
+        // SAFETY: numbers only; 0 takes it from nobody.
+        check(unsafe { syscall!(IOCTL, terminal.0, ioctl::TIOCSCTTY, 0usize) })?;
+        Ok(())
+    }
+
+    fn terminal_size(&mut self, terminal: Descriptor, width: u16, height: u16) -> Result<()> {
+        let size = uapi::winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the request reads this structure.
+        check(unsafe { syscall!(IOCTL, terminal.0, ioctl::TIOCSWINSZ, ptr::from_ref(&size)) })?;
+        Ok(())
+    }
+
+    fn duplicate(&mut self, file: Descriptor, number: Descriptor) -> Result<()> {
+        // SAFETY: numbers only; what `number` meant before is one of the standard streams, which stage1 does not use.
+        check(unsafe { syscall!(DUP3, file.0, number.0, 0usize) })?;
+        Ok(())
+    }
+
+    fn give_to_user(&mut self, file: Descriptor, uid: u32) -> Result<()> {
+        fs::fchown(lend(file), Some(fs::Uid::from_raw(uid)), None)
+    }
+
+    fn set_affinity(&mut self, mask: &ProcessorMask) -> Result<()> {
+        // SAFETY: the kernel reads as many bytes as `mask` has; 0 is the calling thread.
+        check(unsafe { syscall!(SCHED_SETAFFINITY, 0usize, size_of::<ProcessorMask>(), mask.as_ptr()) })?;
+        Ok(())
+    }
+
     fn loopback_up(&mut self) -> Result<()> {
         /// struct ifreq as SIOCSIFFLAGS reads it (netdevice(7)): name and flags.
         #[repr(C)]
@@ -398,6 +448,7 @@ impl Kernel for Linux {
                 Open::Directory => OFlags::PATH | OFlags::DIRECTORY,
                 Open::Read => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
                 Open::Write => OFlags::WRONLY | OFlags::NOCTTY,
+                Open::Terminal => OFlags::RDWR | OFlags::NOCTTY,
             };
         let in_root = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let resolve = match resolve {

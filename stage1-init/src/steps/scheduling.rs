@@ -3,7 +3,7 @@
 use shared_proto::{Call, Scheduler};
 use zerocopy::little_endian::U32;
 
-use crate::kernel::{At, Fault, Kernel, NodeMask};
+use crate::kernel::{At, Fault, Kernel, NodeMask, ProcessorMask};
 
 /// Bits of a priority below its class (linux/ioprio.h).
 const IOPRIO_CLASS_SHIFT: u32 = 13;
@@ -21,6 +21,20 @@ pub(super) fn io_priority<K: Kernel>(kernel: &mut K, class: u32, priority: u32) 
 /// Source: personality(2); the program keeps it.
 pub(super) fn personality<K: Kernel>(kernel: &mut K, domain: u32) -> Result<(), Fault> {
     kernel.set_personality(domain).at(Call::SetPersonality)
+}
+
+/// Source: sched_setaffinity(2); the program keeps it.
+///
+/// Errors: EINVAL if the container's cpuset has none of them.
+pub(super) fn affinity<K: Kernel>(kernel: &mut K, processors: &[U32]) -> Result<(), Fault> {
+    let mut mask: ProcessorMask = [0; size_of::<ProcessorMask>() / 8];
+    for processor in processors {
+        // The decoder has checked that each is below the mask's size.
+        if let Some(word) = mask.get_mut(processor.get() as usize / 64) {
+            *word |= 1 << (processor.get() % 64);
+        }
+    }
+    kernel.set_affinity(&mask).at(Call::SetAffinity)
 }
 
 /// Source: set_mempolicy(2); the program keeps it.

@@ -88,8 +88,9 @@ fn a_held_start_waits_for_a_caller_that_says_start() {
 #[test]
 fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last() {
     let _alone = alone();
-    let is_namespace =
-        |slot: &DescriptorSlot| !matches!(slot, DescriptorSlot::Listener | DescriptorSlot::Root);
+    let is_namespace = |slot: &DescriptorSlot| {
+        !matches!(slot, DescriptorSlot::Listener | DescriptorSlot::Root | DescriptorSlot::Init)
+    };
     let slots = DescriptorSlot::ALL.into_iter().filter(is_namespace);
     let descriptors = slots.fold(DescriptorSlots::default(), DescriptorSlots::with);
     let mut datagrams = conversation();

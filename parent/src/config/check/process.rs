@@ -7,7 +7,7 @@ use shared_proto::limits::{ARGUMENT_BYTES_MAX, ARGUMENT_COUNT_MAX, GROUP_COUNT_M
 
 use super::super::capabilities::mask;
 use super::super::problems::Problems;
-use super::super::{CapabilitySets, ExecCpuAffinity, Process, Rlimit, User};
+use super::super::{CapabilitySets, ExecCpuAffinity, Process, Rlimit, Terminal, User};
 use super::{label, scheduling, text_of};
 
 pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut Problems) -> Process {
@@ -18,6 +18,7 @@ pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut
             env: Vec::new(),
             cwd: String::new(),
             user: User::default(),
+            terminal: None,
             capabilities: None,
             rlimits: Vec::new(),
             no_new_privileges: false,
@@ -29,12 +30,12 @@ pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut
             selinux_label: None,
         };
     };
-    problems.not_implemented("$.process.terminal", process.terminal() == Some(true));
     Process {
         args: args(process, problems),
         env: env(process.env().as_deref().unwrap_or_default(), problems),
         cwd: cwd(process, problems),
         user: user(process.user(), problems),
+        terminal: terminal(process, problems),
         capabilities: process.capabilities().as_ref().map(capability_sets),
         rlimits: rlimits(process, problems),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
@@ -62,6 +63,18 @@ fn args(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<St
         problems.check_text(format_args!("$.process.args[{index}]"), argument, ARGUMENT_BYTES_MAX);
     }
     args
+}
+
+impl Process {
+    /// Adds entries; of those with the same name the last one's value counts.
+    ///
+    /// Errors: an entry without a name, or without a value.
+    pub fn add_env(&mut self, entries: &[String]) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        let all: Vec<String> = self.env.iter().chain(entries).cloned().collect();
+        self.env = env(&all, &mut problems);
+        if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+    }
 }
 
 /// Of two entries with the same name the last one's value counts, as with runc.
@@ -120,6 +133,23 @@ fn user(user: &oci_spec::runtime::User, problems: &mut Problems) -> User {
         problems.add("$.process.user.additionalGids", format!("there are more than {GROUP_COUNT_MAX}"));
     }
     User { uid: user.uid(), gid: user.gid(), umask, additional_gids }
+}
+
+/// A size without a terminal is not looked at (runtime-spec, config.md "Process").
+fn terminal(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Option<Terminal> {
+    if process.terminal() != Some(true) {
+        return None;
+    }
+    let Some(size) = process.console_size() else { return Some(Terminal::default()) };
+    let mut number = |name: &str, value: u64| match u16::try_from(value) {
+        Ok(value) => u32::from(value),
+        Err(_) => {
+            problems
+                .add(format_args!("$.process.consoleSize.{name}"), format!("{value} is above {}", u16::MAX));
+            0
+        }
+    };
+    Some(Terminal { width: number("width", size.width()), height: number("height", size.height()) })
 }
 
 fn capability_sets(sets: &LinuxCapabilities) -> CapabilitySets {

@@ -38,9 +38,17 @@ fn check(pointer: &str, value: Value, expected: &str) {
 }
 
 #[test]
-fn the_default_has_one_fault_which_is_its_terminal() {
+fn a_terminal_has_the_size_of_sixteen_bits_that_the_kernel_keeps() {
     assert_eq!(said(|_| {}), "ok");
-    check("/process/terminal", json!(true), "config.json: $.process.terminal: not implemented yet");
+    check("/process/terminal", json!(true), "ok");
+    let size = |terminal: bool| {
+        said(|spec| {
+            spec["process"]["terminal"] = json!(terminal);
+            spec["process"]["consoleSize"] = json!({"height": 65535, "width": 65536});
+        })
+    };
+    assert_eq!(size(true), "config.json: $.process.consoleSize.width: 65536 is above 65535");
+    assert_eq!(size(false), "ok");
     check("/process/consoleSize", json!({"height": 5, "width": 5}), "ok");
 }
 

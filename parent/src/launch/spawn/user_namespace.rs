@@ -69,7 +69,7 @@ pub(crate) fn spawn_new(birth: &Birth<'_>, prepare: impl FnOnce(Pid) -> Result<(
     let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
     let (gate, childs_gate) = Gate::pair()?;
     let waiting = Waiting {
-        program: Program::new(&stage1, birth.socket),
+        program: Program::new(&stage1, birth),
         gate: childs_gate.as_raw_fd(),
         our_gate: gate.0.as_raw_fd(),
     };
@@ -210,7 +210,7 @@ pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: Option<BorrowedFd<
         *join = (namespace.as_raw_fd(), *kind);
     }
     let joining = Joining {
-        program: Program::new(&stage1, birth.socket),
+        program: Program::new(&stage1, birth),
         gate: childs_gate.as_raw_fd(),
         user_namespace: user_namespace.map_or(-1, |namespace| namespace.as_raw_fd()),
         joins,

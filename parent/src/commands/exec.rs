@@ -1,0 +1,59 @@
+//! `exec`: one more process in a container, with its exit code, or left alone.
+
+use super::Context;
+use crate::cli;
+use crate::container::{self, Container, Execution, ProcessChanges, TerminalChoice};
+use crate::error::{Error, Result};
+use crate::signals::Signals;
+
+/// What callers see of everything that fails before the program runs.
+const FAILED: i32 = 255;
+
+pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
+    let Some((id, args)) = arguments.operands.split_first() else {
+        return Err(Error::new("\"exec\" requires a minimum of 1 argument(s)"));
+    };
+    match exec(context, arguments, id, args) {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            context.log.error(&error.context("exec failed").to_string());
+            Ok(FAILED)
+        }
+    }
+}
+
+fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String]) -> Result<i32> {
+    let container = Container::open(&context.state_root()?, id)?;
+    // Before anything exists that a signal could be meant for.
+    let signals = if arguments.detach { None } else { Some(Signals::block()?) };
+    let execution = Execution {
+        process: arguments.process.as_deref(),
+        changes: ProcessChanges {
+            args,
+            cwd: arguments.cwd.as_deref(),
+            env: &arguments.env,
+            has_terminal: arguments.tty,
+            user: arguments.user.as_deref(),
+            additional_gids: &arguments.additional_gids,
+            process_label: arguments.process_label.as_deref(),
+            apparmor: arguments.apparmor.as_deref(),
+            no_new_privileges: arguments.no_new_privs.then_some(true),
+            capabilities: &arguments.cap,
+        },
+        terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches: arguments.detach },
+        pid_file: arguments.pid_file.as_deref(),
+        pidfd_socket: arguments.pidfd_socket.as_deref(),
+        preserved_count: super::preserved_count(0, arguments.preserve_fds)?,
+        cgroups: &arguments.cgroup,
+        ignore_paused: arguments.ignore_paused,
+    };
+    let executed = container::exec(&container, &execution)?;
+    context.warn(&executed.warnings);
+    let code = match &signals {
+        None => 0,
+        Some(signals) => container::wait(&executed.launch, signals, executed.terminal)?,
+    };
+    // The process ends now: its descriptors need no closing one by one.
+    std::mem::forget((executed.launch, signals, container));
+    Ok(code)
+}

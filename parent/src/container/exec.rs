@@ -1,0 +1,296 @@
+//! One more process in a container: what it is, and its way in.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
+use super::{Container, seccomp};
+use crate::cgroup::SubCgroups;
+use crate::config::{self, Basis, Config, Namespace, Process};
+use crate::error::{Error, Kind, Result};
+use crate::host::{HostFacts, Questions};
+use crate::launch::{Entrance, Launch, Reactor, block_on};
+use crate::plan::{self, Entry, Filter, Plan, Request, Store};
+use crate::state::{own_ignored_signals, write_pid_file};
+use crate::terminal::CallersSocket;
+
+/// What the caller of `exec` decides.
+#[derive(Debug)]
+pub struct Execution<'a> {
+    /// A file with the whole process; the changes below are then not looked at.
+    pub process: Option<&'a Path>,
+    pub changes: ProcessChanges<'a>,
+    pub terminal: TerminalChoice<'a>,
+    pub pid_file: Option<&'a Path>,
+    pub pidfd_socket: Option<&'a Path>,
+    /// Descriptors above standard error that the program keeps.
+    pub preserved_count: u32,
+    pub cgroups: &'a [String],
+    pub ignore_paused: bool,
+}
+
+/// What differs from the container's own process.
+#[derive(Debug)]
+pub struct ProcessChanges<'a> {
+    pub args: &'a [String],
+    pub cwd: Option<&'a str>,
+    pub env: &'a [String],
+    pub has_terminal: bool,
+    /// `UID[:GID]`.
+    pub user: Option<&'a str>,
+    pub additional_gids: &'a [String],
+    pub process_label: Option<&'a str>,
+    pub apparmor: Option<&'a str>,
+    pub no_new_privileges: Option<bool>,
+    pub capabilities: &'a [String],
+}
+
+/// A process that has been executed in the container.
+#[derive(Debug)]
+pub struct Executed {
+    pub launch: Launch,
+    pub terminal: Option<HostRelay>,
+    pub warnings: Vec<String>,
+}
+
+/// Executes a process in the container. Returns once its program runs.
+pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed> {
+    let init = container.init.as_ref();
+    let Some((init, handle)) = init.and_then(|init| Some((init, init.handle()?))) else {
+        return Err(Error::of_kind(Kind::NotRunning, "cannot exec in a stopped container"));
+    };
+    if !execution.ignore_paused && container.cgroups().is_frozen() {
+        return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
+    }
+    let mut basis: Basis = serde_json::from_slice(&init.basis)
+        .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
+    let mut warnings = Vec::new();
+    match execution.process {
+        Some(path) => (basis.process, warnings) = config::load_process(path)?,
+        None => change(&mut basis.process, &execution.changes, &mut warnings)?,
+    }
+    let terminal = TerminalEnd::choose(&basis.process, execution.terminal)?;
+    let pidfd_socket = execution.pidfd_socket.map(CallersSocket::connect).transpose()?;
+    let sub_cgroups = SubCgroups::parse(execution.cgroups)?;
+
+    let program = match &basis.filter {
+        Some(filter) => {
+            Some(filter.program().ok_or_else(|| Error::new("the container's seccomp filter is damaged"))?)
+        }
+        None => None,
+    };
+    let filter = basis.filter.as_ref().zip(program.as_deref());
+    let filter = filter.map(|(kept, program)| Filter { flags: kept.flags, program });
+    let (namespaces, no_new_keyring, sends_root) =
+        (basis.namespaces.clone(), basis.no_new_keyring, basis.has_other_root);
+    let config = basis.clone().into_config();
+    let host = HostFacts::read_without_cgroups(questions(&config))?;
+    let request = Request {
+        config: &config,
+        host: &host,
+        filter,
+        placement: &container.record.cgroups,
+        root: "/",
+        id: &container.id,
+        bundle: "/",
+        no_pivot: false,
+        no_new_keyring,
+        hold: false,
+        preserved_count: execution.preserved_count,
+    };
+    let store = Store::default();
+    let entry = Entry { namespaces: &namespaces, sends_root };
+    let plan = plan::plan_exec(&request, &entry, &store)?;
+
+    let way_in = container.cgroups().way_in(&sub_cgroups)?;
+    let root = if sends_root { Some(open_root(init.pid)?) } else { None };
+    let enter = |cgroup: Option<&OwnedFd>, init: OwnedFd| {
+        Launch::enter(
+            &plan,
+            Entrance {
+                init,
+                enters_pid_namespace: namespaces.pid != Namespace::Inherit,
+                cgroup: cgroup.map(AsFd::as_fd),
+                root: root.as_ref().map(AsFd::as_fd),
+                processors: &config.process.exec_cpu_affinity.initial,
+            },
+        )
+    };
+    // An init such as systemd moves itself out of the way of the controllers: then its own cgroup is the place.
+    let elsewhere = || container.cgroups().unified_of(init.pid);
+    let mut launch = match enter(way_in.unified.as_ref(), handle) {
+        Err(error) if error.kind() == Kind::CgroupBusy => {
+            let handle = init.handle().ok_or(error)?;
+            enter(elsewhere()?.as_ref(), handle)?
+        }
+        entered => entered?,
+    };
+    if plan.bootstrap.await_cgroups {
+        launch.send_cgroups(&way_in.doors.descriptors())?;
+    }
+    drop(way_in);
+    let pid = launch.pid().as_raw_pid();
+    let agent = seccomp::agent(&container.record, &container.id, pid, "running")?;
+    let relay = begin(&mut launch, &plan, terminal, agent)?;
+    if let Some(socket) = pidfd_socket {
+        socket.send(b"setns", launch.pidfd())?;
+    }
+    if let Some(path) = execution.pid_file {
+        write_pid_file(path, pid)?;
+    }
+    warnings.extend(launch.warnings(&plan));
+    Ok(Executed { launch, terminal: relay, warnings })
+}
+
+/// Lets the program begin, and waits until it has been executed.
+fn begin(
+    launch: &mut Launch,
+    plan: &Plan<'_>,
+    terminal: TerminalEnd,
+    agent: Option<crate::launch::Agent>,
+) -> Result<Option<HostRelay>> {
+    let ignored_signals = own_ignored_signals();
+    let reactor = Reactor::default();
+    block_on(&reactor, async {
+        if !plan.has_terminal() {
+            // Said beforehand, stage1 need not wait for us when it is ready.
+            launch.send_start(ignored_signals)?;
+            return launch.executed(&reactor, plan, agent).await.map(|()| None);
+        }
+        launch.ready(&reactor, plan).await?;
+        let relay = terminal.connect(launch)?;
+        launch.send_start(ignored_signals)?;
+        launch.executed(&reactor, plan, agent).await.map(|()| relay)
+    })
+}
+
+fn questions(config: &Config) -> Questions {
+    Questions {
+        apparmor: config.process.apparmor_profile.is_some(),
+        selinux: config.process.selinux_label.is_some(),
+        landlock: config.landlock.is_some(),
+    }
+}
+
+/// The container's root, where it is not that of its mount namespace.
+fn open_root(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    rustix::fs::open(path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("open {path}"), errno))
+}
+
+/// Makes of the container's own process what was asked for. Texts are runc's.
+fn change(process: &mut Process, changes: &ProcessChanges<'_>, warnings: &mut Vec<String>) -> Result<()> {
+    if changes.args.is_empty() {
+        return Err(Error::new("exec args cannot be empty"));
+    }
+    process.args = changes.args.to_vec();
+    if let Some(cwd) = changes.cwd.filter(|cwd| !cwd.is_empty()) {
+        if !cwd.starts_with('/') {
+            return Err(Error::new("Cwd must be an absolute path"));
+        }
+        process.cwd = cwd.to_owned();
+    }
+    process.add_env(changes.env).map_err(|problems| {
+        let first = problems.0.first().map(|problem| problem.reason.clone()).unwrap_or_default();
+        Error::new(first)
+    })?;
+    // The container's own terminal is not this program's.
+    process.terminal = changes.has_terminal.then(|| process.terminal.unwrap_or_default());
+    if let Some(user) = changes.user.filter(|user| !user.is_empty()) {
+        (process.user.uid, process.user.gid) = parse_user(user, process.user.gid)?;
+    }
+    for gid in changes.additional_gids {
+        let gid = parse_id(gid)
+            .ok_or_else(|| Error::new(format!("additional-gids must be a positive number {gid}")))?;
+        process.user.additional_gids.push(gid);
+    }
+    let label = |text: Option<&str>, kept: &mut Option<String>| {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            *kept = Some(text.to_owned());
+        }
+    };
+    label(changes.process_label, &mut process.selinux_label);
+    label(changes.apparmor, &mut process.apparmor_profile);
+    process.no_new_privileges = changes.no_new_privileges.unwrap_or(process.no_new_privileges);
+    add_capabilities(process, changes.capabilities, warnings);
+    Ok(())
+}
+
+/// Numbers only: a name would be looked up in a file of the image (CVE-2016-3697). The group stays where none is named.
+fn parse_user(text: &str, gid: u32) -> Result<(u32, u32)> {
+    let (uid, named) = match text.split_once(':') {
+        Some((uid, gid)) => (uid, Some(gid)),
+        None => (text, None),
+    };
+    let gid = match named {
+        Some(named) => {
+            parse_id(named).ok_or_else(|| Error::new(format!("bad gid: {named:?} is not a number")))?
+        }
+        None => gid,
+    };
+    let uid = parse_id(uid).ok_or_else(|| Error::new(format!("bad uid: {uid:?} is not a number")))?;
+    Ok((uid, gid))
+}
+
+/// Decimal digits, below the number that the kernel takes for none (CVE-2024-40635: nothing wraps around).
+fn parse_id(text: &str) -> Option<u32> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|id| is_number && *id != u32::MAX)
+}
+
+/// Adds to the bounding, effective and permitted sets, and to the ambient one what is inheritable already. Nothing becomes inheritable
+/// (CVE-2022-29162). A process without sets has all that there are.
+fn add_capabilities(process: &mut Process, names: &[String], warnings: &mut Vec<String>) {
+    let (mut added, mut unknown) = (0, Vec::new());
+    for name in names {
+        match config::capability_number(name) {
+            Some(number) => added |= 1 << number,
+            None => unknown.push(name.as_str()),
+        }
+    }
+    if !unknown.is_empty() {
+        warnings.push(format!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" ")));
+    }
+    if let Some(sets) = &mut process.capabilities {
+        sets.bounding |= added;
+        sets.effective |= added;
+        sets.permitted |= added;
+        sets.ambient |= added & sets.inheritable;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers() {
+        for (text, expected) in
+            [("5", (5, 9)), ("5:6", (5, 6)), ("0:0", (0, 0)), ("4294967294", (4_294_967_294, 9))]
+        {
+            assert_eq!(parse_user(text, 9).unwrap(), expected, "{text}");
+        }
+        for text in [
+            "root",
+            "",
+            ":",
+            ":5",
+            "5:",
+            "5:users",
+            "-1",
+            "+5",
+            "4294967295",
+            "4294967296",
+            "1 ",
+            "0x1",
+            "1:2:3",
+        ] {
+            assert!(parse_user(text, 9).is_err(), "{text:?}");
+        }
+        assert!(parse_user("root", 0).unwrap_err().to_string().starts_with("bad uid: "));
+        assert!(parse_user("1:x", 0).unwrap_err().to_string().starts_with("bad gid: "));
+    }
+}

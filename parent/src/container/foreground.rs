@@ -1,0 +1,113 @@
+//! Staying with a program until it ends: its signals, its terminal, its exit code.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::config::Process;
+use crate::error::{Error, Result};
+use crate::launch::{Launch, Reactor, block_on};
+use crate::signals::Signals;
+use crate::terminal::{CallersSocket, HostTerminal, Relay, clear_onlcr};
+
+/// How the caller wants the program's terminal, if it has one.
+#[derive(Clone, Copy, Debug)]
+pub struct TerminalChoice<'a> {
+    pub socket: Option<&'a std::path::Path>,
+    /// Nobody stays with the program.
+    pub detaches: bool,
+}
+
+/// Where a program's terminal ends on our side.
+#[derive(Debug)]
+pub(super) enum TerminalEnd {
+    None,
+    Socket(CallersSocket),
+    Host(HostTerminal),
+}
+
+impl TerminalEnd {
+    /// Errors: the program has a terminal and nobody is there for it, or the other way round, in runc's words; the socket or the host's
+    /// terminal cannot be had.
+    pub(super) fn choose(process: &Process, choice: TerminalChoice<'_>) -> Result<Self> {
+        match (process.terminal.is_some(), choice.detaches, choice.socket) {
+            (true, true, None) => {
+                Err(Error::new("cannot allocate tty if pinnace will detach without setting console socket"))
+            }
+            (true, true, Some(path)) => CallersSocket::connect(path)
+                .map(TerminalEnd::Socket)
+                .map_err(|error| error.context("unable to open console socket")),
+            (_, _, Some(_)) => {
+                Err(Error::new("cannot use console socket if pinnace will not detach or allocate tty"))
+            }
+            (true, false, None) => HostTerminal::find().map(TerminalEnd::Host),
+            (false, _, None) => Ok(TerminalEnd::None),
+        }
+    }
+
+    /// Takes the master before the program begins. For the host's terminal, what `Foreground` relays.
+    pub(super) fn connect(self, launch: &mut Launch) -> Result<Option<HostRelay>> {
+        let mut master = || launch.take_console().ok_or_else(|| Error::new("stage1 sent no terminal"));
+        match self {
+            TerminalEnd::None => Ok(None),
+            TerminalEnd::Socket(socket) => socket.send_master(master()?.as_fd()).map(|()| None),
+            TerminalEnd::Host(host) => HostRelay::new(host, master()?).map(Some),
+        }
+    }
+}
+
+/// The container's terminal shown on the host's.
+#[derive(Debug)]
+pub struct HostRelay {
+    /// First, so that the terminal is as it was before anything else is said.
+    host: HostTerminal,
+    relay: Relay,
+}
+
+impl HostRelay {
+    fn new(host: HostTerminal, master: OwnedFd) -> Result<Self> {
+        clear_onlcr(master.as_fd())?;
+        host.resize(master.as_fd());
+        host.make_raw()?;
+        Ok(Self { host, relay: Relay::new(master)? })
+    }
+}
+
+/// Passes signals and the terminal's bytes on until the program ends. Its exit code.
+pub fn wait(launch: &Launch, signals: &Signals, terminal: Option<HostRelay>) -> Result<i32> {
+    let reactor = Reactor::default();
+    let ended = async { reactor.readable(launch.pidfd()).await };
+    let Some(HostRelay { host, mut relay }) = terminal else {
+        block_on(&reactor, async {
+            let forward = async {
+                loop {
+                    reactor.readable(signals.as_fd()).await;
+                    signals.forward(launch.pidfd());
+                }
+            };
+            smol::future::or(ended, forward).await;
+        });
+        return launch.wait();
+    };
+    let master = rustix::io::fcntl_dupfd_cloexec(relay.master(), 3)
+        .map_err(|errno| Error::call("duplicate the container's terminal", errno))?;
+    block_on(&reactor, async {
+        let forward = async {
+            loop {
+                reactor.readable(signals.as_fd()).await;
+                if signals.forward(launch.pidfd()) {
+                    host.resize(master.as_fd());
+                }
+            }
+        };
+        let bytes = async {
+            relay.run(&reactor).await;
+            // Both ends are closed, and the program goes on.
+            std::future::pending::<()>().await;
+        };
+        smol::future::or(ended, smol::future::or(forward, bytes)).await;
+    });
+    let code = launch.wait();
+    drop(master);
+    drop(host);
+    relay.drain(signals.as_fd());
+    code
+}

@@ -1,0 +1,93 @@
+//! One more process in a container that exists: no mounts and no names, but its user, its terminal, and everything that confines it.
+
+use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, RootChange};
+use shared_proto::{Phase, Propagation, PropagationKind, Step};
+
+use super::{Draft, Plan, Request, Store, check_bounds, root};
+use super::{capabilities, console, identity, landlock, lsm, scheduling, seccomp, user_namespace};
+use crate::config::{Namespace, Namespaces};
+use crate::error::Result;
+
+/// How the process gets into the container.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The container's own.
+    pub namespaces: &'a Namespaces,
+    /// The container's root has to be sent.
+    pub sends_root: bool,
+}
+
+/// Decides everything of one `exec`. The request's configuration is that of the process, as `Basis::into_config` makes it.
+pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
+    let config = request.config;
+    let mut draft = Draft { steps: Vec::with_capacity(16), sent: Vec::new(), store };
+    let last = &config.process.exec_cpu_affinity.last;
+    if !last.is_empty() {
+        draft.push(Phase::Views, Step::SetAffinity { processors: last });
+    }
+    console::plan_late(&mut draft, request);
+    lsm::plan(&mut draft, request)?;
+    identity::plan(&mut draft, request);
+    scheduling::plan(&mut draft, config);
+    capabilities::plan(&mut draft, request);
+    landlock::plan(&mut draft, request)?;
+    seccomp::plan(&mut draft, request);
+    let mut steps = draft.steps;
+    steps.sort_by_key(|phased| phased.phase);
+    check_bounds(&steps)?;
+
+    let user_namespace = user_namespace::plan(request);
+    // Who is not the host's root is in the user namespace before anything else, or could not be born in the pid namespace.
+    let joins_user = user_namespace.is_some_and(|user| user.is_privileged);
+    let slots = DescriptorSlots::default().with(DescriptorSlot::Init);
+    Ok(Plan {
+        bootstrap: Bootstrap {
+            root: request.root,
+            root_change: RootChange::Enter,
+            initial_propagation: Propagation { kind: PropagationKind::Slave, recursive: true },
+            descriptors: if entry.sends_root { slots.with(DescriptorSlot::Root) } else { slots },
+            await_cgroups: request.placement.has_hierarchies(),
+            await_network: false,
+            new_cgroup_namespace: false,
+            home_of: root::home_of(config),
+            loopback_up: false,
+            pivot_late: false,
+            await_hooks: false,
+            joined: joined(entry.namespaces, joins_user),
+            preserved_count: request.preserved_count,
+        },
+        steps,
+        arguments: &config.process.args,
+        environment: &config.process.env,
+        // None is made or joined but through the container's init.
+        namespaces: const { &NO_NAMESPACES },
+        user_namespace,
+        sent: Vec::new(),
+        net_devices: &[],
+    })
+}
+
+const NO_NAMESPACES: Namespaces = Namespaces {
+    pid: Namespace::Inherit,
+    network: Namespace::Inherit,
+    mount: Namespace::Inherit,
+    ipc: Namespace::Inherit,
+    uts: Namespace::Inherit,
+    cgroup: Namespace::Inherit,
+    user: Namespace::Inherit,
+    time: Namespace::Inherit,
+};
+
+/// CLONE_NEW* bits of linux/sched.h.
+fn joined(namespaces: &Namespaces, joins_user: bool) -> u32 {
+    use linux_raw_sys::general as uapi;
+
+    let bit = |namespace: &Namespace, bit: u32| if *namespace == Namespace::Inherit { 0 } else { bit };
+    bit(&namespaces.mount, uapi::CLONE_NEWNS)
+        | bit(&namespaces.network, uapi::CLONE_NEWNET)
+        | bit(&namespaces.ipc, uapi::CLONE_NEWIPC)
+        | bit(&namespaces.uts, uapi::CLONE_NEWUTS)
+        | bit(&namespaces.cgroup, uapi::CLONE_NEWCGROUP)
+        | bit(&namespaces.time, uapi::CLONE_NEWTIME)
+        | if joins_user { uapi::CLONE_NEWUSER } else { 0 }
+}

@@ -1,0 +1,86 @@
+//! The program's terminal.
+
+use super::*;
+
+/// A start whose only step is the console's.
+fn with_console(bind: bool, uid: u32, width: u32) -> Fake {
+    let step = Step::OpenConsole { uid, width, height: width / 2, bind };
+    let own = Step::OwnStreams { uid };
+    let steps = [PhasedStep { phase: Phase::Views, step }, PhasedStep { phase: Phase::Identity, step: own }];
+    let bootstrap = Bootstrap { await_cgroups: false, await_network: false, ..bootstrap() };
+    let start = frame(Reply::Start { ignored_signals: 0 }, 0);
+    let mut kernel = kernel(std::vec![(encoded(bootstrap, &steps), 0), start]);
+    let device = crate::kernel::device_number(5, 2);
+    kernel.modes.push(("ptmx", Status { mode: 0o020666, device }));
+    kernel
+}
+
+fn calls(kernel: &Fake) -> &[String] {
+    let first = kernel.trace.iter().position(|line| line.starts_with("open root /dev/pts"));
+    let first = first.or(kernel.trace.iter().position(|line| line.contains(" /dev/pts "))).unwrap();
+    let last = kernel.trace.iter().position(|line| line.starts_with("current_directory")).unwrap();
+    &kernel.trace[first..last]
+}
+
+#[test]
+fn a_terminal_is_opened_and_bound_by_descriptors_alone() {
+    let _alone = alone();
+    let mut kernel = with_console(true, 1000, 80);
+    kernel.modes.push(("console", Status { mode: 0o100644, device: 0 }));
+    assert_eq!(run(&mut kernel), End::Executed);
+    check_stored("console.trace", &(calls(&kernel).join("\n") + "\n"));
+}
+
+#[test]
+fn a_terminal_of_root_without_a_size_takes_the_fewest_calls() {
+    let _alone = alone();
+    let mut kernel = with_console(false, 0, 0);
+    assert_eq!(run(&mut kernel), End::Executed);
+    let made = calls(&kernel);
+    for absent in ["terminal_size", "give_to_user terminal", "open_tree", "move_mount"] {
+        assert!(!made.iter().any(|line| line.starts_with(absent)), "{absent}: {made:?}");
+    }
+}
+
+/// CVE-2025-52565 and its kin: what is at /dev/pts has to be a devpts, and its ptmx the device.
+#[test]
+fn what_is_no_terminal_device_is_refused_before_anything_is_done_with_it() {
+    let _alone = alone();
+    let mut elsewhere = with_console(true, 0, 0);
+    elsewhere.terminals_type = 0x0102_1994;
+    let mut other_device = with_console(true, 0, 0);
+    other_device.modes.retain(|(name, _)| *name != "ptmx");
+    for mut kernel in [elsewhere, other_device] {
+        assert_eq!(run(&mut kernel), End::Exited(1));
+        assert!(!kernel.trace.iter().any(|line| line.starts_with("terminal_")), "{:?}", kernel.trace);
+        let told = kernel.trace.iter().find(|line| line.contains("Failed")).unwrap();
+        assert!(told.contains("call: StatusFilesystem"), "{told}");
+    }
+}
+
+/// CVE-2026-88264.
+#[test]
+fn a_symlink_at_dev_console_is_refused() {
+    let _alone = alone();
+    let mut kernel = with_console(true, 0, 0);
+    kernel.modes.push(("console", Status { mode: 0o120777, device: 0 }));
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    assert!(!kernel.trace.iter().any(|line| line.starts_with("move_mount tree of terminal")));
+}
+
+#[test]
+fn every_failure_on_the_way_to_a_terminal_is_told_and_ends_the_start() {
+    let _alone = alone();
+    let count = {
+        let mut kernel = with_console(true, 1000, 80);
+        run(&mut kernel);
+        kernel.trace.len()
+    };
+    for index in 0..count - 1 {
+        let mut kernel = with_console(true, 1000, 80);
+        kernel.fail = Some((index, Errno::IO));
+        if run(&mut kernel) == End::Exited(1) {
+            assert!(!kernel.trace.iter().any(|line| line.starts_with("execute")), "{index}");
+        }
+    }
+}

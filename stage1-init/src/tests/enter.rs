@@ -1,0 +1,71 @@
+//! Processes in a container that exists.
+
+use shared_proto::bootstrap::JOINED_ALL;
+
+use super::*;
+
+/// What an `exec` asks for: no mounts, the user, the lockdown.
+fn entering<'a>(slots: DescriptorSlots, joined: u32) -> Bootstrap<Planned<'a>> {
+    Bootstrap {
+        root: "/",
+        root_change: RootChange::Enter,
+        descriptors: slots,
+        await_network: false,
+        joined,
+        preserved_count: 2,
+        ..bootstrap()
+    }
+}
+
+fn enter(slots: DescriptorSlots, joined: u32) -> Fake {
+    let wanted = |phased: &PhasedStep<_>| phased.phase >= Phase::Identity;
+    let mut steps: Vec<_> = steps().into_iter().filter(wanted).collect();
+    let affinity = Step::SetAffinity { processors: [1u32, 70].as_slice() };
+    steps.insert(0, PhasedStep { phase: Phase::Views, step: affinity });
+    let bytes = encoded(entering(slots, joined), &steps);
+    kernel(std::vec![
+        (bytes, slots.count()),
+        frame(Reply::Cgroups { descriptor_count: 2 }, 2),
+        frame(Reply::Start { ignored_signals: 0 }, 0),
+    ])
+}
+
+#[test]
+fn a_process_enters_a_container_with_the_stored_calls() {
+    let _alone = alone();
+    let mut kernel = enter(DescriptorSlots::default().with(DescriptorSlot::Init), JOINED_ALL);
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert_eq!(kernel.trace.iter().filter(|line| line.starts_with("join_process")).count(), 1);
+    assert!(kernel.trace.iter().any(|line| line == "close_on_execute_from 5"));
+    check_stored("enter.trace", &(kernel.trace.join("\n") + "\n"));
+}
+
+#[test]
+fn a_root_that_its_mount_namespace_does_not_bring_is_changed_to() {
+    let _alone = alone();
+    let slots = DescriptorSlots::default().with(DescriptorSlot::Root).with(DescriptorSlot::Init);
+    let mut kernel = enter(slots, 0);
+    assert_eq!(run(&mut kernel), End::Executed);
+    let change = kernel.trace.iter().position(|line| line == "change_directory_to received 0").unwrap();
+    assert_eq!(kernel.trace[change + 1], "change_root .");
+    assert!(!kernel.trace.iter().any(|line| line.starts_with("join_process")));
+}
+
+#[test]
+fn nobody_enters_without_the_containers_init() {
+    let _alone = alone();
+    let mut kernel = enter(DescriptorSlots::default(), 0);
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    let lines: Vec<&str> = kernel.trace.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(lines, ["receive", "send", "exit"]);
+}
+
+#[test]
+fn an_init_that_is_gone_ends_it() {
+    let _alone = alone();
+    let mut kernel = enter(DescriptorSlots::default().with(DescriptorSlot::Init), JOINED_ALL);
+    kernel.refused.push(("join_process", Errno::SRCH));
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    let told = kernel.trace.iter().find(|line| line.contains("Failed")).unwrap();
+    assert!(told.contains("call: JoinInit"), "{told}");
+}
