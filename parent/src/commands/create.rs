@@ -30,8 +30,8 @@ impl Surroundings {
     /// Errors: a descriptor is not open. Source: sd_listen_fds(3).
     pub(super) fn read(arguments: &cli::Create) -> Result<Self> {
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
-        let is_ours = number("LISTEN_PID") == Some(std::process::id());
-        let sockets = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+        let is_ours = || number("LISTEN_PID") == Some(std::process::id());
+        let sockets = number("LISTEN_FDS").filter(|_| is_ours()).unwrap_or(0);
         let mut environment = Vec::new();
         if sockets > 0 {
             // The program is the first process of its pid namespace.

@@ -70,6 +70,9 @@ impl Process {
     ///
     /// Errors: an entry without a name, or without a value.
     pub fn add_env(&mut self, entries: &[String]) -> Result<(), Problems> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         let mut problems = Problems::default();
         let all: Vec<String> = self.env.iter().chain(entries).cloned().collect();
         self.env = env(&all, &mut problems);
