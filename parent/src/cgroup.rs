@@ -35,6 +35,9 @@ use writer::Writer;
 use crate::config::Resources;
 use crate::error::{Error, Result};
 
+/// Whether cgroups can be made by systemd, as `--systemd-cgroup` asks; `features` says so.
+pub const HAS_SYSTEMD_MANAGER: bool = false;
+
 /// What making the cgroups did, for whoever takes them away again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {

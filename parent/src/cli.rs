@@ -187,7 +187,13 @@ pub struct Spec {
     /// Directory to write config.json to [default: the working directory]
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// A configuration that the caller can run without being root
+    #[arg(long)]
+    pub rootless: bool,
 }
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Features {}
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct Plan {
@@ -224,6 +230,7 @@ pub enum Invocation {
     Events(Events),
     List(List),
     Spec(Spec),
+    Features(Features),
     Plan(Plan),
     Demo(Demo),
 }
@@ -249,7 +256,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 15] = [
+const ENTRIES: [Entry; 16] = [
     entry!(
         "create",
         Create(Create),
@@ -298,7 +305,13 @@ const ENTRIES: [Entry; 15] = [
         "spec",
         Spec(Spec),
         "Write a default config.json",
-        "mkdir -p web/rootfs && cd web && pinnace spec"
+        "mkdir -p web/rootfs && cd web && pinnace spec\n  pinnace spec --rootless"
+    ),
+    entry!(
+        "features",
+        Features(Features),
+        "Print what pinnace can do as JSON",
+        "pinnace features | jq .linux.seccomp.archs"
     ),
     entry!(
         "plan",
@@ -478,6 +491,7 @@ const LONG_OPTIONS: &[&str] = &[
     "kernel-memory-tcp",
     "interval",
     "stats",
+    "rootless",
 ];
 
 /// Commands that pass what follows the id on as it is.

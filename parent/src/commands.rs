@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod demo;
 mod events;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -60,6 +61,7 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),
+        Invocation::Features(_) => succeeded(features::run()),
         Invocation::Demo(_) => demo::run(&context),
     }
 }

@@ -20,13 +20,17 @@ mod update;
 
 use std::collections::BTreeMap;
 
-pub use capabilities::capability_name;
+pub use capabilities::{capability_name, capability_names};
+pub use check::{
+    ANNOTATION_NAMES, HOOK_NAMES, SeccompNames, memory_policy_names, namespace_names, seccomp_names,
+};
 pub use check::{check, clean as clean_path, rlimit_name};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
-pub use default::default_spec;
+pub use default::{default_spec, rootless_spec};
 pub use load::load;
 #[cfg(test)]
 pub(crate) use load::parse;
+pub use options::mount_options;
 pub use problems::{Problem, Problems};
 pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,

@@ -17,9 +17,11 @@ use std::collections::BTreeMap;
 use oci_spec::runtime::{Hooks, Spec};
 use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
+pub use linux::namespace_names;
 pub use process::rlimit_name;
 pub(super) use resources::check_update;
-pub use scheduling::{io_class_name, memory_mode_name, scheduler_policy_name};
+pub use scheduling::{io_class_name, memory_mode_name, memory_policy_names, scheduler_policy_name};
+pub use seccomp::{SeccompNames, seccomp_names};
 
 use super::problems::Problems;
 use super::{Config, Namespace, Root};
@@ -173,24 +175,32 @@ fn version(version: &str, problems: &mut Problems, warnings: &mut Vec<String>) {
     }
 }
 
+/// The hooks of the spec, in the order in which they run.
+pub const HOOK_NAMES: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
 fn hooks(hooks: Option<&Hooks>, problems: &mut Problems) {
     let Some(hooks) = hooks else { return };
     #[allow(deprecated)] // Engines still write prestart, and the spec still has it.
     let prestart = hooks.prestart();
-    for (name, list) in [
-        ("prestart", prestart),
-        ("createRuntime", hooks.create_runtime()),
-        ("createContainer", hooks.create_container()),
-        ("startContainer", hooks.start_container()),
-        ("poststart", hooks.poststart()),
-        ("poststop", hooks.poststop()),
-    ] {
+    let lists = [
+        prestart,
+        hooks.create_runtime(),
+        hooks.create_container(),
+        hooks.start_container(),
+        hooks.poststart(),
+        hooks.poststop(),
+    ];
+    for (name, list) in HOOK_NAMES.iter().zip(lists) {
         problems.not_implemented(
             format_args!("$.hooks.{name}"),
             list.as_ref().is_some_and(|list| !list.is_empty()),
         );
     }
 }
+
+/// The annotations that change what is done. All others are for other programs, which read them in the state.
+pub const ANNOTATION_NAMES: [&str; 1] = [landlock::ANNOTATION];
 
 fn annotations(spec: &Spec, problems: &mut Problems) -> BTreeMap<String, String> {
     let annotations = spec.annotations().iter().flatten();
