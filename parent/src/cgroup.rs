@@ -27,6 +27,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 pub use kill::send_signal;
+pub use needs::unsupported;
 pub use oom::OomWatch;
 pub use place::{Directory, Placement, View, place};
 pub use stats::Stats;
@@ -283,14 +284,27 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
         Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
     }
     made.kept.insert(path.clone());
+    match whose(directory) {
+        Some(reason) => Err(Error::new(reason)),
+        None => Ok(()),
+    }
+}
+
+/// Why a cgroup that is there cannot be the container's.
+fn whose(directory: &Directory) -> Option<String> {
+    let path = directory.absolute();
     let inside = processes_below(&path);
     if !inside.is_empty() {
-        return Err(Error::new(format!("container's cgroup is not empty: {path} has processes {inside:?}")));
+        return Some(format!("container's cgroup is not empty: {path} has processes {inside:?}"));
     }
-    if (directory.is_unified() || directory.has("freezer")) && freezer::is_frozen(directory) {
-        return Err(Error::new(format!("container's cgroup unexpectedly frozen: {path}")));
-    }
-    Ok(())
+    let has_freezer = directory.is_unified() || directory.has("freezer");
+    (has_freezer && freezer::is_frozen(directory))
+        .then(|| format!("container's cgroup unexpectedly frozen: {path}"))
+}
+
+/// Why the container's cgroups cannot be its own: somebody is in them. Nothing is made.
+pub fn in_use(placement: &Placement) -> Option<String> {
+    placement.all().find_map(whose)
 }
 
 /// Makes the parents that are missing, the outermost first. v1's cpuset gives nothing to a new directory, so it is filled on the way.

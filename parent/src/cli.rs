@@ -196,6 +196,16 @@ pub struct Spec {
 pub struct Features {}
 
 #[derive(Args, Clone, Debug, Default)]
+pub struct Validate {
+    /// Directory with config.json [default: the working directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// text, a finding a line, or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+}
+
+#[derive(Args, Clone, Debug, Default)]
 pub struct Plan {
     /// Directory with config.json [default: the working directory]
     #[arg(short, long, value_name = "DIR")]
@@ -231,6 +241,7 @@ pub enum Invocation {
     List(List),
     Spec(Spec),
     Features(Features),
+    Validate(Validate),
     Plan(Plan),
     Demo(Demo),
 }
@@ -256,7 +267,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 16] = [
+const ENTRIES: [Entry; 17] = [
     entry!(
         "create",
         Create(Create),
@@ -312,6 +323,12 @@ const ENTRIES: [Entry; 16] = [
         Features(Features),
         "Print what pinnace can do as JSON",
         "pinnace features | jq .linux.seccomp.archs"
+    ),
+    entry!(
+        "validate",
+        Validate(Validate),
+        "Tell everything that is wrong with a bundle, and do nothing",
+        "pinnace validate --bundle /srv/web\n  pinnace validate --format json | jq -r '.findings[].path'"
     ),
     entry!(
         "plan",

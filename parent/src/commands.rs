@@ -16,6 +16,7 @@ mod spec;
 mod start;
 mod state;
 mod update;
+mod validate;
 
 use std::io::Write;
 
@@ -62,6 +63,7 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),
         Invocation::Features(_) => succeeded(features::run()),
+        Invocation::Validate(arguments) => validate::run(&context, arguments),
         Invocation::Demo(_) => demo::run(&context),
     }
 }

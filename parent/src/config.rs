@@ -14,6 +14,7 @@ mod path;
 mod problems;
 mod resources;
 mod seccomp;
+mod sections;
 mod shape;
 mod tree;
 mod update;
@@ -27,16 +28,15 @@ pub use check::{
 pub use check::{check, clean as clean_path, rlimit_name};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::{default_spec, rootless_spec};
-pub use load::load;
-#[cfg(test)]
-pub(crate) use load::parse;
+pub use load::{examine, load, parse};
 pub use options::mount_options;
-pub use problems::{Problem, Problems};
+pub use problems::{Problem, Problems, Refusal, one_line};
 pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
     Network, RdmaLimit, Resources, Throttle, WeightDevice,
 };
 pub use seccomp::*;
+pub use sections::section;
 pub use update::{Update, parse_update};
 
 /// A checked config.json.

@@ -9,6 +9,7 @@ use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::problems::Refusal;
 use super::{Config, check, faults, shape};
 use crate::error::{Error, Result};
 
@@ -20,6 +21,15 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Reads and checks the config.json in an open bundle directory.
 pub fn load(bundle: BorrowedFd<'_>) -> Result<Config> {
+    examine(bundle).map_err(Error::from)
+}
+
+/// The same, with the problems one by one.
+pub fn examine(bundle: BorrowedFd<'_>) -> std::result::Result<Config, Refusal> {
+    read_file(bundle).map_err(Refusal::Unreadable).and_then(|text| examine_text(&text))
+}
+
+fn read_file(bundle: BorrowedFd<'_>) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file =
         rustix::fs::openat(bundle, "config.json", flags, Mode::empty()).map_err(|errno| match errno {
@@ -32,7 +42,7 @@ pub fn load(bundle: BorrowedFd<'_>) -> Result<Config> {
     if text.len() > FILE_BYTES_MAX {
         return Err(Error::new(format!("config.json is larger than {FILE_BYTES_MAX} bytes")));
     }
-    parse(&text)
+    Ok(text)
 }
 
 /// Everything in the file, up to one byte more than may be. `size` is what is expected.
@@ -56,11 +66,16 @@ fn read(file: &OwnedFd, size: usize) -> rustix::io::Result<Vec<u8>> {
 }
 
 /// The configuration in `text`, with every problem of it if there is one.
-pub(crate) fn parse(text: &[u8]) -> Result<Config> {
+fn examine_text(text: &[u8]) -> std::result::Result<Config, Refusal> {
     match serde_json::from_slice::<Spec>(text) {
-        Ok(spec) if shape::is_ordinary(text) => check(&spec).map_err(Error::from),
+        Ok(spec) if shape::is_ordinary(text) => check(&spec).map_err(Refusal::Problems),
         _ => faults::parse(text),
     }
+}
+
+/// The same for whoever prints all of them in one line.
+pub fn parse(text: &[u8]) -> Result<Config> {
+    examine_text(text).map_err(Error::from)
 }
 
 #[cfg(test)]

@@ -61,21 +61,30 @@ pub fn load_bundle_unchecked(bundle: Option<&Path>) -> Result<Bundle> {
 
 /// A bundle whose root file system's path is as it is written, made absolute.
 fn open_bundle(bundle: Option<&Path>) -> Result<(Bundle, OwnedFd)> {
-    let given = bundle.unwrap_or(Path::new("."));
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(given, flags, Mode::empty())
-        .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))?;
+    let directory = open_directory(bundle)?;
     let path = real_path(&directory)?;
     let config = config::load(directory.as_fd())?;
-    let rootfs = match config.root.path.strip_prefix('/') {
-        Some(_) => config.root.path.clone(),
-        None => format!("{path}/{}", config.root.path),
-    };
+    let rootfs = rootfs_path(&path, &config);
     Ok((Bundle { path, rootfs, config }, directory))
 }
 
+pub(super) fn open_directory(bundle: Option<&Path>) -> Result<OwnedFd> {
+    let given = bundle.unwrap_or(Path::new("."));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(given, flags, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))
+}
+
+/// `root.path`, made absolute.
+pub(super) fn rootfs_path(bundle: &str, config: &Config) -> String {
+    match config.root.path.strip_prefix('/') {
+        Some(_) => config.root.path.clone(),
+        None => format!("{bundle}/{}", config.root.path),
+    }
+}
+
 /// Errors: the root file system is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
-fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
+pub(super) fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat2(bundle, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
         Ok(_) => Ok(()),
@@ -85,7 +94,7 @@ fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
 }
 
 /// The path behind an open directory, as the kernel knows it.
-fn real_path(directory: &OwnedFd) -> Result<String> {
+pub(super) fn real_path(directory: &OwnedFd) -> Result<String> {
     use std::os::fd::AsRawFd;
 
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
