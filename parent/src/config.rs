@@ -83,6 +83,13 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+impl Config {
+    /// Whether there is something to start.
+    pub fn has_program(&self) -> bool {
+        !self.process.args.is_empty()
+    }
+}
+
 /// `root`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
@@ -94,7 +101,7 @@ pub struct Root {
 /// `process`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// At least one entry.
+    /// At least one entry, or none where the file has no process.
     pub args: Vec<String>,
     /// `NAME=value` each; of duplicates the last stays, in its place.
     pub env: Vec<String>,

@@ -23,6 +23,9 @@ use crate::state::{
     write_pid_file,
 };
 
+/// runc's words. A container without a process can be created, but not started (runtime-spec config.md "Process").
+pub(super) const NO_PROGRAM: &str = "config.json: $.process: process property must not be empty";
+
 /// What the caller of `create` and `run` decides.
 #[derive(Clone, Debug)]
 pub struct Creation<'a> {
@@ -152,6 +155,9 @@ pub struct Created {
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
     let mut bundle = load_bundle(creation.bundle)?;
+    if !creation.hold && !bundle.config.has_program() {
+        return Err(Error::new(NO_PROGRAM));
+    }
     let host = HostFacts::read(questions(&bundle.config))?;
     let placement = place(&mut bundle, &host, creation.id)?;
     let profile = bundle.config.seccomp.as_ref();

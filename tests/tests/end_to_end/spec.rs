@@ -73,7 +73,9 @@ fn an_ordinary_user_runs_what_spec_rootless_wrote() {
     }
     // The program under test may lie where others may not look.
     let copy = container.bundle.scratch().join("under-test");
-    fs::copy(program(), &copy).expect("copy the program");
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(program()).arg(&copy);
+    run_within_limit(install).succeeded();
     let bundle = container.bundle.path();
     let bundle = bundle.to_str().expect("UTF-8");
     let call = |args: &[&str]| {
