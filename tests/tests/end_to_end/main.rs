@@ -9,6 +9,7 @@ mod features;
 mod hostname;
 mod identity;
 mod intel_rdt;
+mod keyring;
 mod landlock;
 mod leftovers;
 mod lifecycle;

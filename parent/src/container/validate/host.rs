@@ -10,7 +10,8 @@ use rustix::process::{Resource, getrlimit};
 
 use super::Findings;
 use crate::config::{
-    Config, IdMapping, MountKind, Namespace, SECCOMP_WAIT_KILLABLE_RECV, memory_mode_name, rlimit_name,
+    Config, IdMapping, MountKind, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
+    rlimit_name,
 };
 use crate::error::errno_text;
 use crate::host::HostFacts;
@@ -29,6 +30,7 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     check_namespaces(config, findings);
     check_user_namespace(config, host, findings);
     check_privileges(config, host, findings);
+    check_capabilities(config, findings);
     check_net_devices(config, host, findings);
     check_sysctls(config, findings);
     check_memory_nodes(config, findings);
@@ -157,6 +159,25 @@ fn check_privileges(config: &Config, host: &HostFacts, findings: &mut Findings) 
     if config.process.oom_score_adj.is_some_and(|score| score < own) {
         let reason = format!("lowering it below {own} needs CAP_SYS_RESOURCE");
         findings.error("$.process.oomScoreAdj", reason);
+    }
+}
+
+/// Nobody can give what he does not have; in a user namespace of its own the container's root has all.
+fn check_capabilities(config: &Config, findings: &mut Findings) {
+    let Some(sets) = config.process.capabilities.as_ref() else { return };
+    if config.namespaces.user != Namespace::Inherit {
+        return;
+    }
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
+    let Some(own) = own.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) else { return };
+    for (name, set) in [("effective", sets.effective), ("permitted", sets.permitted)] {
+        let missing: Vec<_> = (0..64).filter(|number| set & !own & 1 << number != 0).collect();
+        if !missing.is_empty() {
+            let names: Vec<_> = missing.into_iter().filter_map(capability_name).collect();
+            let reason = format!("the runtime itself lacks {}", names.join(", "));
+            findings.error(format!("$.process.capabilities.{name}"), reason);
+        }
     }
 }
 
