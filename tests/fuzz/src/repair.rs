@@ -78,6 +78,7 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::SetHostname
         | StepKind::SetDomainname
         | StepKind::SetMemoryPolicy
+        | StepKind::NewTimeNamespace
         | StepKind::SetAppArmorProfile
         | StepKind::SetSelinuxLabel
         | StepKind::InstallSeccomp => 1,
