@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
+pub use needs::unsupported;
 pub use oom::OomWatch;
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
@@ -437,15 +438,24 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
 
 /// Errors: somebody is in it, or it is frozen, and the child would never come to its start.
 fn refuse_used(directory: &Directory) -> Result<()> {
+    whose(directory).map_or(Ok(()), |reason| Err(Error::new(reason)))
+}
+
+/// Why a cgroup that is there cannot be the container's.
+fn whose(directory: &Directory) -> Option<String> {
     let path = directory.absolute();
     let inside = processes_below(&path);
     if !inside.is_empty() {
-        return Err(Error::new(format!("container's cgroup is not empty: {path} has processes {inside:?}")));
+        return Some(format!("container's cgroup is not empty: {path} has processes {inside:?}"));
     }
-    if (directory.is_unified() || directory.has("freezer")) && freezer::is_frozen(directory) {
-        return Err(Error::new(format!("container's cgroup unexpectedly frozen: {path}")));
-    }
-    Ok(())
+    let has_freezer = directory.is_unified() || directory.has("freezer");
+    (has_freezer && freezer::is_frozen(directory))
+        .then(|| format!("container's cgroup unexpectedly frozen: {path}"))
+}
+
+/// Why the container's cgroups cannot be its own: somebody is in them. Nothing is made.
+pub fn in_use(placement: &Placement) -> Option<String> {
+    placement.all().find_map(whose)
 }
 
 /// Makes a directory with its parents, unless it is there.

@@ -290,6 +290,22 @@ pub struct Spec {
     /// Directory to write config.json to [default: the working directory]
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// A configuration that the caller can run without being root
+    #[arg(long)]
+    pub rootless: bool,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Features {}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Validate {
+    /// Directory with config.json [default: the working directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// text, a finding a line, or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -328,6 +344,8 @@ pub enum Invocation {
     Exec(Box<Exec>),
     List(List),
     Spec(Spec),
+    Features(Features),
+    Validate(Validate),
     Plan(Plan),
     Demo(Demo),
 }
@@ -353,7 +371,7 @@ macro_rules! entry {
     };
 }
 
-const ENTRIES: [Entry; 16] = [
+const ENTRIES: [Entry; 18] = [
     entry!(
         "create",
         Create(Create),
@@ -410,7 +428,19 @@ const ENTRIES: [Entry; 16] = [
         "spec",
         Spec(Spec),
         "Write a default config.json",
-        "mkdir -p web/rootfs && cd web && pinnace spec"
+        "mkdir -p web/rootfs && cd web && pinnace spec\n  pinnace spec --rootless"
+    ),
+    entry!(
+        "features",
+        Features(Features),
+        "Print what pinnace can do as JSON",
+        "pinnace features | jq .linux.seccomp.archs"
+    ),
+    entry!(
+        "validate",
+        Validate(Validate),
+        "Tell everything that is wrong with a bundle, and do nothing",
+        "pinnace validate --bundle /srv/web\n  pinnace validate --format json | jq -r '.findings[].path'"
     ),
     entry!(
         "plan",
@@ -621,6 +651,7 @@ const LONG_OPTIONS: &[&str] = &[
     "cgroup",
     "ignore-paused",
     "stats",
+    "rootless",
 ];
 
 /// Commands that pass what follows the id on as it is.

@@ -5,6 +5,7 @@ mod delete;
 mod demo;
 mod events;
 mod exec;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -16,6 +17,7 @@ mod spec;
 mod start;
 mod state;
 mod update;
+mod validate;
 
 use std::io::Write;
 use std::os::fd::BorrowedFd;
@@ -65,6 +67,8 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),
+        Invocation::Features(_) => succeeded(features::run()),
+        Invocation::Validate(arguments) => validate::run(&context, arguments),
         Invocation::Demo(_) => demo::run(&context),
     }
 }

@@ -16,6 +16,7 @@ mod path;
 mod problems;
 mod resources;
 mod seccomp;
+mod sections;
 mod shape;
 mod tree;
 mod update;
@@ -25,20 +26,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use basis::{Basis, KeptFilter};
-pub use capabilities::{capability_name, number as capability_number};
+pub use capabilities::{capability_name, capability_names, number as capability_number};
+pub use check::{ANNOTATION_NAMES, SeccompNames, memory_policy_names, namespace_names, seccomp_names};
 pub use check::{check, clean as clean_path, rlimit_name};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
-pub use default::default_spec;
+pub use default::{default_spec, rootless_spec};
 pub use hooks::{Hook, HookPoint, Hooks};
-#[cfg(test)]
-pub(crate) use load::parse;
-pub use load::{load, load_process};
-pub use problems::{Problem, Problems};
+pub use load::{examine, load, load_process, parse};
+pub use options::mount_options;
+pub use problems::{Problem, Problems, Refusal, one_line};
 pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
     Network, RdmaLimit, Resources, Throttle, WeightDevice,
 };
 pub use seccomp::*;
+pub use sections::section;
 pub use update::{Update, parse_update};
 
 /// A checked config.json.
@@ -86,6 +88,13 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+impl Config {
+    /// Whether there is something to start.
+    pub fn has_program(&self) -> bool {
+        !self.process.args.is_empty()
+    }
+}
+
 /// `root`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
@@ -97,7 +106,7 @@ pub struct Root {
 /// `process`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// At least one entry.
+    /// At least one entry, or none where the file has no process.
     pub args: Vec<String>,
     /// `NAME=value` each; of duplicates the last stays, in its place.
     pub env: Vec<String>,

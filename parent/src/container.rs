@@ -12,9 +12,11 @@ mod seccomp;
 mod signal;
 mod start;
 mod update;
+mod validate;
 
 pub use create::{
-    Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, poststop, questions,
+    Bundle, Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, poststop,
+    questions,
 };
 pub use delete::{delete, destroy};
 pub use events::{Events, events, parse_interval};
@@ -26,6 +28,7 @@ pub use seccomp::filter;
 pub use signal::{kill, kill_all, parse as parse_signal};
 pub use start::start;
 pub use update::{Limit, LimitKind, limits_document, update};
+pub use validate::{Finding, Level, validate};
 
 use crate::cgroup::Cgroups;
 use crate::error::Result;

@@ -496,6 +496,11 @@ fn check_sysctls(plan: &Plan<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Whether the namespace file at `path` is there and of a CLONE_NEW* type.
+pub fn check_namespace(path: &str, kind: u32) -> Result<()> {
+    open_namespace(path, kind).map(drop)
+}
+
 /// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).
 fn open_namespace(path: &str, kind: u32) -> Result<OwnedFd> {
     let opened = rustix::fs::open(

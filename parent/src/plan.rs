@@ -21,6 +21,8 @@ pub mod show;
 mod tests;
 mod user_namespace;
 
+use std::fmt;
+
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep};
 use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
@@ -126,9 +128,12 @@ pub struct Store {
 
 /// Decides everything of one start. `store` keeps what is not in the configuration already.
 ///
-/// Errors: more steps or bind sources than the protocol carries.
+/// Errors: more steps or bind sources than the protocol carries; something that the host cannot enforce.
 pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     let config = request.config;
+    if let Some(first) = unsupported(config, request.host).into_iter().next() {
+        return Err(Error::new(first.to_string()));
+    }
     let mut draft = Draft { steps: Vec::with_capacity(64), sent: Vec::new(), store };
 
     let places = mounts::plan(&mut draft, request)?;
@@ -136,13 +141,13 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     console::plan(&mut draft, request);
     masks::plan(&mut draft, request, &places);
     root::plan_finish(&mut draft, config);
-    lsm::plan(&mut draft, request)?;
+    lsm::plan(&mut draft, request);
     identity::plan(&mut draft, request);
     scheduling::plan(&mut draft, config);
     // Before what locks the program down: a hook is locked down by itself.
     hooks::plan(&mut draft, request);
     capabilities::plan(&mut draft, request);
-    landlock::plan(&mut draft, request)?;
+    landlock::plan(&mut draft, request);
     identity::plan_late(&mut draft, request);
     seccomp::plan(&mut draft, request);
 
@@ -160,6 +165,27 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
         sent: draft.sent,
         net_devices: &config.net_devices,
     })
+}
+
+/// What a configuration asks of a host that does not have it.
+#[derive(Clone, Debug)]
+pub struct Unsupported {
+    /// The JSON path of who asks.
+    pub path: &'static str,
+    pub reason: String,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.reason)
+    }
+}
+
+/// What nobody on this host would enforce.
+pub fn unsupported(config: &Config, host: &HostFacts) -> Vec<Unsupported> {
+    let mut missing = lsm::unsupported(config, host.security);
+    missing.extend(landlock::unsupported(config, host.security));
+    missing
 }
 
 /// A plan in the making.

@@ -26,6 +26,7 @@ use shared_proto::limits::FILTER_INSTRUCTION_COUNT_MAX;
 use crate::config::Seccomp;
 use crate::error::{Error, Result};
 use assemble::Instruction;
+pub use library::version as library_version;
 
 /// The program for a profile, from the cache below `directory` or compiled and left there.
 ///

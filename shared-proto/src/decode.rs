@@ -160,7 +160,9 @@ impl<'a> View<'a> {
         let argument_count = count(header.argument_count, ARGUMENT_COUNT_MAX, Refusal::TooManyArguments)?;
         let environment_count =
             count(header.environment_count, ARGUMENT_COUNT_MAX, Refusal::TooManyArguments)?;
-        if argument_count == 0 {
+        // Who is held may have no program, and is never started then (runtime-spec config.md "Process").
+        let slots = DescriptorSlots::from_bits(header.descriptors.get()).unwrap_or_default();
+        if argument_count == 0 && !slots.contains(DescriptorSlot::Listener) {
             return Err(Refusal::NoArguments);
         }
         let (steps, rest) =
@@ -218,7 +220,7 @@ impl<'a> View<'a> {
         self.steps.iter().map_while(move |record| step(record, &mut cursor).ok())
     }
 
-    /// The program's arguments, at least one.
+    /// The program's arguments; none at all where there is no program, of whom `start` is not to be expected.
     pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a CStr> + use<'a> {
         let text = self.text;
         self.arguments.iter().map(move |blob| text_at(text, *blob))

@@ -12,29 +12,36 @@ use crate::receive::{self, DescriptorList, Received};
 
 /// Finds the program as execvp(3) does, with the container's PATH. Its absence so fails the creation.
 ///
+/// `None`: there is none, and nobody will start it.
+///
 /// Errors: ENOENT if no directory of PATH has it, or the path with a slash does not exist; EISDIR; EACCES.
-pub(crate) fn find<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<PathBuffer, Fault> {
+pub(crate) fn find<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Option<PathBuffer>, Fault> {
     let current_directory = kernel.current_directory_is_reachable().at(Call::CurrentDirectory)?;
     if !current_directory {
         // CVE-2024-21626: a working directory behind a leaked descriptor lies outside the root.
         return Err(Fault { call: Call::CurrentDirectory, errno: Errno::NOENT });
     }
-    let name = view.arguments().next().unwrap_or_default();
+    let Some(name) = view.arguments().next() else { return Ok(None) };
     if name.is_empty() {
         return Err(Fault { call: Call::FindProgram, errno: Errno::NOENT });
     }
     if name.to_bytes().contains(&b'/') {
         check_program(kernel, name).at(Call::Access)?;
-        return PathBuffer::new(name.to_bytes()).at(Call::Access);
+        return PathBuffer::new(name.to_bytes()).at(Call::Access).map(Some);
     }
     let path = view.environment().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
     for directory in path.unwrap_or_default().split(|&byte| byte == b':') {
         let Ok(candidate) = join(directory, name) else { continue };
         if check_program(kernel, candidate.as_c_str()).is_ok() {
-            return Ok(candidate);
+            return Ok(Some(candidate));
         }
     }
     Err(Fault { call: Call::FindProgram, errno: Errno::NOENT })
+}
+
+/// A start that the parent should have refused.
+pub(crate) const fn nothing_to_start() -> Fault {
+    Fault { call: Call::FindProgram, errno: Errno::NOENT }
 }
 
 /// An empty directory of PATH is the working directory.

@@ -66,6 +66,7 @@ fn phases<K: Kernel>(
 
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
     context.answer_to(*socket);
+    let program = program.ok_or(exec::nothing_to_start()).map_err(at(Phase::Execute))?;
     exec::close_descriptors(context.kernel, bootstrap.preserved_count).map_err(at(Phase::Lockdown))?;
     hooks::run(&mut context, view).map_err(at(Phase::Lockdown))?;
     run_phase(&mut context, view, Phase::Lockdown)?;

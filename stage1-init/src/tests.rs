@@ -125,8 +125,16 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
 
 fn encoded<'p>(bootstrap: Bootstrap<Planned<'p>>, steps: &[PhasedStep<Planned<'p>>]) -> Vec<u8> {
     let arguments = ["serve", "--fast"].map(String::from);
+    encoded_with(&arguments, bootstrap, steps)
+}
+
+fn encoded_with<'p>(
+    arguments: &[String],
+    bootstrap: Bootstrap<Planned<'p>>,
+    steps: &[PhasedStep<Planned<'p>>],
+) -> Vec<u8> {
     let environment = ["PATH=/bin"].map(String::from);
-    let message = Message { bootstrap, steps, arguments: &arguments, environment: &environment };
+    let message = Message { bootstrap, steps, arguments, environment: &environment };
     let mut bytes = std::vec![0; encoded_bytes(&message)];
     encode(&message, &BUILD_ID, &mut bytes).expect("it fits");
     bytes

@@ -125,6 +125,11 @@ impl Bundle {
         fs::write(self.path().join("config.json"), text).expect("write config.json");
     }
 
+    /// The id of the container that will be made of it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The directory to name with `--bundle`.
     pub fn path(&self) -> PathBuf {
         self.directory.join("bundle")

@@ -1,5 +1,7 @@
 //! Which controllers a container's limits need.
 
+use super::v2;
+use super::{Directory, Placement};
 use crate::config::{Cpu, Memory, Resources};
 
 /// A limit, and who enforces it.
@@ -32,6 +34,88 @@ pub(super) fn of(resources: &Resources) -> impl Iterator<Item = Need> {
     table.into_iter().filter(|(is_set, ..)| *is_set).map(|(_, field, v1, v2)| Need { field, v1, v2 })
 }
 
+/// What the hierarchies of `placement` cannot limit: JSON paths and reasons. Nothing is written.
+pub fn unsupported(placement: &Placement, resources: &Resources) -> Vec<(String, String)> {
+    if let (Some(unified), false) = (&placement.unified, placement.is_hybrid()) {
+        return unsupported_by_v2(unified, resources);
+    }
+    let hierarchies = &placement.hierarchies;
+    let mut missing = Vec::new();
+    if !resources.unified.is_empty() {
+        missing.push(problem("unified", "cannot use unified on cgroup v1"));
+    }
+    for need in of(resources).filter(|need| !hierarchies.iter().any(|directory| directory.has(need.v1))) {
+        missing.push(without_controller(need.field, need.v1));
+    }
+    if hierarchies.iter().any(|directory| directory.has("hugetlb")) {
+        missing.extend(unknown_page_sizes(resources));
+    }
+    missing
+}
+
+fn unsupported_by_v2(directory: &Directory, resources: &Resources) -> Vec<(String, String)> {
+    let mut missing: Vec<_> = v2::impossible(resources)
+        .into_iter()
+        .map(|field| problem(&field, "cgroup v2 has nothing like it"))
+        .collect();
+    // The container's is not there yet: what the hierarchy's root has, its parents can be given.
+    let controllers =
+        std::fs::read_to_string(format!("{}/cgroup.controllers", directory.mountpoint())).unwrap_or_default();
+    let has = |name: &str| controllers.split_ascii_whitespace().any(|controller| controller == name);
+    for need in of(resources) {
+        if let Some(name) = need.v2.filter(|name| !has(name)) {
+            missing.push(without_controller(need.field, name));
+        }
+    }
+    for file in resources.unified.keys() {
+        let controller = file.split('.').next().unwrap_or_default();
+        if controller != "cgroup" && !has(controller) {
+            missing.push(without_controller(&format!("unified[{file:?}]"), controller));
+        }
+    }
+    if has("hugetlb") {
+        missing.extend(unknown_page_sizes(resources));
+    }
+    missing
+}
+
+fn problem(field: &str, reason: &str) -> (String, String) {
+    (format!("$.linux.resources.{field}"), reason.to_owned())
+}
+
+fn without_controller(field: &str, controller: &str) -> (String, String) {
+    problem(field, &format!("the host has no cgroup controller {controller}"))
+}
+
+/// Sizes that the kernel does not have, and so no files for.
+fn unknown_page_sizes(resources: &Resources) -> Vec<(String, String)> {
+    let sizes = page_sizes();
+    let limits = resources.hugepage_limits.iter().enumerate();
+    let unknown = limits.filter(|(_, limit)| !sizes.contains(&limit.page_size));
+    unknown
+        .map(|(index, limit)| {
+            let reason = format!("the host has no limit for pages of {}", limit.page_size);
+            problem(&format!("hugepageLimits[{index}]"), &reason)
+        })
+        .collect()
+}
+
+/// Such as `2MB`, from names such as `hugepages-2048kB`.
+fn page_sizes() -> Vec<String> {
+    let entries = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| page_size(&name)).collect()
+}
+
+fn page_size(name: &str) -> Option<String> {
+    let kibibytes: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+    Some(match kibibytes {
+        size if size >= 1 << 20 => format!("{}GB", size >> 20),
+        size if size >= 1 << 10 => format!("{}MB", size >> 10),
+        size => format!("{size}KB"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +127,14 @@ mod tests {
         resources.cpu.mems = Some(String::from("0"));
         let fields: Vec<_> = of(&resources).map(|need| (need.field, need.v1)).collect();
         assert_eq!(fields, [("cpu.mems", "cpuset"), ("pids", "pids")]);
+    }
+
+    #[test]
+    fn page_sizes_are_in_the_words_of_the_cgroup_files() {
+        for (name, expected) in
+            [("hugepages-64kB", "64KB"), ("hugepages-2048kB", "2MB"), ("hugepages-1048576kB", "1GB")]
+        {
+            assert_eq!(page_size(name).as_deref(), Some(expected));
+        }
     }
 }

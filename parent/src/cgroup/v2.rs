@@ -120,23 +120,29 @@ pub(super) fn hand_over(directory: &Directory, uid: u32) -> Result<()> {
 
 /// What v2 has no file for must not be passed over (runtime-spec, config-linux.md "Unified").
 pub(super) fn check_possible(resources: &Resources) -> Result<()> {
+    match impossible(resources).first() {
+        Some(field) => Err(Error::new(format!("$.linux.resources.{field}: cgroup v2 has nothing like it"))),
+        None => Ok(()),
+    }
+}
+
+/// The fields that v2 has no file for.
+pub(super) fn impossible(resources: &Resources) -> Vec<String> {
     let Resources { memory, cpu, block_io, .. } = resources;
-    let leaf = block_io.weight_devices.iter().position(|entry| entry.leaf_weight.is_some());
-    let leaf_field = leaf.map(|index| format!("blockIO.weightDevice[{index}].leafWeight"));
-    let impossible = [
+    let table = [
         ("memory.swappiness", memory.swappiness.is_some()),
         ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true)),
         ("cpu.realtimeRuntime", cpu.realtime_runtime.is_some()),
         ("cpu.realtimePeriod", cpu.realtime_period.is_some()),
         ("blockIO.leafWeight", block_io.leaf_weight.is_some()),
-        (leaf_field.as_deref().unwrap_or_default(), leaf_field.is_some()),
     ];
-    let field = impossible.iter().find(|(_, is_set)| *is_set).map(|(field, _)| *field);
-    let without_controller = || needs::of(resources).find(|need| need.v2.is_none()).map(|need| need.field);
-    match field.or_else(without_controller) {
-        Some(field) => Err(Error::new(format!("$.linux.resources.{field}: cgroup v2 has nothing like it"))),
-        None => Ok(()),
-    }
+    let fields = table.iter().filter(|(_, is_set)| *is_set).map(|(field, _)| String::from(*field));
+    let devices = block_io.weight_devices.iter().enumerate();
+    let leaves = devices
+        .filter(|(_, entry)| entry.leaf_weight.is_some())
+        .map(|(index, _)| format!("blockIO.weightDevice[{index}].leafWeight"));
+    let without_controller = needs::of(resources).filter(|need| need.v2.is_none());
+    fields.chain(leaves).chain(without_controller.map(|need| need.field.to_owned())).collect()
 }
 
 /// Writes all limits.

@@ -8,9 +8,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{Context, print};
-use crate::cgroup::{self, ManagerKind};
+use crate::cgroup;
 use crate::config;
-use crate::container::{self, Creation, TerminalChoice};
+use crate::container::{self, Creation};
 use crate::error::{Error, Result};
 use crate::host::{HostFacts, Questions};
 use crate::plan::{self, Store, show};
@@ -34,19 +34,9 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
 
     let root = StateRoot::new(Some(&place.0.join("state")))?;
     let creation = Creation {
-        id: ID,
         bundle: Some(&bundle),
-        pid_file: None,
-        no_pivot: false,
-        no_new_keyring: false,
         manager: context.global.cgroup_manager()?,
-        hold: false,
-        log: context.log,
-        terminal: TerminalChoice { socket: None, detaches: false },
-        preserved_count: 0,
-        config: Path::new("config.json"),
-        environment: &[],
-        pidfd_socket: None,
+        ..Creation::new(ID, context.log)
     };
     print("The container, as it sees itself:\n")?;
     let begin = Instant::now();
@@ -90,21 +80,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
     let bundle = container::load_bundle(Some(bundle), Path::new("config.json"))?;
     let host = HostFacts::read(Questions::default())?;
-    let creation = Creation {
-        id: ID,
-        bundle: None,
-        pid_file: None,
-        no_pivot: false,
-        no_new_keyring: false,
-        manager: ManagerKind::Cgroupfs,
-        hold: false,
-        log: context.log,
-        terminal: TerminalChoice { socket: None, detaches: false },
-        preserved_count: 0,
-        config: Path::new("config.json"),
-        environment: &[],
-        pidfd_socket: None,
-    };
+    let creation = Creation { bundle: None, ..Creation::new(ID, context.log) };
     let placement = cgroup::place(&host.cgroups, None, ID)?;
     let store = Store::default();
     let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement, None), &store)?;

@@ -1,10 +1,8 @@
 //! `plan`: what a start would do, printed and not done. Needs no privilege.
 
-use std::path::Path;
-
 use super::Context;
 use crate::cli;
-use crate::container::{self, Creation, TerminalChoice};
+use crate::container::{self, Creation};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::plan::{self, Store, show};
@@ -14,19 +12,11 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     let mut bundle = container::load_bundle_unchecked(arguments.bundle.as_deref())?;
     let host = HostFacts::read(container::questions(&bundle.config))?;
     let creation = Creation {
-        id: "CONTAINER-ID",
         bundle: arguments.bundle.as_deref(),
-        pid_file: None,
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,
-        hold: false,
-        log: context.log,
-        terminal: TerminalChoice { socket: None, detaches: false },
-        preserved_count: 0,
-        config: Path::new("config.json"),
-        environment: &[],
-        pidfd_socket: None,
+        ..Creation::new("CONTAINER-ID", context.log)
     };
     let placement = container::place(&mut bundle, &host, &creation)?;
     let store = Store::default();

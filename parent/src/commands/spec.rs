@@ -12,12 +12,17 @@ use crate::host::{CgroupHost, HostFacts, Questions};
 pub(super) fn run(arguments: &cli::Spec) -> Result<()> {
     let path = arguments.bundle.as_deref().unwrap_or(Path::new("")).join("config.json");
     // On a v2 host runc's default has a cgroup namespace.
-    let unified = matches!(HostFacts::read(Questions::default())?.cgroups, CgroupHost::V2 { .. });
+    let host = HostFacts::read(Questions::default())?;
+    let unified = matches!(host.cgroups, CgroupHost::V2 { .. });
+    let spec = match arguments.rootless {
+        false => config::default_spec(unified),
+        true => config::rootless_spec(unified, host.uid, rustix::process::getegid().as_raw()),
+    };
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(&path)
-        .and_then(|mut file| file.write_all(config::default_spec(unified).as_bytes()));
+        .and_then(|mut file| file.write_all(spec.as_bytes()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Error::new("File config.json exists. Remove it first"),
         _ => Error::io(format_args!("open {}", path.display()), &error),

@@ -63,6 +63,11 @@ pub fn capability_name(number: u32) -> Option<&'static str> {
     CAPABILITIES.get(number as usize).map(|&(_, name)| name)
 }
 
+/// All names, in the order of their numbers.
+pub fn capability_names() -> Vec<&'static str> {
+    CAPABILITIES.iter().map(|&(_, name)| name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,9 +18,11 @@ use std::collections::BTreeMap;
 use oci_spec::runtime::Spec;
 use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
+pub use linux::namespace_names;
 pub use process::rlimit_name;
 pub(super) use resources::check_update;
-pub use scheduling::{io_class_name, memory_mode_name, scheduler_policy_name};
+pub use scheduling::{io_class_name, memory_mode_name, memory_policy_names, scheduler_policy_name};
+pub use seccomp::{SeccompNames, seccomp_names};
 
 use super::problems::Problems;
 use super::{Config, Namespace, Root};
@@ -173,6 +175,9 @@ fn version(version: &str, problems: &mut Problems, warnings: &mut Vec<String>) {
         problems.add("$.ociVersion", format!("{version} is not supported: only 1.x is"));
     }
 }
+
+/// The annotations that change what is done. All others are for other programs, which read them in the state.
+pub const ANNOTATION_NAMES: [&str; 1] = [landlock::ANNOTATION];
 
 fn annotations(spec: &Spec, problems: &mut Problems) -> BTreeMap<String, String> {
     let annotations = spec.annotations().iter().flatten();

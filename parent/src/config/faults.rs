@@ -7,19 +7,21 @@ use oci_spec::runtime::Spec;
 use serde_json::Value;
 
 use super::path::{JsonPath, Segment, are_related};
-use super::problems::{Problem, Problems};
+use super::problems::{Problem, Problems, Refusal};
 use super::{Config, capabilities, check, shape, tree};
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// How many faults are looked for: each costs a walk over the whole tree.
 const FAULTS_MAX: usize = 64;
 
 /// The configuration in `text`, or everything that is wrong with it.
-pub(super) fn parse(text: &[u8]) -> Result<Config> {
+pub(super) fn parse(text: &[u8]) -> Result<Config, Refusal> {
+    let unreadable = |reason| Refusal::Unreadable(Error::new(reason));
     let (tree, repeated) =
-        tree::parse(text).map_err(|error| Error::new(format!("config.json is not valid JSON: {error}")))?;
+        tree::parse(text).map_err(|error| unreadable(format!("config.json is not valid JSON: {error}")))?;
     if !tree.is_object() {
-        return Err(Error::new(format!("config.json: $: invalid type: {}, expected an object", kind(&tree))));
+        let reason = format!("config.json: $: invalid type: {}, expected an object", kind(&tree));
+        return Err(unreadable(reason));
     }
     let mut draft = Draft { tree, faults: Problems::default(), removed: Vec::new() };
     for path in &repeated {
@@ -30,7 +32,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Config> {
     draft.take_out_misshapen();
     match draft.settle() {
         Some(spec) => draft.finish(check(&spec), warnings),
-        None => Err(draft.faults.into()),
+        None => Err(Refusal::Problems(draft.faults)),
     }
 }
 
@@ -121,9 +123,9 @@ impl Draft {
     /// What `check` found joins the faults, unless it is but the trace of a value that was taken out.
     fn finish(
         mut self,
-        checked: std::result::Result<Config, Problems>,
+        checked: Result<Config, Problems>,
         mut warnings: Vec<String>,
-    ) -> Result<Config> {
+    ) -> Result<Config, Refusal> {
         let mut problems = match checked {
             Ok(mut config) if self.faults.0.is_empty() => {
                 config.warnings.splice(0..0, warnings.drain(..));
@@ -139,7 +141,7 @@ impl Draft {
             |problem: &Problem| self.faults.0.iter().any(|fault| are_related(&fault.path, &problem.path));
         problems.0.retain(|problem| !is_trace(problem));
         self.faults.0.append(&mut problems.0);
-        Err(self.faults.into())
+        Err(Refusal::Problems(self.faults))
     }
 }
 

@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::de::IgnoredAny;
 
+use super::problems::Refusal;
 use super::{Config, Process, check, faults, shape};
 use crate::error::{Error, Result};
 
@@ -22,6 +23,15 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Reads and checks the config.json in an open bundle directory, by this name if it has another.
 pub fn load(bundle: BorrowedFd<'_>, name: &Path) -> Result<Config> {
+    examine(bundle, name).map_err(Error::from)
+}
+
+/// The same, with the problems one by one.
+pub fn examine(bundle: BorrowedFd<'_>, name: &Path) -> std::result::Result<Config, Refusal> {
+    read_file(bundle, name).map_err(Refusal::Unreadable).and_then(|text| examine_text(&text))
+}
+
+fn read_file(bundle: BorrowedFd<'_>, name: &Path) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file = rustix::fs::openat(bundle, name, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::NOENT => Error::new(format!("JSON specification file {} not found", name.display())),
@@ -33,7 +43,7 @@ pub fn load(bundle: BorrowedFd<'_>, name: &Path) -> Result<Config> {
     if text.len() > FILE_BYTES_MAX {
         return Err(Error::new(format!("config.json is larger than {FILE_BYTES_MAX} bytes")));
     }
-    parse(&text)
+    Ok(text)
 }
 
 /// Reads and checks a file with a `process` object alone, perhaps a pipe; and warnings.
@@ -80,11 +90,16 @@ fn read(file: &OwnedFd, size: usize) -> rustix::io::Result<Vec<u8>> {
 }
 
 /// The configuration in `text`, with every problem of it if there is one.
-pub(crate) fn parse(text: &[u8]) -> Result<Config> {
+fn examine_text(text: &[u8]) -> std::result::Result<Config, Refusal> {
     match serde_json::from_slice::<Spec>(text) {
-        Ok(spec) if shape::is_ordinary(text) => check(&spec).map_err(Error::from),
+        Ok(spec) if shape::is_ordinary(text) => check(&spec).map_err(Refusal::Problems),
         _ => faults::parse(text),
     }
+}
+
+/// The same for whoever prints all of them in one line.
+pub fn parse(text: &[u8]) -> Result<Config> {
+    examine_text(text).map_err(Error::from)
 }
 
 #[cfg(test)]

@@ -109,6 +109,25 @@ const WORDS: [(&str, Meaning); 40] = [
     ("remount", Meaning::Remount),
 ];
 
+/// Every word that a new mount may have, sorted. What is not among them goes to the filesystem.
+pub fn mount_options() -> Vec<String> {
+    let mut words = Vec::new();
+    for (word, meaning) in WORDS {
+        match meaning {
+            Meaning::Remount => continue,
+            Meaning::Attribute { .. } | Meaning::Propagation(_) => words.push(format!("r{word}")),
+            Meaning::Bind { .. }
+            | Meaning::Superblock { .. }
+            | Meaning::Nothing
+            | Meaning::Idmap { .. }
+            | Meaning::CopyUp => {}
+        }
+        words.push(String::from(word));
+    }
+    words.sort();
+    words
+}
+
 /// The options of one mount, sorted by what they are for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {

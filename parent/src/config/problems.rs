@@ -60,7 +60,7 @@ impl fmt::Display for Problems {
 }
 
 /// Text from the file may hold line ends and terminal escapes.
-fn one_line(text: String) -> String {
+pub fn one_line(text: String) -> String {
     if text.contains(char::is_control) {
         let escape = |letter: char| match letter.is_control() {
             true => letter.escape_default().to_string(),
@@ -69,6 +69,23 @@ fn one_line(text: String) -> String {
         text.chars().map(escape).collect()
     } else {
         text
+    }
+}
+
+/// Why a file is no configuration.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It cannot be read, or it is not a JSON object.
+    Unreadable(Error),
+    Problems(Problems),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unreadable(error) => error,
+            Refusal::Problems(problems) => problems.into(),
+        }
     }
 }
 

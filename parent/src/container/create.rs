@@ -26,6 +26,9 @@ use crate::state::{
 };
 use crate::terminal::CallersSocket;
 
+/// runc's words. A container without a process can be created, but not started (runtime-spec config.md "Process").
+pub(super) const NO_PROGRAM: &str = "config.json: $.process: process property must not be empty";
+
 /// What the caller of `create` and `run` decides.
 #[derive(Clone, Debug)]
 pub struct Creation<'a> {
@@ -48,6 +51,27 @@ pub struct Creation<'a> {
     /// What the program's environment gets beside that of the configuration.
     pub environment: &'a [String],
     pub pidfd_socket: Option<&'a Path>,
+}
+
+impl<'a> Creation<'a> {
+    /// What a caller gets who asks for nothing.
+    pub fn new(id: &'a str, log: &'a Log) -> Self {
+        Self {
+            id,
+            bundle: None,
+            pid_file: None,
+            no_pivot: false,
+            no_new_keyring: false,
+            manager: ManagerKind::Cgroupfs,
+            hold: false,
+            terminal: TerminalChoice { socket: None, detaches: false },
+            preserved_count: 0,
+            config: Path::new("config.json"),
+            environment: &[],
+            pidfd_socket: None,
+            log,
+        }
+    }
 }
 
 /// A bundle, read and checked.
@@ -75,21 +99,30 @@ pub fn load_bundle_unchecked(bundle: Option<&Path>) -> Result<Bundle> {
 
 /// A bundle whose root file system's path is as it is written, made absolute.
 fn open_bundle(bundle: Option<&Path>, config: &Path) -> Result<(Bundle, OwnedFd)> {
-    let given = bundle.unwrap_or(Path::new("."));
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(given, flags, Mode::empty())
-        .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))?;
+    let directory = open_directory(bundle)?;
     let path = real_path(&directory)?;
     let config = config::load(directory.as_fd(), config)?;
-    let rootfs = match config.root.path.strip_prefix('/') {
-        Some(_) => config.root.path.clone(),
-        None => format!("{path}/{}", config.root.path),
-    };
+    let rootfs = rootfs_path(&path, &config);
     Ok((Bundle { path, rootfs, config }, directory))
 }
 
+pub(super) fn open_directory(bundle: Option<&Path>) -> Result<OwnedFd> {
+    let given = bundle.unwrap_or(Path::new("."));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(given, flags, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))
+}
+
+/// `root.path`, made absolute.
+pub(super) fn rootfs_path(bundle: &str, config: &Config) -> String {
+    match config.root.path.strip_prefix('/') {
+        Some(_) => config.root.path.clone(),
+        None => format!("{bundle}/{}", config.root.path),
+    }
+}
+
 /// Errors: the root file system is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
-fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
+pub(super) fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat2(bundle, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
         Ok(_) => Ok(()),
@@ -99,7 +132,7 @@ fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
 }
 
 /// The path behind an open directory, as the kernel knows it.
-fn real_path(directory: &OwnedFd) -> Result<String> {
+pub(super) fn real_path(directory: &OwnedFd) -> Result<String> {
     use std::os::fd::AsRawFd;
 
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
@@ -162,6 +195,9 @@ pub struct Created {
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
     let mut bundle = load_bundle(creation.bundle, creation.config)?;
+    if !creation.hold && !bundle.config.has_program() {
+        return Err(Error::new(NO_PROGRAM));
+    }
     bundle.config.process.add_env(creation.environment)?;
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;

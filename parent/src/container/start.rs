@@ -3,7 +3,7 @@
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
-use super::create::{poststart, start_socket_path};
+use super::create::{NO_PROGRAM, poststart, start_socket_path};
 use super::delete::end_and_destroy;
 use super::signal::kill;
 use super::{Container, seccomp};
@@ -25,6 +25,9 @@ pub fn start(container: &Container) -> Result<()> {
             return Err(Error::of_kind(Kind::NotRunning, "cannot start a container that has stopped"));
         }
         Status::Creating => return Err(Error::new("cannot start a container that is still being created")),
+    }
+    if container.record.program.is_empty() {
+        return Err(Error::new(NO_PROGRAM));
     }
     let pid = container.init.as_ref().map_or(0, |init| init.pid);
     let agent = seccomp::agent(&container.record, &container.id, pid, "created")?;

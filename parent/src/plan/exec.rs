@@ -26,11 +26,11 @@ pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store)
         draft.push(Phase::Views, Step::SetAffinity { processors: last });
     }
     console::plan_late(&mut draft, request);
-    lsm::plan(&mut draft, request)?;
+    lsm::plan(&mut draft, request);
     identity::plan(&mut draft, request);
     scheduling::plan(&mut draft, config);
     capabilities::plan(&mut draft, request);
-    landlock::plan(&mut draft, request)?;
+    landlock::plan(&mut draft, request);
     seccomp::plan(&mut draft, request);
     let mut steps = draft.steps;
     steps.sort_by_key(|phased| phased.phase);

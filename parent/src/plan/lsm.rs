@@ -3,38 +3,45 @@
 
 use shared_proto::{Phase, Step};
 
-use super::{Draft, Request};
-use crate::error::{Error, Result};
+use super::{Draft, Request, Unsupported};
+use crate::config::Config;
+use crate::host::SecurityHost;
 
 /// Filesystems whose files the kernel labels itself, and that refuse a context.
 const LABELLED_BY_THE_KERNEL: [&str; 4] = ["proc", "sysfs", "cgroup", "cgroup2"];
 
 /// Plans the program's labels; they come before the keyring, which gets the same.
-pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<()> {
-    let (config, security) = (request.config, request.host.security);
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
+    let process = &request.config.process;
+    if let Some(label) = &process.selinux_label {
+        draft.push(Phase::Identity, Step::SetSelinuxLabel { label });
+    }
+    if let Some(profile) = &process.apparmor_profile {
+        draft.push(Phase::Identity, Step::SetAppArmorProfile { profile });
+    }
+}
+
+/// The labels that nobody would enforce.
+pub(super) fn unsupported(config: &Config, security: SecurityHost) -> Vec<Unsupported> {
+    let mut missing = Vec::new();
     let needs_selinux = [
         ("$.process.selinuxLabel", config.process.selinux_label.is_some()),
         ("$.linux.mountLabel", config.mount_label.is_some()),
     ];
     for (path, is_set) in needs_selinux {
         if is_set && !security.selinux {
-            return Err(Error::new(format!(
-                "{path}: selinux label is specified in config, but selinux is disabled or not supported"
-            )));
+            let reason = "selinux label is specified in config, but selinux is disabled or not supported";
+            missing.push(Unsupported { path, reason: reason.into() });
         }
     }
-    if let Some(label) = &config.process.selinux_label {
-        draft.push(Phase::Identity, Step::SetSelinuxLabel { label });
+    if let Some(profile) = &config.process.apparmor_profile
+        && !security.apparmor
+    {
+        let reason =
+            format!("profile {profile:?} is specified in config, but apparmor is disabled or not supported");
+        missing.push(Unsupported { path: "$.process.apparmorProfile", reason });
     }
-    if let Some(profile) = &config.process.apparmor_profile {
-        if !security.apparmor {
-            return Err(Error::new(format!(
-                "$.process.apparmorProfile: profile {profile:?} is specified in config, but apparmor is disabled or not supported"
-            )));
-        }
-        draft.push(Phase::Identity, Step::SetAppArmorProfile { profile });
-    }
-    Ok(())
+    missing
 }
 
 /// The mount data of a new filesystem, with the container's label where it takes one.

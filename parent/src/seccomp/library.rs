@@ -14,7 +14,7 @@ use crate::config::{Seccomp, SeccompAction, SeccompArchitecture, SeccompComparis
 use crate::error::{Error, Result};
 
 /// `2.5.4`.
-pub(super) fn version() -> [u32; 3] {
+pub fn version() -> [u32; 3] {
     // SAFETY: libseccomp returns a pointer to a constant of its own.
     let version = unsafe { *sys::seccomp_version() };
     [version.major, version.minor, version.micro]

@@ -132,6 +132,8 @@ fn argument_count() {
     });
     let none = sample::with_strings(&[], &[], &["TERM=xterm".to_owned()]);
     assert_eq!(plan::check(&none).err(), Some(Refusal::NoArguments));
+    let held = sample::held(&[], &["TERM=xterm".to_owned()]);
+    assert_eq!(plan::check(&held).err(), None);
 }
 
 #[test]

@@ -55,6 +55,13 @@ pub(crate) fn with_strings(
     encode_message(&Message { bootstrap: bootstrap("/root"), steps, arguments, environment })
 }
 
+/// The same without steps, of a container that is held.
+pub(crate) fn held(arguments: &[String], environment: &[String]) -> Vec<u8> {
+    let descriptors = DescriptorSlots::default().with(DescriptorSlot::Listener);
+    let bootstrap = Bootstrap { descriptors, ..bootstrap("/root") };
+    encode_message(&Message { bootstrap, steps: &[], arguments, environment })
+}
+
 /// The message whose bytes are stored: every kind of step, and every field with a value of its own.
 pub(crate) fn full() -> Vec<u8> {
     let arguments = ["/bin/sh", "-c", ""].map(str::to_owned);

@@ -86,6 +86,18 @@ fn a_held_start_waits_for_a_caller_that_says_start() {
 }
 
 #[test]
+fn who_has_no_program_is_held_and_executes_nothing() {
+    let _alone = alone();
+    let descriptors = DescriptorSlots::default().with(DescriptorSlot::Listener);
+    let mut datagrams = held(std::vec![frame(Reply::Start { ignored_signals: 0 }, 0)]);
+    datagrams[0] = (encoded_with(&[], Bootstrap { descriptors, ..bootstrap() }, &steps()), 1);
+    let mut kernel = kernel(datagrams);
+    assert_eq!(run(&mut kernel), End::Exited(1));
+    assert!(kernel.trace.iter().any(|line| line.starts_with("accept")), "{:?}", kernel.trace);
+    assert!(!kernel.trace.iter().any(|line| line.starts_with("execute")), "{:?}", kernel.trace);
+}
+
+#[test]
 fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last() {
     let _alone = alone();
     let is_namespace = |slot: &DescriptorSlot| {

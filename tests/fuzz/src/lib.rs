@@ -1,11 +1,16 @@
-//! What the fuzzers feed to the protocol, and what must hold for it.
+//! What the fuzzers feed to the protocol and to the reader of config.json, and what must hold for it.
 
 // The tests' own converter: a view is copied into a plan, and the plan must encode to the bytes it came from.
 #[allow(dead_code)]
 #[path = "../../../shared-proto/tests/wire/plan.rs"]
 mod plan;
+// The property tests' own check.
+#[path = "../../../parent/tests/configs/check.rs"]
+mod check;
 mod repair;
 pub mod seeds;
+
+use plan as wire;
 
 use shared_proto::{Reply, Report};
 
@@ -19,6 +24,11 @@ pub fn bootstrap(input: &[u8]) -> bool {
     }
     repair::header(&mut bytes, &plan::BUILD_ID);
     plan::check(&bytes).is_ok()
+}
+
+/// A config.json. Returns whether it was accepted.
+pub fn config(input: &[u8]) -> bool {
+    check::check(input).is_ok()
 }
 
 /// A frame, either way. Returns whether it was accepted.

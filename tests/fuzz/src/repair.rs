@@ -63,7 +63,7 @@ fn blob_places(bytes: &[u8]) -> Vec<usize> {
 
 fn blob_count(kind: StepKind) -> usize {
     match kind {
-        StepKind::MountFilesystem => 4,
+        StepKind::MountFilesystem | StepKind::RunHook => 4,
         StepKind::BindMount
         | StepKind::MakeSymlink
         | StepKind::WriteSysctl
@@ -78,6 +78,8 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::SetHostname
         | StepKind::SetDomainname
         | StepKind::SetMemoryPolicy
+        | StepKind::SetAffinity
+        | StepKind::NewTimeNamespace
         | StepKind::SetAppArmorProfile
         | StepKind::SetSelinuxLabel
         | StepKind::InstallSeccomp => 1,
@@ -90,7 +92,9 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::SetNoNewPrivileges
         | StepKind::SetScheduler
         | StepKind::SetIoPriority
-        | StepKind::SetPersonality => 0,
+        | StepKind::SetPersonality
+        | StepKind::OpenConsole
+        | StepKind::OwnStreams => 0,
     }
 }
 

@@ -28,6 +28,21 @@ pub fn bootstraps() -> Vec<Vec<u8>> {
     repaired.chain(as_they_are).collect()
 }
 
+/// What engines wrote: the stored configurations, without what nothing reads.
+pub fn configs() -> Vec<Vec<u8>> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/configs");
+    let entries = std::fs::read_dir(directory).expect("the stored configurations");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let compact = |path| {
+        let text = std::fs::read(path).expect("read a stored configuration");
+        let tree: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        tree.to_string().into_bytes()
+    };
+    paths.iter().map(compact).collect()
+}
+
 /// Frames of every kind.
 pub fn frames() -> Vec<Vec<u8>> {
     sections(include_str!("../../fixtures/wire/frames.hex"))

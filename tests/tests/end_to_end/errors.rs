@@ -71,7 +71,8 @@ fn missing_bundle_and_missing_config_are_named() {
 #[test]
 fn missing_parts_of_the_config_have_runcs_texts() {
     refused(without("root"), &["root must be specified"]);
-    refused(without("process"), &["process property must not be empty"]);
+    let container = without("process").container();
+    container.run().failed_with(&["process property must not be empty"]);
     refused(Bundle::new().args(&[]), &["args must not be empty"]);
 }
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use pinnace_tests::{
-    Bundle, Value, find_program, is_pinnace, json, run_within, run_within_limit, shared_configs, skip,
-    workspace,
+    Bundle, Container, Value, find_program, is_pinnace, json, run_within, run_within_limit, shared_configs,
+    skip, workspace,
 };
 
 fn copy_tree(from: &Path, to: &Path) {
@@ -140,6 +140,144 @@ fn configs_that_engines_wrote_are_planned_or_refused_by_named_fields() {
     }
     eprintln!("configs of engines: {planned} planned, {refused} refused by named fields");
     assert!(strange.is_empty(), "{}", strange.join("\n"));
+}
+
+#[test]
+fn every_config_that_an_engine_wrote_runs_with_its_files_put_in_place() {
+    if !is_pinnace() {
+        return;
+    }
+    let Some(directory) = shared_configs() else {
+        return skip("every_config_that_an_engine_wrote_runs", "../shared/configs is not there");
+    };
+    // Whose namespaces those join that joined some pod's or some engine's.
+    let holder = Bundle::new().args(&["/bin/sleep", "1000"]).container();
+    holder.run_detached().succeeded();
+    let able = Able { features: features(), holder_pid: holder.pid(), capabilities: own_capabilities() };
+    let mut failures = Vec::new();
+    let mut run_count = 0;
+    for entry in fs::read_dir(directory).expect("list").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("read");
+        let engines: Value = serde_json::from_str(&text).expect("JSON");
+        let bundle = Bundle::new().edit(|config| *config = engines);
+        let (id, scratch) = (bundle.id().to_owned(), bundle.scratch().to_owned());
+        let container = bundle.edit(|config| put_in_place(config, &id, &scratch, &able)).container();
+        own_root(&container);
+        let bundle = container.bundle.path();
+        let checked = container.call(&["validate", "--bundle", bundle.to_str().expect("UTF-8")]);
+        let outcome = container.run();
+        run_count += 1;
+        if outcome.code != 0 || checked.code != 0 {
+            failures.push(format!("{}: {}{}", path.display(), outcome.describe(), checked.stdout));
+        }
+        let left = container.snapshot();
+        assert!(left.cgroups.is_empty() && left.processes.is_empty(), "{}: {left}", path.display());
+    }
+    eprintln!("configs of engines: {run_count} run");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What this runtime and this host can do.
+struct Able {
+    features: Value,
+    holder_pid: i32,
+    /// The mask of those that the caller has to give.
+    capabilities: u64,
+}
+
+impl Able {
+    fn has_option(&self, option: &str) -> bool {
+        self.features["mountOptions"].as_array().expect("options").iter().any(|known| known == option)
+    }
+
+    fn can_give(&self, capability: &str) -> bool {
+        let all = self.features["linux"]["capabilities"].as_array().expect("capabilities");
+        let number = all.iter().position(|known| known == capability);
+        number.is_none_or(|number| self.capabilities & 1 << number != 0)
+    }
+}
+
+fn features() -> Value {
+    let outcome = Bundle::new().container().call(&["features"]);
+    serde_json::from_str(outcome.succeeded()).expect("JSON")
+}
+
+fn own_capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("the own status");
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).expect("CapPrm");
+    u64::from_str_radix(mask.trim(), 16).expect("a mask")
+}
+
+/// What the engine had on its host, for a container whose program ends at once. Nothing else of the configuration changes.
+fn put_in_place(config: &mut Value, id: &str, scratch: &Path, able: &Able) {
+    config["root"]["path"] = json!("rootfs");
+    // No pause, docker-init or catatonit is here; and a terminal needs somebody at the other end.
+    config["process"]["args"] = json!(["/bin/true"]);
+    config["process"]["terminal"] = json!(false);
+    if config["linux"]["cgroupsPath"].is_string() {
+        config["linux"]["cgroupsPath"] = json!(format!("/{id}"));
+    }
+    // docker's own program, by the number of a process.
+    config.as_object_mut().expect("an object").remove("hooks");
+    for mount in config["mounts"].as_array_mut().expect("mounts") {
+        make_source(mount, scratch);
+        if !able.has_option("tmpcopyup")
+            && let Some(options) = mount["options"].as_array_mut()
+        {
+            options.retain(|option| option != "tmpcopyup");
+        }
+    }
+    // A test machine's root may itself lack some.
+    for set in
+        config["process"]["capabilities"].as_object_mut().into_iter().flat_map(|sets| sets.values_mut())
+    {
+        if let Some(names) = set.as_array_mut() {
+            names.retain(|name| name.as_str().is_some_and(|name| able.can_give(name)));
+        }
+    }
+    for namespace in config["linux"]["namespaces"].as_array_mut().into_iter().flatten() {
+        let kind = namespace["type"].as_str().unwrap_or_default().to_owned();
+        if let Some(path) = namespace.get_mut("path").filter(|path| path.as_str() != Some("")) {
+            let name = if kind == "network" { "net" } else { &kind };
+            *path = json!(format!("/proc/{}/ns/{name}", able.holder_pid));
+        }
+    }
+}
+
+/// A file or a directory in place of a bind mount's source that is not on this host.
+fn make_source(mount: &mut Value, scratch: &Path) {
+    let options: Vec<&str> =
+        mount["options"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let source = PathBuf::from(mount["source"].as_str().unwrap_or_default());
+    let is_bind = options.iter().any(|option| matches!(*option, "bind" | "rbind"));
+    if !is_bind || source.exists() {
+        return;
+    }
+    let destination = mount["destination"].as_str().expect("a destination").to_owned();
+    let is_file = destination.starts_with("/etc/")
+        || ["/sbin/docker-init", "/run/podman-init", "/run/.containerenv"].contains(&destination.as_str());
+    let made = scratch.join("sources").join(destination.trim_start_matches('/'));
+    fs::create_dir_all(made.parent().expect("a parent")).expect("make directories");
+    if is_file {
+        fs::write(&made, "").expect("make a file");
+    } else {
+        fs::create_dir_all(&made).expect("make a directory");
+    }
+    mount["source"] = json!(made);
+}
+
+/// Mount points are made by the container's root, to whom the engine gives its root file system.
+fn own_root(container: &Container) {
+    let mappings = &container.bundle.config()["linux"]["uidMappings"];
+    let is_root = |mapping: &&Value| mapping["containerID"] == 0;
+    let Some(root) = mappings.as_array().into_iter().flatten().find(is_root) else { return };
+    let mut command = Command::new("chown");
+    command.arg("-R").arg(root["hostID"].to_string()).arg(container.bundle.rootfs());
+    run_within_limit(command).succeeded();
 }
 
 fn is_known(field: &str) -> bool {

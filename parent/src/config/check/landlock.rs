@@ -14,7 +14,7 @@ use super::super::tree;
 use super::super::{Landlock, Process};
 use super::clean;
 
-const ANNOTATION: &str = "dev.pinnace.landlock";
+pub(super) const ANNOTATION: &str = "dev.pinnace.landlock";
 const PATH: &str = r#"$.annotations["dev.pinnace.landlock"]"#;
 
 /// Paths of one annotation; more of them help nobody.

@@ -45,18 +45,25 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
     namespaces
 }
 
-/// The spec's name: oci-spec prints the kernel's.
+/// The spec's names: oci-spec prints the kernel's.
+const NAMESPACES: [(LinuxNamespaceType, &str); 8] = [
+    (LinuxNamespaceType::Cgroup, "cgroup"),
+    (LinuxNamespaceType::Ipc, "ipc"),
+    (LinuxNamespaceType::Mount, "mount"),
+    (LinuxNamespaceType::Network, "network"),
+    (LinuxNamespaceType::Pid, "pid"),
+    (LinuxNamespaceType::Time, "time"),
+    (LinuxNamespaceType::User, "user"),
+    (LinuxNamespaceType::Uts, "uts"),
+];
+
 fn name(kind: LinuxNamespaceType) -> &'static str {
-    match kind {
-        LinuxNamespaceType::Pid => "pid",
-        LinuxNamespaceType::Network => "network",
-        LinuxNamespaceType::Mount => "mount",
-        LinuxNamespaceType::Ipc => "ipc",
-        LinuxNamespaceType::Uts => "uts",
-        LinuxNamespaceType::Cgroup => "cgroup",
-        LinuxNamespaceType::User => "user",
-        LinuxNamespaceType::Time => "time",
-    }
+    NAMESPACES.iter().find(|(known, _)| *known == kind).map(|&(_, name)| name).unwrap_or_default()
+}
+
+/// The types of namespaces that a container can have.
+pub fn namespace_names() -> Vec<&'static str> {
+    NAMESPACES.iter().map(|&(_, name)| name).collect()
 }
 
 pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Device> {

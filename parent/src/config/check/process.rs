@@ -12,11 +12,11 @@ use super::{label, scheduling, text_of};
 
 pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut Problems) -> Process {
     let Some(process) = process else {
-        problems.add("$.process", "process property must not be empty");
+        // It may come without one; `start` refuses it then (config.md "Process").
         return Process {
             args: Vec::new(),
             env: Vec::new(),
-            cwd: String::new(),
+            cwd: String::from("/"),
             user: User::default(),
             terminal: None,
             capabilities: None,

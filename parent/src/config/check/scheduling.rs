@@ -41,6 +41,12 @@ const MPOL_F_STATIC_NODES: u32 = 1 << 15;
 const MPOL_F_RELATIVE_NODES: u32 = 1 << 14;
 const MPOL_F_NUMA_BALANCING: u32 = 1 << 13;
 
+const MEMORY_FLAGS: [(MemoryPolicyFlagType, u32, &str); 3] = [
+    (MemoryPolicyFlagType::MpolFNumaBalancing, MPOL_F_NUMA_BALANCING, "MPOL_F_NUMA_BALANCING"),
+    (MemoryPolicyFlagType::MpolFRelativeNodes, MPOL_F_RELATIVE_NODES, "MPOL_F_RELATIVE_NODES"),
+    (MemoryPolicyFlagType::MpolFStaticNodes, MPOL_F_STATIC_NODES, "MPOL_F_STATIC_NODES"),
+];
+
 /// The spec's name of a SCHED_* number.
 pub fn scheduler_policy_name(policy: u32) -> Option<&'static str> {
     POLICIES.get(policy as usize).copied()
@@ -54,6 +60,13 @@ pub fn io_class_name(class: u32) -> Option<&'static str> {
 /// The spec's name of a MPOL_* number.
 pub fn memory_mode_name(mode: u32) -> Option<&'static str> {
     MEMORY_MODES.get(mode as usize).copied()
+}
+
+/// Every mode and every flag of `linux.memoryPolicy`, sorted.
+pub fn memory_policy_names() -> (Vec<&'static str>, Vec<&'static str>) {
+    let mut modes = MEMORY_MODES.to_vec();
+    modes.sort_unstable();
+    (modes, MEMORY_FLAGS.iter().map(|&(_, _, name)| name).collect())
 }
 
 pub(super) fn scheduler(process: &Process, problems: &mut Problems) -> Option<Scheduler> {
@@ -185,14 +198,9 @@ pub(super) fn memory_policy(linux: Option<&Linux>, problems: &mut Problems) -> O
             Vec::new()
         }
     };
-    let flags = policy.flags().iter().flatten().fold(0, |flags, flag| {
-        flags
-            | match flag {
-                MemoryPolicyFlagType::MpolFNumaBalancing => MPOL_F_NUMA_BALANCING,
-                MemoryPolicyFlagType::MpolFRelativeNodes => MPOL_F_RELATIVE_NODES,
-                MemoryPolicyFlagType::MpolFStaticNodes => MPOL_F_STATIC_NODES,
-            }
-    });
+    let written = policy.flags().as_deref().unwrap_or_default();
+    let set = MEMORY_FLAGS.iter().filter(|(flag, ..)| written.contains(flag));
+    let flags = set.fold(0, |flags, (_, bit, _)| flags | bit);
     let both = MPOL_F_RELATIVE_NODES | MPOL_F_STATIC_NODES;
     if flags & both == both {
         problems.add(

@@ -14,6 +14,62 @@ use super::text_of;
 
 const PATH: &str = "$.linux.seccomp";
 
+/// All of the spec's, sorted by name; `action`, `condition` and `flags` say what each means.
+const ACTIONS: [LinuxSeccompAction; 9] = [
+    LinuxSeccompAction::ScmpActAllow,
+    LinuxSeccompAction::ScmpActErrno,
+    LinuxSeccompAction::ScmpActKill,
+    LinuxSeccompAction::ScmpActKillProcess,
+    LinuxSeccompAction::ScmpActKillThread,
+    LinuxSeccompAction::ScmpActLog,
+    LinuxSeccompAction::ScmpActNotify,
+    LinuxSeccompAction::ScmpActTrace,
+    LinuxSeccompAction::ScmpActTrap,
+];
+
+const OPERATORS: [LinuxSeccompOperator; 7] = [
+    LinuxSeccompOperator::ScmpCmpEq,
+    LinuxSeccompOperator::ScmpCmpGe,
+    LinuxSeccompOperator::ScmpCmpGt,
+    LinuxSeccompOperator::ScmpCmpLe,
+    LinuxSeccompOperator::ScmpCmpLt,
+    LinuxSeccompOperator::ScmpCmpMaskedEq,
+    LinuxSeccompOperator::ScmpCmpNe,
+];
+
+const FLAGS: [(LinuxSeccompFilterFlag, u32); 4] = [
+    (LinuxSeccompFilterFlag::SeccompFilterFlagLog, SECCOMP_LOG),
+    (LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow, SECCOMP_SPEC_ALLOW),
+    (LinuxSeccompFilterFlag::SeccompFilterFlagTsync, SECCOMP_TSYNC),
+    (LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv, SECCOMP_WAIT_KILLABLE_RECV),
+];
+
+/// What a profile can be made of, in the words of config.json.
+#[derive(Clone, Debug)]
+pub struct SeccompNames {
+    pub actions: Vec<String>,
+    pub operators: Vec<String>,
+    pub architectures: Vec<String>,
+    pub flags: Vec<String>,
+}
+
+/// Every name that [`check`] takes.
+pub fn seccomp_names() -> SeccompNames {
+    let is_taken = |architecture: &&Arch| known(**architecture).is_ok();
+    SeccompNames {
+        actions: ACTIONS.iter().map(ToString::to_string).collect(),
+        operators: OPERATORS.iter().map(ToString::to_string).collect(),
+        architectures: ARCHITECTURES.iter().filter(is_taken).map(written).collect(),
+        flags: FLAGS.iter().map(|(flag, _)| flag.to_string()).collect(),
+    }
+}
+
+/// An architecture as the types read it: what they print is spelled otherwise in parts (`X8664`).
+fn written(architecture: &Arch) -> String {
+    let value = serde_json::to_value(architecture).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// What ERRNO and TRACE return where nothing is written.
 const EPERM: u16 = 1;
 
@@ -185,6 +241,34 @@ fn architectures(profile: &LinuxSeccomp, problems: &mut Problems) -> Vec<Seccomp
     architectures
 }
 
+/// All of the types', sorted by name.
+const ARCHITECTURES: [Arch; 24] = [
+    Arch::ScmpArchAarch64,
+    Arch::ScmpArchArm,
+    Arch::ScmpArchLoongarch64,
+    Arch::ScmpArchM68k,
+    Arch::ScmpArchMips,
+    Arch::ScmpArchMips64,
+    Arch::ScmpArchMips64n32,
+    Arch::ScmpArchMipsel,
+    Arch::ScmpArchMipsel64,
+    Arch::ScmpArchMipsel64n32,
+    Arch::ScmpArchNative,
+    Arch::ScmpArchParisc,
+    Arch::ScmpArchParisc64,
+    Arch::ScmpArchPpc,
+    Arch::ScmpArchPpc64,
+    Arch::ScmpArchPpc64le,
+    Arch::ScmpArchRiscv64,
+    Arch::ScmpArchS390,
+    Arch::ScmpArchS390x,
+    Arch::ScmpArchSh,
+    Arch::ScmpArchSheb,
+    Arch::ScmpArchX32,
+    Arch::ScmpArchX86,
+    Arch::ScmpArchX86_64,
+];
+
 fn known(architecture: Arch) -> Result<SeccompArchitecture, &'static str> {
     Ok(match architecture {
         Arch::ScmpArchX86 => SeccompArchitecture::X86,
@@ -221,15 +305,8 @@ fn flags(list: Option<&[LinuxSeccompFilterFlag]>, notifies: bool) -> u32 {
     let Some(list) = list else {
         return SECCOMP_SPEC_ALLOW | if notifies { SECCOMP_NEW_LISTENER } else { 0 };
     };
-    let mut flags = 0;
-    for flag in list {
-        flags |= match flag {
-            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => SECCOMP_TSYNC,
-            LinuxSeccompFilterFlag::SeccompFilterFlagLog => SECCOMP_LOG,
-            LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => SECCOMP_SPEC_ALLOW,
-            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => SECCOMP_WAIT_KILLABLE_RECV,
-        };
-    }
+    let set = FLAGS.iter().filter(|(flag, _)| list.contains(flag));
+    let mut flags = set.fold(0, |flags, (_, bit)| flags | bit);
     if !notifies {
         // It is about waiting for a listener, and without one the kernel refuses it.
         return flags & !SECCOMP_WAIT_KILLABLE_RECV;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use pinnace_fuzz::{bootstrap, frame, seeds};
+use pinnace_fuzz::{bootstrap, config, frame, seeds};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
@@ -19,10 +19,11 @@ fn main() -> ExitCode {
         _ => std::time::UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.as_nanos() as u64),
     };
     println!("mutations: {seconds} seconds, random seed {start}");
-    let half = Duration::from_millis(seconds * 500);
+    let third = Duration::from_millis(seconds * 1000 / 3);
     let mut random = Random(start | 1);
-    let is_clean = fuzz("bootstrap", &seeds::bootstraps(), bootstrap, half, &mut random)
-        && fuzz("frame", &seeds::frames(), frame, half, &mut random);
+    let is_clean = fuzz("bootstrap", &seeds::bootstraps(), bootstrap, third, &mut random)
+        && fuzz("config", &seeds::configs(), config, third, &mut random)
+        && fuzz("frame", &seeds::frames(), frame, third, &mut random);
     if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -1,4 +1,4 @@
-//! `seeds DIR` writes what the fuzzers begin with to DIR/bootstrap and DIR/frame.
+//! `seeds DIR` writes what the fuzzers begin with to DIR/bootstrap, DIR/config and DIR/frame.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use pinnace_fuzz::seeds;
 
 fn main() -> std::io::Result<()> {
     let directory = std::env::args_os().nth(1).expect("usage: seeds DIR");
-    for (target, seeds) in [("bootstrap", seeds::bootstraps()), ("frame", seeds::frames())] {
+    let all = [("bootstrap", seeds::bootstraps()), ("config", seeds::configs()), ("frame", seeds::frames())];
+    for (target, seeds) in all {
         let directory = Path::new(&directory).join(target);
         std::fs::create_dir_all(&directory)?;
         for (number, seed) in seeds.iter().enumerate() {

@@ -1,0 +1,73 @@
+//! What the mounts and the program need of the host's files.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::{Bundle, Findings, host};
+use crate::config::{MountKind, Namespace};
+use crate::error::errno_text;
+
+pub(super) fn check(bundle: &Bundle, directory: &OwnedFd, findings: &mut Findings) {
+    // A joined mount namespace has other files than ours.
+    if matches!(bundle.config.namespaces.mount, Namespace::Join(_)) {
+        return;
+    }
+    for (index, mount) in bundle.config.mounts.iter().enumerate() {
+        let path = format!("$.mounts[{index}]");
+        host::check_filesystem(&mount.kind, &path, findings);
+        if let MountKind::Bind { source, .. } = &mount.kind {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            if let Err(errno) = rustix::fs::openat(directory, source.as_str(), flags, Mode::empty()) {
+                findings.error(format!("{path}.source"), format!("{source}: {}", errno_text(errno)));
+            }
+        }
+    }
+    check_program(bundle, findings);
+}
+
+/// The program, as far as it can be found without the container's mounts.
+fn check_program(bundle: &Bundle, findings: &mut Findings) {
+    let process = &bundle.config.process;
+    let Some(program) = process.args.first() else { return };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(root) = rustix::fs::open(bundle.rootfs.as_str(), flags, Mode::empty()) else { return };
+    let has_slash = program.contains('/');
+    let found = if has_slash {
+        find(&root, &Path::new(&process.cwd).join(program).to_string_lossy())
+    } else {
+        let path = process.env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or_default();
+        let mut candidates = path.split(':').map(|directory| format!("{directory}/{program}"));
+        let is_found = candidates.any(|candidate| find(&root, &candidate).is_ok());
+        if is_found { Ok(()) } else { Err(Errno::NOENT) }
+    };
+    let Err(errno) = found else { return };
+    let reason = match has_slash {
+        true => format!("exec: {program:?}: {}", errno_text(errno)),
+        false => format!("exec: {program:?}: executable file not found in $PATH"),
+    };
+    // Single files of /etc, which every engine mounts, bring no program.
+    let brings_files =
+        bundle.config.mounts.iter().any(|mount| {
+            matches!(mount.kind, MountKind::Bind { .. }) && !mount.destination.starts_with("/etc/")
+        });
+    match brings_files {
+        true => findings.warning("$.process.args[0]", format!("{reason}, unless a mount brings it")),
+        false => findings.error("$.process.args[0]", reason),
+    }
+}
+
+/// Whether the file at `path` within `root` is one that somebody may execute.
+fn find(root: &OwnedFd, path: &str) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let inner = path.trim_start_matches('/');
+    let file = rustix::fs::openat2(root, inner, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
+    let stat = rustix::fs::stat(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Err(Errno::ISDIR),
+        _ if stat.st_mode & 0o111 == 0 => Err(Errno::ACCESS),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,287 @@
+//! `validate`: it fails where `create` would, says why by path and section, and touches nothing.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use pinnace_tests::{Bundle, Container, Outcome, Value, is_pinnace, json, program, run_within_limit};
+
+#[track_caller]
+fn validate(container: &Container, format: &str) -> Outcome {
+    let bundle = container.bundle.path();
+    container.call(&["validate", "--format", format, "--bundle", bundle.to_str().expect("UTF-8")])
+}
+
+/// The findings of a level, `path: reason` each.
+#[track_caller]
+fn found(container: &Container, level: &str) -> Vec<String> {
+    let outcome = validate(container, "json");
+    let document: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(document["valid"], json!(outcome.code == 0), "{}", outcome.describe());
+    let findings = document["findings"].as_array().expect("a list").iter();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    findings
+        .filter(|finding| finding["level"] == level)
+        .map(|finding| format!("{}: {}", text(&finding["path"]), text(&finding["reason"])))
+        .collect()
+}
+
+/// `validate` and `create` agree that the bundle is wrong; the first names `path` and the reason.
+#[track_caller]
+fn refused(bundle: Bundle, path: &str, reason: &str) {
+    let container = bundle.container();
+    let errors = found(&container, "error");
+    let is_it = |error: &String| error.starts_with(&format!("{path}: ")) && error.contains(reason);
+    assert!(errors.iter().any(is_it), "{path}: {reason} is not in {errors:?}");
+    let created = container.create();
+    assert_ne!(created.code, 0, "create takes what validate refuses: {errors:?}");
+}
+
+/// `validate` and `create` agree that the bundle is right.
+#[track_caller]
+fn accepted(bundle: Bundle) {
+    let container = bundle.container();
+    let outcome = validate(&container, "text");
+    outcome.succeeded();
+    container.create().succeeded();
+}
+
+#[test]
+fn what_config_json_says_wrong_is_refused_as_create_refuses_it() {
+    if !is_pinnace() {
+        return;
+    }
+    refused(Bundle::new().args(&[]), "$.process.args", "args must not be empty");
+    refused(Bundle::new().set("/process/cwd", json!("tmp")), "$.process.cwd", "absolute");
+    refused(Bundle::new().set("/process/env", json!(["A"])), "$.process.env[0]", "missing '='");
+    refused(
+        Bundle::new().set("/linux/namespaces/-", json!({"type": "pid"})),
+        "$.linux.namespaces[5]",
+        "duplicated ns",
+    );
+    refused(
+        Bundle::new().set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_NO"})),
+        "$.linux.seccomp.defaultAction",
+        "not a valid action",
+    );
+    refused(Bundle::new().mount("/", "tmpfs", "tmpfs", &[]), "$.mounts[7].destination", "over the root");
+    refused(Bundle::new().set("/annotations", json!({"": "x"})), "$.annotations", "a key is empty");
+    refused(Bundle::new().set("/hostname", json!("x".repeat(65))), "$.hostname", "longer than 64");
+}
+
+#[test]
+fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
+    if !is_pinnace() {
+        return;
+    }
+    refused(Bundle::new().set("/root/path", json!("nowhere")), "$.root.path", "no such file");
+    let bundle = Bundle::new();
+    symlink("rootfs", bundle.path().join("link")).expect("symlink");
+    refused(bundle.set("/root/path", json!("link")), "$.root.path", "symlink");
+    refused(
+        Bundle::new().mount("/mnt", "bind", "/no/such/source", &["bind"]),
+        "$.mounts[7].source",
+        "/no/such/source: no such file or directory",
+    );
+    refused(
+        Bundle::new().without_mount("/dev/mqueue").join_namespace("ipc", "/proc/self/ns/net"),
+        "$.linux.namespaces",
+        "ipc: namespace /proc/self/ns/net: it is of another type",
+    );
+    refused(
+        Bundle::new().join_namespace("network", "/no/such/namespace"),
+        "$.linux.namespaces",
+        "network: open namespace /no/such/namespace: no such file",
+    );
+    refused(Bundle::new().args(&["nosuch"]), "$.process.args[0]", "executable file not found in $PATH");
+    refused(Bundle::new().args(&["/etc"]), "$.process.args[0]", "is a directory");
+    refused(
+        Bundle::new().set("/linux/netDevices", json!({"nosuch0": {}})),
+        "$.linux.netDevices[\"nosuch0\"]",
+        "no such device",
+    );
+    refused(
+        Bundle::new().set("/linux/sysctl", json!({"kernel.msgnosuch": "1", "fs.mqueue.nosuch": "1"})),
+        "$.linux.sysctl[\"kernel.msgnosuch\"]",
+        "",
+    );
+    refused(
+        Bundle::new().set("/linux/sysctl", json!({"fs.mqueue.nosuch": "1"})),
+        "$.linux.sysctl[\"fs.mqueue.nosuch\"]",
+        "/proc/sys/fs/mqueue/nosuch does not exist",
+    );
+    refused(
+        Bundle::new().set("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "63"})),
+        "$.linux.memoryPolicy.nodes",
+        "none of the nodes is online",
+    );
+    refused(
+        Bundle::new().set("/linux/resources/hugepageLimits", json!([{"pageSize": "3MB", "limit": 0}])),
+        "$.linux.resources.hugepageLimits",
+        "",
+    );
+}
+
+#[test]
+fn labels_and_groups_that_nobody_enforces_are_refused_together() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new()
+        .set("/process/apparmorProfile", json!("profile"))
+        .set("/process/selinuxLabel", json!("label"))
+        .set("/linux/mountLabel", json!("label"))
+        .set("/linux/intelRdt", json!({}))
+        .container();
+    let errors = found(&container, "error");
+    let has = |path: &str| errors.iter().any(|error| error.starts_with(path));
+    let asks = |path: &str| fs::metadata(path).is_ok();
+    assert_eq!(has("$.process.apparmorProfile"), !asks("/sys/module/apparmor"), "{errors:?}");
+    for path in ["$.process.selinuxLabel", "$.linux.mountLabel"] {
+        assert_eq!(has(path), !asks("/sys/fs/selinux/enforce"), "{errors:?}");
+    }
+    assert_eq!(has("$.linux.intelRdt"), !asks("/sys/fs/resctrl/schemata"), "{errors:?}");
+    assert_eq!(container.create().code == 0, errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn a_bundle_that_is_not_there_or_no_json_is_refused() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let outcome = container.call(&["validate", "--bundle", "/nonexist"]);
+    assert_eq!(outcome.exited(1), "error: chdir /nonexist: no such file or directory");
+    fs::write(container.bundle.path().join("config.json"), "{").expect("write");
+    let outcome = validate(&container, "text");
+    assert!(outcome.exited(1).starts_with("error: config.json is not valid JSON"), "{}", outcome.describe());
+    fs::remove_file(container.bundle.path().join("config.json")).expect("remove");
+    let outcome = validate(&container, "text");
+    assert_eq!(outcome.exited(1), "error: JSON specification file config.json not found");
+    container.call(&["validate", "--format", "xml"]).failed_with(&["invalid format option"]);
+}
+
+#[test]
+fn bundles_that_create_takes_pass() {
+    if !is_pinnace() {
+        return;
+    }
+    accepted(Bundle::new());
+    accepted(Bundle::new().args(&["sh"]).set("/process/cwd", json!("/tmp")));
+    accepted(Bundle::new().mount("/mnt", "bind", "/tmp", &["rbind", "rro"]));
+    // Relative to the bundle.
+    accepted(Bundle::new().mount("/mnt", "bind", "rootfs/etc", &["bind"]));
+    accepted(Bundle::new().set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"})));
+    accepted(Bundle::new().join_namespace("network", "/proc/self/ns/net"));
+    accepted(Bundle::new().set("/linux/resources/pids", json!({"limit": 100})));
+    accepted(Bundle::new().set(
+        "/linux/seccomp",
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_ERRNO"}]}),
+    ));
+}
+
+#[test]
+fn every_problem_has_a_line_with_its_path_and_section() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new()
+        .set("/process/cwd", json!("relative"))
+        .set("/process/rlimits/0/type", json!("RLIMIT_FOO"))
+        .set("/mounts/1/destination", json!(""))
+        .set("/linux/sysctl", json!({"vm.swappiness": "10"}))
+        .container();
+    let outcome = validate(&container, "text");
+    let lines: Vec<&str> = outcome.exited(1).lines().collect();
+    assert_eq!(lines.len(), 4, "{}", outcome.describe());
+    for (path, section) in [
+        ("$.process.cwd", "(config.md Process)"),
+        ("$.process.rlimits[0].type", "(config.md POSIX process)"),
+        ("$.mounts[1].destination", "(config.md Mounts)"),
+        ("$.linux.sysctl", "(config-linux.md Sysctl)"),
+    ] {
+        let is_it = |line: &&&str| line.starts_with(&format!("error: {path}")) && line.ends_with(section);
+        assert_eq!(lines.iter().filter(is_it).count(), 1, "{path} {section}\n{}", outcome.describe());
+    }
+}
+
+#[test]
+fn what_should_be_otherwise_is_a_warning_and_no_failure() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new()
+        .without_mount("/sys")
+        .all_capabilities(&["CAP_FOO"])
+        .set("/annotations", json!({"short": "x"}))
+        .set(
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/no/agent",
+                "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_NOTIFY"}]}),
+        )
+        .container();
+    let warnings = found(&container, "warning");
+    for part in ["$.mounts: /sys should be there", "CAP_FOO", "reverse domain", "no socket is at /no/agent"] {
+        assert!(warnings.iter().any(|warning| warning.contains(part)), "{part}: {warnings:?}");
+    }
+    let outcome = validate(&container, "text");
+    assert!(outcome.exited(0).lines().all(|line| line.starts_with("warning: ")), "{}", outcome.describe());
+    container.create().succeeded();
+}
+
+#[test]
+fn nothing_is_made() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new()
+        .set("/linux/resources/memory", json!({"limit": 100_000_000}))
+        .set(
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_KILL"}]}),
+        )
+        .container();
+    let before = container.snapshot();
+    validate(&container, "text").succeeded();
+    container.snapshot().assert_same_as(&before);
+    assert!(!container.state_root().exists());
+}
+
+/// As somebody else, with a copy of the program that they may execute.
+#[track_caller]
+fn as_nobody(container: &Container) -> Outcome {
+    let copy = container.bundle.scratch().join("program");
+    // By another process: a descriptor of ours would be open in what other tests start just then (ETXTBSY).
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(program()).arg(&copy);
+    run_within_limit(install).succeeded();
+    let mut command = Command::new(copy);
+    command.args(["validate", "--bundle"]).arg(container.bundle.path());
+    command.uid(65534).gid(65534).current_dir("/");
+    run_within_limit(command)
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_that_user_can_do() {
+    if !is_pinnace() {
+        return;
+    }
+    as_nobody(&Bundle::new().container()).exited(0);
+    let mapping = json!([{"containerID": 0, "hostID": 200_000, "size": 65536}]);
+    let container = Bundle::new()
+        .set("/linux/namespaces/-", json!({"type": "user"}))
+        .set("/linux/uidMappings", mapping.clone())
+        .set("/linux/gidMappings", mapping)
+        .set("/process/oomScoreAdj", json!(-1000))
+        .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 9, "hard": 1u64 << 40}]))
+        .set("/linux/netDevices", json!({"lo": {}}))
+        .container();
+    let outcome = as_nobody(&container);
+    for part in ["$.process.oomScoreAdj", "$.process.rlimits[0].hard", "$.linux.netDevices"] {
+        assert!(outcome.exited(1).contains(part), "{part}\n{}", outcome.describe());
+    }
+    let limited = Bundle::new().set("/linux/resources/pids", json!({"limit": 5})).container();
+    assert!(as_nobody(&limited).exited(1).contains("$.linux.resources"));
+}
