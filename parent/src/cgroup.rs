@@ -44,6 +44,9 @@ pub struct Made {
     kept: BTreeSet<String>,
     /// Missing parents that were made on the way, the outermost first: they go if nobody else uses them.
     parents: Vec<String>,
+    /// Directories that this process has made, for a creation that fails on the way.
+    #[serde(skip)]
+    new: BTreeSet<String>,
     /// systemd has made the scope: it is ours to end.
     #[serde(default)]
     has_scope: bool,
@@ -63,6 +66,18 @@ impl Made {
 pub struct Cgroups {
     placement: Placement,
     made: Made,
+    extent: Extent,
+}
+
+/// Which directories of a placement are the container's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// All but those that `Made` keeps: the creation came to its end.
+    Whole,
+    /// Those that this process has made up to now.
+    OwnWork,
+    /// Those that bear the mark of our making: a creation was cut off, and nobody knows how far it had come.
+    Marked,
 }
 
 /// What the child gets of its v1 cgroups, in the order of the hierarchies.
@@ -106,12 +121,22 @@ pub struct Update<'a> {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Cgroups {
-    /// A handle; nothing is done yet.
+    /// A handle to the cgroups of a container whose creation is done.
     pub fn open(mut placement: Placement, made: Made) -> Self {
         if let Some(path) = &made.moved_to {
             placement.move_to(path);
         }
-        Self { placement, made }
+        Self { placement, made, extent: Extent::Whole }
+    }
+
+    /// A handle for a creation; nothing is done yet.
+    pub fn begin(placement: Placement) -> Self {
+        Self { placement, made: Made::default(), extent: Extent::OwnWork }
+    }
+
+    /// A handle to what a creation has left that was cut off. No program of a container has run in it, so nobody in it is ours to kill.
+    pub fn unfinished(placement: Placement) -> Self {
+        Self { placement, made: Made::default(), extent: Extent::Marked }
     }
 
     /// Before the child exists: makes the v2 directory that it will be born in, if the host has one.
@@ -147,10 +172,12 @@ impl Cgroups {
         let Some(scope) = self.placement.scope() else { return Ok(()) };
         scope.start(child, resources, annotations)?;
         self.made.has_scope = true;
+        self.made.new.extend(self.placement.all().map(Directory::absolute));
         // The kernel knows best where that is: another systemd than the host's first may have made it.
         let path = path_of(child, self.placement.hierarchies.is_empty())?;
         if !self.placement.is_at(&path) {
             self.placement.move_to(&path);
+            self.made.new.extend(self.placement.all().map(Directory::absolute));
             self.made.moved_to = Some(path);
         }
         Ok(())
@@ -242,10 +269,7 @@ impl Cgroups {
     /// Errors: a directory stays busy; the message says who is in it.
     pub fn destroy(&self) -> Result<()> {
         match self.placement.scope() {
-            None => self.remove_all(),
-            // Never made, or by somebody else.
-            Some(_) if !self.made.has_scope => Ok(()),
-            Some(scope) => {
+            Some(scope) if self.made.has_scope => {
                 let stopped = scope.stop();
                 // systemd lets go of a scope that is empty, also without being told; only what stays is worth an error.
                 self.remove_all().map_err(|error| match stopped {
@@ -253,6 +277,8 @@ impl Cgroups {
                     Err(stop_error) => stop_error.context(error),
                 })
             }
+            // A scope that was never made, or by somebody else, leaves at most what we made beside it.
+            _ => self.remove_all(),
         }
     }
 
@@ -260,16 +286,32 @@ impl Cgroups {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         // One that stays must not keep the others.
         let mut first_error = Ok(());
-        for path in
-            self.placement.all().map(Directory::absolute).filter(|path| !self.made.kept.contains(path))
-        {
-            first_error = first_error.and(remove(&path, deadline));
+        for path in self.placement.all().map(Directory::absolute).filter(|path| self.is_ours(path)) {
+            // Without a program there was nobody to make cgroups below.
+            let removed = remove(&path, deadline, self.extent != Extent::Marked);
+            first_error = first_error.and(removed);
         }
-        for parent in self.made.parents.iter().rev() {
+        for parent in self.parents_made().iter().rev() {
             // Ignored: others use it, or took it away.
             let _ = rustix::fs::rmdir(parent.as_str());
         }
         first_error
+    }
+
+    /// Whether a directory of the placement goes with the container.
+    fn is_ours(&self, path: &str) -> bool {
+        match self.extent {
+            Extent::Whole => !self.made.kept.contains(path),
+            Extent::OwnWork => self.made.new.contains(path),
+            Extent::Marked => files::has_mark(path),
+        }
+    }
+
+    fn parents_made(&self) -> Vec<String> {
+        if self.extent != Extent::Marked {
+            return self.made.parents.clone();
+        }
+        self.placement.all().flat_map(Directory::parents).filter(|path| files::has_mark(path)).collect()
     }
 
     /// What the container uses, and has used.
@@ -296,6 +338,9 @@ impl Cgroups {
 
     /// Sends a signal number to every process in the container's cgroups; the pids are those that are known to have got it.
     pub fn kill(&self, signal: i32) -> Result<BTreeSet<i32>> {
+        if self.extent == Extent::Marked {
+            return Ok(BTreeSet::new());
+        }
         self.freezer().map_or(Ok(BTreeSet::new()), |directory| kill::signal_all(directory, signal))
     }
 
@@ -372,17 +417,19 @@ impl Cgroups {
 /// Makes a directory with its parents; one that is there already must be empty and thawed.
 fn make(directory: &Directory, made: &mut Made) -> Result<()> {
     let path = directory.absolute();
-    match files::make_directory(&path) {
-        Ok(()) => return Ok(()),
-        Err(Errno::EXIST) => {}
-        Err(Errno::NOENT) => {
-            make_parents(directory, made)?;
-            return files::make_directory(&path)
-                .map_err(|errno| Error::call(format_args!("mkdir {path}"), errno));
-        }
-        Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
+    let mut tried = files::make_directory(&path);
+    if tried == Err(Errno::NOENT) {
+        make_parents(directory, made)?;
+        tried = files::make_directory(&path);
     }
-    made.kept.insert(path);
+    match tried {
+        Ok(()) => {
+            made.new.insert(path);
+            return Ok(());
+        }
+        Err(Errno::EXIST) => made.kept.insert(path),
+        Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
+    };
     refuse_used(directory)
 }
 
@@ -439,8 +486,8 @@ fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
     Ok(())
 }
 
-/// Removes a cgroup with the cgroups that the container made below it.
-fn remove(path: &str, deadline: Instant) -> Result<()> {
+/// Removes a cgroup; with `below` also the cgroups that the container made below it.
+fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
     let mut pause = Duration::from_millis(1);
     loop {
         match rustix::fs::rmdir(path) {
@@ -449,8 +496,8 @@ fn remove(path: &str, deadline: Instant) -> Result<()> {
             Err(Errno::BUSY | Errno::NOTEMPTY) => {}
             Err(errno) => return Err(Error::call(format_args!("rmdir {path}"), errno)),
         }
-        for child in files::subdirectories(path) {
-            remove(&child, deadline)?;
+        if below {
+            files::subdirectories(path).iter().try_for_each(|child| remove(child, deadline, true))?;
         }
         if Instant::now() >= deadline {
             let inside = processes_below(path);

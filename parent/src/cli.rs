@@ -406,7 +406,7 @@ fn without_command(arguments: Vec<OsString>) -> std::result::Result<Parsed, Usag
 
 fn help(topic: Option<&str>) -> std::result::Result<String, UsageError> {
     Ok(match topic {
-        None => full_command().render_help().to_string(),
+        None | Some("help" | "h") => full_command().render_help().to_string(),
         Some(topic) => {
             let entry = entry_named(topic)?;
             subcommand(entry).bin_name(format!("pinnace {}", entry.name)).render_help().to_string()
@@ -422,7 +422,6 @@ fn entry_named(name: &str) -> std::result::Result<&'static Entry, UsageError> {
 
 fn root_command() -> Command {
     let command = Command::new("pinnace")
-        .about("An OCI container runtime: a container start is compiled to a plan, then run")
         .version(VERSION)
         .disable_version_flag(true)
         .disable_help_subcommand(true)
@@ -433,13 +432,25 @@ fn root_command() -> Command {
                 .action(clap::ArgAction::Version)
                 .help("Print the version"),
         );
-    Global::augment_args(command)
+    // Set behind the options, whose structure's comment clap would take for it.
+    Global::augment_args(command).about(ABOUT).long_about(None)
 }
+
+const ABOUT: &str = "An OCI container runtime: a container start is compiled to a plan, then run";
 
 fn subcommand(entry: &Entry) -> Command {
     let command =
         Command::new(entry.name).about(entry.about).after_help(format!("Examples:\n  {}", entry.example));
-    (entry.augment)(command)
+    let command = (entry.augment)(command);
+    // Set once more: the comments on the option structures are for readers of this file, and clap takes them for its texts.
+    let operands = match entry.name {
+        "list" | "spec" | "plan" | "demo" => "",
+        "kill" => " <ID> [SIGNAL]",
+        "ps" => " <ID> [PS OPTIONS]",
+        _ => " <ID>",
+    };
+    let usage = format!("pinnace {} [OPTIONS]{operands}", entry.name);
+    command.about(entry.about).long_about(None).override_usage(usage)
 }
 
 /// Everything, for the overview.
@@ -453,9 +464,9 @@ fn full_command() -> Command {
     )
 }
 
-/// Lines as runc prints them; engines read `version` and `spec`.
+/// Lines as runc prints them; engines read `version`, `commit` (what tells builds apart: here a digest of the sources) and `spec`.
 const VERSION: &str =
-    concat!("version ", env!("CARGO_PKG_VERSION"), "\nbuild: ", env!("PINNACE_BUILD_ID"), "\nspec: 1.3.0");
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PINNACE_BUILD_ID"), "\nspec: 1.3.0");
 
 /// Go's flag package knows one dash and two as the same; runc's callers use both (`-root DIR`).
 fn go_style((index, argument): (usize, OsString)) -> OsString {
@@ -546,6 +557,31 @@ fn command_name(arguments: &[OsString]) -> Option<(usize, String)> {
         }
     }
     None
+}
+
+/// The log options of a command line that cannot be understood as a whole.
+pub fn log_options(arguments: impl Iterator<Item = OsString>) -> Global {
+    let mut global = Global::default();
+    let mut arguments = arguments.enumerate().map(go_style).skip(1);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy().into_owned();
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(OsString::from(value))),
+            None => (text.as_str(), None),
+        };
+        match name {
+            "--log" => global.log = value.or_else(|| arguments.next()).map(PathBuf::from),
+            "--log-format" => {
+                let value = value.or_else(|| arguments.next()).unwrap_or_default();
+                global.log_format = value.to_string_lossy().into_owned();
+            }
+            "--root" if value.is_none() => drop(arguments.next()),
+            _ if name.starts_with('-') => {}
+            // Options of the command come behind it.
+            _ => break,
+        }
+    }
+    global
 }
 
 /// The one id that most commands take.

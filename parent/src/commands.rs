@@ -19,7 +19,7 @@ mod update;
 use std::io::Write;
 
 use crate::cli::{Global, Invocation};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::state::StateRoot;
 
@@ -64,9 +64,14 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
     }
 }
 
-/// Text to standard output. Whoever closed it does not want it.
-pub fn print(text: &str) {
+/// Text to standard output. A reader that went away (`pinnace list | head -1`) does not want it, and that is no error of ours.
+pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    // Ignored: a reader that went away (`pinnace list | head -1`) is no error of ours. Nobody flushes at the end of this program.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    // Nobody flushes at the end of this program.
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write to standard output", &error))
+        }
+        _ => Ok(()),
+    }
 }

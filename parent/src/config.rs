@@ -7,6 +7,7 @@ mod capabilities;
 mod check;
 mod default;
 mod faults;
+mod hooks;
 mod list;
 mod load;
 mod options;
@@ -24,6 +25,7 @@ pub use capabilities::capability_name;
 pub use check::{check, clean as clean_path, rlimit_name};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::default_spec;
+pub use hooks::{Hook, HookPoint, Hooks};
 pub use load::load;
 #[cfg(test)]
 pub(crate) use load::parse;
@@ -75,6 +77,7 @@ pub struct Config {
     /// `None`: no filter for system calls.
     pub seccomp: Option<Seccomp>,
     pub annotations: BTreeMap<String, String>,
+    pub hooks: Hooks,
     /// What does not stop the container but should be said, such as unknown capabilities.
     pub warnings: Vec<String>,
 }
@@ -222,6 +225,8 @@ pub struct Mount {
     pub propagation: Vec<Propagation>,
     /// Other owners than the source's.
     pub idmap: Option<Idmap>,
+    /// The new filesystem begins with what it covers (`tmpcopyup`).
+    pub copies_up: bool,
 }
 
 /// An idmapped mount.

@@ -12,7 +12,7 @@ mod start;
 mod update;
 
 pub use create::{
-    Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, questions,
+    Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, poststop, questions,
 };
 pub use delete::{delete, destroy};
 pub use events::{Events, events, parse_interval};
@@ -58,8 +58,11 @@ impl Container {
 
     /// The container's cgroups.
     pub fn cgroups(&self) -> Cgroups {
-        let made = self.init.as_ref().map(|init| init.cgroups.clone()).unwrap_or_default();
-        Cgroups::open(self.record.cgroups.clone(), made)
+        let placement = self.record.cgroups.clone();
+        match &self.init {
+            Some(init) => Cgroups::open(placement, init.cgroups.clone()),
+            None => Cgroups::unfinished(placement),
+        }
     }
 
     /// The container's groups in resctrl, if it has any.

@@ -18,6 +18,8 @@ pub enum Kind {
     NoSuchContainer,
     /// The container is not running (any more).
     NotRunning,
+    /// A hook of the container's own did not succeed: there will be no program.
+    HookFailed,
 }
 
 /// An error as it is printed, in runc's manner: `what: object: reason`, lower case, no full stop.
@@ -25,6 +27,8 @@ pub enum Kind {
 pub struct Error {
     kind: Kind,
     message: String,
+    /// What went wrong while things were put back.
+    warnings: Vec<String>,
 }
 
 impl Error {
@@ -35,7 +39,7 @@ impl Error {
 
     /// An error that callers tell apart by its kind.
     pub fn of_kind(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), warnings: Vec::new() }
     }
 
     /// A failed system call: `action` names the call and its object, such as `open /etc/passwd`.
@@ -53,7 +57,18 @@ impl Error {
 
     /// Puts what was being done before the text; the kind stays.
     pub fn context(self, doing: impl fmt::Display) -> Self {
-        Self { kind: self.kind, message: format!("{doing}: {}", self.message) }
+        Self { message: format!("{doing}: {}", self.message), ..self }
+    }
+
+    /// Adds what should be said before the error itself.
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// What should be said before the error itself.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What a caller may branch on.

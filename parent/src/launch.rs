@@ -7,6 +7,7 @@
 //! ready, executed stage1's answers
 //! ```
 
+mod filesystem;
 mod net_devices;
 mod netlink;
 mod network;
@@ -26,7 +27,7 @@ use rustix::process::{Pid, Signal, WaitIdOptions};
 use sc::syscall;
 use shared_proto::bootstrap::DescriptorSlot;
 use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
-use shared_proto::{Failure, Reply, Report};
+use shared_proto::{Failure, Reply, Report, Step};
 
 pub use reactor::{Reactor, block_on};
 pub use seccomp::Agent;
@@ -37,6 +38,9 @@ use crate::plan::{Plan, UserNamespace, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
+
+/// Linux's own bound (CONFIG_NR_CPUS).
+const PROCESSOR_COUNT_MAX: usize = 8192;
 
 /// What a start needs beside its plan.
 #[derive(Debug)]
@@ -64,6 +68,7 @@ pub struct Launch {
 impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
     pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
+        check_sysctls(plan)?;
         let (socket, childs_end) = Socket::pair()?;
         let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
         socket.send_bootstrap(plan, &descriptors)?;
@@ -109,6 +114,20 @@ impl Launch {
     /// A handle to the child.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.child.pidfd.as_fd()
+    }
+
+    /// Lets the child run on every processor that its cgroup allows, whatever our caller was pinned to.
+    pub fn use_all_processors(&self) -> Result<()> {
+        let all = [u8::MAX; PROCESSOR_COUNT_MAX / 8];
+        // SAFETY: the mask is of the length that is passed; the kernel only reads it.
+        let set = check(unsafe {
+            syscall!(SCHED_SETAFFINITY, self.pid().as_raw_nonzero().get(), all.len(), all.as_ptr())
+        });
+        match set {
+            // It has just ended, or is another user's, whom we may not change: neither has to be told.
+            Err(Errno::SRCH | Errno::PERM) => Ok(()),
+            set => set.map_err(|errno| Error::call("reset the processor affinity", errno)),
+        }
     }
 
     /// Returns when the child has a memory of its own. Before that the kernel, if it kills the child for want of memory in its cgroup,
@@ -165,9 +184,24 @@ impl Launch {
             }
             Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
             Some((Report::Warned(_), _)) => unreachable!("next_report keeps warnings"),
-            Some((Report::Listener, _)) => Err(out_of_turn()),
+            Some(_) => Err(out_of_turn()),
             None => Err(self.death(reactor).await),
         }
+    }
+
+    /// Waits for the moment of the runtime's hooks. stage1 then waits for `send_proceed`.
+    pub async fn hooks_due(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        match self.next_report(reactor).await? {
+            Some((Report::HooksDue, _)) => Ok(()),
+            Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
+            Some(_) => Err(out_of_turn()),
+            None => Err(self.death(reactor).await),
+        }
+    }
+
+    /// Lets stage1 go on after the runtime's hooks.
+    pub fn send_proceed(&self) -> Result<()> {
+        self.socket.send(Reply::Proceed, &[])
     }
 
     /// With `send_start` before it: waits until the program has been executed, and meanwhile hands the filter's listener to its agent, who may
@@ -186,12 +220,16 @@ impl Launch {
         loop {
             match self.next_report(reactor).await? {
                 // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
+                None if self.socket.was_reset() => return Err(self.death(reactor).await),
                 None if agent.is_none() => {
                     self.let_go();
                     return Ok(());
                 }
                 None => return Err(no_listener()),
                 Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+                Some((Report::HookFailed { index, status }, Some(output))) => {
+                    return Err(words::hook_failure(index, status, output));
+                }
                 Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
                 Some(_) => return Err(out_of_turn()),
             }
@@ -206,6 +244,14 @@ impl Launch {
     /// The program's exit code, or 128 and the signal that ended it.
     pub fn wait(&self) -> Result<i32> {
         exit_code(self.pidfd())
+    }
+
+    /// Ends a program that was let go already. `kill_others` reaches those who do not end with it.
+    pub fn end(&mut self, kill_others: impl FnOnce() -> Result<()>) {
+        // Ignored, all three: what has ended by itself needs no killing, and the caller has an error to tell.
+        let _ = kill_others();
+        let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::KILL);
+        let _ = self.wait();
     }
 
     /// From now on the container is what it is, whatever becomes of us.
@@ -244,7 +290,8 @@ impl Launch {
                 Error::new(format!("container init was killed by signal {}", code - 128))
             }
             Ok(code) => Error::new(format!("container init ended with status {code} before it was ready")),
-            Err(error) => error,
+            // Its status went to nobody, since our caller ignores SIGCHLD.
+            Err(_) => Error::new("container init ended before it was ready"),
         }
     }
 }
@@ -268,10 +315,16 @@ pub fn start_held(socket: OwnedFd, program: &str, mut agent: Option<Agent>) -> R
     socket.send(Reply::Start { ignored_signals: 0 }, &[])?;
     loop {
         match socket.receive_report()? {
+            None if socket.was_reset() => {
+                return Err(Error::new("container init ended before it executed the program"));
+            }
             None if agent.is_none() => return Ok(()),
             None => return Err(no_listener()),
             Some((Report::Warned(_), _)) => {}
             Some((Report::Failed(failure), _)) => return Err(words::start_failure(program, &failure)),
+            Some((Report::HookFailed { index, status }, Some(output))) => {
+                return Err(words::hook_failure(index, status, output));
+            }
             Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
             Some(_) => return Err(out_of_turn()),
         }
@@ -381,6 +434,31 @@ fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
         Err(Errno::ACCESS | Errno::PERM) if !user.is_privileged => Ok(()),
         written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
     }
+}
+
+/// Refuses kernel parameters of namespaces that are joined, and turn out to be our own: the host's.
+fn check_sysctls(plan: &Plan<'_>) -> Result<()> {
+    for phased in &plan.steps {
+        let Step::WriteSysctl { name, .. } = phased.step else { continue };
+        let (namespace, kind, own) = match name.split('/').next() {
+            Some("net") => (&plan.namespaces.network, uapi::CLONE_NEWNET, "net"),
+            _ if name == "kernel/domainname" => (&plan.namespaces.uts, uapi::CLONE_NEWUTS, "uts"),
+            Some("kernel" | "fs") => (&plan.namespaces.ipc, uapi::CLONE_NEWIPC, "ipc"),
+            _ => continue,
+        };
+        let Some(path) = namespace.path() else { continue };
+        let failed = |errno| Error::call(format_args!("stat namespace {path}"), errno);
+        let joined = rustix::fs::fstat(open_namespace(path, kind)?).map_err(failed)?;
+        let host = rustix::fs::stat(format!("/proc/thread-self/ns/{own}")).map_err(failed)?;
+        if (joined.st_dev, joined.st_ino) == (host.st_dev, host.st_ino) {
+            let name = name.replace('/', ".");
+            return Err(Error::new(match kind {
+                uapi::CLONE_NEWNET => format!("sysctl {name:?} not allowed in host network namespace"),
+                _ => format!("sysctl {name:?} is not in a separate kernel namespace"),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).

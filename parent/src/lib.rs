@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod container;
 pub mod error;
+pub mod hooks;
 pub mod host;
 pub mod intel_rdt;
 pub mod launch;

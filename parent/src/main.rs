@@ -10,6 +10,7 @@ use std::os::fd::BorrowedFd;
 
 use pinnace::cli::{self, Parsed};
 use pinnace::commands;
+use pinnace::error::Error;
 use pinnace::log::{Format, Log};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -31,23 +32,22 @@ fn run() -> c_int {
     let (global, invocation) = match cli::parse(std::env::args_os().collect()) {
         Ok(Parsed::Command(global, invocation)) => (global, invocation),
         Ok(Parsed::Text(text)) => {
-            commands::print(&text);
-            return 0;
+            return match commands::print(&text) {
+                Ok(()) => 0,
+                Err(error) => {
+                    Log::to_stderr().error(&error.to_string());
+                    1
+                }
+            };
         }
         Err(usage) => {
-            Log::to_stderr().error(&usage.message);
+            // Engines read the log file for this error as for any other.
+            let global = cli::log_options(std::env::args_os());
+            open_log(&global).unwrap_or_else(|_| Log::to_stderr()).error(&usage.message);
             return usage.exit_code;
         }
     };
-    let format = match global.log_format.as_str() {
-        "text" => Format::Text,
-        "json" => Format::Json,
-        other => {
-            Log::to_stderr().error(&format!("invalid log-format: {other}"));
-            return 1;
-        }
-    };
-    let log = match Log::open(global.log.as_deref(), format, global.debug) {
+    let log = match open_log(&global) {
         Ok(log) => log,
         Err(error) => {
             Log::to_stderr().error(&error.to_string());
@@ -57,10 +57,20 @@ fn run() -> c_int {
     match commands::run(&global, &invocation, &log) {
         Ok(code) => code,
         Err(error) => {
+            error.warnings().iter().for_each(|warning| log.warning(warning));
             log.error(&error.to_string());
             1
         }
     }
+}
+
+fn open_log(global: &cli::Global) -> pinnace::error::Result<Log> {
+    let format = match global.log_format.as_str() {
+        "" | "text" => Format::Text,
+        "json" => Format::Json,
+        other => return Err(Error::new(format!("invalid log-format: {other}"))),
+    };
+    Log::open(global.log.as_deref(), format, global.debug)
 }
 
 /// Puts /dev/null where the caller has closed a standard descriptor: a socket of ours would take the number, and the container would

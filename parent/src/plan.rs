@@ -4,6 +4,7 @@
 
 mod capabilities;
 mod devices;
+mod hooks;
 mod identity;
 mod keep;
 mod landlock;
@@ -41,6 +42,7 @@ pub struct Request<'a> {
     pub placement: &'a Placement,
     /// The root file system: absolute, without symlinks.
     pub root: &'a str,
+    pub id: &'a str,
     /// The bundle: absolute; relative bind sources mean it.
     pub bundle: &'a str,
     /// `--no-pivot`.
@@ -73,6 +75,27 @@ pub struct SentTree<'a> {
     pub target: &'a str,
     pub recursive: bool,
     pub idmap: Option<&'a Idmap>,
+    /// The tree is a new filesystem, and `source` what its mount shows.
+    pub filesystem: Option<NewFilesystem<'a>>,
+}
+
+/// A filesystem that the parent makes.
+#[derive(Clone, Copy, Debug)]
+pub struct NewFilesystem<'a> {
+    pub fstype: &'a str,
+    /// Words and `key=value` with commas between them.
+    pub data: &'a str,
+    /// MOUNT_ATTR_* bits.
+    pub attributes: u32,
+    /// What it is filled with (`tmpcopyup`).
+    pub content: Option<Content<'a>>,
+}
+
+/// A directory whose content is copied: `path` is looked up in `root`, and never leads out of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    pub root: &'a str,
+    pub path: &'a str,
 }
 
 impl Plan<'_> {
@@ -88,6 +111,7 @@ impl Plan<'_> {
 #[derive(Debug, Default)]
 pub struct Store {
     texts: Keep<String>,
+    lists: Keep<Vec<String>>,
 }
 
 /// Decides everything of one start. `store` keeps what is not in the configuration already.
@@ -99,13 +123,16 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
 
     let places = mounts::plan(&mut draft, request)?;
     devices::plan(&mut draft, request, &places);
-    masks::plan(&mut draft, config, &places);
+    masks::plan(&mut draft, request, &places);
     root::plan_finish(&mut draft, config);
     lsm::plan(&mut draft, request)?;
     identity::plan(&mut draft, request);
     scheduling::plan(&mut draft, config);
+    // Before what locks the program down: a hook is locked down by itself.
+    hooks::plan(&mut draft, request);
     capabilities::plan(&mut draft, request);
     landlock::plan(&mut draft, request)?;
+    identity::plan_late(&mut draft, request);
     seccomp::plan(&mut draft, request);
 
     let mut steps = draft.steps;
@@ -138,6 +165,10 @@ impl<'a> Draft<'a> {
 
     fn keep(&self, text: String) -> &'a str {
         self.store.texts.keep(text)
+    }
+
+    fn keep_list(&self, list: Vec<String>) -> &'a [String] {
+        self.store.lists.keep(list)
     }
 }
 
@@ -174,7 +205,7 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     let early_binds = steps.iter().filter(early).count();
     if early_binds > EARLY_BIND_COUNT_MAX {
         return Err(Error::new(format!(
-            "there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}"
+            "$.mounts: there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}"
         )));
     }
     // Our own mistake if it ever happens: stage1 would refuse the plan, and here the reason is at hand.

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use linux_raw_sys::general::{self as uapi, SIG_SETMASK};
 use rustix::io::Errno;
+use rustix::process::Signal;
 use sc::syscall;
 
 use crate::error::{Error, Result, check};
@@ -82,6 +83,17 @@ impl Drop for Signals {
             )
         };
     }
+}
+
+/// Gives a signal its default disposition, whatever our caller has left us.
+pub fn reset(signal: Signal) -> Result<()> {
+    // The kernel's struct sigaction of both machines fits: all zero is SIG_DFL without flags.
+    let action = [0u64; 4];
+    // SAFETY: `action` is as long as the structure that the kernel reads, and no old one is asked for. No handler of ours is lost: there is none.
+    let returned = unsafe {
+        syscall!(RT_SIGACTION, signal.as_raw(), action.as_ptr(), std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
+    };
+    check(returned).map_err(|errno| Error::call("reset a signal", errno))
 }
 
 /// Signals that mean the runtime itself: its children, and what a terminal tells it.

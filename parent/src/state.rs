@@ -18,9 +18,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 pub use record::{Init, Record, SeccompListener};
@@ -32,6 +32,10 @@ const RECORD: &str = "record.json";
 const INIT: &str = "init.json";
 /// The socket's name, for those who listen and those who call.
 pub const START_SOCKET: &str = "start.sock";
+/// Behind the name of a file that is being written.
+const NEW: &str = ".new";
+/// Every name that a container's directory may hold: `delete` removes these and nothing else.
+const FILES: [&str; 5] = [RECORD, INIT, START_SOCKET, "record.json.new", "init.json.new"];
 
 /// The directory of all containers.
 #[derive(Clone, Debug)]
@@ -43,10 +47,17 @@ impl StateRoot {
     /// The directory given, or the default: /run/pinnace, and for an ordinary user $XDG_RUNTIME_DIR/pinnace.
     pub fn new(given: Option<&Path>) -> Result<Self> {
         let path = match given {
+            Some(path) if is_host_root(path) => {
+                return Err(Error::new("Option --root argument should not be set to /"));
+            }
             Some(path) => path.to_owned(),
             None => default_root()?,
         };
         Ok(Self { path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Where compiled seccomp profiles are kept: a name that no container can have.
@@ -54,32 +65,39 @@ impl StateRoot {
         self.path.join("@seccomp")
     }
 
-    /// Makes the directory and claims `id`, which `check_id` has passed, in it.
+    /// Makes the directory, and claims `id`, which `check_id` has passed, by the record in it. Other commands are kept out.
     ///
     /// Errors: the id is taken.
-    pub fn create(&self, id: &str) -> Result<StateDirectory> {
+    pub fn create(&self, id: &str, record: &Record) -> Result<StateDirectory> {
         let path = self.path.join(id);
+        for _ in 0..CLAIM_TRIES_MAX {
+            self.make_directory(&path)?;
+            match claim(&path, record) {
+                // Before we had the lock, a `delete` took the directory for one that a creation had left: begin anew.
+                Err(error) if error.kind() == Kind::NoSuchContainer => {}
+                claimed => return claimed,
+            }
+        }
+        Err(Error::new(format!("claim {}: it is deleted again and again", path.display())))
+    }
+
+    fn make_directory(&self, path: &Path) -> Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.mode(0o700);
-        let made = match builder.create(&path) {
+        let made = match builder.create(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let make_root = builder.recursive(true).create(&self.path);
                 make_root
                     .map_err(|error| Error::io(format_args!("mkdir {}", self.path.display()), &error))?;
-                builder.recursive(false).create(&path)
+                builder.recursive(false).create(path)
             }
             made => made,
         };
         match made {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(Error::new("container with given ID already exists"));
-            }
-            Err(error) => return Err(Error::io(format_args!("mkdir {}", path.display()), &error)),
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(id_is_taken()),
+            Err(error) => Err(Error::io(format_args!("mkdir {}", path.display()), &error)),
         }
-        let directory = StateDirectory::open_at(path)?;
-        directory.wait_for_lock()?;
-        Ok(directory)
     }
 
     /// The directory of an existing container.
@@ -109,6 +127,38 @@ impl StateRoot {
     }
 }
 
+/// Locks a new directory and writes the record into it: whoever does that first owns the id.
+fn claim(path: &Path, record: &Record) -> Result<StateDirectory> {
+    let directory = StateDirectory::open_at(path.to_owned())?;
+    directory.wait_for_lock()?;
+    match directory.write_first_record(record) {
+        Ok(()) => Ok(directory),
+        Err(Unclaimed::Deleted) => Err(no_such_container()),
+        Err(Unclaimed::Taken) => Err(id_is_taken()),
+        Err(Unclaimed::Failed(error)) => {
+            // Ignored: the first error is the one to tell; an empty directory keeps nothing but the id.
+            let _ = directory.remove();
+            Err(error)
+        }
+    }
+}
+
+/// Why a record could not be the first.
+enum Unclaimed {
+    /// The directory is gone: nothing can be made in it.
+    Deleted,
+    /// Somebody else's record is there.
+    Taken,
+    Failed(Error),
+}
+
+/// How often a directory may be deleted between its making and its lock.
+const CLAIM_TRIES_MAX: usize = 100;
+
+fn id_is_taken() -> Error {
+    Error::new("container with given ID already exists")
+}
+
 fn default_root() -> Result<PathBuf> {
     // The root of another user namespace cannot write where the host's can.
     let is_host_root = || {
@@ -123,6 +173,25 @@ fn default_root() -> Result<PathBuf> {
         Some(directory) if !directory.is_empty() => Ok(Path::new(&directory).join("pinnace")),
         _ => Err(Error::new("XDG_RUNTIME_DIR is not set: name a state directory with --root")),
     }
+}
+
+/// Whether the text means `/`, whatever `.` and `..` are in it.
+fn is_host_root(path: &Path) -> bool {
+    let mut depth = 0usize;
+    if path.is_relative() {
+        if !path.components().any(|part| part == Component::ParentDir) {
+            return false;
+        }
+        depth = std::env::current_dir().map_or(usize::MAX, |current| current.components().count() - 1);
+    }
+    for part in path.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir => depth = depth.saturating_sub(1),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    depth == 0
 }
 
 /// Letters, digits, `_`, `+`, `-`, `.`; not `.` or `..`. As runc's, so that engines' ids pass.
@@ -158,15 +227,48 @@ impl StateDirectory {
         }
     }
 
-    /// Waits for other commands that change this container, and keeps them out until the directory is closed.
+    /// Waits for other commands that change this container, and keeps them out until the directory is closed. While the lock is held the path
+    /// means this directory: whoever removes it takes the lock, and the record with it.
     ///
     /// Errors: the container was deleted meanwhile.
     pub fn lock(&self) -> Result<()> {
         self.wait_for_lock()?;
-        match rustix::fs::fstat(&self.descriptor) {
-            Ok(stat) if stat.st_nlink > 0 => Ok(()),
-            _ => Err(no_such_container()),
+        if self.has(RECORD) { Ok(()) } else { Err(no_such_container()) }
+    }
+
+    /// Takes the lock if nobody else has it.
+    pub fn try_lock(&self) -> Result<bool> {
+        match rustix::fs::flock(&self.descriptor, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+            Err(errno) => Err(Error::call(format_args!("lock {}", self.path.display()), errno)),
         }
+    }
+
+    /// Whether there is nothing in this directory but what a creation leaves that was cut off before its record. Asked under the lock.
+    ///
+    /// Errors: the directory is gone, or a creation has claimed it meanwhile.
+    pub fn is_leftover(&self) -> Result<bool> {
+        let (Ok(ours), Ok(there)) = (rustix::fs::fstat(&self.descriptor), rustix::fs::lstat(&self.path))
+        else {
+            return Err(no_such_container());
+        };
+        if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino) || self.has(RECORD) {
+            return Err(no_such_container());
+        }
+        let entries = fs::read_dir(&self.path)
+            .map_err(|error| Error::io(format_args!("open {}", self.path.display()), &error))?;
+        let is_own = |name: std::ffi::OsString| FILES.iter().any(|own| name == *own);
+        Ok(entries.flatten().all(|entry| is_own(entry.file_name())))
+    }
+
+    /// Whether this is a container's directory.
+    pub fn has_record(&self) -> bool {
+        self.has(RECORD)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     fn wait_for_lock(&self) -> Result<()> {
@@ -209,7 +311,7 @@ impl StateDirectory {
 
     /// Whether stage1 still waits for `start`.
     pub fn awaits_start(&self) -> bool {
-        rustix::fs::statat(&self.descriptor, START_SOCKET, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        self.has(START_SOCKET)
     }
 
     /// Takes the start socket's name away: the container counts as started.
@@ -218,25 +320,26 @@ impl StateDirectory {
         let _ = rustix::fs::unlinkat(&self.descriptor, START_SOCKET, AtFlags::empty());
     }
 
-    /// Removes the directory and all that is in it.
-    pub fn remove(self) -> Result<()> {
-        for name in [INIT, RECORD] {
-            match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => {
-                    return Err(Error::call(
-                        format_args!("unlink {}", self.path.join(name).display()),
-                        errno,
-                    ));
-                }
-            }
+    /// Removes the directory with our own files in it, under the lock. Files that are not ours stay, and then the directory does.
+    pub fn remove(&self) -> Result<()> {
+        // The two that are always there; the others only if the directory is not empty without them.
+        self.unlink(INIT)?;
+        self.unlink(RECORD)?;
+        let mut removed = rustix::fs::rmdir(&self.path);
+        if removed == Err(Errno::NOTEMPTY) {
+            FILES.iter().try_for_each(|name| self.unlink(name))?;
+            removed = rustix::fs::rmdir(&self.path);
         }
-        match rustix::fs::rmdir(&self.path) {
+        match removed {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // The start socket of a container that was never started, or a temporary file of a write that was cut off.
-            Err(Errno::NOTEMPTY) => fs::remove_dir_all(&self.path)
-                .map_err(|error| Error::io(format_args!("remove {}", self.path.display()), &error)),
             Err(errno) => Err(Error::call(format_args!("rmdir {}", self.path.display()), errno)),
+        }
+    }
+
+    fn unlink(&self, name: &str) -> Result<()> {
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::call(format_args!("unlink {}", self.path.join(name).display()), errno)),
         }
     }
 
@@ -258,20 +361,57 @@ impl StateDirectory {
 
     /// Readers see the old file or the new one, never part of one. No fsync: what a power loss takes, it takes with the container.
     fn write(&self, name: &str, value: &impl serde::Serialize) -> Result<()> {
-        let temporary = format!("{name}.new");
-        let failed =
-            |call: &str, errno| Error::call(format_args!("{call} {}", self.path.join(name).display()), errno);
-        let text = serde_json::to_vec(value).map_err(|error| Error::new(format!("{name}: {error}")))?;
+        self.write_temporary(name, value)
+            .and_then(|temporary| {
+                rustix::fs::renameat(&self.descriptor, &temporary, &self.descriptor, name)
+                    .map_err(|errno| ("rename", errno))
+            })
+            .map_err(|failure| self.failed_write(name, failure))
+    }
+
+    /// Writes the record unless there is one: the calls that write it tell as well whether the directory is still there, and ours.
+    fn write_first_record(&self, record: &Record) -> std::result::Result<(), Unclaimed> {
+        let written = self.write_temporary(RECORD, record).and_then(|temporary| {
+            let ours = &self.descriptor;
+            match rustix::fs::renameat_with(ours, &temporary, ours, RECORD, RenameFlags::NOREPLACE) {
+                // A filesystem that cannot do that; under the lock two calls do as well.
+                Err(Errno::INVAL) if !self.has(RECORD) => {
+                    rustix::fs::renameat(ours, &temporary, ours, RECORD)
+                }
+                Err(Errno::INVAL) => Err(Errno::EXIST),
+                renamed => renamed,
+            }
+            .map_err(|errno| ("rename", errno))
+        });
+        written.map_err(|failure| match failure {
+            ("create", Errno::NOENT) => Unclaimed::Deleted,
+            ("rename", Errno::EXIST) => Unclaimed::Taken,
+            failure => Unclaimed::Failed(self.failed_write(RECORD, failure)),
+        })
+    }
+
+    fn failed_write(&self, name: &str, (call, errno): (&str, Errno)) -> Error {
+        Error::call(format_args!("{call} {}", self.path.join(name).display()), errno)
+    }
+
+    /// The new file's name; or the call that failed.
+    fn write_temporary(
+        &self,
+        name: &str,
+        value: &impl serde::Serialize,
+    ) -> std::result::Result<String, (&'static str, Errno)> {
+        let temporary = format!("{name}{NEW}");
+        // Values are of our own types, whose keys are all text.
+        let text = serde_json::to_vec(value).map_err(|_| ("encode", Errno::INVAL))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&self.descriptor, &temporary, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|errno| failed("create", errno))?;
+            .map_err(|errno| ("create", errno))?;
         let mut rest = text.as_slice();
         while !rest.is_empty() {
-            let written = rustix::io::write(&file, rest).map_err(|errno| failed("write", errno))?;
+            let written = rustix::io::write(&file, rest).map_err(|errno| ("write", errno))?;
             rest = &rest[written..];
         }
-        rustix::fs::renameat(&self.descriptor, &temporary, &self.descriptor, name)
-            .map_err(|errno| failed("rename", errno))
+        Ok(temporary)
     }
 }
 
@@ -283,26 +423,72 @@ impl AsFd for StateDirectory {
 
 /// Writes the decimal pid to a file that appears whole or not at all, as callers read it right after `create`.
 pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    let name = path.file_name().unwrap_or(OsStr::new("pid"));
-    let mut temporary_name = std::ffi::OsString::from(".");
-    temporary_name.push(name);
-    let temporary = path.with_file_name(temporary_name);
-    let written = fs::File::create_new(&temporary)
-        .and_then(|mut file| {
-            file.set_permissions(fs::Permissions::from_mode(0o644))?;
-            std::io::Write::write_all(&mut file, pid.to_string().as_bytes())
-        })
-        .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|error| {
-        // Ignored: the error that matters is the first one.
-        let _ = fs::remove_file(&temporary);
-        Error::io(format_args!("open {}", path.display()), &error)
-    })
+    PidFile::prepare(path, pid)?.publish()
+}
+
+/// A pid file that is written, and not yet in its place: what is there stays until `publish`.
+#[derive(Debug)]
+pub struct PidFile<'a> {
+    path: &'a Path,
+    /// Ours alone: the name holds our pid, and no file of that name was there.
+    temporary: Option<PathBuf>,
+}
+
+impl<'a> PidFile<'a> {
+    pub fn prepare(path: &'a Path, pid: i32) -> Result<Self> {
+        let name = path.file_name().unwrap_or(OsStr::new("pid"));
+        let mut temporary_name = std::ffi::OsString::from(".");
+        temporary_name.push(name);
+        temporary_name.push(format!(".{}", std::process::id()));
+        let temporary = path.with_file_name(temporary_name);
+        let failed = |error: std::io::Error| Error::io(format_args!("open {}", path.display()), &error);
+        let mut file = match fs::File::create_new(&temporary) {
+            // Left by a process that had our pid once, and was killed.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&temporary).and_then(|()| fs::File::create_new(&temporary))
+            }
+            created => created,
+        }
+        .map_err(failed)?;
+        let prepared = Self { path, temporary: Some(temporary) };
+        file.set_permissions(fs::Permissions::from_mode(0o644))
+            .and_then(|()| std::io::Write::write_all(&mut file, pid.to_string().as_bytes()))
+            .map_err(failed)?;
+        Ok(prepared)
+    }
+
+    /// Puts the file in its place.
+    pub fn publish(mut self) -> Result<()> {
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        fs::rename(temporary, self.path)
+            .map_err(|error| Error::io(format_args!("open {}", self.path.display()), &error))?;
+        self.temporary = None;
+        Ok(())
+    }
+}
+
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // Ignored: the error that matters is the first one.
+            let _ = fs::remove_file(temporary);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hosts_root_is_known_however_it_is_written() {
+        for root in ["/", "//", "/.", "/run/..", "../../../../../../../../../../../../.."] {
+            assert!(is_host_root(Path::new(root)), "{root}");
+        }
+        for directory in ["/run", "/run/../x", "x", "./x"] {
+            assert!(!is_host_root(Path::new(directory)), "{directory}");
+        }
+    }
 
     #[test]
     fn ids_are_those_of_runc() {

@@ -57,17 +57,17 @@ impl<'a> Form for Wire<'a> {
     type Bytes = &'a [u8];
 }
 
-/// Strings, each with its NUL, in a row. None of them is empty.
+/// Strings, each with its NUL, in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextList<'a>(&'a [u8]);
 
 impl<'a> TextList<'a> {
-    /// Checks the shape: every string ends with a NUL and none is empty or longer than `item_bytes_max`.
+    /// Checks the shape: every string ends with a NUL and none is longer than `item_bytes_max`.
     pub fn new(bytes: &'a [u8], item_bytes_max: usize) -> Option<Self> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let item = CStr::from_bytes_until_nul(rest).ok()?;
-            if item.is_empty() || item.count_bytes() > item_bytes_max {
+            if item.count_bytes() > item_bytes_max {
                 return None;
             }
             rest = &rest[item.count_bytes() + 1..];

@@ -118,6 +118,8 @@ pub struct Bootstrap<F: Form> {
     /// The host's tree stays until the views are done: the kernel shows a new procfs in a user namespace only to who can see one already,
     /// and hooks want to see both trees.
     pub pivot_late: bool,
+    /// `Report::HooksDue` is said before the pivot, and `Reply::Proceed` waited for.
+    pub await_hooks: bool,
 }
 
 /// A step with the phase in which it runs.
@@ -133,7 +135,8 @@ pub(crate) const FLAG_NEW_CGROUP_NAMESPACE: u32 = 4;
 pub(crate) const FLAG_HOME: u32 = 8;
 pub(crate) const FLAG_LOOPBACK: u32 = 16;
 pub(crate) const FLAG_PIVOT_LATE: u32 = 32;
-pub(crate) const FLAGS_ALL: u32 = 63;
+pub(crate) const FLAG_AWAIT_HOOKS: u32 = 64;
+pub(crate) const FLAGS_ALL: u32 = 127;
 
 /// The header as it lies in a message. The sections follow it without gaps, in the order of their counts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

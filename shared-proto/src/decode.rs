@@ -274,6 +274,7 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
         home_of: flag(FLAG_HOME).then_some(home_of),
         loopback_up: flag(FLAG_LOOPBACK),
         pivot_late: flag(FLAG_PIVOT_LATE),
+        await_hooks: flag(FLAG_AWAIT_HOOKS),
     })
 }
 
@@ -305,8 +306,8 @@ impl<'a> Cursor<'a> {
         if text.count_bytes() == content.len() { Ok(text) } else { Err(Refusal::Text) }
     }
 
-    fn texts(&mut self, blob: Blob) -> Result<TextList<'a>, Refusal> {
-        TextList::new(self.blob(blob, MESSAGE_BYTES_MAX)?, PATH_BYTES_MAX).ok_or(Refusal::Text)
+    fn texts(&mut self, blob: Blob, item_bytes_max: usize) -> Result<TextList<'a>, Refusal> {
+        TextList::new(self.blob(blob, MESSAGE_BYTES_MAX)?, item_bytes_max).ok_or(Refusal::Text)
     }
 
     fn ids(&mut self, blob: Blob) -> Result<&'a [U32], Refusal> {
@@ -349,6 +350,11 @@ impl<'a> Fields<'_, '_, 'a> {
         let program = self.cursor.blob(blob, FILTER_INSTRUCTION_COUNT_MAX * FILTER_INSTRUCTION_BYTES)?;
         let is_whole = !program.is_empty() && program.len().is_multiple_of(FILTER_INSTRUCTION_BYTES);
         if is_whole { Ok(program) } else { Err(Refusal::StepValue) }
+    }
+
+    fn texts(&mut self, item_bytes_max: usize) -> Result<TextList<'a>, Refusal> {
+        let blob = self.blob();
+        self.cursor.texts(blob, item_bytes_max)
     }
 
     /// A path of the container: absolute.
@@ -438,7 +444,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         }
         StepKind::MakeDirectory => Step::MakeDirectory { path: fields.path()? },
         StepKind::ReadonlyPath => Step::ReadonlyPath { path: fields.path()? },
-        StepKind::MaskPath => Step::MaskPath { path: fields.path()?, label: fields.text(OPTION_BYTES_MAX)? },
+        StepKind::MaskPath => Step::MaskPath { path: fields.path()?, data: fields.text(OPTION_BYTES_MAX)? },
         StepKind::FinishRoot => {
             Step::FinishRoot { propagations: fields.propagations()?, readonly: fields.flag()? }
         }
@@ -476,6 +482,20 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             _ => return Err(Refusal::StepValue),
         },
         StepKind::SetNoNewPrivileges => Step::SetNoNewPrivileges,
+        StepKind::RunHook => {
+            let timeout_ms = fields.word();
+            let path = fields.path()?;
+            let (arguments, environment, state) = (
+                fields.texts(ARGUMENT_BYTES_MAX)?,
+                fields.texts(ARGUMENT_BYTES_MAX)?,
+                fields.texts(ARGUMENT_BYTES_MAX)?,
+            );
+            let index = u32::try_from(fields.number()).map_err(|_| Refusal::StepValue)?;
+            if arguments.iter().next().is_none() || state.iter().count() != 2 {
+                return Err(Refusal::StepValue);
+            }
+            Step::RunHook { index, path, arguments, environment, state, timeout_ms }
+        }
         StepKind::InstallSeccomp => Step::InstallSeccomp { flags: fields.word(), program: fields.filter()? },
         StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: fields.text(OPTION_BYTES_MAX)? },
         StepKind::SetScheduler => Step::SetScheduler { scheduler: scheduler(fields)? },
@@ -500,8 +520,9 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         StepKind::SetAppArmorProfile => Step::SetAppArmorProfile { profile: fields.text(OPTION_BYTES_MAX)? },
         StepKind::RestrictLandlock => {
             let handled = fields.word();
-            let (paths, rights) = (fields.blob(), fields.blob());
-            let (paths, rights) = (fields.cursor.texts(paths)?, fields.cursor.ids(rights)?);
+            let paths = fields.texts(PATH_BYTES_MAX)?;
+            let rights = fields.blob();
+            let rights = fields.cursor.ids(rights)?;
             let fits = |rights: &U32| rights.get() != 0 && rights.get() & !handled == 0;
             if handled & !LANDLOCK_ACCESS_FS_ALL != 0
                 || !paths.iter().all(is_absolute)

@@ -90,9 +90,16 @@ pub fn encode(
     Ok(message_bytes)
 }
 
+fn has_nul(list: &[String]) -> bool {
+    list.iter().any(|item| item.as_bytes().contains(&0))
+}
+
 fn has_item_with_nul(step: &Step<Planned<'_>>) -> bool {
     match step {
-        Step::RestrictLandlock { paths, .. } => paths.iter().any(|path| path.as_bytes().contains(&0)),
+        Step::RestrictLandlock { paths, .. } => has_nul(paths),
+        Step::RunHook { arguments, environment, state, .. } => {
+            has_nul(arguments) || has_nul(environment) || has_nul(state)
+        }
         _ => false,
     }
 }
@@ -117,6 +124,7 @@ fn flags(bootstrap: &Bootstrap<Planned<'_>>) -> u32 {
         | flag(bootstrap.home_of.is_some(), FLAG_HOME)
         | flag(bootstrap.loopback_up, FLAG_LOOPBACK)
         | flag(bootstrap.pivot_late, FLAG_PIVOT_LATE)
+        | flag(bootstrap.await_hooks, FLAG_AWAIT_HOOKS)
 }
 
 /// The fixed-size records, one behind the other.
@@ -247,7 +255,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::MakeDirectory { path } | Step::ReadonlyPath { path } => {
             (0, [text.text(path), NONE, NONE, NONE], [zero; 4])
         }
-        Step::MaskPath { path, label } => (0, [text.text(path), text.text(label), NONE, NONE], [zero; 4]),
+        Step::MaskPath { path, data } => (0, [text.text(path), text.text(data), NONE, NONE], [zero; 4]),
         Step::FinishRoot { readonly, propagations } => {
             (propagations.code(), [NONE; 4], [U64::new(u64::from(readonly)), zero, zero, zero])
         }
@@ -285,6 +293,11 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             (mode | flags, [text.ids(nodes), NONE, NONE, NONE], [zero; 4])
         }
+        Step::RunHook { index, path, arguments, environment, state, timeout_ms } => (
+            timeout_ms,
+            [text.text(path), text.texts(arguments), text.texts(environment), text.texts(state)],
+            [U64::new(u64::from(index)), zero, zero, zero],
+        ),
         Step::InstallSeccomp { flags, program } => {
             (flags, [text.bytes(program), NONE, NONE, NONE], [zero; 4])
         }

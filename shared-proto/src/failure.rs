@@ -53,7 +53,6 @@ calls! {
     OpenTree = 10 "open_tree",
     MoveMount = 11 "move_mount",
     FilesystemOpen = 12 "fsopen",
-    FilesystemOption = 13 "fsconfig",
     FilesystemCreate = 14 "fsconfig create",
     FilesystemMount = 15 "fsmount",
     PivotRoot = 16 "pivot_root",
@@ -104,6 +103,9 @@ calls! {
     Mount = 65 "mount",
     /// Bringing the loopback interface up.
     Loopback = 66 "ioctl SIOCSIFFLAGS",
+    Fork = 76 "clone3",
+    Wait = 77 "waitid",
+    MemoryFile = 78 "memfd_create",
 }
 
 #[cfg(test)]

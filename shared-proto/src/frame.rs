@@ -21,6 +21,42 @@ pub enum Report {
     Warned(Failure),
     /// A filter was loaded that asks a listener: one descriptor, which answers for it. Nothing but execve follows.
     Listener,
+    /// Both trees can be seen and nothing of the container's has run: this is the moment of the runtime's hooks. stage1 waits.
+    HooksDue,
+    /// A startContainer hook did not succeed: stage1 ends after this. One descriptor: a file with what the hook has said.
+    HookFailed { index: u32, status: HookStatus },
+}
+
+/// How a hook ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookStatus {
+    Exited(u16),
+    Killed(u16),
+    /// It ran past its time, and was killed with its group.
+    TimedOut,
+    /// execve(2) failed with this errno.
+    NotExecuted(u16),
+}
+
+impl HookStatus {
+    const fn numbers(self) -> (u16, u16) {
+        match self {
+            HookStatus::Exited(status) => (1, status),
+            HookStatus::Killed(signal) => (2, signal),
+            HookStatus::TimedOut => (3, 0),
+            HookStatus::NotExecuted(errno) => (4, errno),
+        }
+    }
+
+    const fn from_numbers(kind: u16, number: u16) -> Option<Self> {
+        Some(match kind {
+            1 => HookStatus::Exited(number),
+            2 => HookStatus::Killed(number),
+            3 => HookStatus::TimedOut,
+            4 => HookStatus::NotExecuted(number),
+            _ => return None,
+        })
+    }
 }
 
 /// parent → stage1.
@@ -33,6 +69,8 @@ pub enum Reply {
     Network,
     /// Trees for bind steps whose origin is `Sent`, in the order of the steps; as many of these replies as it takes, before all others.
     Trees { descriptor_count: u16 },
+    /// The hooks have run: go on.
+    Proceed,
     /// Execute the program now. Bit N-1 is signal number N, which the parent's caller ignored: the program must not.
     Start { ignored_signals: u64 },
     /// The container is created: wait at the listener for the `Start` of another process.
@@ -72,6 +110,20 @@ impl Report {
             Report::Failed(failure) => (2, Some(failure)),
             Report::Warned(failure) => (3, Some(failure)),
             Report::Listener => (4, None),
+            Report::HooksDue => (5, None),
+            Report::HookFailed { index, status } => {
+                let (how, number) = status.numbers();
+                let record = ReportRecord {
+                    kind: U16::new(6),
+                    phase: 0,
+                    reserved: 0,
+                    step: U32::new(index),
+                    call: U16::new(how),
+                    errno: U16::new(number),
+                    reserved_tail: [0; 20],
+                };
+                return zerocopy::transmute!(record);
+            }
         };
         let record = ReportRecord {
             kind: U16::new(kind),
@@ -101,6 +153,11 @@ impl Report {
             2 => Report::Failed(failure()?),
             3 => Report::Warned(failure()?),
             4 => Report::Listener,
+            5 => Report::HooksDue,
+            6 => Report::HookFailed {
+                index: record.step.get(),
+                status: HookStatus::from_numbers(record.call.get(), record.errno.get())?,
+            },
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
@@ -109,8 +166,8 @@ impl Report {
     /// How many descriptors travel with this report.
     pub fn descriptor_count(self) -> usize {
         match self {
-            Report::Listener => 1,
-            Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
+            Report::Listener | Report::HookFailed { .. } => 1,
+            Report::HooksDue | Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
         }
     }
 }
@@ -124,6 +181,7 @@ impl Reply {
             Reply::Start { ignored_signals } => (3, 0, ignored_signals),
             Reply::Hold { ignored_signals } => (4, 0, ignored_signals),
             Reply::Trees { descriptor_count } => (5, descriptor_count, 0),
+            Reply::Proceed => (6, 0, 0),
         };
         let record = ReplyRecord {
             kind: U16::new(kind),
@@ -148,6 +206,7 @@ impl Reply {
                 Reply::Trees { descriptor_count }
             }
             2 => Reply::Network,
+            6 => Reply::Proceed,
             3 => Reply::Start { ignored_signals },
             4 => Reply::Hold { ignored_signals },
             _ => return None,
@@ -162,7 +221,7 @@ impl Reply {
                 usize::from(descriptor_count)
             }
             Reply::Network => 1,
-            Reply::Start { .. } | Reply::Hold { .. } => 0,
+            Reply::Proceed | Reply::Start { .. } | Reply::Hold { .. } => 0,
         }
     }
 }

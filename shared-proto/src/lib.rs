@@ -28,7 +28,7 @@ pub use decode::{Refusal, View};
 #[cfg(feature = "encode")]
 pub use encode::{EncodeError, Message, encode, encoded_bytes};
 pub use failure::{Call, Failure};
-pub use frame::{Reply, Report};
+pub use frame::{HookStatus, Reply, Report};
 pub use step::{
     Attributes, BindOrigin, Phase, Propagation, PropagationKind, Propagations, Scheduler, Step, StepKind,
 };

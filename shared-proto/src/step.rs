@@ -200,9 +200,10 @@ macro_rules! kinds {
 
 /// What prepares the container's tree may come before or after the joins.
 const PREPARE: &[Phase] = &[Phase::Mounts, Phase::Views];
-const VIEWS: &[Phase] = &[Phase::Views];
 const IDENTITY: &[Phase] = &[Phase::Identity];
 const LOCKDOWN: &[Phase] = &[Phase::Lockdown];
+/// A limit of open files that is very low waits until nothing is opened any more.
+const LIMITS: &[Phase] = &[Phase::Identity, Phase::Lockdown];
 
 kinds! {
     MountFilesystem = 1 "mount" PREPARE,
@@ -213,13 +214,13 @@ kinds! {
     MakeDirectory = 6 "make-directory" PREPARE,
     ReadonlyPath = 7 "readonly-path" PREPARE,
     MaskPath = 8 "mask-path" PREPARE,
-    FinishRoot = 9 "finish-root" VIEWS,
+    FinishRoot = 9 "finish-root" IDENTITY,
     WriteSysctl = 10 "write-sysctl" IDENTITY,
     SetOomScoreAdjust = 11 "set-oom-score-adj" IDENTITY,
     SetHostname = 12 "set-hostname" IDENTITY,
     SetDomainname = 13 "set-domainname" IDENTITY,
     NewSessionKeyring = 14 "new-session-keyring" IDENTITY,
-    SetRlimit = 15 "set-rlimit" IDENTITY,
+    SetRlimit = 15 "set-rlimit" LIMITS,
     DropBounding = 16 "drop-bounding" IDENTITY,
     BecomeUser = 17 "become-user" IDENTITY,
     SetCapabilities = 18 "set-capabilities" IDENTITY,
@@ -234,6 +235,7 @@ kinds! {
     SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
     RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
     NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
+    RunHook = 35 "run-hook" LOCKDOWN,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -330,8 +332,8 @@ pub enum Step<F: Form> {
     /// Hides an existing path behind /dev/null or an empty directory; a missing one is skipped.
     MaskPath {
         path: F::Text,
-        /// The SELinux context of what covers a directory; may be empty.
-        label: F::Text,
+        /// Mount data of the tmpfs that covers a directory; may be empty.
+        data: F::Text,
     },
     /// The root mount's propagation and read-only flag.
     FinishRoot {
@@ -422,6 +424,18 @@ pub enum Step<F: Form> {
         paths: F::Texts,
         rights: F::Ids,
     },
+    /// Runs a startContainer hook, as the program would be run, and waits for its end.
+    RunHook {
+        /// The hook's place in its list.
+        index: u32,
+        path: F::Text,
+        arguments: F::Texts,
+        environment: F::Texts,
+        /// The container's state as it is read from standard input: two texts, what stands before and behind the process id.
+        state: F::Texts,
+        /// 0 is no limit.
+        timeout_ms: u32,
+    },
     /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
     InstallSeccomp {
         /// SECCOMP_FILTER_FLAG_* bits.
@@ -463,6 +477,7 @@ impl<F: Form> Step<F> {
             Step::SetAppArmorProfile { .. } => StepKind::SetAppArmorProfile,
             Step::SetSelinuxLabel { .. } => StepKind::SetSelinuxLabel,
             Step::RestrictLandlock { .. } => StepKind::RestrictLandlock,
+            Step::RunHook { .. } => StepKind::RunHook,
             Step::InstallSeccomp { .. } => StepKind::InstallSeccomp,
         }
     }

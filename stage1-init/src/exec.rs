@@ -70,7 +70,9 @@ pub(crate) fn wait_for_start<K: Kernel>(
             return Ok(socket);
         }
         Reply::Hold { ignored_signals } => reset_signals(kernel, ignored_signals)?,
-        Reply::Cgroups { .. } | Reply::Network | Reply::Trees { .. } => return Err(receive::unexpected()),
+        Reply::Cgroups { .. } | Reply::Network | Reply::Trees { .. } | Reply::Proceed => {
+            return Err(receive::unexpected());
+        }
     }
     let listener = received.descriptor(DescriptorSlot::Listener).ok_or(receive::unexpected())?;
     loop {

@@ -44,6 +44,20 @@ impl Descriptor {
     }
 }
 
+/// A process that this one has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Child {
+    pub(crate) pid: i32,
+    pub(crate) handle: Descriptor,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Exited(u16),
+    Killed(u16),
+}
+
 /// A failed call, on its way to becoming a `Failure`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -187,6 +201,21 @@ pub trait Kernel {
     /// Brings `lo` up in the network namespace.
     fn loopback_up(&mut self) -> Result<()>;
 
+    // Other processes: hooks alone are any.
+    /// A copy of this process; `None` is what the copy gets.
+    fn fork(&mut self) -> Result<Option<Child>>;
+    /// How the child ended, or `None` if it has not within so many milliseconds (0: however long that takes).
+    fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>>;
+    /// Begins a process group of this process's own.
+    fn set_group(&mut self) -> Result<()>;
+    /// Kills a child with its group.
+    fn kill_group(&mut self, child: Child);
+    fn process_id(&mut self) -> i32;
+    /// A file in memory with this content, at its beginning.
+    fn memory_file(&mut self, content: &[&[u8]]) -> Result<Descriptor>;
+    /// Standard input, and standard output and error.
+    fn set_standard(&mut self, input: Descriptor, output: Descriptor) -> Result<()>;
+
     // Looking up.
     fn open(
         &mut self,
@@ -232,7 +261,6 @@ pub trait Kernel {
     /// A new instance of a filesystem on `target`, below the working directory. `flags` are MS_* bits.
     fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()>;
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor>;
-    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()>;
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()>;
     fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor>;
     fn unmount_detached(&mut self, path: &CStr) -> Result<()>;

@@ -11,6 +11,7 @@ extern crate std;
 
 mod exec;
 mod home;
+mod hooks;
 pub mod kernel;
 mod paths;
 mod receive;

@@ -48,7 +48,29 @@ pub(crate) fn open<K: Kernel>(kernel: &mut K, root: Descriptor, path: &CStr) -> 
     kernel.open(root, path, Open::Path, Resolve::InRoot).at(Call::Open)
 }
 
-/// The same, but a path that does not exist is `None`.
+/// Opens a place for a mount. What an image's symlinks lead to must not be procfs: whatever lies over a part of it can pretend anything to the
+/// container and to us (CVE-2019-16884). A path without symlinks is what its text says, which the parent has checked.
+pub(crate) fn open_mount_point<K: Kernel>(
+    kernel: &mut K,
+    root: Descriptor,
+    path: &CStr,
+    open: Open,
+) -> Result<Descriptor, Fault> {
+    match kernel.open(root, path, open, Resolve::InRootNoSymlinks) {
+        Err(Errno::LOOP) => {}
+        opened => return opened.at(Call::Open),
+    }
+    let place = kernel.open(root, path, open, Resolve::InRoot).at(Call::Open)?;
+    if kernel.filesystem_type(place).at(Call::StatusFilesystem)? == PROC_SUPER_MAGIC {
+        return Err(Fault { call: Call::StatusFilesystem, errno: Errno::XDEV });
+    }
+    Ok(place)
+}
+
+/// statfs(2)'s number for procfs, from linux/magic.h.
+pub(crate) const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// As `open`, but a path that does not exist is `None`.
 pub(crate) fn open_existing<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
@@ -68,9 +90,9 @@ pub(crate) fn open_or_make<K: Kernel>(
     path: &CStr,
     missing: Missing,
 ) -> Result<Descriptor, Fault> {
-    match kernel.open(root, path, Open::Path, Resolve::InRoot) {
-        Err(Errno::NOENT) => {}
-        opened => return opened.at(Call::Open),
+    match open_mount_point(kernel, root, path, Open::Path) {
+        Err(Fault { errno: Errno::NOENT, .. }) => {}
+        opened => return opened,
     }
     let (directory, name) = split(path);
     let parent = open_or_make_directory(kernel, root, directory)?;

@@ -24,6 +24,11 @@ impl Received {
         self.descriptors.get(position).copied()
     }
 
+    /// All that came with the bootstrap and travel in a slot.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = Descriptor> + '_ {
+        self.descriptors.iter().copied()
+    }
+
     /// The descriptor with the highest number, if any came.
     pub(crate) fn highest_descriptor(&self) -> Option<Descriptor> {
         self.descriptors.iter().copied().max()

@@ -59,9 +59,13 @@ pub(crate) fn enter<K: Kernel>(
         change_root(kernel, new)?;
         return Ok(Root { new, sources });
     }
-    // A tree that the parent has opened stands for a path that may be closed to us: any place serves.
-    let place = if sent.is_some() { c"/" } else { bootstrap.root };
-    kernel.move_mount(new, host, place).at(Call::MoveMount)?;
+    // A tree that the parent has opened stands for a path that may be closed to us: any place serves then, but for hooks, which look for it.
+    match kernel.move_mount(new, host, bootstrap.root) {
+        Err(Errno::ACCESS) if sent.is_some() && !bootstrap.await_hooks => {
+            kernel.move_mount(new, host, c"/").at(Call::MoveMount)?;
+        }
+        moved => moved.at(Call::MoveMount)?,
+    }
     if bootstrap.root_change == RootChange::Bind {
         change_root(kernel, new)?;
         return Ok(Root { new, sources });

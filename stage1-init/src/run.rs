@@ -6,7 +6,7 @@ use shared_proto::{DescriptorSlot, Failure, Phase, Report, RootChange, View};
 use crate::kernel::{Descriptor, Fault, Kernel};
 use crate::receive::{self, Received};
 use crate::steps::Context;
-use crate::{exec, home, root, steps, topology};
+use crate::{exec, home, hooks, root, steps, topology};
 
 /// Receives a bootstrap on `socket`, carries it out, and becomes the container's program, or reports why not and ends.
 pub fn run<K: Kernel>(kernel: &mut K, socket: Descriptor, build_id: &[u8; BUILD_ID_BYTES]) -> ! {
@@ -47,6 +47,9 @@ fn phases<K: Kernel>(
     context.take_trees(trees);
     run_phase(&mut context, view, Phase::Views)?;
 
+    if bootstrap.await_hooks {
+        hooks::wait_for_the_runtimes(context.kernel, *socket).map_err(at(Phase::Views))?;
+    }
     if bootstrap.pivot_late && bootstrap.root_change == RootChange::Pivot {
         root::pivot(context.kernel, context.root.new).map_err(at(Phase::Views))?;
     }
@@ -56,14 +59,15 @@ fn phases<K: Kernel>(
     };
     run_phase(&mut context, view, Phase::Identity)?;
     let program = exec::find(context.kernel, view).map_err(at(Phase::Identity))?;
-    if bootstrap.descriptors.contains(DescriptorSlot::Listener) {
+    if let Some(listener) = received.descriptor(DescriptorSlot::Listener) {
         // A container that waits for its start holds nothing that only steps needed.
-        context.close_all().map_err(at(Phase::Identity))?;
+        context.close_for_wait(received, [*socket, listener]).map_err(at(Phase::Identity))?;
     }
 
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
     context.answer_to(*socket);
     exec::close_descriptors(context.kernel).map_err(at(Phase::Lockdown))?;
+    hooks::run(&mut context, view).map_err(at(Phase::Lockdown))?;
     run_phase(&mut context, view, Phase::Lockdown)?;
     exec::execute(context.kernel, view, &program, &home).map_err(at(Phase::Execute))
 }

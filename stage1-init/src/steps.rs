@@ -21,7 +21,7 @@ use shared_proto::{Call, Step, Wire};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel};
 use crate::paths::{self, PathBuffer};
-use crate::receive::DescriptorList;
+use crate::receive::{DescriptorList, Received};
 use crate::root::Root;
 
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
@@ -41,13 +41,14 @@ pub(crate) struct Context<'k, K: Kernel> {
     next_tree: usize,
     /// A private procfs (see `proc.rs`).
     proc: Option<Descriptor>,
-    /// The container's verified /dev/null, and the one read-only tmpfs behind every masked directory.
+    /// The container's verified /dev/null.
     null: Option<Descriptor>,
-    empty_directory: Option<Descriptor>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
     directory: Option<(&'static [u8], Descriptor)>,
     /// The outermost tmpfs of those mounted last: there is nothing in it but what steps have made.
     fresh: Option<&'static CStr>,
+    /// This process is the copy that executes a hook.
+    pub(crate) is_hook: bool,
     /// Where the last mount was made from.
     working_directory: Option<Descriptor>,
 }
@@ -71,14 +72,19 @@ impl<'k, K: Kernel> Context<'k, K> {
             next_tree: 0,
             proc: None,
             null: None,
-            empty_directory: None,
             directory: None,
             fresh: None,
+            is_hook: false,
             working_directory: None,
         }
     }
 
     /// From now on reports of steps go to whoever started the program.
+    /// Who hears of what goes wrong.
+    pub(crate) fn answer(&self) -> Descriptor {
+        self.socket
+    }
+
     pub(crate) fn answer_to(&mut self, socket: Descriptor) {
         self.socket = socket;
     }
@@ -90,6 +96,18 @@ impl<'k, K: Kernel> Context<'k, K> {
             self.first_temporary = self.first_temporary.max(highest.next());
         }
         self.trees = trees;
+    }
+
+    /// Closes all that a container does not need which waits for its start: what steps have opened, the parent's trees among it, the sources of
+    /// bind mounts, and the namespaces that were joined. What is left is in `kept`, and the root.
+    pub(crate) fn close_for_wait(&mut self, received: &Received, kept: [Descriptor; 2]) -> Result<(), Fault> {
+        let sources = core::mem::take(&mut self.root.sources);
+        let done = sources.into_iter().flatten().chain(received.descriptors());
+        for descriptor in done.filter(|done| !kept.contains(done) && *done != self.root.new) {
+            self.kernel.close(descriptor);
+        }
+        self.first_temporary = kept.into_iter().fold(self.root.new, Descriptor::max).next();
+        self.close_all()
     }
 
     /// The directory of `path`, made if it is missing, and the last component.
@@ -147,7 +165,7 @@ impl<'k, K: Kernel> Context<'k, K> {
     /// Closes every descriptor of steps, cached ones included: nothing of them is needed while the container waits for its start.
     pub(crate) fn close_all(&mut self) -> Result<(), Fault> {
         self.steps_since_sweep = 0;
-        (self.proc, self.null, self.empty_directory, self.directory) = (None, None, None, None);
+        (self.proc, self.null, self.directory) = (None, None, None);
         self.working_directory = None;
         self.kernel.close_from(self.first_temporary).at(Call::CloseRange)
     }
@@ -180,7 +198,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::MakeSymlink { path, target } => devices::symlink(context, path, target),
         Step::MakeDirectory { path } => mounts::directory(context, path),
         Step::ReadonlyPath { path } => masks::readonly(context, path),
-        Step::MaskPath { path, label } => masks::mask(context, path, label),
+        Step::MaskPath { path, data } => masks::mask(context, path, data),
         Step::FinishRoot { readonly, propagations } => mounts::finish_root(context, readonly, propagations),
         Step::WriteSysctl { name, value } => sysctl::write(context, name, value),
         Step::SetOomScoreAdjust { value } => sysctl::oom_score_adjust(context, value),
@@ -214,6 +232,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             landlock::restrict(context, handled, paths, rights)
         }
         Step::SetSelinuxLabel { label } => lsm::selinux_label(context, label),
+        // The skeleton runs hooks, which are processes (`hooks.rs`).
+        Step::RunHook { .. } => Ok(()),
         Step::InstallSeccomp { flags, program } => seccomp::install(context, flags, program),
     }
 }

@@ -2,6 +2,7 @@
 
 mod failures;
 mod found;
+mod hooks;
 mod order;
 
 use std::format;
@@ -35,6 +36,7 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         home_of: None,
         loopback_up: false,
         pivot_late: false,
+        await_hooks: false,
     }
 }
 
@@ -74,13 +76,13 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         bind("/sys/fs/cgroup/cpu/web", "/sys/fs/cgroup/cpu", BindOrigin::Parent),
         Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
         Step::ReadonlyPath { path: "/proc/sys" },
-        Step::MaskPath { path: "/proc/keys", label: "" },
-        Step::MaskPath { path: "/proc/scsi", label: "u:r:t" },
-        Step::MaskPath { path: "/sys/firmware", label: "u:r:t" },
-        Step::MaskPath { path: "/proc/missing", label: "" },
-        Step::FinishRoot { readonly: true, propagations: Propagations::default() },
+        Step::MaskPath { path: "/proc/keys", data: "" },
+        Step::MaskPath { path: "/proc/scsi", data: "context=\"u:r:t\"" },
+        Step::MaskPath { path: "/sys/firmware", data: "context=\"u:r:t\"" },
+        Step::MaskPath { path: "/proc/missing", data: "" },
     ];
     let identity = [
+        Step::FinishRoot { readonly: true, propagations: Propagations::default() },
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetHostname { name: "web" },
         Step::SetSelinuxLabel { label: "u:r:t" },

@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> 
 
 /// What the options of `create` and `run` mean.
 pub(super) fn creation<'a>(
-    context: &Context<'_>,
+    context: &Context<'a>,
     arguments: &'a cli::Create,
     id: &'a str,
     hold: bool,
@@ -31,5 +31,6 @@ pub(super) fn creation<'a>(
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,
         hold,
+        log: context.log,
     })
 }

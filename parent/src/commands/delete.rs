@@ -7,5 +7,7 @@ use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Delete) -> Result<()> {
     let id = cli::one_id("delete", &arguments.ids)?;
-    container::delete(&context.state_root()?, id, arguments.force)
+    let warnings = container::delete(&context.state_root()?, id, arguments.force)?;
+    context.warn(&warnings);
+    Ok(())
 }

@@ -29,8 +29,8 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         "A bundle in {}: the default config.json, and a root file system with one program of {} bytes.\n\n",
         bundle.display(),
         PROGRAM.len()
-    ));
-    print(&format!("The plan, as `pinnace plan` prints it:\n{}\n", plan_excerpt(&bundle)?));
+    ))?;
+    print(&format!("The plan, as `pinnace plan` prints it:\n{}\n", plan_excerpt(context, &bundle)?))?;
 
     let root = StateRoot::new(Some(&place.0.join("state")))?;
     let creation = Creation {
@@ -41,24 +41,26 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         no_new_keyring: false,
         manager: context.global.cgroup_manager()?,
         hold: false,
+        log: context.log,
     };
-    print("The container, as it sees itself:\n");
+    print("The container, as it sees itself:\n")?;
     let begin = Instant::now();
     let created =
         container::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
     context.warn(&created.warnings);
-    let code = created.launch.wait()?;
+    let code = created.launch.wait();
     container::destroy(
         &created.cgroups,
         created.rdt_groups.as_ref(),
-        created.directory,
+        &created.directory,
         created.own_pid_namespace,
     )?;
+    let code = code?;
     let elapsed = begin.elapsed();
     print(&format!(
         "\nExit code {code}. From reading config.json to the last cgroup's removal: {:.1} ms. Nothing is left of it.\n",
         elapsed.as_secs_f64() * 1000.0
-    ));
+    ))?;
     Ok(code)
 }
 
@@ -80,7 +82,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 }
 
 /// The beginning and the end of the plan: enough to see what it is.
-fn plan_excerpt(bundle: &Path) -> Result<String> {
+fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
     let bundle = container::load_bundle(Some(bundle))?;
     let host = HostFacts::read(Questions::default())?;
     let creation = Creation {
@@ -91,6 +93,7 @@ fn plan_excerpt(bundle: &Path) -> Result<String> {
         no_new_keyring: false,
         manager: ManagerKind::Cgroupfs,
         hold: false,
+        log: context.log,
     };
     let placement = cgroup::place(&host.cgroups, None, ID)?;
     let store = Store::default();

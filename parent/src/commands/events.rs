@@ -11,8 +11,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Events) -> Result<()> 
     let container = Container::open(&context.state_root()?, id)?;
     let stream = container::events(&container)?;
     if arguments.stats {
-        super::print(&stream.stats()?);
-        return Ok(());
+        return super::print(&stream.stats()?);
     }
     stream.run(interval, super::print)
 }

@@ -11,20 +11,23 @@ use crate::state::StateRoot;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::List) -> Result<()> {
     let root = context.state_root()?;
+    if !["table", "json"].contains(&arguments.format.as_str()) {
+        return Err(Error::new("invalid format option"));
+    }
     if arguments.quiet {
-        super::print(&root.ids()?.into_iter().map(|id| id + "\n").collect::<String>());
-        return Ok(());
+        let is_container = |id: &String| root.open(id).is_ok_and(|directory| directory.has_record());
+        return super::print(
+            &root.ids()?.into_iter().filter(is_container).map(|id| id + "\n").collect::<String>(),
+        );
     }
     let documents = documents(context, &root)?;
     let text = match arguments.format.as_str() {
-        "table" => table(&documents),
         // runc's Go prints an empty list as null.
         "json" if documents.is_empty() => String::from("null"),
         "json" => serde_json::to_string(&documents).map_err(|error| Error::new(format!("list: {error}")))?,
-        _ => return Err(Error::new("invalid format option")),
+        _ => table(&documents),
     };
-    super::print(&text);
-    Ok(())
+    super::print(&text)
 }
 
 /// What cannot be read is said and passed over; what was deleted meanwhile is not there.

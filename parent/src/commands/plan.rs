@@ -19,6 +19,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,
         hold: false,
+        log: context.log,
     };
     let placement = container::place(&mut bundle, &host, &creation)?;
     let store = Store::default();
@@ -30,7 +31,6 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     match arguments.format.as_str() {
         "text" => super::print(&show::text(&plan)),
         "json" => super::print(&format!("{:#}\n", show::json(&plan))),
-        _ => return Err(Error::new("invalid format option")),
+        _ => Err(Error::new("invalid format option")),
     }
-    Ok(())
 }

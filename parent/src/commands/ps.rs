@@ -19,6 +19,5 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Ps) -> Result<()> {
         "json" => container::process_list(&pids),
         _ => return Err(Error::new("invalid format option")),
     };
-    super::print(&text);
-    Ok(())
+    super::print(&text)
 }

@@ -21,12 +21,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     context.warn(&created.warnings);
     match signals {
         None => Ok(0),
-        Some(signals) => wait(context, created, signals),
+        Some(signals) => wait(context, id, created, signals),
     }
 }
 
 /// Passes signals on until the program ends, then takes everything away.
-fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32> {
+fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals) -> Result<i32> {
     created.directory.unlock();
     let reactor = Reactor::default();
     block_on(&reactor, async {
@@ -39,20 +39,23 @@ fn wait(context: &Context<'_>, created: Created, signals: Signals) -> Result<i32
         };
         smol::future::or(ended, forward).await;
     });
-    let code = created.launch.wait()?;
+    // Whatever became of the status, what was made goes.
+    let code = created.launch.wait();
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
-    if !gone
-        && let Err(error) = container::destroy(
+    if !gone {
+        let destroyed = container::destroy(
             &created.cgroups,
             created.rdt_groups.as_ref(),
-            created.directory,
+            &created.directory,
             created.own_pid_namespace,
-        )
-    {
-        context.warn(&[format!("unable to destroy container: {error}")]);
+        );
+        match destroyed {
+            Ok(()) => context.warn(&container::poststop(&created.record, id)),
+            Err(error) => context.warn(&[format!("unable to destroy container: {error}")]),
+        }
     }
     // The process ends now: its descriptors need no closing one by one.
-    std::mem::forget((created.launch, signals));
-    Ok(code)
+    std::mem::forget((created.launch, created.directory, signals));
+    code
 }

@@ -47,6 +47,5 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::OneId) -> Result<()> {
     let document = StateDocument::new(container, String::new())?;
     let text =
         serde_json::to_string_pretty(&document).map_err(|error| Error::new(format!("state: {error}")))?;
-    super::print(&text);
-    Ok(())
+    super::print(&text)
 }

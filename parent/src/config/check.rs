@@ -1,5 +1,6 @@
 //! oci-spec's types → `Config`: every rule of the spec that can be checked without the host, and every field that is not implemented.
 
+mod hooks;
 mod ids;
 mod intel_rdt;
 mod landlock;
@@ -14,7 +15,7 @@ mod sysctl;
 
 use std::collections::BTreeMap;
 
-use oci_spec::runtime::{Hooks, Spec};
+use oci_spec::runtime::Spec;
 use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 pub use process::rlimit_name;
@@ -25,7 +26,7 @@ use super::problems::Problems;
 use super::{Config, Namespace, Root};
 
 /// Bytes of a label: in mount data it has a name before it. The kernel takes no longer ones either.
-const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=".len();
+const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=\"\"".len();
 
 /// Checks a parsed config.json and takes over what a start needs.
 ///
@@ -74,6 +75,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
             &mut warnings,
         ),
+        hooks: hooks::check(spec.hooks().as_ref(), &mut problems),
         id_mappings: ids::id_mappings(linux, &namespaces, &mut problems),
         time_offsets: ids::time_offsets(linux, &namespaces, &mut problems),
         personality: scheduling::personality(linux, &mut warnings),
@@ -98,7 +100,6 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
     };
     ids::check_user(&config.process.user, &config.id_mappings, &mut problems);
     check_namespace_needs(&config, &mut problems);
-    hooks(spec.hooks().as_ref(), &mut problems);
     if problems.0.is_empty() { Ok(config) } else { Err(problems) }
 }
 
@@ -170,25 +171,6 @@ fn version(version: &str, problems: &mut Problems, warnings: &mut Vec<String>) {
         warnings.push(format!("ociVersion {version:?} is not a SemVer version"));
     } else if !version.starts_with("1.") {
         problems.add("$.ociVersion", format!("{version} is not supported: only 1.x is"));
-    }
-}
-
-fn hooks(hooks: Option<&Hooks>, problems: &mut Problems) {
-    let Some(hooks) = hooks else { return };
-    #[allow(deprecated)] // Engines still write prestart, and the spec still has it.
-    let prestart = hooks.prestart();
-    for (name, list) in [
-        ("prestart", prestart),
-        ("createRuntime", hooks.create_runtime()),
-        ("createContainer", hooks.create_container()),
-        ("startContainer", hooks.start_container()),
-        ("poststart", hooks.poststart()),
-        ("poststop", hooks.poststop()),
-    ] {
-        problems.not_implemented(
-            format_args!("$.hooks.{name}"),
-            list.as_ref().is_some_and(|list| !list.is_empty()),
-        );
     }
 }
 

@@ -41,8 +41,8 @@ enum Meaning {
     Idmap {
         recursive: bool,
     },
-    /// Known, but not to this version.
-    NotImplemented,
+    /// The filesystem begins with what it covers.
+    CopyUp,
     Remount,
 }
 
@@ -105,7 +105,7 @@ const WORDS: [(&str, Meaning); 40] = [
     ("defaults", Meaning::Nothing),
     ("idmap", Meaning::Idmap { recursive: false }),
     ("ridmap", Meaning::Idmap { recursive: true }),
-    ("tmpcopyup", Meaning::NotImplemented),
+    ("tmpcopyup", Meaning::CopyUp),
     ("remount", Meaning::Remount),
 ];
 
@@ -119,6 +119,7 @@ pub(super) struct Options {
     pub(super) propagation: Vec<Propagation>,
     /// Whether the whole tree is idmapped, and the word's value.
     pub(super) idmap: Option<(bool, Option<String>)>,
+    pub(super) copies_up: bool,
     /// MS_* bits of the superblock.
     pub(super) superblock: u32,
     pub(super) data: Vec<String>,
@@ -158,9 +159,7 @@ pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> O
                 sorted.idmap = Some((recursive, value));
             }
             Some((Meaning::Nothing, _)) => {}
-            Some((Meaning::NotImplemented, _)) => {
-                problems.add(place(), format!("{option}: not implemented yet"))
-            }
+            Some((Meaning::CopyUp, _)) => sorted.copies_up = true,
             Some((Meaning::Remount, _)) => problems.add(place(), "remount: a new mount cannot be remounted"),
             // Engines write empty words where they have nothing to say.
             None if option.is_empty() => {}
@@ -322,14 +321,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_named_with_its_place() {
-        let (_, problems) = check(&["ro", "tmpcopyup", "remount", "a\0b"]);
+        let (_, problems) = check(&["ro", "remount", "a\0b"]);
         let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
             [
-                "$.mounts[0].options[1]: tmpcopyup: not implemented yet",
-                "$.mounts[0].options[2]: remount: a new mount cannot be remounted",
-                "$.mounts[0].options[3]: contains a NUL byte",
+                "$.mounts[0].options[1]: remount: a new mount cannot be remounted",
+                "$.mounts[0].options[2]: contains a NUL byte",
             ]
         );
     }

@@ -5,7 +5,7 @@
 //! a thorough one over the tree, which names what it found.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -63,11 +63,21 @@ const CAPABILITIES: Shape = Shape::List(&Shape::Capability);
 
 const SPEC: Shape = Shape::Object(&[
     field("annotations", Shape::Map),
-    field("hooks", PLAIN),
+    field("hooks", HOOKS),
     field("linux", LINUX),
     field("mounts", Shape::List(&PLAIN)),
     field("process", PROCESS),
     field("root", PLAIN),
+]);
+
+const HOOK_LIST: Shape = Shape::List(&PLAIN);
+const HOOKS: Shape = Shape::Object(&[
+    field("createContainer", HOOK_LIST),
+    field("createRuntime", HOOK_LIST),
+    field("poststart", HOOK_LIST),
+    field("poststop", HOOK_LIST),
+    field("prestart", HOOK_LIST),
+    field("startContainer", HOOK_LIST),
 ]);
 
 const PROCESS: Shape = Shape::Object(&[
@@ -292,7 +302,7 @@ impl<'de> Visitor<'de> for Glance<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Shape::Object(fields) = self.shape else {
             let shape = if let Shape::MapOf(shape) = self.shape { shape } else { &Shape::Any };
-            let mut names = HashSet::new();
+            let mut names = BTreeSet::new();
             while let Some(name) = entries.next_key::<String>()? {
                 entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
                 if !names.insert(name) {

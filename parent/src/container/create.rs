@@ -7,20 +7,21 @@ use std::time::SystemTime;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
 
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
-use crate::config::{self, Config, Namespace};
+use crate::config::{self, Config, HookPoint, Hooks, Namespace};
 use crate::error::{Error, Result};
+use crate::hooks;
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
-use crate::log::rfc3339_nanoseconds;
+use crate::log::{Log, rfc3339_nanoseconds};
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
 use crate::state::{
-    Init, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
-    write_pid_file,
+    Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
 };
 
 /// What the caller of `create` and `run` decides.
@@ -35,6 +36,8 @@ pub struct Creation<'a> {
     pub manager: ManagerKind,
     /// The program waits for `start` by another process.
     pub hold: bool,
+    /// Who is told what is done, with `--debug`.
+    pub log: &'a Log,
 }
 
 /// A bundle, read and checked.
@@ -106,7 +109,7 @@ pub fn questions(config: &Config) -> Questions {
 
 /// The plan's request for a bundle.
 pub fn plan_request<'a>(
-    creation: &Creation<'_>,
+    creation: &Creation<'a>,
     bundle: &'a Bundle,
     host: &'a HostFacts,
     placement: &'a Placement,
@@ -118,6 +121,7 @@ pub fn plan_request<'a>(
         filter,
         placement,
         root: &bundle.rootfs,
+        id: creation.id,
         bundle: &bundle.path,
         no_pivot: creation.no_pivot,
         no_new_keyring: creation.no_new_keyring,
@@ -134,6 +138,7 @@ pub struct Created {
     pub rdt_groups: Option<Groups>,
     pub directory: StateDirectory,
     pub own_pid_namespace: bool,
+    pub record: Record,
     /// What should be said although all went well.
     pub warnings: Vec<String>,
 }
@@ -155,31 +160,32 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let rdt =
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
 
-    let directory = root.create(creation.id)?;
-    let mut cgroups = Cgroups::open(placement.clone(), cgroup::Made::default());
-    let mut rdt_groups = rdt.clone().map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
+    let record = record(&bundle, &host, placement.clone(), rdt.clone());
+    let log = creation.log;
+    log.debug(|| format!("bundle {}: plan of {} steps", bundle.path, plan.steps.len()));
+    let directory = root.create(creation.id, &record)?;
+    log.debug(|| format!("container {}: id claimed in {}", creation.id, root.path().display()));
+    let mut cgroups = Cgroups::begin(placement.clone());
+    let mut rdt_groups = rdt.map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
     let places = Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut() };
-    let record = record(&bundle, &host, placement.clone(), rdt);
-    let made = directory
-        .write_record(&record)
-        .and_then(|()| launch(creation, &record, &bundle.config, &plan, &directory, places));
-    match made {
+    match launch(creation, &record, &bundle.config, &plan, &directory, places) {
         Ok((launch, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
-            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings })
+            Ok(Created { launch, cgroups, rdt_groups, directory, own_pid_namespace, warnings, record })
         }
         Err(error) => {
             let error = match cgroups.out_of_memory() {
                 Some(report) => Error::of_kind(error.kind(), format!("{error}: {report}")),
                 None => error,
             };
+            log.debug(|| format!("container {}: failed, removing what was made", creation.id));
             // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
             let _ = cgroups.destroy();
             let _ = rdt_groups.map(|groups| groups.destroy());
             let _ = directory.remove();
-            Err(error)
+            Err(error.with_warnings(poststop(&record, creation.id)))
         }
     }
 }
@@ -215,6 +221,11 @@ fn record(
         oci_version: bundle.config.oci_version.clone(),
         bundle: bundle.path.clone(),
         rootfs: bundle.rootfs.clone(),
+        hooks: Hooks {
+            poststart: bundle.config.hooks.poststart.clone(),
+            poststop: bundle.config.hooks.poststop.clone(),
+            ..Hooks::default()
+        },
         created: rfc3339_nanoseconds(SystemTime::now()),
         annotations: bundle.config.annotations.clone(),
         owner: host.uid,
@@ -252,6 +263,8 @@ fn launch(
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
     let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
     let mut launch = Launch::begin(plan, surroundings)?;
+    let log = creation.log;
+    log.debug(|| format!("stage1 started with pid {}", launch.pid()));
 
     if cgroups.limits_before_entry(&config.resources) {
         launch.await_own_memory();
@@ -265,6 +278,7 @@ fn launch(
         launch.send_cgroups(&doors.descriptors())?;
     }
     drop(doors);
+    log.debug(|| String::from("cgroups made and limited"));
     launch.provide_network(plan)?;
     let pid = launch.pid().as_raw_pid();
     let mut rdt_made = intel_rdt::Made::default();
@@ -273,38 +287,81 @@ fn launch(
         rdt_made = groups.made();
     }
     // A child that is gone already says why on its socket.
-    let facts = ProcessFacts::read(pid).unwrap_or(ProcessFacts { start_time: 0, ignored_signals: 0 });
-    directory.write_init(&Init {
-        pid,
-        start_time: facts.start_time,
-        cgroups: cgroups.made(),
-        intel_rdt: rdt_made,
-    })?;
-    if let Some(path) = creation.pid_file {
-        write_pid_file(path, pid)?;
+    let gone = ProcessFacts { start_time: 0, ignored_signals: 0, has_all_processors: true };
+    let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
+    if !facts.has_all_processors {
+        launch.use_all_processors()?;
     }
-    let mut agent = None;
-    if !creation.hold {
-        agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
-        // Said beforehand, stage1 need not wait for us when it is ready.
-        launch.send_start(facts.ignored_signals)?;
+    if facts.ignores(Signal::CHILD) {
+        // Else the kernel would throw the exit code away.
+        crate::signals::reset(Signal::CHILD)?;
     }
+    let init = Init { pid, start_time: facts.start_time, cgroups: cgroups.made(), intel_rdt: rdt_made };
+    let pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
 
     let reactor = Reactor::default();
-    let executed = block_on(&reactor, async {
-        if !creation.hold {
-            return launch.executed(&reactor, plan, agent).await;
-        }
-        launch.ready(&reactor, plan).await?;
-        launch.send_hold(facts.ignored_signals)
-    });
-    if let (Err(_), Some(path)) = (&executed, creation.pid_file) {
-        // Ignored: the error that matters is the first one.
-        let _ = std::fs::remove_file(path);
+    if plan.bootstrap.await_hooks {
+        block_on(&reactor, launch.hooks_due(&reactor, plan))?;
+        run_hooks(creation, config, record, &launch)?;
+        log.debug(|| String::from("hooks run"));
+        launch.send_proceed()?;
     }
-    executed?;
+    if creation.hold {
+        // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
+        block_on(&reactor, launch.ready(&reactor, plan))?;
+        log.debug(|| String::from("stage1 is ready"));
+        directory.write_init(&init)?;
+        pid_file.map_or(Ok(()), PidFile::publish)?;
+        launch.send_hold(facts.ignored_signals)?;
+        log.debug(|| String::from("the container waits for its start"));
+    } else {
+        directory.write_init(&init)?;
+        let agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
+        // Said beforehand, stage1 need not wait for us when it is ready.
+        launch.send_start(facts.ignored_signals)?;
+        block_on(&reactor, launch.executed(&reactor, plan, agent))?;
+        log.debug(|| format!("program executed: {}", record.program));
+        let done =
+            pid_file.map_or(Ok(()), PidFile::publish).and_then(|()| poststart(record, creation.id, pid));
+        if let Err(error) = done {
+            launch.end(|| cgroups.kill_all());
+            return Err(error);
+        }
+    }
     let warnings = launch.warnings(plan);
     Ok((launch, warnings))
+}
+
+/// The hooks of a container that is being created: stage1 is in its namespaces, and has not left the host's tree.
+fn run_hooks(creation: &Creation<'_>, config: &Config, record: &Record, launch: &Launch) -> Result<()> {
+    let (state, pid) = (hook_state(record, creation.id), launch.pid().as_raw_pid());
+    for point in [HookPoint::Prestart, HookPoint::CreateRuntime] {
+        hooks::run(point, config.hooks.at(point), &state, "creating", pid, hooks::Place::Host)?;
+    }
+    let place = hooks::Place::Container { init: launch.pidfd(), pid, rootfs: &record.rootfs };
+    let point = HookPoint::CreateContainer;
+    hooks::run(point, config.hooks.at(point), &state, "creating", pid, place)
+}
+
+/// The hooks of a container whose program has been executed. If one fails the container must not live on.
+pub(super) fn poststart(record: &Record, id: &str, pid: i32) -> Result<()> {
+    let (point, state) = (HookPoint::Poststart, hook_state(record, id));
+    hooks::run(point, record.hooks.at(point), &state, "running", pid, hooks::Place::Host)
+}
+
+/// The hooks of a container that is gone: what they fail with should be said, and nothing more.
+pub fn poststop(record: &Record, id: &str) -> Vec<String> {
+    let (point, state) = (HookPoint::Poststop, hook_state(record, id));
+    hooks::run_all(point, record.hooks.at(point), &state, "stopped")
+}
+
+fn hook_state<'a>(record: &'a Record, id: &'a str) -> hooks::State<'a> {
+    hooks::State {
+        oci_version: &record.oci_version,
+        id,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    }
 }
 
 /// The socket at which `start` will call. Its path is short whatever the state root's is: it goes through our own descriptor.

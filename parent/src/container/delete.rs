@@ -1,11 +1,11 @@
 //! Taking away what `create` made, and nothing else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use super::Container;
+use super::{Container, poststop};
 use crate::cgroup::Cgroups;
 use crate::error::{Error, Kind, Result};
 use crate::intel_rdt::Groups;
@@ -14,36 +14,83 @@ use crate::state::{StateDirectory, StateRoot, Status};
 /// How long a killed container may take to end. Its memory has to be given back first.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Between two looks at a lock that somebody else has.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 /// Deletes a container that is stopped, or created; with `force` any, and an id that is unknown is a success.
-pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
-    let container = match Container::open_locked(root, id) {
+///
+/// Returns what should be said although all went well.
+pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<Vec<String>> {
+    let opened = if force { open_by_force(root, id) } else { Container::open_locked(root, id) };
+    let container = match opened {
         Ok(container) => container,
-        Err(error) if error.kind() == Kind::NoSuchContainer => return delete_unknown(root, id, force, error),
+        Err(error) if error.kind() == Kind::NoSuchContainer => {
+            return delete_unknown(root, id, force, error).map(|()| Vec::new());
+        }
         Err(error) => return Err(error),
     };
-    let status = container.status()?;
-    match status {
-        Status::Stopped | Status::Creating => {}
-        Status::Created => end(&container)?,
-        Status::Running | Status::Paused if force => end(&container)?,
-        Status::Running | Status::Paused => {
-            return Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")));
+    match container.status()? {
+        Status::Stopped => destroy_container(&container),
+        // Nobody creates it any more, since we have the lock. Its first process is known if it was about to run.
+        Status::Created | Status::Creating => end_and_destroy(&container),
+        Status::Running | Status::Paused if force => end_and_destroy(&container),
+        status @ (Status::Running | Status::Paused) => {
+            Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")))
         }
     }
-    let (cgroups, groups) = (container.cgroups(), container.rdt_groups());
-    destroy(&cgroups, groups.as_ref(), container.directory, container.record.own_pid_namespace)
 }
 
-/// An id without a record: nothing, or a directory that a creation left when it was cut off.
-fn delete_unknown(root: &StateRoot, id: &str, force: bool, error: Error) -> Result<()> {
-    match root.open(id) {
-        Ok(directory) => {
-            directory.lock()?;
-            directory.remove()
+/// Kills whatever of the container lives, and takes it away.
+pub(super) fn end_and_destroy(container: &Container) -> Result<Vec<String>> {
+    end(container)?;
+    destroy_container(container)
+}
+
+/// Takes a container away that has ended, and runs the hooks for that.
+fn destroy_container(container: &Container) -> Result<Vec<String>> {
+    let (cgroups, groups) = (container.cgroups(), container.rdt_groups());
+    destroy(&cgroups, groups.as_ref(), &container.directory, container.record.own_pid_namespace)?;
+    Ok(poststop(&container.record, &container.id))
+}
+
+/// Opens and locks the container. If somebody else has the lock, the container's first process is killed before: it may be what they wait for.
+///
+/// Errors: the lock is not to be had even so.
+fn open_by_force(root: &StateRoot, id: &str) -> Result<Container> {
+    let directory = root.open(id)?;
+    if !directory.try_lock()? {
+        if let Some(handle) = directory.init()?.and_then(|init| init.handle()) {
+            // Ignored: it may have ended by itself.
+            let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
         }
-        Err(_) if force => Ok(()),
-        Err(_) => Err(error),
+        wait_for_lock(&directory)?;
     }
+    Container::read(id, directory)
+}
+
+fn wait_for_lock(directory: &StateDirectory) -> Result<()> {
+    let deadline = Instant::now() + END_TIMEOUT;
+    while !directory.try_lock()? {
+        if Instant::now() >= deadline {
+            return Err(Error::new(format!(
+                "the container is in use: another command that changes it has not ended within {} s",
+                END_TIMEOUT.as_secs()
+            )));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Ok(())
+}
+
+/// An id without a record: nothing, or a directory that a creation left when it was cut off. What holds anything else is no container of ours.
+fn delete_unknown(root: &StateRoot, id: &str, force: bool, error: Error) -> Result<()> {
+    if let Ok(directory) = root.open(id) {
+        wait_for_lock(&directory)?;
+        if directory.is_leftover().unwrap_or(false) {
+            return directory.remove();
+        }
+    }
+    if force { Ok(()) } else { Err(error) }
 }
 
 /// Kills the init process and waits for its end.
@@ -71,7 +118,7 @@ fn end(container: &Container) -> Result<()> {
 pub fn destroy(
     cgroups: &Cgroups,
     rdt_groups: Option<&Groups>,
-    directory: StateDirectory,
+    directory: &StateDirectory,
     own_pid_namespace: bool,
 ) -> Result<()> {
     if !own_pid_namespace {

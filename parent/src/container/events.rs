@@ -51,7 +51,7 @@ impl Events<'_> {
     }
 
     /// Prints events until the container ends.
-    pub fn run(&self, interval: Duration, print: impl Fn(&str)) -> Result<()> {
+    pub fn run(&self, interval: Duration, print: impl Fn(&str) -> Result<()>) -> Result<()> {
         let timer = timer(interval)?;
         let mut oom = self.cgroups.watch_oom()?;
         let reactor = Reactor::default();
@@ -61,7 +61,7 @@ impl Events<'_> {
                 loop {
                     reactor.readable(oom.as_fd()).await;
                     if oom.take() {
-                        print(&self.line("oom", None)?);
+                        print(&self.line("oom", None)?)?;
                     }
                 }
             };
@@ -70,7 +70,7 @@ impl Events<'_> {
                     reactor.readable(timer.as_fd()).await;
                     // Ignored: how often the timer has run out meanwhile does not matter.
                     let _ = rustix::io::read(&timer, &mut [0u8; 8]);
-                    print(&self.stats()?);
+                    print(&self.stats()?)?;
                 }
             };
             let end = async {
@@ -82,7 +82,7 @@ impl Events<'_> {
         })?;
         // The kernel may tell some milliseconds after the fact.
         if oom.is_some_and(|mut oom| oom.take()) {
-            print(&self.line("oom", None)?);
+            print(&self.line("oom", None)?)?;
         }
         Ok(())
     }

@@ -17,6 +17,11 @@ pub fn kill(container: &Container, signal: i32) -> Result<()> {
     let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else {
         return Err(not_running());
     };
+    // A first process that waits for its start has no handler, and the kernel keeps the first process of a pid namespace from default actions.
+    // What would end a process ends it all the same, as it does runc's.
+    let waits = container.directory.awaits_start()
+        && container.init.as_ref().is_some_and(|init| init.runs_stage1() != Some(false));
+    let signal = if waits && ends_by_default(signal) { Signal::KILL.as_raw() } else { signal };
     if !container.record.own_pid_namespace && signal == Signal::KILL.as_raw() {
         // Without a pid namespace nobody ends with init: all must be reached.
         container.cgroups().kill_all()?;
@@ -48,6 +53,21 @@ pub fn kill_all(container: &Container, signal: i32) -> Result<()> {
         Err(error) if error.kind() == Kind::NotRunning => Ok(()),
         killed => killed,
     }
+}
+
+/// signal(7): "Term" and "Core".
+fn ends_by_default(signal: i32) -> bool {
+    let others = [
+        Signal::CHILD,
+        Signal::CONT,
+        Signal::STOP,
+        Signal::TSTP,
+        Signal::TTIN,
+        Signal::TTOU,
+        Signal::URG,
+        Signal::WINCH,
+    ];
+    (1..=SIGNAL_MAX).contains(&signal) && !others.iter().any(|other| other.as_raw() == signal)
 }
 
 fn not_running() -> Error {

@@ -3,7 +3,8 @@
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
-use super::create::start_socket_path;
+use super::create::{poststart, start_socket_path};
+use super::delete::end_and_destroy;
 use super::signal::kill;
 use super::{Container, seccomp};
 use crate::error::{Error, Kind, Result};
@@ -40,5 +41,21 @@ pub fn start(container: &Container) -> Result<()> {
         let _ = kill(container, Signal::KILL.as_raw());
     }
     container.directory.forget_start_socket();
-    started
+    match started.and_then(|()| poststart(&container.record, &container.id, pid).map_err(of_hook)) {
+        // Without its hooks there is to be no container (runtime.md "Lifecycle").
+        Err(error) if error.kind() == Kind::HookFailed => Err(undo(container, error)),
+        started => started,
+    }
+}
+
+fn of_hook(error: Error) -> Error {
+    Error::of_kind(Kind::HookFailed, error.to_string())
+}
+
+/// Takes the container away whose hook failed.
+fn undo(container: &Container, error: Error) -> Error {
+    match end_and_destroy(container) {
+        Ok(warnings) => error.with_warnings(warnings),
+        Err(other) => error.with_warnings(vec![format!("unable to destroy container: {other}")]),
+    }
 }

@@ -1,5 +1,6 @@
 //! Frames and descriptors over a SOCK_SEQPACKET pair: one frame, one message.
 
+use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,17 +25,21 @@ const BUILD_ID: &[u8; BUILD_ID_BYTES] = match env!("PINNACE_BUILD_ID").as_bytes(
 
 /// One end of the conversation.
 #[derive(Debug)]
-pub(super) struct Socket(OwnedFd);
+pub(super) struct Socket {
+    descriptor: OwnedFd,
+    /// stage1 has ended without reading all that we had sent.
+    was_reset: Cell<bool>,
+}
 
 impl From<OwnedFd> for Socket {
     fn from(descriptor: OwnedFd) -> Self {
-        Self(descriptor)
+        Self { descriptor, was_reset: Cell::new(false) }
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }
 
@@ -44,7 +49,7 @@ impl Socket {
         let (ours, childs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| Error::call("socketpair", errno))?;
-        Ok((Self(ours), childs))
+        Ok((Self::from(ours), childs))
     }
 
     /// Encodes the plan and leaves it in the socket, where stage1 finds it when it begins. One that is too large for the socket
@@ -93,12 +98,15 @@ impl Socket {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut receive = || {
             rustix::io::retry_on_intr(|| {
-                rustix::net::recvmsg(&self.0, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+                rustix::net::recvmsg(&self.descriptor, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
             })
         };
         let received = match receive() {
             // stage1 ended with replies of ours unread. The kernel says that once, and then hands out what stage1 had sent.
-            Err(Errno::CONNRESET) => receive(),
+            Err(Errno::CONNRESET) => {
+                self.was_reset.set(true);
+                receive()
+            }
             received => received,
         };
         let bytes = match received {
@@ -122,6 +130,11 @@ impl Socket {
         }
     }
 
+    /// Whether the other end was closed while words of ours were unread. Who executes a program has read them all.
+    pub(super) fn was_reset(&self) -> bool {
+        self.was_reset.get()
+    }
+
     fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> std::result::Result<(), Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FRAME_DESCRIPTOR_COUNT_MAX))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -129,7 +142,12 @@ impl Socket {
             return Err(Errno::TOOMANYREFS);
         }
         rustix::io::retry_on_intr(|| {
-            rustix::net::sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(
+                &self.descriptor,
+                &[IoSlice::new(bytes)],
+                &mut ancillary,
+                SendFlags::NOSIGNAL,
+            )
         })
         .map(drop)
     }

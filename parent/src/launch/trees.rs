@@ -9,6 +9,7 @@ use rustix::mount::OpenTreeFlags;
 use sc::syscall;
 use shared_proto::PropagationKind;
 
+use super::filesystem;
 use super::spawn::user_namespace;
 use crate::config::{Idmap, IdmapMappings};
 use crate::error::{Error, Result, check};
@@ -37,8 +38,14 @@ fn open_source(plan: &Plan<'_>, sent: &SentTree<'_>) -> Result<OwnedFd> {
             )
         }
     };
-    let tree = open(sent.source, sent.recursive).map_err(failed("open_tree"))?;
-    cut_off(plan, &tree, sent.recursive).map_err(failed("mount_setattr"))?;
+    let tree = match &sent.filesystem {
+        Some(filesystem) => filesystem::make(sent, filesystem)?,
+        None => {
+            let tree = open(sent.source, sent.recursive).map_err(failed("open_tree"))?;
+            cut_off(plan, &tree, sent.recursive).map_err(failed("mount_setattr"))?;
+            tree
+        }
+    };
     if let Some(idmap) = sent.idmap {
         let namespace = idmap_namespace(plan, idmap)?;
         let attributes = uapi::mount_attr {
@@ -84,6 +91,17 @@ fn cut_off(plan: &Plan<'_>, tree: &OwnedFd, recursive: bool) -> std::result::Res
     let attributes =
         uapi::mount_attr { attr_set: 0, attr_clr: 0, propagation: u64::from(propagation), userns_fd: 0 };
     set_attributes(tree, &attributes, recursive)
+}
+
+/// Makes a mount that has been filled read-only.
+pub(super) fn make_readonly(mount: &OwnedFd) -> std::result::Result<(), Errno> {
+    let attributes = uapi::mount_attr {
+        attr_set: u64::from(uapi::MOUNT_ATTR_RDONLY),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    set_attributes(mount, &attributes, false)
 }
 
 /// mount_setattr(2): rustix has no binding.

@@ -1,9 +1,13 @@
 //! stage1's numbers in the words that people read and engines compare.
 
-use rustix::io::Errno;
-use shared_proto::{Call, Failure, Phase, Refusal, Step};
+use std::os::fd::OwnedFd;
 
-use crate::error::{Error, errno_text};
+use rustix::io::Errno;
+use shared_proto::{Call, Failure, HookStatus, Phase, Refusal, Step};
+
+use crate::config::HookPoint;
+use crate::error::{Error, Kind, errno_text};
+use crate::hooks;
 use crate::plan::{Plan, show};
 
 /// A failure of stage1. runc's texts, where callers know them.
@@ -37,11 +41,25 @@ pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
     }
 }
 
+/// A startContainer hook that did not succeed; `output` is a file with what it has said.
+pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> Error {
+    let said = hooks::quoted(output.into());
+    let reason = match status {
+        HookStatus::Exited(code) => hooks::ended(&format!("exit status {code}"), &said, ""),
+        HookStatus::Killed(signal) => hooks::ended(&format!("signal {signal}"), &said, ""),
+        HookStatus::TimedOut => Error::new("hook ran past specified timeout"),
+        HookStatus::NotExecuted(errno) => {
+            Error::new(format!("exec: {}", errno_text(Errno::from_raw_os_error(i32::from(errno)))))
+        }
+    };
+    let text = hooks::failure(HookPoint::StartContainer, index as usize, &reason).to_string();
+    Error::of_kind(Kind::HookFailed, text)
+}
+
 /// What is wrong with the program itself.
 fn program_failure(program: &str, failure: &Failure) -> Option<String> {
     let reason = reason(failure);
     match (failure.call, errno(failure)) {
-        (Call::FindProgram, _) if program.is_empty() => Some(String::from("exec: no command")),
         (Call::FindProgram, _) => Some(format!("exec: {program:?}: executable file not found in $PATH")),
         (Call::Access, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
             Some(format!("exec: {program:?}: stat {program}: {reason}"))
@@ -93,6 +111,12 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             " (it must be mounted on ordinary directory)"
         }
         (_, Call::Open, Errno::LOOP) => " (a symlink where none is allowed)",
+        (
+            Some(Step::MountFilesystem { .. } | Step::BindMount { .. }),
+            Call::StatusFilesystem,
+            Errno::XDEV,
+        ) => " (it cannot be mounted because it is inside /proc)",
+        (_, Call::MakeDirectory | Call::MakeNode, Errno::EXIST) => " (a symlink that leads nowhere is there)",
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"
         }

@@ -1,9 +1,10 @@
 //! Names, kernel parameters, limits: what belongs to the container's namespaces and to its first process.
 
+use linux_raw_sys::general::RLIMIT_NOFILE;
 use shared_proto::{Phase, Step};
 
 use super::{Draft, Request};
-use crate::config::Namespace;
+use crate::config::{Namespace, Rlimit};
 
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
     let config = request.config;
@@ -29,7 +30,28 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
         draft.push(Phase::Identity, Step::NewSessionKeyring);
     }
     for limit in config.process.rlimits.iter().filter(|_| !has_user_namespace) {
-        let step = Step::SetRlimit { resource: limit.resource, soft: limit.soft, hard: limit.hard };
-        draft.push(Phase::Identity, step);
+        let Rlimit { resource, soft, hard } = *limit;
+        // What would be too few for stage1 comes late.
+        let soft = if is_late(limit) { soft.max(OPEN_FILES_OF_STAGE1).min(hard) } else { soft };
+        if !is_late(limit) || hard >= OPEN_FILES_OF_STAGE1 {
+            draft.push(Phase::Identity, Step::SetRlimit { resource, soft, hard });
+        }
     }
+}
+
+/// The limits that wait until stage1 opens nothing any more. Lowering them needs no privilege.
+pub(super) fn plan_late<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
+    let process = &request.config.process;
+    let has_user_namespace = request.config.namespaces.user != Namespace::Inherit;
+    for limit in process.rlimits.iter().filter(|limit| is_late(limit) && !has_user_namespace) {
+        let Rlimit { resource, soft, hard } = *limit;
+        draft.push(Phase::Lockdown, Step::SetRlimit { resource, soft, hard });
+    }
+}
+
+/// Open files that stage1 may need between its limits and the program: the one who calls `start`, procfs, places for Landlock.
+const OPEN_FILES_OF_STAGE1: u64 = 64;
+
+fn is_late(limit: &Rlimit) -> bool {
+    limit.resource == RLIMIT_NOFILE && limit.soft < OPEN_FILES_OF_STAGE1
 }

@@ -3,10 +3,10 @@
 
 use shared_proto::{Phase, Step};
 
-use super::{Draft, Places};
-use crate::config::Config;
+use super::{Draft, Places, Request, lsm};
 
-pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, places: &Places<'a>) {
+pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Places<'a>) {
+    let config = request.config;
     if config.process.cwd != "/" {
         // runc makes a missing working directory; the root may be read-only later.
         draft.push(Phase::Views, Step::MakeDirectory { path: &config.process.cwd });
@@ -16,8 +16,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, config: &'a Config, places: &Place
     }
     // A masked file is covered with the container's null device, which must have been made.
     let earliest = places.phase_of("/dev/null");
-    let label = config.mount_label.as_deref().unwrap_or_default();
+    let data = lsm::labelled(draft, request, "tmpfs", "");
     for path in &config.masked_paths {
-        draft.push(places.phase_of(path).max(earliest), Step::MaskPath { path, label });
+        draft.push(places.phase_of(path).max(earliest), Step::MaskPath { path, data });
     }
 }

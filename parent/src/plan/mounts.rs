@@ -8,7 +8,7 @@ use shared_proto::{Attributes, BindOrigin, Phase, Planned, Propagations, Step};
 
 use super::lsm;
 use super::root::propagation;
-use super::{Draft, Places, Request, SentTree, user_namespace};
+use super::{Content, Draft, NewFilesystem, Places, Request, SentTree, user_namespace};
 use crate::cgroup::View;
 use crate::config::{Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
@@ -37,6 +37,29 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 let source = if fstype == "sysfs" { "/sys" } else { "/dev/mqueue" };
                 draft.push(phase, host_view(source, target, mount, propagations));
             }
+            MountKind::Filesystem { fstype, source } if mount.copies_up || mount.idmap.is_some() => {
+                let data = lsm::labelled(draft, request, fstype, &mount.data);
+                let content = if mount.copies_up { covered(request, index) } else { None };
+                let attributes = mount.attributes.set as u32;
+                draft.sent.push(SentTree {
+                    source,
+                    target,
+                    recursive: false,
+                    idmap: mount.idmap.as_ref(),
+                    filesystem: Some(NewFilesystem { fstype, data, attributes, content }),
+                });
+                let step = Step::BindMount {
+                    // What plans and errors show.
+                    source: draft.keep(format!("/({fstype})")),
+                    target,
+                    origin: BindOrigin::Sent,
+                    recursive: false,
+                    attributes: Attributes::default(),
+                    recursive_attributes: Attributes::default(),
+                    propagations,
+                };
+                draft.push(phase, step);
+            }
             MountKind::Filesystem { fstype, source } => draft.push(
                 phase,
                 Step::MountFilesystem {
@@ -53,7 +76,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 let is_sent = mount.idmap.is_some() || user_namespace::opens_sources(request);
                 if is_sent {
                     let (recursive, idmap) = (*recursive, mount.idmap.as_ref());
-                    draft.sent.push(SentTree { source, target, recursive, idmap });
+                    draft.sent.push(SentTree { source, target, recursive, idmap, filesystem: None });
                 }
                 let step = Step::BindMount {
                     source,
@@ -70,6 +93,28 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
         }
     }
     Ok(places)
+}
+
+/// What lies at the destination of mount `index` before that is mounted; `None` if an empty filesystem does.
+fn covered<'a>(request: &Request<'a>, index: usize) -> Option<Content<'a>> {
+    let mounts = &request.config.mounts;
+    let path = mounts[index].destination.as_str();
+    for mount in mounts[..index].iter().rev() {
+        let Some(rest) = below(path, &mount.destination) else { continue };
+        match &mount.kind {
+            MountKind::Bind { source, .. } => return Some(Content { root: source, path: rest }),
+            // Its own content is what lies there already.
+            MountKind::Filesystem { .. } if mount.copies_up => {}
+            MountKind::Filesystem { .. } | MountKind::Cgroup => return None,
+        }
+    }
+    Some(Content { root: request.root, path })
+}
+
+/// The rest of `path` below `directory`.
+fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(directory)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// A bind of a tree that the host has.

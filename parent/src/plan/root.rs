@@ -29,7 +29,8 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: (!has_home).then_some(config.process.user.uid),
-        pivot_late: user_namespace::shows_procfs_late(request),
+        pivot_late: user_namespace::shows_procfs_late(request) || config.hooks.run_before_the_pivot(),
+        await_hooks: config.hooks.run_before_the_pivot(),
         loopback_up: user_namespace::clones_network(request),
     }
 }
@@ -54,7 +55,7 @@ pub(super) fn plan_finish(draft: &mut Draft<'_>, config: &Config) {
         wanted.filter(|wanted| matches!(wanted.kind, PropagationKind::Shared | PropagationKind::Unbindable));
     if config.root.readonly || at_end.is_some() {
         let propagations = Propagations::new(at_end).unwrap_or_default();
-        draft.push(Phase::Views, Step::FinishRoot { readonly: config.root.readonly, propagations });
+        draft.push(Phase::Identity, Step::FinishRoot { readonly: config.root.readonly, propagations });
     }
 }
 

@@ -47,6 +47,7 @@ fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
         }
     }
     let how = match plan.bootstrap.root_change {
+        RootChange::Pivot if plan.bootstrap.pivot_late => "attach (pivot later)",
         RootChange::Pivot => "pivot to",
         RootChange::Move => "move over / (no pivot)",
         RootChange::Chroot => "chroot to",
@@ -87,6 +88,14 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
         }
         if plan.bootstrap.await_network {
             row(out, "", Phase::Views, "", "wait for the network namespace, enter it");
+        }
+    }
+    if crosses(Phase::Identity) {
+        if plan.bootstrap.await_hooks {
+            row(out, "", Phase::Views, "", "wait for the runtime's hooks");
+        }
+        if plan.bootstrap.pivot_late {
+            row(out, "", Phase::Views, "", "pivot");
         }
     }
     if crosses(Phase::Lockdown) {
@@ -214,6 +223,10 @@ fn object(step: &Step<Planned<'_>>) -> String {
             let flags = if *flags == 0 { String::new() } else { format!(" flags {flags:#x}") };
             format!("{}{nodes}{flags}", config::memory_mode_name(*mode).unwrap_or("mode unknown"))
         }
+        Step::RunHook { path, timeout_ms, .. } => match timeout_ms {
+            0 => (*path).to_owned(),
+            limit => format!("{path} (within {} s)", limit / 1000),
+        },
         Step::InstallSeccomp { flags, program } => {
             let count = program.len() / FILTER_INSTRUCTION_BYTES;
             format!("{count} instructions{}", bracketed(&filter_flag_words(*flags)))

@@ -60,6 +60,7 @@ fn planned(text: &[u8], host: &HostFacts) -> String {
         host,
         placement: &placement,
         root: "/bundle/rootfs",
+        id: "web",
         bundle: "/bundle",
         no_pivot: false,
         no_new_keyring: false,
@@ -153,6 +154,6 @@ fn too_many_bind_mounts_are_refused_by_their_number() {
     }
     assert_eq!(
         planned(spec.to_string().as_bytes(), &v2()),
-        "refused: there are 513 bind mounts, more than 512\n"
+        "refused: $.mounts: there are 513 bind mounts, more than 512\n"
     );
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Resources;
+use crate::config::{Hooks, Resources};
 use crate::{cgroup, intel_rdt};
 
 /// What was asked for: written before the child exists, so that whatever ends the runtime, `delete` finds the cgroups.
@@ -25,6 +25,9 @@ pub struct Record {
     pub cgroups: cgroup::Placement,
     #[serde(default)]
     pub intel_rdt: Option<intel_rdt::Placement>,
+    /// Those that run after the creation: poststart and poststop.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// The limits in force: what config.json said, and each update since.
     #[serde(default)]
     pub resources: Resources,

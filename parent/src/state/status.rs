@@ -4,10 +4,11 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::{Init, StateDirectory};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The words of the runtime-spec, and `paused` as all runtimes have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,12 @@ impl Init {
         // Looked at after the handle was taken: if it is our process now, the handle means it.
         (start_time(self.pid) == Some(self.start_time)).then_some(handle)
     }
+
+    /// Whether the container's program has not been executed yet; `None` if that cannot be seen.
+    pub fn runs_stage1(&self) -> Option<bool> {
+        let program = rustix::fs::readlink(format!("/proc/{}/exe", self.pid), Vec::new()).ok()?;
+        Some(program.to_bytes() == b"/memfd:pinnace-stage1 (deleted)")
+    }
 }
 
 impl StateDirectory {
@@ -50,6 +57,8 @@ impl StateDirectory {
             Status::Paused
         } else if self.awaits_start() {
             Status::Created
+        } else if init.runs_stage1() == Some(true) {
+            Status::Creating
         } else {
             Status::Running
         })
@@ -58,7 +67,7 @@ impl StateDirectory {
 
 /// When the process began, in clock ticks after boot; `None` if it is gone or has ended (a zombie).
 fn start_time(pid: i32) -> Option<u64> {
-    parse_start_time(&read_proc(pid, "stat")?)
+    parse_start_time(&read_proc(pid, "stat").ok()??)
 }
 
 /// What /proc/PID/stat says of a living process, as far as it matters here.
@@ -68,41 +77,62 @@ pub struct ProcessFacts {
     pub start_time: u64,
     /// Bit N-1 is signal N.
     pub ignored_signals: u64,
+    /// It may use every processor for certain. (Where the machine's number of them is no multiple of four, the mask does not tell.)
+    pub has_all_processors: bool,
 }
 
 impl ProcessFacts {
+    pub fn ignores(&self, signal: Signal) -> bool {
+        self.ignored_signals & 1 << (signal.as_raw() - 1) != 0
+    }
+
     /// `None` if the process is gone or has ended (a zombie).
     ///
+    /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
     /// Source: proc_pid_stat(5), fields 3 and 22; proc_pid_status(5), whose masks have the real-time signals as well.
-    pub fn read(pid: i32) -> Option<Self> {
-        let start_time = parse_start_time(&read_proc(pid, "stat")?)?;
-        let ignored_signals = parse_ignored_signals(&read_proc(pid, "status")?)?;
-        Some(Self { start_time, ignored_signals })
+    pub fn read(pid: i32) -> Result<Option<Self>> {
+        let Some(stat) = read_proc(pid, "stat")? else { return Ok(None) };
+        let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
+        let Some(status) = read_proc(pid, "status")? else { return Ok(None) };
+        let ignored_signals = parse_ignored_signals(&status).unwrap_or_default();
+        let has_all_processors = parse_has_all_processors(&status).unwrap_or_default();
+        Ok(Some(Self { start_time, ignored_signals, has_all_processors }))
     }
 }
 
-/// A file of /proc/PID whose text is short: one read is enough.
-fn read_proc(pid: i32, name: &str) -> Option<String> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(format!("/proc/{pid}/{name}"), flags, Mode::empty()).ok()?;
+/// A file of /proc/PID whose text is short: one read is enough. `None` if there is no such process.
+fn read_proc(pid: i32, name: &str) -> Result<Option<String>> {
+    let path = format!("/proc/{pid}/{name}");
     let mut text = [0; 4096];
-    let bytes = rustix::io::read(&file, &mut text).ok()?;
-    Some(String::from_utf8_lossy(&text[..bytes]).into_owned())
+    let bytes = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut text));
+    match bytes {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&text[..bytes]).into_owned())),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+        Err(errno) => Err(Error::call(format_args!("read {path}"), errno)),
+    }
 }
 
 /// The name in field 2 may hold blanks and parentheses; the fields that follow its last `)` do not.
 fn parse_start_time(stat: &str) -> Option<u64> {
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    let process_state = fields.next()?;
-    if matches!(process_state, "Z" | "X" | "x") {
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
+    // Fields 3, 20 and 22. A process whose first thread has ended is a zombie to look at, and lives as long as another thread does.
+    let thread_count = fields.get(17)?.parse().unwrap_or(1u32);
+    if matches!(*fields.first()?, "Z" | "X" | "x") && thread_count <= 1 {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    fields.get(19)?.parse().ok()
 }
 
 fn parse_ignored_signals(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+/// The mask has a bit for each processor that the kernel knows, in groups of digits with commas between them.
+fn parse_has_all_processors(status: &str) -> Option<bool> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:"))?;
+    Some(mask.trim().bytes().all(|byte| matches!(byte, b'f' | b',')))
 }
 
 #[cfg(test)]
@@ -113,8 +143,19 @@ mod tests {
     fn the_start_time_is_field_22_whatever_the_name() {
         let rest = (4..22).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(parse_start_time(&format!("7 (a) b) S {rest} 4711 23")), Some(4711));
-        assert_eq!(parse_start_time(&format!("7 (a) Z {rest} 4711 23")), None);
+        assert_eq!(parse_start_time(&rest_with_threads("Z", 1)), None);
         assert_eq!(parse_start_time("7 (a"), None);
+    }
+
+    fn rest_with_threads(state: &str, thread_count: u32) -> String {
+        let before = (4..20).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
+        format!("7 (a) {state} {before} {thread_count} 21 4711 23")
+    }
+
+    #[test]
+    fn a_process_lives_as_long_as_one_of_its_threads() {
+        assert_eq!(parse_start_time(&rest_with_threads("Z", 2)), Some(4711));
+        assert_eq!(parse_start_time(&rest_with_threads("S", 1)), Some(4711));
     }
 
     #[test]
@@ -123,7 +164,15 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_of_processors_that_is_full_shows() {
+        for (mask, expected) in [("ff", true), ("ff,ffffffff", true), ("3", false), ("fffffffe", false)] {
+            let status = format!("Name:\tx\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t0-7\n");
+            assert_eq!(parse_has_all_processors(&status), Some(expected), "{mask}");
+        }
+    }
+
+    #[test]
     fn our_own_facts_are_found() {
-        assert!(ProcessFacts::read(std::process::id() as i32).is_some());
+        assert!(ProcessFacts::read(std::process::id() as i32).unwrap().is_some());
     }
 }

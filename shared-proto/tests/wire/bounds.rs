@@ -38,7 +38,7 @@ const PATHS: &[(&str, StepOf)] = &[
     ("symlink target", |text| Step::MakeSymlink { path: "/x", target: text }),
     ("directory", |text| Step::MakeDirectory { path: text }),
     ("read-only path", |text| Step::ReadonlyPath { path: text }),
-    ("masked path", |text| Step::MaskPath { path: text, label: "" }),
+    ("masked path", |text| Step::MaskPath { path: text, data: "" }),
     ("sysctl name", |text| Step::WriteSysctl { name: text, value: "" }),
     ("working directory", |text| become_user(&[], text)),
 ];

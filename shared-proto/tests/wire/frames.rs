@@ -1,24 +1,27 @@
 //! The frames after the bootstrap.
 
 use shared_proto::limits::{FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX};
-use shared_proto::{Call, Failure, Phase, Reply, Report};
+use shared_proto::{Call, Failure, HookStatus, Phase, Reply, Report};
 
 const FAILURE: Failure = Failure { phase: Phase::Views, step: Some(17), call: Call::MoveMount, errno: 1 };
 const SKELETON: Failure = Failure { phase: Phase::Setup, step: None, call: Call::Decode, errno: 17 };
 
-const REPORTS: [Report; 5] = [
+const REPORTS: [Report; 7] = [
     Report::Ready,
     Report::Failed(FAILURE),
     Report::Failed(SKELETON),
     Report::Warned(FAILURE),
     Report::Listener,
+    Report::HooksDue,
+    Report::HookFailed { index: 2, status: HookStatus::Killed(9) },
 ];
-const REPLIES: [Reply; 5] = [
+const REPLIES: [Reply; 6] = [
     Reply::Cgroups { descriptor_count: 9 },
     Reply::Network,
     Reply::Start { ignored_signals: 4096 },
     Reply::Hold { ignored_signals: 1 },
     Reply::Trees { descriptor_count: 3 },
+    Reply::Proceed,
 ];
 
 /// A frame of every kind with its title.
@@ -62,8 +65,8 @@ fn frames_come_back_as_they_were() {
 
 #[test]
 fn descriptors_that_travel_are_counted() {
-    assert_eq!(REPLIES.map(Reply::descriptor_count), [9, 1, 0, 0, 3]);
-    assert_eq!(REPORTS.map(Report::descriptor_count), [0, 0, 0, 0, 1]);
+    assert_eq!(REPLIES.map(Reply::descriptor_count), [9, 1, 0, 0, 3, 0]);
+    assert_eq!(REPORTS.map(Report::descriptor_count), [0, 0, 0, 0, 1, 0, 1]);
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn every_unknown_kind_phase_and_call_is_refused() {
         let mut bytes = Reply::Start { ignored_signals: 0 }.encode();
         bytes[..2].copy_from_slice(&number.to_le_bytes());
         // Replies for cgroups and trees may come without descriptors.
-        assert_eq!(Reply::decode(&bytes).is_some(), matches!(number, 1 | 3 | 4 | 5), "kind {number}");
+        assert_eq!(Reply::decode(&bytes).is_some(), matches!(number, 1 | 3 | 4 | 5 | 6), "kind {number}");
     }
     for number in 0..=u8::MAX {
         let mut bytes = failed;

@@ -201,6 +201,7 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         home_of,
         loopback_up,
         pivot_late,
+        await_hooks,
     } = from;
     Bootstrap {
         root: to.text(root),
@@ -213,6 +214,7 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         home_of,
         loopback_up,
         pivot_late,
+        await_hooks,
     }
 }
 
@@ -256,7 +258,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         }
         Step::MakeDirectory { path } => Step::MakeDirectory { path: to.text(path) },
         Step::ReadonlyPath { path } => Step::ReadonlyPath { path: to.text(path) },
-        Step::MaskPath { path, label } => Step::MaskPath { path: to.text(path), label: to.text(label) },
+        Step::MaskPath { path, data } => Step::MaskPath { path: to.text(path), data: to.text(data) },
         Step::FinishRoot { readonly, propagations } => Step::FinishRoot { readonly, propagations },
         Step::WriteSysctl { name, value } => Step::WriteSysctl { name: to.text(name), value: to.text(value) },
         Step::SetOomScoreAdjust { value } => Step::SetOomScoreAdjust { value: to.text(value) },
@@ -292,6 +294,14 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         }
         Step::SetAppArmorProfile { profile } => Step::SetAppArmorProfile { profile: to.text(profile) },
         Step::SetSelinuxLabel { label } => Step::SetSelinuxLabel { label: to.text(label) },
+        Step::RunHook { index, path, arguments, environment, state, timeout_ms } => Step::RunHook {
+            index,
+            path: to.text(path),
+            arguments: to.texts(arguments),
+            environment: to.texts(environment),
+            state: to.texts(state),
+            timeout_ms,
+        },
         Step::InstallSeccomp { flags, program } => Step::InstallSeccomp { flags, program: to.bytes(program) },
     };
     PhasedStep { phase: from.phase, step }

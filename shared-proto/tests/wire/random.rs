@@ -111,7 +111,7 @@ impl Ingredients {
             StepKind::MakeDirectory => Step::MakeDirectory { path: strings.add_text(path) },
             StepKind::ReadonlyPath => Step::ReadonlyPath { path: strings.add_text(path) },
             StepKind::MaskPath => {
-                Step::MaskPath { path: strings.add_text(path), label: strings.add_text(first) }
+                Step::MaskPath { path: strings.add_text(path), data: strings.add_text(first) }
             }
             StepKind::FinishRoot => Step::FinishRoot { readonly: self.flags[0], propagations },
             StepKind::WriteSysctl => {
@@ -166,6 +166,14 @@ impl Ingredients {
                 flags: b & 0xe000,
                 nodes: strings.add_ids(self.ids.iter().map(|id| id % NODE_COUNT_MAX).collect()),
             },
+            StepKind::RunHook => Step::RunHook {
+                index: a,
+                path: strings.add_text(path),
+                arguments: strings.add_texts(self.texts.to_vec()),
+                environment: strings.add_texts(vec![String::new(); b as usize % 3]),
+                state: strings.add_texts(self.paths.to_vec()),
+                timeout_ms: c,
+            },
             StepKind::InstallSeccomp => Step::InstallSeccomp {
                 flags: a,
                 program: {
@@ -189,6 +197,7 @@ prop_compose! {
         home_of in any::<Option<u32>>(),
         loopback_up in any::<bool>(),
         pivot_late in any::<bool>(),
+        await_hooks in any::<bool>(),
     ) -> Bootstrap<Stored> {
         Bootstrap {
             root: 0,
@@ -201,6 +210,7 @@ prop_compose! {
             home_of,
             loopback_up,
             pivot_late,
+            await_hooks,
         }
     }
 }

@@ -53,6 +53,7 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::SetMemoryPolicy => (true, 1, 0),
         StepKind::RestrictLandlock => (true, 2, 0),
         StepKind::InstallSeccomp => (true, 1, 0),
+        StepKind::RunHook => (true, 4, 1),
     }
 }
 
@@ -73,7 +74,7 @@ fn magic_version_and_build_must_match() {
 
 #[test]
 fn header_values_without_meaning_are_refused() {
-    for bit in 6..32 {
+    for bit in 7..32 {
         check_header("flags", Refusal::HeaderValue, |header| header.flags |= 1 << bit);
     }
     for bit in 8..32 {
@@ -88,7 +89,7 @@ fn header_values_without_meaning_are_refused() {
     for index in 0..2 {
         check_header("reserved", Refusal::HeaderValue, |header| header.reserved[index] = 1);
     }
-    check_header("home without its flag", Refusal::HeaderValue, |header| header.flags.set(55));
+    check_header("home without its flag", Refusal::HeaderValue, |header| header.flags.set(119));
     check("root that is relative", Refusal::HeaderValue, |bytes| {
         let text = bytes.windows(9).position(|window| window == b"/var/lib/").unwrap();
         bytes[text] = b'x';
@@ -262,7 +263,7 @@ fn relative_paths_are_refused() {
     let relative = ["tmp".to_owned()];
     let steps: [Step<Planned<'_>>; 5] = [
         Step::RestrictLandlock { handled: 1, paths: &relative, rights: &[1] },
-        Step::MaskPath { path: "proc/kcore", label: "" },
+        Step::MaskPath { path: "proc/kcore", data: "" },
         Step::MakeDirectory { path: "" },
         Step::SetMountAttributes { path: "./x", attributes: Attributes { set: 1, clear: 0 } },
         Step::MountFilesystem {

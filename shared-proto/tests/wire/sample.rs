@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 31;
+pub(crate) const STEP_COUNT: usize = 32;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -29,6 +29,7 @@ pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
         home_of: None,
         loopback_up: false,
         pivot_late: false,
+        await_hooks: false,
     }
 }
 
@@ -78,6 +79,7 @@ pub(crate) fn full() -> Vec<u8> {
             home_of: Some(1000),
             loopback_up: true,
             pivot_late: true,
+            await_hooks: true,
             ..bootstrap("/var/lib/bundle/rootfs")
         },
         steps: &steps,
@@ -119,7 +121,7 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 6] {
     ]
 }
 
-fn views<'a>() -> [Step<Planned<'a>>; 5] {
+fn views<'a>() -> [Step<Planned<'a>>; 4] {
     [
         Step::BindMount {
             source: "/sys/fs/cgroup/pids/web",
@@ -132,13 +134,13 @@ fn views<'a>() -> [Step<Planned<'a>>; 5] {
         },
         Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
         Step::ReadonlyPath { path: "/proc/sys" },
-        Step::MaskPath { path: "/proc/kcore", label: "system_u:object_r:container_file_t:s0" },
-        Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
+        Step::MaskPath { path: "/proc/kcore", data: "context=\"system_u:object_r:container_file_t:s0\"" },
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 17] {
+fn identity<'a>() -> [Step<Planned<'a>>; 18] {
     [
+        Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
         Step::NewTimeNamespace { offsets: "monotonic 86400 5" },
@@ -176,11 +178,19 @@ fn identity<'a>() -> [Step<Planned<'a>>; 17] {
     ]
 }
 
-fn lockdown(paths: &[String]) -> [Step<Planned<'_>>; 3] {
+fn lockdown(paths: &[String]) -> [Step<Planned<'_>>; 4] {
     // A load and a return, with bytes that no text has.
     let program = &[0x20, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0xff, 0x7f];
     let landlock = Step::RestrictLandlock { handled: 0x7fff, paths, rights: [0xd, 0x7ffe].as_slice() };
-    [Step::SetNoNewPrivileges, landlock, Step::InstallSeccomp { flags: 0xc, program }]
+    let hook = Step::RunHook {
+        index: 3,
+        path: "/hook",
+        arguments: paths,
+        environment: paths,
+        state: paths,
+        timeout_ms: 1500,
+    };
+    [hook, Step::SetNoNewPrivileges, landlock, Step::InstallSeccomp { flags: 0xc, program }]
 }
 
 pub(crate) fn list<const N: usize>(propagations: [Propagation; N]) -> Propagations {

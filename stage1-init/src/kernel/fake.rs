@@ -12,7 +12,9 @@ use shared_proto::limits::NODE_COUNT_MAX;
 use shared_proto::{Attributes, Propagation, Scheduler};
 use zerocopy::little_endian::U32;
 
-use super::{Descriptor, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status};
+use super::{
+    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status,
+};
 use crate::receive::DescriptorList;
 
 /// How a start ended, thrown by `exit` and `execute`.
@@ -44,6 +46,10 @@ pub(crate) struct Fake {
     pub(crate) filesystem_type: u64,
     /// How many descriptors were open at the same time, at most.
     pub(crate) most_open: usize,
+    /// This is the copy that `fork` makes.
+    pub(crate) is_child: bool,
+    /// How children end, one after the other.
+    pub(crate) ended: VecDeque<Option<Ended>>,
     next_descriptor: i32,
     opened: Vec<(i32, String)>,
 }
@@ -61,6 +67,8 @@ impl Fake {
             current_directory_is_reachable: true,
             filesystem_type: 0x9fa0,
             most_open: 0,
+            is_child: false,
+            ended: VecDeque::new(),
             next_descriptor: 10,
             opened: Vec::new(),
         }
@@ -217,6 +225,41 @@ impl Kernel for Fake {
         self.call(String::from("loopback_up"))
     }
 
+    fn fork(&mut self) -> Result<Option<Child>> {
+        self.call(String::from("fork"))?;
+        if self.is_child {
+            return Ok(None);
+        }
+        Ok(Some(Child { pid: 7, handle: self.hand_out("child") }))
+    }
+
+    fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>> {
+        self.call(format!("wait {} {timeout_ms}", self.name(child.handle)))?;
+        Ok(self.ended.pop_front().unwrap_or(Some(Ended::Exited(0))))
+    }
+
+    fn set_group(&mut self) -> Result<()> {
+        self.call(String::from("set_group"))
+    }
+
+    fn kill_group(&mut self, child: Child) {
+        self.trace.push(format!("kill_group {}", child.pid));
+    }
+
+    fn process_id(&mut self) -> i32 {
+        self.trace.push(String::from("process_id"));
+        42
+    }
+
+    fn memory_file(&mut self, content: &[&[u8]]) -> Result<Descriptor> {
+        let text = content.concat();
+        self.opens(format!("memory_file {}", String::from_utf8_lossy(&text)), "memory file")
+    }
+
+    fn set_standard(&mut self, input: Descriptor, output: Descriptor) -> Result<()> {
+        self.call(format!("set_standard {} {}", self.name(input), self.name(output)))
+    }
+
     fn open(
         &mut self,
         directory: Descriptor,
@@ -325,10 +368,6 @@ impl Kernel for Fake {
 
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         self.opens(format!("filesystem_open {}", text(fstype)), &format!("new {}", text(fstype)))
-    }
-
-    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
-        self.call(format!("filesystem_string {} {}={}", self.name(filesystem), text(key), text(value)))
     }
 
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {

@@ -6,6 +6,7 @@ use core::ptr;
 
 use linux_raw_sys::general as uapi;
 use linux_raw_sys::{ioctl, landlock, prctl};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -24,7 +25,11 @@ use shared_proto::limits::{
 use shared_proto::{Attributes, Propagation, PropagationKind, Scheduler};
 use zerocopy::little_endian::U32;
 
-use super::{Descriptor, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status};
+use rustix::process::WaitIdOptions;
+
+use super::{
+    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, Resolve, Result, Status,
+};
 use crate::receive::DescriptorList;
 
 /// The running kernel.
@@ -139,6 +144,10 @@ impl Kernel for Linux {
         let received = net::recvmsg(lend(socket), &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
         if received.flags.contains(net::ReturnFlags::TRUNC) {
             return Err(Errno::MSGSIZE);
+        }
+        if received.flags.contains(net::ReturnFlags::CTRUNC) {
+            // There is room for as many as the protocol allows: it is the limit of open files that keeps them out.
+            return Err(Errno::MFILE);
         }
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -305,6 +314,76 @@ impl Kernel for Linux {
         set.map(drop)
     }
 
+    fn fork(&mut self) -> Result<Option<Child>> {
+        let mut handle = -1i32;
+        let arguments = uapi::clone_args {
+            flags: u64::from(uapi::CLONE_PIDFD),
+            pidfd: (&raw mut handle).addr() as u64,
+            child_tid: 0,
+            parent_tid: 0,
+            exit_signal: u64::from(uapi::SIGCHLD),
+            stack: 0,
+            stack_size: 0,
+            tls: 0,
+            set_tid: 0,
+            set_tid_size: 0,
+            cgroup: 0,
+        };
+        // SAFETY: without CLONE_VM the child has a copy of all memory, this stack in it, and goes on from here with it.
+        let pid =
+            check(unsafe { syscall!(CLONE3, ptr::from_ref(&arguments), size_of::<uapi::clone_args>()) })?;
+        Ok((pid != 0).then_some(Child { pid: pid as i32, handle: Descriptor(handle) }))
+    }
+
+    fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>> {
+        let timeout = Timespec {
+            tv_sec: i64::from(timeout_ms / 1000),
+            tv_nsec: i64::from(timeout_ms % 1000) * 1_000_000,
+        };
+        let mut polled = [PollFd::from_borrowed_fd(lend(child.handle), PollFlags::IN)];
+        if rustix::event::poll(&mut polled, (timeout_ms != 0).then_some(&timeout))? == 0 {
+            return Ok(None);
+        }
+        let status = process::waitid(process::WaitId::PidFd(lend(child.handle)), WaitIdOptions::EXITED)?;
+        Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Ended::Exited(code as u16),
+            (None, signal) => Ended::Killed(signal.unwrap_or(0) as u16),
+        }))
+    }
+
+    fn set_group(&mut self) -> Result<()> {
+        process::setpgid(None, None)
+    }
+
+    fn kill_group(&mut self, child: Child) {
+        // Ignored: the group is there from the child's first call on, and whoever has left it is not the hook's.
+        if let Some(pid) = process::Pid::from_raw(child.pid) {
+            let _ = process::kill_process_group(pid, process::Signal::KILL);
+            let _ = process::kill_process(pid, process::Signal::KILL);
+        }
+    }
+
+    fn process_id(&mut self) -> i32 {
+        process::getpid().as_raw_nonzero().get()
+    }
+
+    fn memory_file(&mut self, content: &[&[u8]]) -> Result<Descriptor> {
+        let file = keep(fs::memfd_create(c"hook", fs::MemfdFlags::CLOEXEC)?);
+        for part in content {
+            self.write(file, part)?;
+        }
+        fs::seek(lend(file), fs::SeekFrom::Start(0))?;
+        Ok(file)
+    }
+
+    fn set_standard(&mut self, input: Descriptor, output: Descriptor) -> Result<()> {
+        for (from, to) in [(input, 0usize), (output, 1), (output, 2)] {
+            // SAFETY: numbers only; what had the standard numbers is the caller's to give up.
+            check(unsafe { syscall!(DUP3, from.0, to, 0usize) })?;
+        }
+        Ok(())
+    }
+
     fn open(
         &mut self,
         directory: Descriptor,
@@ -454,10 +533,6 @@ impl Kernel for Linux {
 
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(keep)
-    }
-
-    fn filesystem_string(&mut self, filesystem: Descriptor, key: &CStr, value: &CStr) -> Result<()> {
-        mount::fsconfig_set_string(lend(filesystem), key, value)
     }
 
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {

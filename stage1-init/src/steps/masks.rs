@@ -12,6 +12,7 @@ use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
 use crate::paths;
 
 const MOUNT_ATTR_RDONLY: u32 = 1;
+const MS_RDONLY: u32 = 1;
 
 /// Binds an existing path read-only onto itself.
 pub(super) fn readonly<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Result<(), Fault> {
@@ -25,14 +26,14 @@ pub(super) fn readonly<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> 
     Ok(())
 }
 
-/// Covers an existing file with /dev/null, an existing directory with an empty one, which gets the label if there is one: the same in
-/// each such step of a plan, since they share it.
-pub(super) fn mask<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, label: &CStr) -> Result<(), Fault> {
+/// Covers an existing file with /dev/null, an existing directory with an empty tmpfs, which is mounted with `data`.
+pub(super) fn mask<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, data: &CStr) -> Result<(), Fault> {
     // A missing path is nothing to mask (config-linux.md "Masked Paths").
     let Some(place) = paths::open_existing(context.kernel, context.root.new, path)? else { return Ok(()) };
     let is_directory = context.kernel.status(place).at(Call::Status)?.is_directory();
     if is_directory {
-        cover_directory(context, place, label)?;
+        context.go_to(place)?;
+        context.kernel.mount(c"tmpfs", c".", c"tmpfs", MS_RDONLY, data).at(Call::Mount)?;
     } else {
         let null = null_device(context)?;
         let cover = context.kernel.open_tree(null, c"", false).at(Call::OpenTree)?;
@@ -53,27 +54,4 @@ fn null_device<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fa
     }
     context.null = Some(null);
     Ok(null)
-}
-
-/// One read-only tmpfs serves every masked directory: the first is where it is mounted, the others get copies.
-fn cover_directory<K: Kernel>(
-    context: &mut Context<'_, K>,
-    place: Descriptor,
-    label: &CStr,
-) -> Result<(), Fault> {
-    if let Some(empty) = context.empty_directory {
-        let cover = context.kernel.open_tree(empty, c"", false).at(Call::OpenTree)?;
-        context.kernel.move_mount(cover, place, c"").at(Call::MoveMount)?;
-        return Ok(());
-    }
-    let kernel = &mut *context.kernel;
-    let instance = kernel.filesystem_open(c"tmpfs").at(Call::FilesystemOpen)?;
-    if !label.is_empty() {
-        kernel.filesystem_string(instance, c"context", label).at(Call::FilesystemOption)?;
-    }
-    kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
-    let empty = kernel.filesystem_mount(instance, MOUNT_ATTR_RDONLY).at(Call::FilesystemMount)?;
-    kernel.move_mount(empty, place, c"").at(Call::MoveMount)?;
-    context.empty_directory = Some(empty);
-    Ok(())
 }

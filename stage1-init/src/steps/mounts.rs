@@ -6,7 +6,7 @@ use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations};
 
 use super::{Context, lsm};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
-use crate::paths::{self, Missing, PathBuffer};
+use crate::paths::{self, Missing, PROC_SUPER_MAGIC, PathBuffer};
 
 const MOUNT_ATTR_RDONLY: u32 = 1;
 
@@ -115,15 +115,20 @@ fn mount_point<K: Kernel>(
     target: &'static CStr,
 ) -> Result<Place, Fault> {
     let (kernel, root) = (&mut *context.kernel, context.root.new);
-    let resolve = if is_strict { Resolve::InRootNoSymlinks } else { Resolve::InRoot };
-    let directory = match kernel.open(root, target, Open::Directory, resolve) {
-        Err(Errno::NOENT) => {
+    let open = |kernel: &mut K| {
+        if is_strict {
+            return kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks).at(Call::Open);
+        }
+        paths::open_mount_point(kernel, root, target, Open::Directory)
+    };
+    let directory = match open(kernel) {
+        Err(Fault { errno: Errno::NOENT, .. }) => {
             paths::open_or_make(kernel, root, target, Missing::Directory)?;
-            kernel.open(root, target, Open::Directory, resolve)
+            open(kernel)
         }
         opened => opened,
     };
-    Ok(Place { directory: directory.at(Call::Open)?, name: PathBuffer::new(b".").at(Call::Open)? })
+    Ok(Place { directory: directory?, name: PathBuffer::new(b".").at(Call::Open)? })
 }
 
 /// A tmpfs without a mode takes that of the directory it covers, as runc's and crun's do.
@@ -187,14 +192,18 @@ pub(super) fn bind<K: Kernel>(
         }
         return context.kernel.move_mount(tree, directory, name.as_c_str()).at(Call::MoveMount);
     }
-    let place = match paths::open_existing(kernel, root, target)? {
-        Some(place) => place,
-        None => {
+    let place = match paths::open_mount_point(kernel, root, target, Open::Path) {
+        Err(Fault { errno: Errno::NOENT, .. }) => {
             let source = kernel.status(tree).at(Call::Status)?;
             let missing = if source.is_directory() { Missing::Directory } else { Missing::File };
             paths::open_or_make(kernel, root, target, missing)?
         }
+        opened => opened?,
     };
+    if target == c"/proc" && kernel.filesystem_type(tree).at(Call::StatusFilesystem)? != PROC_SUPER_MAGIC {
+        // What lies there has to be a procfs, as runc has it too.
+        return Err(Fault { call: Call::StatusFilesystem, errno: Errno::XDEV });
+    }
     kernel.move_mount(tree, place, c"").at(Call::MoveMount)?;
     set_propagations(kernel, tree, propagations)?;
     context.mounted(target, false);

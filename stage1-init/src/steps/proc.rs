@@ -7,9 +7,7 @@ use shared_proto::Call;
 
 use super::Context;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
-
-/// statfs(2)'s number for procfs, from linux/magic.h.
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+use crate::paths::PROC_SUPER_MAGIC;
 
 /// Writes `value` to the file at `path` below the private procfs.
 pub(super) fn write<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, value: &[u8]) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! Starts in a container that is not as the plan would have it.
 
 use super::*;
+use crate::paths;
 
 fn last_report(kernel: &Fake) -> &str {
     kernel.trace.iter().rev().nth(1).unwrap()
@@ -65,6 +66,22 @@ fn a_sysctl_that_is_not_on_procfs_is_not_written() {
     assert_eq!(run(&mut kernel), End::Exited(1));
     assert!(last_report(&kernel).contains("step: Some(14), call: StatusFilesystem, errno: 18 "));
     assert!(!kernel.trace.iter().any(|line| line.starts_with("write sys/")));
+}
+
+/// The target of the third step, a bind, is reached through a symlink.
+fn check_symlinked_target(filesystem_type: u64, expected: End) {
+    let _alone = alone();
+    let mut kernel = kernel(conversation());
+    kernel.refused.push(("open tree of /bundle/rootfs /data Path InRootNoSymlinks", Errno::LOOP));
+    kernel.filesystem_type = filesystem_type;
+    assert_eq!(run(&mut kernel), expected);
+    let mounts = kernel.trace.iter().filter(|line| line.starts_with("move_mount tree of /host/data"));
+    assert_eq!(mounts.count(), usize::from(expected == End::Executed));
+}
+
+#[test]
+fn a_symlink_does_not_lead_a_mount_onto_procfs() {
+    check_symlinked_target(paths::PROC_SUPER_MAGIC, End::Exited(1));
 }
 
 #[test]

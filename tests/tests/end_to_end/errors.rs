@@ -136,7 +136,7 @@ fn all_problems_of_a_config_come_at_once_by_path() {
         .set("/process/cwd", json!("relative"))
         .set("/process/rlimits/0/type", json!("RLIMIT_FOO"))
         .set("/linux/namespaces/0", json!({"type": "pid", "path": "relative/path"}))
-        .set("/mounts/1/options", json!(["tmpcopyup"]))
+        .set("/mounts/0/options", json!(["tmpcopyup"]))
         .set("/linux/sysctl", json!({"vm.swappiness": "10"}));
     refused(
         bundle,
@@ -144,26 +144,14 @@ fn all_problems_of_a_config_come_at_once_by_path() {
             "$.process.cwd",
             "$.process.rlimits[0].type",
             "$.linux.namespaces[0].path",
-            "$.mounts[1].options[0]",
+            "$.mounts[0].options",
             "vm.swappiness",
         ],
     );
 }
 
 #[test]
-fn fields_that_are_not_implemented_are_named() {
-    if !is_pinnace() {
-        return;
-    }
-    let cases: Vec<(&str, Value, &str)> =
-        vec![("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "$.hooks")];
-    for (pointer, value, path) in cases {
-        refused(Bundle::new().set(pointer, value), &[path]);
-    }
-}
-
-#[test]
-fn empty_objects_of_fields_that_are_not_implemented_are_harmless() {
+fn empty_objects_are_harmless() {
     let bundle = Bundle::new()
         .set("/hooks", json!({}))
         .set("/linux/uidMappings", json!([]))
@@ -213,4 +201,107 @@ fn spec_refuses_to_overwrite() {
     let mut command = container.command(&["spec"]);
     command.current_dir(container.bundle.path());
     run_within_limit(command).failed_with(&["File config.json exists. Remove it first"]);
+}
+
+#[test]
+fn usage_errors_are_in_the_log_file_as_well() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let log = container.bundle.scratch().join("log");
+    for (arguments, code, message) in [
+        (&["frobnicate"][..], 3, "No help topic for 'frobnicate'"),
+        (&["state", "--no-such-option"][..], 1, "--no-such-option"),
+    ] {
+        let _ = fs::remove_file(&log);
+        let mut command = Command::new(program());
+        command.arg("--log").arg(&log).args(["-log-format=json"]).args(arguments);
+        let outcome = run_within_limit(command);
+        outcome.exited(code);
+        let text = fs::read_to_string(&log).expect("the log file");
+        let record: Value = serde_json::from_str(text.trim()).expect("a JSON record");
+        assert!(record["msg"].as_str().is_some_and(|found| found.contains(message)), "{text}");
+        assert!(outcome.stderr.contains(message), "{}", outcome.describe());
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let container = Bundle::new().container();
+    container.create().succeeded();
+    for arguments in [&["list"][..], &["--version"], &["state", &container.id]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("open /dev/full");
+        let output = container.command(arguments).stdout(full).output().expect("run");
+        if is_pinnace() {
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("no space left on device"));
+        }
+    }
+}
+
+#[test]
+fn help_tells_of_the_program_and_of_each_command() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let help = |arguments: &[&str]| container.call(arguments).succeeded().to_owned();
+    for arguments in [&["help"][..], &["help", "help"]] {
+        assert!(help(arguments).starts_with("An OCI container runtime"), "{}", help(arguments));
+    }
+    for (command, usage) in [
+        ("create", "pinnace create [OPTIONS] <ID>"),
+        ("start", "pinnace start [OPTIONS] <ID>"),
+        ("kill", "pinnace kill [OPTIONS] <ID> [SIGNAL]"),
+        ("list", "pinnace list [OPTIONS]\n"),
+    ] {
+        let text = help(&["help", command]);
+        assert!(text.contains(usage), "{text}");
+        assert!(!text.contains("share"), "a comment for readers of the code: {text}");
+    }
+    assert!(help(&["--version"]).lines().any(|line| line.starts_with("commit: ")));
+}
+
+#[test]
+fn empty_program_name_is_not_found() {
+    Bundle::new().args(&[""]).run().failed_with(&["exec: \"\": executable file not found in $PATH"]);
+}
+
+#[test]
+fn list_of_ids_knows_containers_only_and_checks_its_format() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    fs::create_dir_all(container.state_root().join("no-container")).expect("mkdir");
+    assert_eq!(container.call(&["list", "-q"]).succeeded(), "");
+    container.call(&["list", "-q", "--format", "bad"]).failed_with(&["invalid format option"]);
+}
+
+#[test]
+fn debug_tells_what_is_done() {
+    let container = Bundle::new().container();
+    let log = container.bundle.scratch().join("log");
+    let options = ["--debug", "--log-format", "json", "--log", log.to_str().expect("UTF-8")];
+    let container = container.with_global_options(&options);
+    container.run().succeeded();
+    if is_pinnace() {
+        let text = fs::read_to_string(&log).expect("the log file");
+        for part in ["plan of", "id claimed", "stage1 started with pid", "cgroups made", "program executed"] {
+            assert!(text.contains(part), "no \"{part}\" in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.starts_with("{\"level\":\"debug\"")), "{text}");
+    }
+}
+
+#[test]
+fn more_bind_mounts_than_the_protocol_carries_are_named_by_their_place() {
+    let bundle = Bundle::new().edit(|config| {
+        let bind = |number| json!({"destination": format!("/tmp/{number}"), "type": "bind", "source": "/tmp", "options": ["bind"]});
+        config["mounts"].as_array_mut().expect("mounts").extend((0..513).map(bind));
+    });
+    if is_pinnace() {
+        refused(bundle, &["$.mounts: there are 513 bind mounts, more than 512"]);
+    }
 }

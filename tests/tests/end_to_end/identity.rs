@@ -278,3 +278,22 @@ fn many_arguments_and_a_large_environment_arrive() {
         .run();
     assert_eq!(outcome.succeeded(), "3000 100000");
 }
+
+#[test]
+fn limit_of_open_files_that_is_very_low_holds_for_the_program() {
+    for (soft, hard) in [(0, 0), (3, 3), (3, 1024), (10, 20)] {
+        let bundle = Bundle::new()
+            .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": soft, "hard": hard}]))
+            .shell("ulimit -Sn; ulimit -Hn; sleep 100");
+        let container = bundle.container();
+        let created = container.create();
+        created.succeeded();
+        assert_eq!(container.status(), "created");
+        container.start().succeeded();
+        pinnace_tests::wait_until("the program tells its limits", || {
+            created.stdout_now().split_whitespace().count() == 2
+        });
+        let told: Vec<String> = created.stdout_now().split_whitespace().map(String::from).collect();
+        assert_eq!(told, [soft.to_string(), hard.to_string()]);
+    }
+}

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip,
+    Bundle, Container, busybox, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip,
+    unique_id,
 };
 
 type Break = fn(Bundle) -> Bundle;
@@ -187,4 +188,151 @@ fn container_whose_first_process_was_killed_from_outside_is_deleted_cleanly() {
         let _ = fs::remove_dir(container.state_root());
         container.snapshot().assert_same_as(&before);
     }
+}
+
+/// A cgroup that somebody else has made, with a process in it.
+struct Stranger {
+    directory: std::path::PathBuf,
+    process: std::process::Child,
+}
+
+impl Stranger {
+    fn new(directory: std::path::PathBuf) -> Self {
+        fs::create_dir(&directory).expect("mkdir a cgroup");
+        let process = Command::new(busybox()).args(["sleep", "100"]).spawn().expect("start a stranger");
+        fs::write(directory.join("cgroup.procs"), process.id().to_string()).expect("enter the cgroup");
+        Self { directory, process }
+    }
+
+    #[track_caller]
+    fn is_unharmed(&mut self) {
+        assert!(self.process.try_wait().expect("wait").is_none(), "the stranger was killed");
+        assert!(self.directory.is_dir(), "the stranger's cgroup was removed");
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir(&self.directory);
+    }
+}
+
+#[test]
+fn what_a_creation_left_that_was_cut_off_is_deleted_and_nothing_of_others() {
+    if !is_pinnace() {
+        return;
+    }
+    for own_pid_namespace in [true, false] {
+        let bundle = Bundle::new().args(&["/bin/sleep", "100"]);
+        let bundle = if own_pid_namespace { bundle } else { bundle.without_namespace("pid") };
+        let path = format!("/{}", unique_id());
+        let container = bundle.set("/linux/cgroupsPath", json!(path)).container();
+        container.create().succeeded();
+        rustix::process::pidfd_send_signal(container.pidfd(), pinnace_tests::Signal::KILL).expect("kill");
+        container.wait_stopped();
+        // As if the runtime had been killed when it had made some of the cgroups, and those below were still another's.
+        let state = container.state_root().join(&container.id);
+        fs::remove_file(state.join("init.json")).expect("the record of init");
+        fs::remove_file(state.join("start.sock")).expect("the start socket");
+        let hierarchies = cgroup_hierarchies();
+        let theirs = hierarchies.get("freezer").or(hierarchies.values().next()).expect("a hierarchy");
+        fs::remove_dir(theirs.join(&path[1..])).expect("rmdir");
+        let mut stranger = Stranger::new(theirs.join(&path[1..]));
+        let empty = hierarchies.get("memory").map(|memory| memory.join(&path[1..]));
+        if let Some(empty) = &empty {
+            fs::remove_dir(empty).and_then(|()| fs::create_dir(empty)).expect("an empty cgroup of others");
+        }
+        container.call(&["kill", "--all", &container.id, "KILL"]);
+        stranger.is_unharmed();
+        container.delete().succeeded();
+        stranger.is_unharmed();
+        if let Some(empty) = empty {
+            fs::remove_dir(empty).expect("the empty cgroup is still there");
+        }
+        drop(stranger);
+        for mount in hierarchies.values() {
+            assert!(!mount.join(&path[1..]).exists(), "{} stayed", mount.display());
+        }
+    }
+}
+
+#[test]
+fn failing_create_leaves_the_cgroups_that_were_there_before() {
+    let failures: [Break; 3] = [
+        |bundle| bundle.args(&["nosuch"]),
+        |bundle| bundle.mount("/tmp", "nosuchfs", "none", &[]),
+        |bundle| bundle.set("/linux/resources/cpu", json!({"quota": 5, "period": 100000})),
+    ];
+    for break_bundle in failures {
+        let path = unique_id();
+        let directories: Vec<_> = cgroup_hierarchies().into_values().map(|mount| mount.join(&path)).collect();
+        for directory in &directories {
+            fs::create_dir(directory).expect("mkdir a cgroup");
+        }
+        let container =
+            break_bundle(Bundle::new().set("/linux/cgroupsPath", json!(format!("/{path}")))).container();
+        container.create().failed_with(&[]);
+        for directory in &directories {
+            fs::remove_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        }
+    }
+}
+
+#[test]
+fn pid_file_and_its_neighbours_stay_as_they_were_when_a_create_fails() {
+    for verb in ["create", "run"] {
+        let container = Bundle::new().args(&["nosuch"]).container();
+        let [file, neighbour] = ["pid", ".pid"].map(|name| container.bundle.scratch().join(name));
+        fs::write(&file, "old").expect("write");
+        fs::write(&neighbour, "mine").expect("write");
+        let options = ["--pid-file", file.to_str().expect("UTF-8")];
+        run_within_limit(container.create_command(verb, &options)).failed_with(&["nosuch"]);
+        assert_eq!(fs::read_to_string(&file).expect("the old file"), "old");
+        assert_eq!(fs::read_to_string(&neighbour).expect("the neighbour"), "mine");
+    }
+    // And a neighbour of that name keeps no pid from being written.
+    let container = Bundle::new().container();
+    let [file, neighbour] = ["pid", ".pid"].map(|name| container.bundle.scratch().join(name));
+    fs::write(&neighbour, "mine").expect("write");
+    let options = ["--pid-file", file.to_str().expect("UTF-8")];
+    run_within_limit(container.create_command("create", &options)).succeeded();
+    assert_eq!(fs::read_to_string(&file).expect("the pid file"), container.pid().to_string());
+    assert_eq!(fs::read_to_string(&neighbour).expect("the neighbour"), "mine");
+}
+
+#[test]
+fn pid_file_that_cannot_be_put_in_its_place_ends_the_program() {
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    let before = container.snapshot();
+    let place = container.bundle.scratch().to_str().expect("UTF-8").to_owned();
+    for verb in ["create", "run"] {
+        run_within_limit(container.create_command(verb, &["--pid-file", &place])).failed_with(&["open"]);
+        let _ = fs::remove_dir(container.state_root());
+        container.snapshot().assert_same_as(&before);
+    }
+}
+
+#[test]
+fn directories_that_are_no_containers_are_not_deleted() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let foreign = container.state_root().join("foreign");
+    fs::create_dir_all(&foreign).expect("mkdir");
+    fs::write(foreign.join("precious"), "data").expect("write");
+    container.call(&["delete", "foreign"]).failed_with(&["container does not exist"]);
+    container.call(&["delete", "--force", "foreign"]).succeeded();
+    assert_eq!(fs::read_to_string(foreign.join("precious")).expect("still there"), "data");
+    // What a creation leaves that was cut off before its record is deleted, as runc does.
+    let cut_off = container.state_root().join("cut-off");
+    fs::create_dir(&cut_off).expect("mkdir");
+    fs::write(cut_off.join("record.json.new"), "{").expect("write");
+    container.call(&["delete", "cut-off"]).succeeded();
+    assert!(!cut_off.exists());
+    let mut command = Command::new(pinnace_tests::program());
+    command.args(["--root", "/", "delete", "no-such-directory"]);
+    run_within_limit(command).failed_with(&["Option --root argument should not be set to /"]);
 }

@@ -541,3 +541,143 @@ fn closed_standard_descriptors_stay_closed_or_become_dev_null() {
     });
     assert_eq!(strange.count(), 0, "{seen}");
 }
+
+/// A small generator: which command comes next shall differ between workers and rounds, and be the same in each run of the test.
+fn next_random(state: &mut u32) -> u32 {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    *state
+}
+
+#[test]
+fn commands_that_race_on_one_id_leave_nothing_behind() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    let before = container.snapshot();
+    let deadline = std::time::Instant::now() + Duration::from_secs(4);
+    thread::scope(|scope| {
+        for worker in 1..=6u32 {
+            let container = &container;
+            scope.spawn(move || {
+                let mut state = worker.wrapping_mul(0x9e37_79b9);
+                while std::time::Instant::now() < deadline {
+                    let command = match next_random(&mut state) % 6 {
+                        0 | 1 => container.create_command("create", &[]),
+                        2 => container.create_command("run", &["--detach"]),
+                        3 => container.command(&["start", &container.id]),
+                        4 => container.command(&["delete", &container.id]),
+                        _ if state & 64 == 0 => container.command(&["kill", &container.id, "KILL"]),
+                        _ => container.command(&["delete", "--force", &container.id]),
+                    };
+                    let outcome = run_within_limit(command);
+                    assert!(matches!(outcome.code, 0 | 1), "{}", outcome.describe());
+                }
+            });
+        }
+    });
+    container.delete_force().succeeded();
+    let _ = fs::remove_dir(container.state_root());
+    wait_until("nothing is left", || container.snapshot() == before);
+}
+
+#[test]
+fn container_that_is_created_needs_its_creator_no_more() {
+    if !is_pinnace() {
+        return;
+    }
+    for _ in 0..3 {
+        // So many mounts that the creation takes its time.
+        let mut bundle = Bundle::new().writable().shell(WAITS);
+        for number in 0..300 {
+            bundle = bundle.mount(&format!("/tmp/{number}"), "tmpfs", "tmpfs", &[]);
+        }
+        let container = bundle.container();
+        let create = spawn(container.create_command("create", &[]));
+        wait_until("it is created", || {
+            let state = container.call(&["state", &container.id]);
+            assert!(!state.stdout.contains("running"), "{}", state.describe());
+            state.stdout.contains("\"status\": \"created\"")
+        });
+        create.signal(Signal::KILL);
+        create.finish();
+        container.start().succeeded();
+        container.delete_force().succeeded();
+    }
+}
+
+#[test]
+fn exit_code_comes_back_to_a_caller_that_ignores_its_children() {
+    let container = waiting_for("exit 7");
+    let before = container.snapshot();
+    let run = container.create_command("run", &[]);
+    let words: Vec<_> =
+        std::iter::once(run.get_program()).chain(run.get_args()).map(|word| word.to_string_lossy()).collect();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("trap '' CHLD; exec {}", words.join(" ")));
+    run_within_limit(command).exited(7);
+    let _ = fs::remove_dir(container.state_root());
+    container.snapshot().assert_same_as(&before);
+}
+
+#[test]
+fn forced_delete_does_not_wait_for_a_start_that_waits_for_the_container() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = waiting();
+    container.create().succeeded();
+    let pidfd = container.pidfd();
+    rustix::process::pidfd_send_signal(&pidfd, Signal::STOP).expect("stop the first process");
+    let start = spawn(container.command(&["start", &container.id]));
+    thread::sleep(Duration::from_millis(100));
+    let deleted = container.delete_force();
+    deleted.succeeded();
+    assert!(deleted.took < Duration::from_secs(5), "{:?}", deleted.took);
+    // The program was never executed, and `start` does not say so.
+    start.finish().failed_with(&["container init ended before it executed the program"]);
+    assert!(container.snapshot().cgroups.is_empty());
+}
+
+#[test]
+fn container_that_waits_for_its_start_holds_few_descriptors() {
+    if !is_pinnace() {
+        return;
+    }
+    let mut bundle = Bundle::new().args(&["/bin/sleep", "100"]);
+    for number in 0..20 {
+        bundle = bundle.mount(&format!("/tmp/{number}"), "bind", "/tmp", &["bind"]);
+    }
+    let container = bundle.writable().container();
+    container.create().succeeded();
+    let held: Vec<_> = fs::read_dir(format!("/proc/{}/fd", container.pid()))
+        .expect("its descriptors")
+        .flatten()
+        .map(|entry| fs::read_link(entry.path()).unwrap_or_default())
+        .collect();
+    // The standard three, the socket of the creator, the root, the listener.
+    assert!(held.len() <= 6, "{held:?}");
+    container.start().succeeded();
+    assert_eq!(container.status(), "running");
+}
+
+#[test]
+fn signals_that_would_end_a_process_end_a_container_that_waits_for_its_start() {
+    if !is_pinnace() {
+        return;
+    }
+    for signal in ["TERM", "INT", "HUP"] {
+        let container = waiting();
+        container.create().succeeded();
+        container.kill("WINCH").succeeded();
+        container.kill("0").succeeded();
+        assert_eq!(container.status(), "created");
+        let pidfd = container.pidfd();
+        container.kill(signal).succeeded();
+        drop(pidfd);
+        wait_until("it is stopped", || container.status() == "stopped");
+        container.delete().succeeded();
+    }
+}

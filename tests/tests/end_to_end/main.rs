@@ -6,6 +6,7 @@ mod cgroup_v2;
 mod devices;
 mod errors;
 mod events;
+mod hooks;
 mod hostname;
 mod identity;
 mod intel_rdt;

@@ -1,7 +1,7 @@
 //! Mounts: every type and option, missing targets, and targets that try to lead out of the root.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json};
 
@@ -320,5 +320,97 @@ fn tmpcopyup_brings_the_covered_files_or_is_refused_by_name() {
         outcome.failed_with(&["mounts[7]", "tmpcopyup"]);
     } else {
         assert_eq!(outcome.succeeded(), "content");
+    }
+}
+
+#[test]
+fn tmpcopyup_begins_with_what_it_covers() {
+    let bundle = Bundle::new().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "nosuid", "size=1m"]);
+    let data = bundle.rootfs().join("data");
+    fs::create_dir_all(data.join("sub/deeper")).unwrap();
+    fs::write(data.join("sub/deeper/file"), "content\n").unwrap();
+    std::os::unix::fs::chown(data.join("sub/deeper/file"), Some(7), Some(8)).unwrap();
+    fs::set_permissions(data.join("sub/deeper/file"), fs::Permissions::from_mode(0o4755)).unwrap();
+    symlink("/etc/shadow", data.join("link")).unwrap();
+    std::os::unix::fs::chown(&data, Some(5), Some(6)).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o1751)).unwrap();
+    let script = "cd /data; stat -c '%n %a %u:%g' . sub/deeper/file; cat sub/deeper/file; readlink link; \
+                  rm -f sub/deeper/file; grep ' /data ' /proc/self/mountinfo";
+    let container = bundle.shell(script).container();
+    let outcome = container.run();
+    let lines: Vec<_> = outcome.succeeded().lines().collect();
+    let expected = [". 1751 5:6", "sub/deeper/file 4755 7:8", "content", "/etc/shadow"];
+    assert_eq!(lines[..4], expected, "{}", outcome.describe());
+    assert!(lines[4].contains("nosuid") && lines[4].contains("size=1024k"), "{}", outcome.describe());
+    // What the container wrote stayed in its memory.
+    assert_eq!(
+        fs::read_to_string(container.bundle.rootfs().join("data/sub/deeper/file")).unwrap(),
+        "content\n"
+    );
+}
+
+#[test]
+fn tmpcopyup_on_what_is_missing_is_empty_and_on_a_link_stays_in_the_root() {
+    let outcome = Bundle::new()
+        .writable()
+        .mount("/missing/deep", "tmpfs", "tmpfs", &["tmpcopyup", "ro"])
+        .shell("ls -A /missing/deep; touch /missing/deep/file 2>/dev/null || echo read-only")
+        .run();
+    assert_eq!(outcome.succeeded(), "read-only");
+
+    let bundle =
+        Bundle::new().mount("/leads/out", "tmpfs", "tmpfs", &["tmpcopyup"]).shell("cat /leads/out/secret");
+    let outside = bundle.scratch().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("secret"), "of the host").unwrap();
+    symlink(bundle.scratch().join("outside"), bundle.rootfs().join("leads")).unwrap();
+    fs::create_dir(outside.join("out")).unwrap();
+    fs::write(outside.join("out/secret"), "of the host").unwrap();
+    assert!(!bundle.run().stdout.contains("of the host"));
+}
+
+#[test]
+fn tmpcopyup_that_does_not_fit_is_refused_with_the_mount_named() {
+    let bundle = Bundle::new().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "size=4k"]);
+    fs::create_dir(bundle.rootfs().join("data")).unwrap();
+    fs::write(bundle.rootfs().join("data/large"), vec![b'x'; 1 << 16]).unwrap();
+    let container = bundle.container();
+    container.run().failed_with(&["mount tmpfs on /data", "no space left on device"]);
+    let left = container.snapshot();
+    assert!(left.mounts.is_empty() && left.cgroups.is_empty() && left.processes.is_empty(), "{left}");
+}
+
+#[test]
+fn symlinks_of_an_image_do_not_lead_a_mount_over_proc() {
+    for (link, destination) in [("/proc", "/link"), ("/proc", "/link/sys"), ("/proc/self", "/link/attr")] {
+        let on_link = |bundle: Bundle| {
+            symlink(link, bundle.rootfs().join("link")).expect("make a link");
+            bundle
+        };
+        for bundle in [
+            on_link(Bundle::new()).mount(destination, "tmpfs", "tmpfs", &[]),
+            on_link(Bundle::new()).mount(destination, "bind", "/tmp", &["bind"]),
+        ] {
+            bundle.run().failed_with(&["inside /proc"]);
+        }
+    }
+}
+
+#[test]
+fn bind_over_proc_has_to_be_a_procfs() {
+    let bundle = Bundle::new().without_mount("/proc");
+    bundle.mount("/proc", "bind", "/tmp", &["bind"]).run().failed_with(&["proc"]);
+    let bundle = Bundle::new().without_mount("/proc").shell("test -e /proc/1/stat");
+    bundle.mount("/proc", "bind", "/proc", &["rbind"]).run().succeeded();
+}
+
+#[test]
+fn symlink_that_leads_nowhere_is_named_as_the_reason() {
+    let bundle = Bundle::new();
+    fs::remove_dir(bundle.rootfs().join("dev")).expect("rmdir");
+    symlink("/nowhere/at/all", bundle.rootfs().join("dev")).expect("make a link");
+    let outcome = bundle.run();
+    if is_pinnace() {
+        outcome.failed_with(&["a symlink that leads nowhere is there"]);
     }
 }

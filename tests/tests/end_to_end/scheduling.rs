@@ -178,3 +178,17 @@ fn affinity_for_exec_is_checked_but_leaves_the_first_process_alone() {
         outcome.failed_with(&["$.process.execCPUAffinity.final"]);
     }
 }
+
+#[test]
+fn processors_of_the_caller_are_not_those_of_the_container() {
+    let Some(taskset) = pinnace_tests::find_program("taskset") else {
+        return pinnace_tests::skip("processors_of_the_caller", "util-linux is not installed");
+    };
+    let script = "grep Cpus_allowed_list /proc/self/status";
+    let expected = Bundle::new().shell(script).run();
+    let container = Bundle::new().shell(script).container();
+    let run = container.create_command("run", &[]);
+    let mut command = std::process::Command::new(taskset);
+    command.arg("1").arg(run.get_program()).args(run.get_args());
+    assert_eq!(pinnace_tests::run_within_limit(command).succeeded(), expected.succeeded());
+}

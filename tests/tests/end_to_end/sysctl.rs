@@ -1,6 +1,6 @@
 //! Kernel parameters of the container's own namespaces.
 
-use pinnace_tests::{Bundle, json};
+use pinnace_tests::{Bundle, is_pinnace, json};
 
 fn with(name: &str, value: &str) -> Bundle {
     Bundle::new().set("/linux/sysctl", json!({name: value}))
@@ -56,4 +56,19 @@ fn parameter_that_does_not_exist_is_an_error() {
 #[test]
 fn value_that_the_kernel_refuses_is_an_error() {
     with("net.ipv4.ip_forward", "many").run().failed_with(&["ip_forward", "invalid argument"]);
+}
+
+#[test]
+fn parameters_of_the_hosts_namespaces_are_refused_by_whatever_path_these_are_joined() {
+    if !is_pinnace() {
+        return;
+    }
+    let before = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl").expect("read a parameter");
+    let network = with("net.ipv4.ip_default_ttl", "77").join_namespace("network", "/proc/self/ns/net").run();
+    let after = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl").expect("read a parameter");
+    std::fs::write("/proc/sys/net/ipv4/ip_default_ttl", &before).expect("write it back");
+    network.failed_with(&["sysctl \"net.ipv4.ip_default_ttl\" not allowed in host network namespace"]);
+    assert_eq!(after, before);
+    let ipc = with("kernel.msgmax", "8192").join_namespace("ipc", "/proc/self/ns/ipc").run();
+    ipc.failed_with(&["sysctl \"kernel.msgmax\" is not in a separate kernel namespace"]);
 }

@@ -14,7 +14,12 @@ pub(super) fn limit(writer: &Writer, directory: &Directory, cpu: &Cpu) -> Result
     }
     // An idle cgroup has no shares.
     if let Some(shares) = cpu.shares.filter(|_| cpu.idle != Some(1)) {
-        writer.set("cpu.shares", shares)?;
+        // The kernel would round these without a word (runc's words).
+        match shares {
+            1 => return Err(Error::new("the minimum allowed cpu-shares is 2")),
+            262_145.. => return Err(Error::new("the maximum allowed cpu-shares is 262144")),
+            _ => writer.set("cpu.shares", shares)?,
+        }
     }
     limit_bandwidth(writer, cpu)?;
     limit_realtime(writer, directory, cpu)

@@ -44,6 +44,7 @@ pub(super) fn check(
         problems.check_text(format_args!("{path}.options"), &data, OPTION_BYTES_MAX);
         checked.push(Mount {
             idmap: idmap(mount, &options, &kind, &path, namespaces, problems),
+            copies_up: copies_up(&options, &kind, &path, problems),
             destination,
             kind,
             attributes: options.attributes,
@@ -123,10 +124,19 @@ fn idmap(
     {
         problems.add(path, "uidMappings and gidMappings must both be there or both be absent");
     }
-    if !matches!(kind, MountKind::Bind { .. }) {
-        problems.add(path, "only a bind mount can have ids of its own: bind a mount of this filesystem");
+    if *kind == MountKind::Cgroup {
+        problems.add(path, "cgroups cannot have owners of a mount's own");
     }
     Some(Idmap { recursive, mappings })
+}
+
+/// Only what is empty at first can begin with what it covers.
+fn copies_up(options: &options::Options, kind: &MountKind, path: &str, problems: &mut Problems) -> bool {
+    let is_tmpfs = matches!(kind, MountKind::Filesystem { fstype, .. } if fstype == "tmpfs");
+    if options.copies_up && !is_tmpfs {
+        problems.add(format_args!("{path}.options"), "tmpcopyup: the mount is no tmpfs");
+    }
+    options.copies_up && is_tmpfs
 }
 
 /// crun's words: `uids=0-1000-1#1-2000-10;gids=0-1000-1`.

@@ -1,6 +1,6 @@
 //! `process`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use oci_spec::runtime::{LinuxCapabilities, PosixRlimitType};
 use shared_proto::limits::{ARGUMENT_BYTES_MAX, ARGUMENT_COUNT_MAX, GROUP_COUNT_MAX, PATH_BYTES_MAX};
@@ -67,7 +67,7 @@ fn args(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<St
 /// Of two entries with the same name the last one's value counts, as with runc.
 fn env(entries: &[String], problems: &mut Problems) -> Vec<String> {
     let mut env: Vec<String> = Vec::with_capacity(entries.len());
-    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     if entries.len() > ARGUMENT_COUNT_MAX {
         problems.add("$.process.env", format!("there are more than {ARGUMENT_COUNT_MAX}"));
     }

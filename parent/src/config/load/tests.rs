@@ -266,9 +266,7 @@ fn what_would_change_the_host_needs_a_namespace() {
 
 #[test]
 fn what_engines_write_is_taken_or_named_by_field() {
-    let docker = String::from("config.json: $.hooks.prestart: not implemented yet");
-    let copied = |mount| format!("$.mounts[{mount}].options[4]: tmpcopyup: not implemented yet");
-    let options = [2, 4, 6, 8].map(copied).join("; ");
+    let docker = String::from("ok");
     for (name, expected) in [
         ("buildah-run", String::from("ok")),
         ("cri-run-sandbox", String::from("ok")),
@@ -277,7 +275,7 @@ fn what_engines_write_is_taken_or_named_by_field() {
         ("ctr-run-rm", String::from("ok")),
         ("docker-run-rm", docker.clone()),
         ("docker26-run-rm", docker),
-        ("podman-run-options", format!("config.json has 4 problems: {options}")),
+        ("podman-run-options", String::from("ok")),
         ("podman-run-rm", String::from("ok")),
         ("podman-run-userns", String::from("ok")),
     ] {

@@ -1,0 +1,334 @@
+//! Hooks that the runtime runs: processes of the host, and for createContainer one in the container's namespaces.
+//!
+//! Whatever a hook writes goes to a file in memory and into the error, if there is one. The state is its standard input.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use linux_raw_sys::general as uapi;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::MemfdFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use sc::syscall;
+
+use crate::config::{Hook, HookPoint};
+use crate::error::{Error, Result, check, errno_text};
+
+/// Bytes of what a hook has written that an error quotes, of each stream.
+const QUOTED_BYTES_MAX: u64 = 4096;
+
+/// The container's state as hooks get it (runtime.md "State"), but for the process id, which stands between two parts.
+#[derive(Clone, Debug)]
+pub struct State<'a> {
+    pub oci_version: &'a str,
+    pub id: &'a str,
+    pub bundle: &'a str,
+    pub annotations: &'a BTreeMap<String, String>,
+}
+
+impl State<'_> {
+    /// The text before and behind the process id.
+    pub fn parts(&self, status: &str) -> [String; 2] {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let annotations = if self.annotations.is_empty() {
+            String::new()
+        } else {
+            // A map of strings can be written.
+            format!(",\"annotations\":{}", serde_json::to_string(self.annotations).unwrap_or_default())
+        };
+        [
+            format!(
+                "{{\"ociVersion\":{},\"id\":{},\"status\":{},\"pid\":",
+                quoted(self.oci_version),
+                quoted(self.id),
+                quoted(status)
+            ),
+            format!(",\"bundle\":{}{annotations}}}", quoted(self.bundle)),
+        ]
+    }
+
+    fn text(&self, status: &str, pid: i32) -> String {
+        let [before, behind] = self.parts(status);
+        format!("{before}{pid}{behind}")
+    }
+}
+
+/// Where hooks run.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// Beside us, with the bundle as the working directory and our environment where the hook has none.
+    Host,
+    /// In the namespaces of the process behind `init`, whose id on the host is `pid`; in the root file system, and without an environment.
+    Container { init: BorrowedFd<'a>, pid: i32, rootfs: &'a str },
+}
+
+/// Runs the hooks of one moment in their order, up to the first that fails.
+///
+/// Errors: `error running POINT hook #N: …`, with what the hook has said.
+pub fn run(
+    point: HookPoint,
+    hooks: &[Hook],
+    state: &State<'_>,
+    status: &str,
+    pid: i32,
+    place: Place<'_>,
+) -> Result<()> {
+    for (index, hook) in hooks.iter().enumerate() {
+        let shown = match place {
+            Place::Host => pid,
+            Place::Container { .. } => inner_pid(pid),
+        };
+        run_one(hook, &state.text(status, shown), state.bundle, place)
+            .map_err(|error| failure(point, index, &error))?;
+    }
+    Ok(())
+}
+
+/// The same, but a hook that fails is told and the next runs (runtime.md "Lifecycle", step 13).
+pub fn run_all(point: HookPoint, hooks: &[Hook], state: &State<'_>, status: &str) -> Vec<String> {
+    let failures = hooks.iter().enumerate().filter_map(|(index, hook)| {
+        run_one(hook, &state.text(status, 0), state.bundle, Place::Host)
+            .err()
+            .map(|error| failure(point, index, &error).to_string())
+    });
+    failures.collect()
+}
+
+/// A failed hook in runc's words.
+pub fn failure(point: HookPoint, index: usize, reason: &Error) -> Error {
+    Error::new(format!("error running {point} hook #{index}: {reason}"))
+}
+
+/// The reason that an end is, for the error, with the output in it.
+pub fn ended(status: &str, stdout: &str, stderr: &str) -> Error {
+    Error::new(format!("{status}, stdout: {stdout}, stderr: {stderr}"))
+}
+
+/// The reason that a timeout is.
+pub fn timed_out(seconds: u32) -> Error {
+    Error::new(format!("hook ran past specified timeout of {seconds}.0s"))
+}
+
+fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>) -> Result<()> {
+    let mut input = memory_file("state")?;
+    input
+        .write_all(state.as_bytes())
+        .and_then(|()| input.seek(SeekFrom::Start(0)))
+        .map_err(|error| Error::io("write the state", &error))?;
+    let (output, errors) = (memory_file("stdout")?, memory_file("stderr")?);
+    let clone = |file: &File| {
+        file.try_clone().map(Stdio::from).map_err(|error| Error::io("duplicate a descriptor", &error))
+    };
+    let mut command = Command::new(&hook.path);
+    command.stdin(input).stdout(clone(&output)?).stderr(clone(&errors)?).process_group(0);
+    if let Some((name, args)) = hook.args.split_first() {
+        command.arg0(name).args(args);
+    }
+    if hook.env.is_some() || matches!(place, Place::Container { .. }) {
+        command.env_clear();
+    }
+    for entry in hook.env.iter().flatten() {
+        if let Some((name, value)) = entry.split_once('=') {
+            command.env(OsString::from(name), OsString::from(value));
+        }
+    }
+    let child = spawn(command, bundle, place)?;
+    let status = match wait(child, hook.timeout)? {
+        Some(status) => status,
+        None => return Err(timed_out(hook.timeout.unwrap_or(0))),
+    };
+    if status.success() {
+        return Ok(());
+    }
+    Err(ended(&status_text(status), &quoted(output), &quoted(errors)))
+}
+
+fn status_text(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, signal) => format!("signal {}", signal.unwrap_or(0)),
+    }
+}
+
+fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> {
+    let path = command.get_program().to_string_lossy().into_owned();
+    match place {
+        Place::Host => {
+            command.current_dir(bundle);
+            // SAFETY: the closure makes one system call with numbers.
+            unsafe { command.pre_exec(close_all_on_execute) };
+            spawn_named(command, &path)
+        }
+        Place::Container { init, pid, rootfs } => {
+            let init = init.as_raw_fd();
+            let rootfs = CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?;
+            let kinds = other_namespaces(pid)?;
+            // SAFETY: the closure makes system calls with numbers and a pointer to a string that it owns, and allocates nothing.
+            unsafe {
+                command.pre_exec(move || {
+                    let joined = check(syscall!(SETNS, init, kinds))
+                        .and_then(|()| check(syscall!(CHDIR, rootfs.as_ptr())));
+                    joined.map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))?;
+                    close_all_on_execute()
+                });
+            }
+            in_pid_namespace(pid, || spawn_named(command, &path))
+        }
+    }
+}
+
+fn spawn_named(mut command: Command, path: &str) -> Result<Child> {
+    command.spawn().map_err(|error| match error.raw_os_error() {
+        // Go's words, which runc's users know.
+        Some(raw) => Error::new(format!("fork/exec {path}: {}", errno_text(Errno::from_raw_os_error(raw)))),
+        None => Error::new(format!("fork/exec {path}: {error}")),
+    })
+}
+
+/// What callers have leaked to us is not for hooks.
+fn close_all_on_execute() -> std::io::Result<()> {
+    /// From linux/close_range.h.
+    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+    // SAFETY: numbers only; nothing is closed now.
+    check(unsafe { syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC) })
+        .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))
+}
+
+/// The namespaces in which the process is and we are not; the pid namespace apart, in which a child has to be born. (Entering the user namespace
+/// that one is in already is an error.)
+fn other_namespaces(pid: i32) -> Result<u32> {
+    let kinds = [
+        ("mnt", uapi::CLONE_NEWNS),
+        ("net", uapi::CLONE_NEWNET),
+        ("ipc", uapi::CLONE_NEWIPC),
+        ("uts", uapi::CLONE_NEWUTS),
+        ("cgroup", uapi::CLONE_NEWCGROUP),
+        ("user", uapi::CLONE_NEWUSER),
+    ];
+    let mut others = 0;
+    for (name, kind) in kinds {
+        let inode = |whose: &str| {
+            let path = format!("/proc/{whose}/ns/{name}");
+            rustix::fs::stat(&path)
+                .map(|stat| stat.st_ino)
+                .map_err(|errno| Error::call(format_args!("stat {path}"), errno))
+        };
+        if inode(&pid.to_string())? != inode("thread-self")? {
+            others |= kind;
+        }
+    }
+    Ok(others)
+}
+
+/// Runs `spawn` so that its child is born in the pid namespace of `pid`; this thread's children are born in its own afterwards.
+fn in_pid_namespace<T>(pid: i32, spawn: impl FnOnce() -> Result<T>) -> Result<T> {
+    let open =
+        |path: String| File::open(&path).map_err(|error| Error::io(format_args!("open {path}"), &error));
+    let enter = |file: &File| {
+        // SAFETY: numbers only; the thread returns to where it was below.
+        check(unsafe { syscall!(SETNS, file.as_raw_fd(), uapi::CLONE_NEWPID) })
+            .map_err(|errno| Error::call("enter the container's pid namespace", errno))
+    };
+    let own = open(String::from("/proc/thread-self/ns/pid"))?;
+    enter(&open(format!("/proc/{pid}/ns/pid"))?)?;
+    let spawned = spawn();
+    enter(&own)?;
+    spawned
+}
+
+/// The process's id in its own pid namespace: the last of NSpid.
+fn inner_pid(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    line.and_then(|line| line.split_whitespace().next_back()?.parse().ok()).unwrap_or(pid)
+}
+
+/// How the hook ended; `None` if it ran past its time, and was killed with its group.
+fn wait(mut child: Child, timeout: Option<u32>) -> Result<Option<ExitStatus>> {
+    let failed = |error: &std::io::Error| Error::io("wait for the hook", error);
+    if let Some(seconds) = timeout {
+        let pid = Pid::from_child(&child);
+        let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+            .map_err(|errno| Error::call("pidfd_open of the hook", errno))?;
+        if !ends_within(&handle, seconds) {
+            // Ignored: it may have ended by itself at this moment.
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            child.wait().map_err(|error| failed(&error))?;
+            return Ok(None);
+        }
+    }
+    child.wait().map(Some).map_err(|error| failed(&error))
+}
+
+fn ends_within(handle: &OwnedFd, seconds: u32) -> bool {
+    let timeout = Timespec { tv_sec: i64::from(seconds), tv_nsec: 0 };
+    let mut polled = [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)];
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout)))
+        .is_ok_and(|count| count > 0)
+}
+
+fn memory_file(name: &str) -> Result<File> {
+    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)
+        .map(File::from)
+        .map_err(|errno| Error::call(format_args!("memfd {name}"), errno))
+}
+
+/// The beginning of what was written, on one line.
+pub fn quoted(mut file: File) -> String {
+    let mut bytes = Vec::new();
+    // Ignored: what cannot be read is not quoted.
+    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(QUOTED_BYTES_MAX).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(script: &str, timeout: Option<u32>) -> Hook {
+        let args = ["sh", "-c", script].map(String::from).to_vec();
+        Hook { path: String::from("/bin/sh"), args, env: None, timeout }
+    }
+
+    fn check(hook: &Hook, expected: &str) {
+        let annotations = BTreeMap::from([(String::from("a\"b"), String::from("c"))]);
+        let state = State { oci_version: "1.3.0", id: "web", bundle: "/tmp", annotations: &annotations };
+        let result =
+            run(HookPoint::CreateRuntime, std::slice::from_ref(hook), &state, "creating", 42, Place::Host);
+        let said = result.map_or_else(|error| error.to_string(), |()| String::from("ok"));
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_hook_reads_the_state_and_its_failure_is_told_with_its_words() {
+        check(&hook("cat >/dev/null", None), "ok");
+        check(
+            &hook("echo out; echo err >&2; exit 3", None),
+            "error running createRuntime hook #0: exit status 3, stdout: out, stderr: err",
+        );
+        check(&hook("grep -q '\"pid\":42,\"bundle\":\"/tmp\"'", None), "ok");
+    }
+
+    #[test]
+    fn a_hook_that_takes_too_long_is_killed_with_its_children() {
+        check(
+            &hook("sleep 100 & sleep 100", Some(1)),
+            "error running createRuntime hook #0: hook ran past specified timeout of 1.0s",
+        );
+    }
+
+    #[test]
+    fn a_hook_that_cannot_be_executed_is_named() {
+        let missing = Hook { path: String::from("/nowhere/hook"), ..hook("", None) };
+        check(
+            &missing,
+            "error running createRuntime hook #0: fork/exec /nowhere/hook: no such file or directory",
+        );
+    }
+}

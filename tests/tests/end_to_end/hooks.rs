@@ -1,0 +1,295 @@
+//! Hooks: when they run, where, with which state, and what follows from their failure.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use pinnace_tests::{Bundle, Outcome, Value, is_pinnace, json, wait_until};
+
+/// A hook that appends a line to the file at `log`: its name, its state as it came, and what `extra` prints.
+fn logging(name: &str, log: &Path, extra: &str) -> Value {
+    let script = format!(
+        "state=$(cat); echo \"{name} $({extra}) $state\" >>{}",
+        log.to_str().expect("a path in UTF-8")
+    );
+    json!({"path": "/bin/sh", "args": ["sh", "-c", script]})
+}
+
+fn failing(script: &str) -> Value {
+    json!({"path": "/bin/sh", "args": ["sh", "-c", script]})
+}
+
+/// `(name, what extra printed, state)` of each line.
+fn logged(log: &Path) -> Vec<(String, String, Value)> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    text.lines()
+        .map(|line| {
+            let (name, rest) = line.split_once(' ').expect("a name");
+            let (extra, state) = rest.split_once(" {").expect("a state");
+            let state = serde_json::from_str(&format!("{{{state}")).expect("JSON");
+            (name.to_owned(), extra.to_owned(), state)
+        })
+        .collect()
+}
+
+fn names(log: &Path) -> Vec<String> {
+    logged(log).into_iter().map(|(name, _, _)| name).collect()
+}
+
+/// A bundle whose hooks of all moments write to the log; the startContainer hook writes to it through a volume.
+fn with_all(bundle: Bundle) -> (Bundle, std::path::PathBuf) {
+    let volume = bundle.scratch().join("volume");
+    fs::create_dir(&volume).unwrap();
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).unwrap();
+    let log = volume.join("log");
+    let inside = Path::new("/volume/log");
+    let source = volume.to_str().unwrap().to_owned();
+    let hooks = json!({
+        "prestart": [logging("prestart", &log, "pwd")],
+        "createRuntime": [logging("createRuntime", &log, "pwd")],
+        "createContainer": [logging("createContainer", &log, "readlink /proc/self/ns/uts")],
+        "startContainer": [logging("startContainer", inside, "hostname")],
+        "poststart": [logging("poststart", &log, "pwd")],
+        "poststop": [logging("poststop", &log, "pwd")],
+    });
+    (bundle.mount("/volume", "bind", &source, &["rbind"]).set("/hooks", hooks), log)
+}
+
+#[test]
+fn hooks_run_in_the_order_of_the_containers_life_with_their_states() {
+    let (bundle, log) = with_all(Bundle::new().args(&["/bin/sleep", "100"]));
+    let container = bundle.set("/annotations", json!({"com.example": "x"})).container();
+    container.create().succeeded();
+    assert_eq!(names(&log), ["prestart", "createRuntime", "createContainer"]);
+    let pid = container.pid();
+    let uts = fs::read_link(format!("/proc/{pid}/ns/uts")).unwrap().display().to_string();
+    container.start().succeeded();
+    assert_eq!(names(&log)[3..], ["startContainer", "poststart"]);
+    container.kill("KILL").succeeded();
+    container.wait_stopped();
+    container.delete().succeeded();
+    let all = logged(&log);
+    assert_eq!(all.len(), 6);
+    let bundle_path = container.bundle.path().display().to_string();
+    for (name, extra, state) in &all {
+        assert_eq!(state["id"], container.id.as_str(), "{name}");
+        assert_eq!(state["bundle"], bundle_path.as_str(), "{name}");
+        assert_eq!(state["ociVersion"], "1.3.0", "{name}");
+        assert_eq!(state["annotations"]["com.example"], "x", "{name}");
+        let expected = match name.as_str() {
+            "createContainer" => (uts.as_str(), "creating", 1),
+            "startContainer" => ("", "created", 1),
+            "poststart" => (bundle_path.as_str(), "running", pid),
+            "poststop" => (bundle_path.as_str(), "stopped", 0),
+            _ => (bundle_path.as_str(), "creating", pid),
+        };
+        let hostname = container.bundle.config()["hostname"].as_str().unwrap();
+        let place = if name == "startContainer" { hostname } else { expected.0 };
+        if is_pinnace() {
+            assert_eq!(
+                (extra.as_str(), &state["status"], &state["pid"]),
+                (place, &json!(expected.1), &json!(expected.2)),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_foreground_run_has_all_its_hooks() {
+    let (bundle, log) = with_all(Bundle::new());
+    let container = bundle.container();
+    container.run().succeeded();
+    let expected =
+        ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+    assert_eq!(names(&log), expected);
+}
+
+#[test]
+fn the_runtimes_hooks_see_the_containers_network_and_its_root() {
+    let bundle = Bundle::new().writable();
+    let seen = bundle.scratch().join("seen");
+    let script = format!(
+        "pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); readlink /proc/$pid/ns/net >{}",
+        seen.display()
+    );
+    let root = bundle.rootfs().display().to_string();
+    let bundle = bundle
+        .set(
+            "/hooks",
+            json!({
+                "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}],
+                "createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", format!("echo made >{root}/made-by-hook; ls -d {root}/proc/1")]}],
+            }),
+        )
+        .shell("cat /made-by-hook; readlink /proc/self/ns/net");
+    let outcome = bundle.run();
+    // What the hook made lies in the container, and what it saw is the container's network. The file is read before the bundle goes.
+    assert!(outcome.succeeded().starts_with("made\nnet:["), "{}", outcome.describe());
+}
+
+fn with_hook(point: &str, hook: Value) -> (pinnace_tests::Container, std::path::PathBuf) {
+    let bundle = Bundle::new().args(&["/bin/sleep", "100"]);
+    let log = bundle.scratch().join("log");
+    let stop = logging("poststop", &log, "pwd");
+    (bundle.set("/hooks", json!({point: [hook], "poststop": [stop]})).container(), log)
+}
+
+#[track_caller]
+fn failed(outcome: &Outcome, parts: &[&str]) {
+    outcome.failed_with(parts);
+}
+
+#[test]
+fn a_hook_that_fails_ends_the_creation_and_the_poststop_hooks_run_once() {
+    for point in ["prestart", "createRuntime", "createContainer"] {
+        let (container, log) = with_hook(point, failing("echo out; echo err >&2; exit 3"));
+        // The state root is there after the first use.
+        fs::create_dir_all(container.state_root()).unwrap();
+        fs::write(&log, "").unwrap();
+        let before = container.snapshot();
+        let expected = format!("error running {point} hook #0: exit status 3, stdout: out, stderr: err");
+        failed(&container.create(), &[&expected]);
+        assert_eq!(names(&log), ["poststop"], "{point}");
+        failed(&container.call(&["state", &container.id]), &["container does not exist"]);
+        container.snapshot().assert_same_as(&before);
+    }
+}
+
+#[test]
+fn a_start_container_hook_that_fails_takes_the_container_away() {
+    let (container, log) = with_hook("startContainer", failing("echo no >&2; exit 3"));
+    container.create().succeeded();
+    failed(&container.start(), &["error running startContainer hook #0: exit status 3", "no"]);
+    assert_eq!(names(&log), ["poststop"]);
+    failed(&container.call(&["state", &container.id]), &["container does not exist"]);
+    failed(&container.run(), &["error running startContainer hook #0: exit status 3"]);
+    assert_eq!(names(&log), ["poststop", "poststop"]);
+}
+
+#[test]
+fn a_poststart_hook_that_fails_takes_the_container_away() {
+    let (container, log) = with_hook("poststart", failing("exit 4"));
+    container.create().succeeded();
+    failed(&container.start(), &["error running poststart hook #0: exit status 4"]);
+    assert_eq!(names(&log), ["poststop"]);
+    failed(&container.call(&["state", &container.id]), &["container does not exist"]);
+    failed(&container.run_detached(), &["error running poststart hook #0: exit status 4"]);
+    assert_eq!(names(&log).len(), 2);
+}
+
+#[test]
+fn poststop_hooks_that_fail_are_warnings_and_the_next_one_runs() {
+    let bundle = Bundle::new();
+    let log = bundle.scratch().join("log");
+    let outcome = bundle
+        .set("/hooks", json!({"poststop": [failing("exit 5"), logging("second", &log, "pwd")]}))
+        .container();
+    let run = outcome.run();
+    run.succeeded();
+    assert!(
+        run.stderr.contains("level=warning") && run.stderr.contains("poststop hook #0: exit status 5"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(names(&log), ["second"]);
+}
+
+#[test]
+fn hooks_that_take_too_long_are_killed_with_their_group() {
+    for point in ["createRuntime", "createContainer", "startContainer"] {
+        let mut hook = failing("sleep 321 & sleep 321");
+        hook["timeout"] = json!(1);
+        let (container, _) = with_hook(point, hook);
+        let outcome = container.run();
+        failed(&outcome, &[&format!("error running {point} hook #0: hook ran past specified timeout")]);
+        assert!(outcome.took.as_secs() < 10);
+    }
+    let sleepers = || {
+        fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x00321\x00"))
+        })
+    };
+    wait_until("the hooks' children are gone", || !sleepers());
+}
+
+#[test]
+fn hooks_have_their_own_environment_or_that_of_their_moment() {
+    let bundle = Bundle::new();
+    let volume = bundle.scratch().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let source = volume.to_str().unwrap().to_owned();
+    let print = |name: &str, directory: &str| {
+        format!("env | grep '^HOOK_TEST=' >{directory}/{name} || echo none >{directory}/{name}")
+    };
+    let hook = |name: &str, directory: &str, env: Option<Value>| {
+        let mut hook = failing(&print(name, directory));
+        if let Some(env) = env {
+            hook["env"] = env;
+        }
+        hook
+    };
+    let own = || Some(json!(["HOOK_TEST=own", "PATH=/bin:/usr/bin"]));
+    let hooks = json!({
+        "createRuntime": [hook("host", &source, None), hook("own", &source, own())],
+        "createContainer": [hook("container", &source, None)],
+        "startContainer": [hook("start", "/volume", None), hook("start-own", "/volume", own())],
+    });
+    let container = bundle
+        .mount("/volume", "bind", &source, &["rbind"])
+        .set("/hooks", hooks)
+        .set("/process/env", json!(["PATH=/bin", "HOOK_TEST=containers"]))
+        .container();
+    let mut command = container.create_command("run", &[]);
+    command.env("HOOK_TEST", "callers");
+    pinnace_tests::run_within_limit(command).succeeded();
+    for (name, expected) in [
+        ("host", "HOOK_TEST=callers"),
+        ("own", "HOOK_TEST=own"),
+        ("container", "none"),
+        ("start", "HOOK_TEST=containers"),
+        ("start-own", "HOOK_TEST=own"),
+    ] {
+        assert_eq!(fs::read_to_string(volume.join(name)).unwrap().trim(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_start_container_hook_is_confined_as_the_program_is() {
+    let bundle = Bundle::new();
+    let volume = bundle.scratch().join("volume");
+    fs::create_dir(&volume).unwrap();
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).unwrap();
+    let source = volume.to_str().unwrap().to_owned();
+    let script = "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status";
+    bundle
+        .mount("/volume", "bind", &source, &["rbind"])
+        .set("/hooks", json!({"startContainer": [failing(&format!("{script} >/volume/hook"))]}))
+        .set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"}]}))
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}))
+        .shell(&format!("{script} | cmp - /volume/hook 2>/dev/null || {{ {script}; cat /volume/hook; }}; test \"$({script})\" = \"$(cat /volume/hook)\""))
+        .run()
+        .succeeded();
+}
+
+#[test]
+fn hooks_that_cannot_be_are_refused_by_their_paths() {
+    for (hook, expected) in [
+        (json!({"path": "bin/true"}), "$.hooks.poststart[0].path: \"bin/true\" is not an absolute path"),
+        (json!({"path": "/bin/true", "timeout": 0}), "$.hooks.poststart[0].timeout: 0 is not between 1 and"),
+        (
+            json!({"path": "/bin/true", "timeout": -1}),
+            "$.hooks.poststart[0].timeout: -1 is not between 1 and",
+        ),
+        (json!({"path": "/bin/true", "args": ["a\u{0}b"]}), "$.hooks.poststart[0].args[0]"),
+    ] {
+        Bundle::new().set("/hooks", json!({"poststart": [hook]})).run().failed_with(&[expected]);
+    }
+    let (container, _) = with_hook("createRuntime", json!({"path": "/nowhere/hook"}));
+    failed(
+        &container.run(),
+        &["error running createRuntime hook #0: fork/exec /nowhere/hook: no such file or directory"],
+    );
+    let (container, _) = with_hook("startContainer", json!({"path": "/nowhere/hook"}));
+    failed(&container.run(), &["error running startContainer hook #0", "no such file or directory"]);
+}
