@@ -194,7 +194,8 @@ impl Cgroups {
                 v2::enable_missing(unified, resources, &mut self.made)?;
             }
             v2::fill(unified, resources, self.made.kept.contains(&unified.absolute()))?;
-            return Ok(Doors::default());
+            let trees = if views { vec![files::open_tree(&unified.absolute())?] } else { Vec::new() };
+            return Ok(Doors { tasks: Vec::new(), trees });
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
         let mut doors = Doors::default();

@@ -143,6 +143,11 @@ impl Placement {
         self.all().all(|directory| directory.path == path)
     }
 
+    /// The v2 cgroup on the host.
+    pub fn unified_path(&self) -> Option<String> {
+        self.unified.as_ref().map(Directory::absolute)
+    }
+
     /// Every directory.
     pub(super) fn all(&self) -> impl Iterator<Item = &Directory> {
         self.hierarchies.iter().chain(&self.unified)

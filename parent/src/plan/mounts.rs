@@ -167,6 +167,13 @@ fn plan_cgroup<'a>(
     if user_namespace::binds_cgroups(request) {
         return plan_own_cgroups(draft, request, mount, phase, propagations);
     }
+    if user_namespace::is_sent_cgroup(request) {
+        let source = draft.keep(request.placement.unified_path().unwrap_or_default());
+        draft.push(phase, sent_cgroup(source, target));
+        // This cuts it off from the host's mount as well.
+        let attributes = attributes(mount.attributes);
+        return draft.push(phase, Step::SetMountAttributes { path: target, attributes });
+    }
     match &request.host.cgroups {
         CgroupHost::V2 { .. } | CgroupHost::None => draft.push(
             phase,
@@ -276,23 +283,25 @@ fn plan_hierarchy<'a>(
         draft.push(phase, step);
     } else {
         let source = draft.keep(view.source);
-        draft.push(
-            phase,
-            Step::BindMount {
-                source,
-                target,
-                origin: BindOrigin::Parent,
-                recursive: false,
-                attributes: Attributes::default(),
-                recursive_attributes: Attributes::default(),
-                propagations: Propagations::default(),
-            },
-        );
+        draft.push(phase, sent_cgroup(source, target));
     }
     for link in view.links {
         let path = draft.keep(format!("{destination}/{link}"));
         let link_target = draft.keep(view.name.clone());
         draft.push(phase, Step::MakeSymlink { path, target: link_target });
+    }
+}
+
+/// A cgroup's directory, whose tree the parent sends when it has made it.
+fn sent_cgroup<'a>(source: &'a str, target: &'a str) -> Step<Planned<'a>> {
+    Step::BindMount {
+        source,
+        target,
+        origin: BindOrigin::Parent,
+        recursive: false,
+        attributes: Attributes::default(),
+        recursive_attributes: Attributes::default(),
+        propagations: Propagations::default(),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         initial_propagation: initial_propagation(config.rootfs_propagation),
         descriptors: descriptor_slots(request),
         // On v2 stage1 is born in its cgroup.
-        await_cgroups: request.placement.is_entered_later(),
+        await_cgroups: request.placement.is_entered_later() || user_namespace::is_sent_cgroup(request),
         await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: home_of(config),

@@ -1,8 +1,8 @@
 //! What differs where the container has a user namespace, or is made by somebody who is not the host's root.
 
 use super::{Plan, Request};
-use crate::config::{IdMappings, Namespace, Rlimit};
-use crate::host::HostFacts;
+use crate::config::{IdMappings, MountKind, Namespace, Rlimit};
+use crate::host::{CgroupHost, HostFacts};
 
 /// What the parent does for a child that is about to lose the host's privileges, before that child goes on.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +42,29 @@ pub(super) fn binds_filesystem(request: &Request<'_>, fstype: &str) -> bool {
         }
 }
 
-/// Whether the container sees the caller's own cgroups, since there are none of its own.
+/// Whether the container sees the caller's own cgroups: there are none of its own, or they are v2's, which an ordinary user's stage1 could
+/// neither mount without a cgroup namespace nor get as a tree.
 pub(super) fn binds_cgroups(request: &Request<'_>) -> bool {
-    !request.host.is_privileged()
-        && request.placement.is_empty()
-        && request.config.namespaces.cgroup == Namespace::Inherit
+    let namespaces = &request.config.namespaces;
+    let is_privileged = request.host.is_privileged();
+    namespaces.cgroup == Namespace::Inherit
+        && if request.placement.is_empty() {
+            !is_privileged || namespaces.user != Namespace::Inherit
+        } else {
+            !is_privileged && matches!(request.host.cgroups, CgroupHost::V2 { .. })
+        }
+}
+
+/// Whether the container's v2 cgroup comes as a tree from the parent: whoever is in another user namespace than the cgroup namespace's
+/// cannot mount the hierarchy.
+pub(super) fn is_sent_cgroup(request: &Request<'_>) -> bool {
+    let namespaces = &request.config.namespaces;
+    matches!(request.host.cgroups, CgroupHost::V2 { .. })
+        && namespaces.cgroup == Namespace::Inherit
+        && namespaces.user != Namespace::Inherit
+        && request.host.is_privileged()
+        && !request.placement.is_empty()
+        && request.config.mounts.iter().any(|mount| mount.kind == MountKind::Cgroup)
 }
 
 /// Whether the kernel shows a new procfs or sysfs only beside one that can be seen already (it must not reveal what is masked there).

@@ -242,3 +242,20 @@ fn cgroup_is_handed_over_to_the_containers_root() {
     container.run_detached().succeeded();
     assert_eq!(owner(&directory(&mount, &container)), 0);
 }
+
+/// A user namespace that does not own the cgroup namespace cannot mount the hierarchy: the container's part of it is bound.
+#[test]
+fn view_in_a_user_namespace_is_the_containers_own_cgroup() {
+    if unified("view_in_a_user_namespace").is_none() {
+        return;
+    }
+    let mappings = json!([{"containerID": 0, "hostID": 100000, "size": 65536}]);
+    let outcome = sleeping()
+        .set("/linux/namespaces/-", json!({"type": "user"}))
+        .set("/linux/uidMappings", mappings.clone())
+        .set("/linux/gidMappings", mappings)
+        .set("/linux/resources/pids", json!({"limit": 33}))
+        .shell("cat /sys/fs/cgroup/pids.max; mkdir /sys/fs/cgroup/below 2>/dev/null || echo read-only")
+        .run();
+    assert_eq!(outcome.succeeded(), "33\nread-only");
+}
