@@ -382,3 +382,18 @@ fn pids_limit_of_zero_is_a_limit() {
     let outcome = bundle.shell("sleep 0 & wait").run();
     assert!(outcome.stderr.contains("can't fork"), "{}", outcome.describe());
 }
+
+/// Somebody may have made it a moment ago, or died before it was filled.
+#[test]
+fn cpuset_above_that_is_still_empty_is_filled() {
+    let Some(directory) = hierarchy("cpuset") else { return };
+    let bundle = sleeping();
+    let name = format!("{}-empty", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    fs::create_dir(directory.join(&name)).expect("mkdir");
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
+    let outcome = container.run_detached();
+    let ran = outcome.code;
+    container.delete_force().succeeded();
+    let _ = fs::remove_dir(directory.join(&name));
+    assert_eq!(ran, 0, "{}", outcome.describe());
+}

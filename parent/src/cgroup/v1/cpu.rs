@@ -91,12 +91,18 @@ pub(super) fn limit_set(writer: &Writer, cpu: &Cpu) -> Result<()> {
     Ok(())
 }
 
-/// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's.
+/// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's. Whoever has just made the parent
+/// may not have come to fill it, so that is done on the way; the hierarchy's root always has some.
 pub(in super::super) fn copy_cpuset(path: &str) -> Result<()> {
     let parent = &path[..path.rfind('/').unwrap_or_default()];
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let from = format!("{parent}/{file}");
-        let value = files::read(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno))?;
+        let read = || files::read(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
+        let mut value = read()?;
+        if value.trim_end().is_empty() {
+            copy_cpuset(parent)?;
+            value = read()?;
+        }
         files::set(path, file, value.trim_end())?;
     }
     Ok(())
