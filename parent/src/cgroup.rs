@@ -90,6 +90,8 @@ pub struct Doors {
     tasks: Vec<OwnedFd>,
     /// Detached trees of the directories, for its own /sys/fs/cgroup.
     trees: Vec<OwnedFd>,
+    /// Files that have served.
+    done: Vec<OwnedFd>,
 }
 
 impl Doors {
@@ -102,8 +104,8 @@ impl Doors {
 impl Drop for Doors {
     fn drop(&mut self) {
         // One call instead of two for each hierarchy, on the way to the child's start.
-        let (tasks, trees) = (std::mem::take(&mut self.tasks), std::mem::take(&mut self.trees));
-        files::close_all(tasks.into_iter().chain(trees).collect());
+        let all = [&mut self.tasks, &mut self.trees, &mut self.done];
+        files::close_all(all.into_iter().flat_map(std::mem::take).collect());
     }
 }
 
@@ -195,7 +197,7 @@ impl Cgroups {
             }
             v2::fill(unified, resources, self.made.kept.contains(&unified.absolute()))?;
             let trees = if views { vec![files::open_tree(&unified.absolute())?] } else { Vec::new() };
-            return Ok(Doors { tasks: Vec::new(), trees });
+            return Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() });
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
         let mut doors = Doors::default();
@@ -205,7 +207,7 @@ impl Cgroups {
                 Some(_) => make_beside(directory, &mut self.made)?,
                 None => make(directory, &mut self.made)?,
             }
-            v1::fill(directory, resources)?;
+            v1::fill(directory, resources, &mut doors.done)?;
             let path = directory.absolute();
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
             if views {
@@ -493,7 +495,7 @@ fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
             Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
         }
         if directory.has("cpuset") {
-            v1::copy_cpuset(&parent)?;
+            v1::copy_cpuset(&parent, &mut Vec::new())?;
         }
     }
     Ok(())

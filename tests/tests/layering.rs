@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("signals", &["error"]),
     ("cgroup", &["error", "config", "host"]),
     ("intel_rdt", &["error", "config"]),
-    ("state", &["error", "config", "cgroup", "intel_rdt"]),
+    ("state", &["error", "config", "cgroup", "host", "intel_rdt"]),
     ("hooks", &["error", "config", "state"]),
     ("config", &["error"]),
     ("seccomp", &["error", "config"]),

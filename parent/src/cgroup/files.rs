@@ -10,6 +10,11 @@ use sc::syscall;
 use crate::error::{Error, Result, check};
 
 pub(super) fn read(path: &str) -> std::result::Result<String, Errno> {
+    read_and_keep(path).map(|(text, _)| text)
+}
+
+/// The same, with the file, for who closes many at once.
+pub(super) fn read_and_keep(path: &str) -> std::result::Result<(String, OwnedFd), Errno> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
@@ -18,20 +23,31 @@ pub(super) fn read(path: &str) -> std::result::Result<String, Errno> {
         text.extend_from_slice(&buffer[..bytes]);
         // The kernel hands these files out a page at a time.
         if bytes < buffer.len() / 2 {
-            return Ok(String::from_utf8_lossy(&text).into_owned());
+            return Ok((String::from_utf8_lossy(&text).into_owned(), file));
         }
     }
 }
 
 pub(super) fn write(path: &str, value: &str) -> std::result::Result<(), Errno> {
+    write_and_keep(path, value).map(drop)
+}
+
+fn write_and_keep(path: &str, value: &str) -> std::result::Result<OwnedFd, Errno> {
     let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
-    rustix::io::write(&file, value.as_bytes()).map(drop)
+    rustix::io::write(&file, value.as_bytes())?;
+    Ok(file)
 }
 
 /// Writes a limit; the error names the file and the value.
 pub(super) fn set(directory: &str, file: &str, value: impl ToString) -> Result<()> {
+    set_and_keep(directory, file, value).map(drop)
+}
+
+/// The same, with the file, for who closes many at once.
+pub(super) fn set_and_keep(directory: &str, file: &str, value: impl ToString) -> Result<OwnedFd> {
     let (path, value) = (format!("{directory}/{file}"), value.to_string());
-    write(&path, &value).map_err(|errno| Error::call(format_args!("write {value:?} to {path}"), errno))
+    write_and_keep(&path, &value)
+        .map_err(|errno| Error::call(format_args!("write {value:?} to {path}"), errno))
 }
 
 pub(super) fn open_for_writing(path: &str) -> Result<OwnedFd> {

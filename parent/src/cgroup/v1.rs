@@ -5,6 +5,8 @@ mod cpu;
 mod memory;
 mod stats;
 
+use std::os::fd::OwnedFd;
+
 use super::place::Directory;
 use super::writer::Writer;
 use super::{devices, files, hugetlb, needs, rdma};
@@ -30,15 +32,16 @@ pub(super) fn check_controllers(hierarchies: &[Directory], resources: &Resources
     }
 }
 
-/// Fills a new directory: what it has to have, its limits, and which devices its processes may use.
-pub(super) fn fill(directory: &Directory, resources: &Resources) -> Result<()> {
+/// Fills a new directory: what it has to have, its limits, and which devices its processes may use. Files that are `done` are the caller's
+/// to close.
+pub(super) fn fill(directory: &Directory, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
     let writer = Writer::new(directory.absolute());
     if directory.has("cpuset") {
-        copy_cpuset(writer.path())?;
+        copy_cpuset(writer.path(), done)?;
     }
     limit(directory, &writer, resources)?;
     if directory.has("devices") {
-        limit_devices(writer.path(), resources)?;
+        limit_devices(writer.path(), resources, done)?;
     }
     Ok(())
 }
@@ -87,7 +90,7 @@ fn limit_network(directory: &Directory, writer: &Writer, network: &Network) -> R
     Ok(())
 }
 
-fn limit_devices(path: &str, resources: &Resources) -> Result<()> {
+fn limit_devices(path: &str, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
     let policy = devices::Policy::new(&resources.devices);
     let (allow, deny) = (format!("{path}/devices.allow"), format!("{path}/devices.deny"));
     if policy.allow_by_default && policy.rules.is_empty() {
@@ -107,5 +110,6 @@ fn limit_devices(path: &str, resources: &Resources) -> Result<()> {
             write(rule.allow, &line)?;
         }
     }
+    done.extend([allow_file, deny_file]);
     Ok(())
 }

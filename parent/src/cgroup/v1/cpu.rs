@@ -1,5 +1,7 @@
 //! v1's controllers cpu and cpuset.
 
+use std::os::fd::OwnedFd;
+
 use rustix::io::Errno;
 
 use super::super::files;
@@ -92,18 +94,21 @@ pub(super) fn limit_set(writer: &Writer, cpu: &Cpu) -> Result<()> {
 }
 
 /// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's. Whoever has just made the parent
-/// may not have come to fill it, so that is done on the way; the hierarchy's root always has some.
-pub(in super::super) fn copy_cpuset(path: &str) -> Result<()> {
+/// may not have come to fill it, so that is done on the way; the hierarchy's root always has some. Files that are `done` are the caller's to
+/// close.
+pub(in super::super) fn copy_cpuset(path: &str, done: &mut Vec<OwnedFd>) -> Result<()> {
     let parent = &path[..path.rfind('/').unwrap_or_default()];
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let from = format!("{parent}/{file}");
-        let read = || files::read(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
-        let mut value = read()?;
+        let read =
+            || files::read_and_keep(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
+        let (mut value, mut source) = read()?;
         if value.trim_end().is_empty() {
-            copy_cpuset(parent)?;
-            value = read()?;
+            copy_cpuset(parent, done)?;
+            (value, source) = read()?;
         }
-        files::set(path, file, value.trim_end())?;
+        let target = files::set_and_keep(path, file, value.trim_end())?;
+        done.extend([source, target]);
     }
     Ok(())
 }
