@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("seccomp", &["error", "config"]),
     ("plan", &["error", "config", "host", "cgroup", "hooks"]),
     ("terminal", &["error", "launch"]),
-    ("launch", &["error", "config", "plan", "log", "trace"]),
+    ("launch", &["error", "config", "hooks", "plan", "host", "log", "trace"]),
     (
         "container",
         &[
