@@ -1,20 +1,20 @@
-//! The session keyring: one of the container's own, or the caller's.
+//! The session keyring of the container's own.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use pinnace_tests::{Bundle, json, skip};
 
-/// The session keyrings that the container's program possesses, as /proc/keys names them.
-fn session_keyrings(options: &[&str]) -> String {
+/// The session keyrings that the container's program can see, as /proc/keys names them.
+fn session_keyrings() -> String {
     let bundle = Bundle::new()
         .set("/linux/maskedPaths", json!([]))
         .shell("grep -o '.* keyring *_ses' /proc/keys; true");
-    bundle.container().with_create_options(options).run().succeeded().to_owned()
+    bundle.run().succeeded().to_owned()
 }
 
 #[test]
-fn the_container_has_a_session_keyring_of_its_own_unless_the_caller_says_otherwise() {
+fn the_container_has_a_session_keyring_of_its_own() {
     if fs::read_to_string("/proc/keys").is_err() {
         return skip("the_container_has_a_session_keyring_of_its_own", "the kernel has no keys");
     }
@@ -23,6 +23,6 @@ fn the_container_has_a_session_keyring_of_its_own_unless_the_caller_says_otherwi
         text.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
     };
     let before = serials(&fs::read_to_string("/proc/keys").expect("read /proc/keys"));
-    let own = serials(&session_keyrings(&[]));
+    let own = serials(&session_keyrings());
     assert!(own.difference(&before).next().is_some(), "{own:?} beside {before:?}");
 }
