@@ -1,4 +1,4 @@
-//! AppArmor and SELinux: the program's label and that of its file systems. `/work/shared/vm/vm-run --lsm …` has hosts with each.
+//! AppArmor and SELinux: the program's label and that of its file systems. A host has one of them, or none: what it lacks is skipped.
 
 use std::fs;
 use std::path::Path;
