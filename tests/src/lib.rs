@@ -10,6 +10,7 @@ mod host;
 mod outcome;
 mod pty;
 mod snapshot;
+mod trace;
 
 pub use bundle::Bundle;
 pub use container::{Container, Status};
@@ -22,3 +23,4 @@ pub use pty::Pty;
 pub use rustix::process::Signal;
 pub use serde_json::{Value, json};
 pub use snapshot::Snapshot;
+pub use trace::system_calls;

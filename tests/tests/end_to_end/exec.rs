@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Pty, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit,
-    skip, wait_until,
+    skip, system_calls, wait_until,
 };
 
 use crate::terminal::receive_master;
@@ -380,18 +380,8 @@ fn an_exec_makes_few_system_calls_and_no_thread() {
         return skip("an_exec_makes_few_system_calls", "strace is not installed");
     };
     let container = running(Bundle::new());
-    let log = container.bundle.scratch().join("strace");
     let inner = container.command(&["exec", &container.id, "/bin/true"]);
-    let mut command = Command::new(strace);
-    command.arg("-f").arg("-o").arg(&log).arg(inner.get_program()).args(inner.get_args());
-    run_within_limit(command).succeeded();
-    let text = fs::read_to_string(&log).expect("strace's log");
-    let calls: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(_, call)| call.trim_start())
-        .filter(|call| call.starts_with(|first: char| first.is_ascii_alphabetic()))
-        .collect();
+    let (text, calls) = system_calls(&strace, &inner, &container.bundle.scratch().join("strace"));
     assert!(!calls.iter().any(|call| call.contains("CLONE_THREAD")), "a thread was made");
     assert_eq!(calls.iter().filter(|call| call.starts_with("clone")).count(), 1, "{text}");
     assert_eq!(calls.iter().filter(|call| call.starts_with("mount")).count(), 0, "{text}");

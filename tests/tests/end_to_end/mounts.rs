@@ -312,18 +312,6 @@ fn tmpfs_takes_the_mode_of_the_directory_it_covers() {
 }
 
 #[test]
-fn tmpcopyup_brings_the_covered_files_or_is_refused_by_name() {
-    let bundle = Bundle::new().file("/data/file", "content", 0o644);
-    let outcome =
-        bundle.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]).args(&["/bin/cat", "/data/file"]).run();
-    if is_pinnace() && outcome.code == 1 {
-        outcome.failed_with(&["mounts[7]", "tmpcopyup"]);
-    } else {
-        assert_eq!(outcome.succeeded(), "content");
-    }
-}
-
-#[test]
 fn tmpcopyup_begins_with_what_it_covers() {
     let bundle = Bundle::new().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "nosuid", "size=1m"]);
     let data = bundle.rootfs().join("data");

@@ -98,15 +98,10 @@ fn debian_runs_dpkg_and_perl() {
     assert_eq!(lines[1], "2-4-6-8");
 }
 
-/// What pinnace does not do yet, by JSON path (indexes left out). Nothing else may be a reason to refuse a config that an
-/// engine wrote. A line goes when its field is implemented.
-const NOT_IMPLEMENTED: &[&str] = &[
-    "$.process.terminal",
-    // Done where the host has the security module.
-    "$.process.apparmorProfile",
-    "$.process.selinuxLabel",
-    "$.linux.mountLabel",
-];
+/// What is done where the host has the security module, by JSON path (indexes left out). Nothing else may be a reason to refuse a config that
+/// an engine wrote.
+const DEPENDS_ON_THE_HOST: &[&str] =
+    &["$.process.apparmorProfile", "$.process.selinuxLabel", "$.linux.mountLabel"];
 
 #[test]
 fn configs_that_engines_wrote_are_planned_or_refused_by_named_fields() {
@@ -281,7 +276,7 @@ fn own_root(container: &Container) {
 }
 
 fn is_known(field: &str) -> bool {
-    NOT_IMPLEMENTED.iter().any(|known| {
+    DEPENDS_ON_THE_HOST.iter().any(|known| {
         field.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     })
 }
