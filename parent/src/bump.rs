@@ -38,25 +38,60 @@ impl Bump {
         let start = self.start() as usize;
         (start..start + ARENA_BYTES).contains(&(pointer as usize))
     }
+
+    /// A new piece, zeroed, unless it is large (which would waste the arena) or the arena is used up.
+    fn take(&self, layout: Layout) -> Option<*mut u8> {
+        if layout.size() > ARENA_BYTES / 4 {
+            return None;
+        }
+        let start = self.start() as usize;
+        let aligned = |used: usize| (start + used).next_multiple_of(layout.align()) - start;
+        let end = |used| Some(aligned(used) + layout.size()).filter(|end| *end <= ARENA_BYTES);
+        let used = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end).ok()?;
+        // SAFETY: the piece ends inside the arena, as `end` has checked.
+        Some(unsafe { self.start().add(aligned(used)) })
+    }
+
+    /// Makes the piece at `pointer` larger if nothing was handed out behind it. A smaller one stays as it is.
+    fn resize(&self, pointer: *mut u8, old_size: usize, size: usize) -> bool {
+        let offset = pointer as usize - self.start() as usize;
+        let (old_end, end) = (offset + old_size, offset + size);
+        size <= old_size
+            || end <= ARENA_BYTES
+                && self.used.compare_exchange(old_end, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
 }
 
 // SAFETY: pieces are aligned as asked, disjoint, and live as long as the program; what the arena does not hold goes to the system's allocator
 // and back to it.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Room for the worst alignment; large blocks would waste the arena.
-        let bytes = layout.size() + layout.align() - 1;
-        if bytes <= ARENA_BYTES / 4 {
-            let offset = self.used.fetch_add(bytes, Ordering::Relaxed);
-            if offset + bytes <= ARENA_BYTES {
-                let unaligned = self.start() as usize + offset;
-                let padding = unaligned.next_multiple_of(layout.align()) - unaligned;
-                // SAFETY: offset, padding and size stay inside the arena, as was just checked.
-                return unsafe { self.start().add(offset + padding) };
-            }
-        }
         // SAFETY: the caller's layout is passed on.
-        unsafe { System.alloc(layout) }
+        self.take(layout).unwrap_or_else(|| unsafe { System.alloc(layout) })
+    }
+
+    /// A page of the arena that nobody writes to is never made.
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's layout is passed on.
+        self.take(layout).unwrap_or_else(|| unsafe { System.alloc_zeroed(layout) })
+    }
+
+    /// What grows is mostly the last piece, a text or a list that is being written: it grows in place.
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if !self.owns(pointer) {
+            // SAFETY: what is not of the arena came from the system's allocator with this layout.
+            return unsafe { System.realloc(pointer, layout, size) };
+        }
+        if self.resize(pointer, layout.size(), size) {
+            return pointer;
+        }
+        // SAFETY: the caller promises that `size` is a valid one with this alignment, and not 0.
+        let new = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !new.is_null() {
+            // SAFETY: the old piece is the smaller one, and lies elsewhere.
+            unsafe { new.copy_from_nonoverlapping(pointer, layout.size()) };
+        }
+        new
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -88,6 +123,30 @@ mod tests {
             let block = bump.alloc(large);
             assert!(!bump.owns(block));
             bump.dealloc(block, large);
+        }
+    }
+
+    #[test]
+    fn the_last_piece_grows_in_place_and_an_earlier_one_moves_with_its_content() {
+        let bump = Box::new(Bump::new());
+        let small = Layout::from_size_align(16, 8).unwrap();
+        let large = Layout::from_size_align(ARENA_BYTES, 8).unwrap();
+        // SAFETY: the layouts are not empty, and each piece is named with the layout that it has.
+        unsafe {
+            let first = bump.alloc_zeroed(small);
+            assert_eq!(*first, 0);
+            assert_eq!(bump.realloc(first, small, 64), first);
+            first.write(7);
+            let second = bump.alloc(small);
+            let moved = bump.realloc(first, Layout::from_size_align(64, 8).unwrap(), 4096);
+            assert!(moved > second && *moved == 7);
+            assert_eq!(bump.realloc(second, small, 8), second);
+            // Too large for the arena, and back.
+            let elsewhere = bump.realloc(moved, Layout::from_size_align(4096, 8).unwrap(), ARENA_BYTES);
+            assert!(!bump.owns(elsewhere) && *elsewhere == 7);
+            let larger = bump.realloc(elsewhere, large, 2 * ARENA_BYTES);
+            assert_eq!(*larger, 7);
+            bump.dealloc(larger, Layout::from_size_align(2 * ARENA_BYTES, 8).unwrap());
         }
     }
 }

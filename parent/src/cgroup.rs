@@ -38,6 +38,7 @@ pub use systemd::SUPPORTED as SYSTEMD_SUPPORTED;
 use writer::Writer;
 
 use crate::config::Resources;
+use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 
 /// What making the cgroups did, for whoever takes them away again.
@@ -105,7 +106,7 @@ impl Drop for Doors {
     fn drop(&mut self) {
         // One call instead of two for each hierarchy, on the way to the child's start.
         let all = [&mut self.tasks, &mut self.trees, &mut self.done];
-        files::close_all(all.into_iter().flat_map(std::mem::take).collect());
+        close_all(all.into_iter().flat_map(std::mem::take));
     }
 }
 

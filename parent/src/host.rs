@@ -1,10 +1,13 @@
 //! Facts about the host, read once and passed on as a value, so that `config` and `plan` stay pure.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::descriptors::close_all;
 use crate::error::{Error, Result, check};
 
 /// What the host has that decides how a container is set up.
@@ -99,7 +102,7 @@ impl HostFacts {
 
 fn has_apparmor() -> bool {
     read_proc("/sys/module/apparmor/parameters/enabled", Reads::One)
-        .is_ok_and(|answer| answer.starts_with('Y'))
+        .is_ok_and(|(answer, _)| answer.starts_with('Y'))
 }
 
 /// Source: landlock_create_ruleset(2), LANDLOCK_CREATE_RULESET_VERSION.
@@ -119,8 +122,8 @@ fn landlock_abi() -> u32 {
 fn has_selinux() -> bool {
     let is_mounted =
         rustix::fs::statfs(SELINUX_MOUNT).is_ok_and(|statfs| statfs.f_type as u64 == SELINUX_MAGIC);
-    let own = || read_proc("/proc/thread-self/attr/current", Reads::One).unwrap_or_default();
-    is_mounted && own().trim_end_matches(['\0', '\n']) != "kernel"
+    let own = || read_proc("/proc/thread-self/attr/current", Reads::One);
+    is_mounted && own().is_ok_and(|(own, _)| own.trim_end_matches(['\0', '\n']) != "kernel")
 }
 
 /// Whether our user namespace is the one that the kernel began with.
@@ -132,13 +135,15 @@ pub fn is_initial_user_namespace() -> bool {
 }
 
 fn read_cgroups() -> Result<CgroupHost> {
-    let own = read_proc("/proc/self/cgroup", Reads::One)?;
+    let (own, file) = read_proc("/proc/self/cgroup", Reads::One)?;
     if let Some(own) = own.strip_prefix("0::").and_then(|rest| rest.strip_suffix('\n'))
         && !own.contains('\n')
     {
         return read_unified(own);
     }
-    Ok(parse_v1(&read_proc("/proc/self/mountinfo", Reads::Many)?, &own))
+    let (mounts, mounts_file) = read_proc("/proc/self/mountinfo", Reads::Many)?;
+    close_all([file, mounts_file]);
+    Ok(parse_v1(&mounts, &own))
 }
 
 /// A host without any v1 hierarchy needs no look at its mounts, of which there may be thousands.
@@ -268,22 +273,20 @@ enum Reads {
     Many,
 }
 
-fn read_proc(path: &str, reads: Reads) -> Result<String> {
+/// The text, and the file, for who closes several at once.
+fn read_proc(path: &str, reads: Reads) -> Result<(String, OwnedFd)> {
     let failed = |errno| Error::call(format_args!("read {path}"), errno);
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
-    let mut text = vec![0; 16 << 10];
-    let mut filled = 0;
+    let mut text = Vec::with_capacity(16 << 10);
     loop {
-        let bytes = rustix::io::read(&file, &mut text[filled..]).map_err(failed)?;
-        let is_whole = reads == Reads::One && filled + bytes < text.len();
-        if bytes == 0 || is_whole {
-            text.truncate(filled + bytes);
-            return Ok(String::from_utf8_lossy(&text).into_owned());
+        let free = text.capacity() - text.len();
+        let bytes = rustix::io::read(&file, spare_capacity(&mut text)).map_err(failed)?;
+        if bytes == 0 || (reads == Reads::One && bytes < free) {
+            let text = String::from_utf8(text)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            return Ok((text, file));
         }
-        filled += bytes;
-        if filled == text.len() {
-            text.resize(2 * filled, 0);
-        }
+        text.reserve(1);
     }
 }
 

@@ -35,6 +35,7 @@ pub use reactor::{Reactor, block_on};
 pub use seccomp::Agent;
 
 use crate::config::Namespace;
+use crate::descriptors::close_all;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, UserNamespace, joined_namespaces};
 use net_devices::MovedDevices;
@@ -46,9 +47,9 @@ const PROCESSOR_COUNT_MAX: usize = 8192;
 
 /// What a start needs beside its plan.
 #[derive(Debug)]
-pub struct Surroundings<'a> {
+pub struct Surroundings {
     /// The cgroup v2 directory to be born in.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    pub cgroup: Option<OwnedFd>,
     /// The socket at which stage1 will listen for `start`, if it is to be held.
     pub listener: Option<OwnedFd>,
 }
@@ -72,8 +73,10 @@ pub struct Launch {
 
 impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
-    pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
+    pub fn begin(plan: &Plan<'_>, surroundings: Surroundings) -> Result<Self> {
         check_sysctls(plan)?;
+        // Beside the cgroup's directory, so that one call closes all three.
+        let stage1 = spawn::stage1()?;
         let (socket, childs_end) = Socket::pair()?;
         let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
         let lent: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
@@ -86,8 +89,9 @@ impl Launch {
         }
         let birth = Birth {
             namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
-            cgroup: surroundings.cgroup,
+            cgroup: surroundings.cgroup.as_ref().map(AsFd::as_fd),
             entered: &entered_namespaces(plan)?,
+            stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
         };
@@ -110,6 +114,7 @@ impl Launch {
             }
             _ => spawn::spawn(&birth)?,
         };
+        close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
         Ok(Self::new(child, socket))
     }
 
@@ -162,12 +167,16 @@ impl Launch {
         self.socket.send(Reply::Cgroups { descriptor_count }, tasks)
     }
 
-    /// Makes the network namespace and hands it over, with the devices that go into it; into one that is joined they go too.
+    /// Makes the network namespace, hands it over, and moves the devices into it; into one that is joined they go too.
     pub fn provide_network(&mut self, plan: &Plan<'_>) -> Result<()> {
-        let made = if plan.bootstrap.await_network { Some(network::new_namespace()?) } else { None };
+        let made = if plan.bootstrap.await_network {
+            Some(network::new_namespace(|made| self.socket.send(Reply::Network, &[made]))?)
+        } else {
+            None
+        };
         if !plan.net_devices.is_empty() {
             let namespace = match (&made, plan.namespaces.network.path()) {
-                (Some(made), _) => made,
+                (Some(made), _) => &made.namespace,
                 (None, Some(path)) => &open_namespace(path, uapi::CLONE_NEWNET)?,
                 (None, None) => {
                     // It came with the clone.
@@ -177,10 +186,8 @@ impl Launch {
             };
             self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
         }
-        match made {
-            Some(namespace) => self.socket.send(Reply::Network, &[namespace.as_fd()]),
-            None => Ok(()),
-        }
+        close_all(made.into_iter().flat_map(|made| [made.namespace].into_iter().chain(made.tools)));
+        Ok(())
     }
 
     /// Lets the program begin as soon as all is ready. `ignored_signals` are ours; the program's shall not be ignored.

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod container;
+mod descriptors;
 pub mod error;
 pub mod hooks;
 pub mod host;

@@ -25,6 +25,15 @@ extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
     run()
 }
 
+/// Takes the place of the C library's own function, which looks for the directory of the program, so that `$ORIGIN` in the paths of shared
+/// libraries means something: a readlink of /proc/self/exe, and the first use of malloc with what that sets up. This program loads none.
+///
+/// The result says that the directory is not known (glibc, elf/dl-origin.c).
+#[unsafe(no_mangle)]
+extern "C" fn _dl_get_origin() -> *const c_char {
+    std::ptr::without_provenance(usize::MAX)
+}
+
 fn run() -> c_int {
     if let Err(errno) = fill_standard_descriptors() {
         return errno.raw_os_error();

@@ -22,7 +22,6 @@ pub const MUST_COME_BEFORE: &[(StepKind, StepKind, &str)] = &[
     (WriteSysctl, BecomeUser, "kernel parameters belong to root"),
     (SetOomScoreAdjust, BecomeUser, "lowering the score needs CAP_SYS_RESOURCE"),
     (SetRlimit, BecomeUser, "raising a hard limit needs CAP_SYS_RESOURCE"),
-    (DropBounding, BecomeUser, "PR_CAPBSET_DROP needs CAP_SETPCAP"),
     (NewTimeNamespace, BecomeUser, "time offsets need CAP_SYS_TIME"),
     (SetScheduler, BecomeUser, "a real-time policy or a lower nice value needs CAP_SYS_NICE"),
     (SetIoPriority, BecomeUser, "the real-time class needs CAP_SYS_NICE"),

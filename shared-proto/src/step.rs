@@ -14,7 +14,7 @@ use crate::blob::{Blob, Form};
 pub enum Phase {
     /// Receive, join and unshare namespaces, move to the new root.
     Setup = 1,
-    /// The container's file systems, as far as they show neither cgroups nor the network.
+    /// The container's file systems, as far as they show neither cgroups nor the network, and whatever else need not wait for these.
     Mounts = 2,
     /// After the container is in its cgroups and its network: what shows them, and what must come after that.
     Views = 3,
@@ -200,6 +200,8 @@ macro_rules! kinds {
 
 /// What prepares the container's tree may come before or after the joins.
 const PREPARE: &[Phase] = &[Phase::Mounts, Phase::Views];
+/// What needs nothing of what is waited for.
+const MOUNTS: &[Phase] = &[Phase::Mounts];
 const VIEWS: &[Phase] = &[Phase::Views];
 const IDENTITY: &[Phase] = &[Phase::Identity];
 const LOCKDOWN: &[Phase] = &[Phase::Lockdown];
@@ -222,7 +224,7 @@ kinds! {
     SetDomainname = 13 "set-domainname" IDENTITY,
     NewSessionKeyring = 14 "new-session-keyring" IDENTITY,
     SetRlimit = 15 "set-rlimit" LIMITS,
-    DropBounding = 16 "drop-bounding" IDENTITY,
+    DropBounding = 16 "drop-bounding" MOUNTS,
     BecomeUser = 17 "become-user" IDENTITY,
     SetCapabilities = 18 "set-capabilities" IDENTITY,
     SetUmask = 19 "set-umask" IDENTITY,

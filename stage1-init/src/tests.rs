@@ -74,6 +74,7 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         bind("/host/data", "/data", BindOrigin::Host),
         Step::MakeDevice { path: "/dev/null", mode: 0o020666, major: 1, minor: 3, uid: 0, gid: 7 },
         Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
+        Step::DropBounding { keep: !(1 << 21) },
     ];
     let late = [
         mount("sysfs", "/sys"),
@@ -97,7 +98,6 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         Step::SetIoPriority { class: 2, priority: 4 },
         Step::SetPersonality { domain: 8 },
         Step::SetMemoryPolicy { mode: 2, flags: 0x8000, nodes: [0u32, 65].as_slice() },
-        Step::DropBounding { keep: !(1 << 21) },
         Step::BecomeUser {
             uid: 5,
             gid: 6,

@@ -1,13 +1,12 @@
 //! Files of cgroup hierarchies. They have no symlinks; the last component is not followed all the same.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
-use sc::syscall;
 
-use crate::error::{Error, Result, check};
+use crate::error::{Error, Result};
 
 pub(super) fn read(path: &str) -> std::result::Result<String, Errno> {
     read_and_keep(path).map(|(text, _)| text)
@@ -69,17 +68,6 @@ pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
 pub(super) fn try_open_directory(path: &str) -> std::result::Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::empty())
-}
-
-/// Closes descriptors; those whose numbers follow each other, together.
-pub(super) fn close_all(mut descriptors: Vec<OwnedFd>) {
-    descriptors.sort_unstable_by_key(AsRawFd::as_raw_fd);
-    let numbers: Vec<i32> = descriptors.into_iter().map(IntoRawFd::into_raw_fd).collect();
-    for row in numbers.chunk_by(|left, right| left + 1 == *right) {
-        // SAFETY: numbers only; every descriptor from the first to the last of a row was one of `descriptors`, which owned it.
-        // Ignored: the range is one, and what is open can be closed.
-        let _ = check(unsafe { syscall!(CLOSE_RANGE, row[0], row[row.len() - 1], 0usize) });
-    }
 }
 
 /// Makes a directory that bears our mark: the sticky bit, which nobody else gives a cgroup. It comes in the same call as the directory,

@@ -13,6 +13,7 @@ use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{self, Basis, Config, HookPoint, Hooks, KeptFilter, Namespace};
+use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::hooks;
 use crate::host::{HostFacts, Questions};
@@ -86,7 +87,8 @@ pub struct Bundle {
 /// Reads and checks a bundle: config.json and the root file system, which must be there.
 pub fn load_bundle(bundle: Option<&Path>, config: &Path) -> Result<Bundle> {
     let (mut bundle, directory) = open_bundle(bundle, config)?;
-    check_rootfs(&directory, &bundle.config.root.path)?;
+    let rootfs = check_rootfs(&directory, &bundle.config.root.path)?;
+    close_all([directory, rootfs]);
     // Without a symlink on the way, what the text means is what the kernel finds.
     bundle.rootfs = config::clean_path(&bundle.rootfs);
     Ok(bundle)
@@ -121,11 +123,13 @@ pub(super) fn rootfs_path(bundle: &str, config: &Config) -> String {
     }
 }
 
-/// Errors: the root file system is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
-pub(super) fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<()> {
+/// The root file system, opened as a path.
+///
+/// Errors: it is not a directory, or a symlink leads to it, which could be led elsewhere later (runc refuses these too).
+pub(super) fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat2(bundle, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Ok(_) => Ok(()),
+        Ok(rootfs) => Ok(rootfs),
         Err(Errno::LOOP) => Err(Error::new("invalid rootfs: not an absolute path, or a symlink")),
         Err(errno) => Err(Error::call(format_args!("invalid rootfs: stat {path}"), errno)),
     }
@@ -330,7 +334,7 @@ fn launch(
     }
     let born_in = cgroups.prepare()?;
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
-    let surroundings = Surroundings { cgroup: born_in.as_ref().map(AsFd::as_fd), listener };
+    let surroundings = Surroundings { cgroup: born_in, listener };
     let mut launch = Launch::begin(plan, surroundings)?;
     let log = creation.log;
     log.debug(|| format!("stage1 started with pid {}", launch.pid()));

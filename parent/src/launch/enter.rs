@@ -9,6 +9,7 @@ use shared_proto::bootstrap::DescriptorSlot;
 use super::spawn::{self, Birth};
 use super::transport::Socket;
 use super::{Launch, set_host_limits};
+use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -43,10 +44,12 @@ impl Launch {
             }
         }
         socket.send_bootstrap(plan, &descriptors)?;
+        let stage1 = spawn::stage1()?;
         let birth = Birth {
             namespaces: 0,
             cgroup: entrance.cgroup,
             entered: if entrance.enters_pid_namespace { &entered } else { &[] },
+            stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
         };
@@ -63,6 +66,7 @@ impl Launch {
                 spawn::spawn(&birth)
             }
         })?;
+        close_all([childs_end, stage1]);
         let launch = Self::new(child, socket);
         if let Some(user) = plan.user_namespace {
             set_host_limits(launch.pid(), &user)?;

@@ -17,19 +17,33 @@ const IFF_UP: i16 = 1;
 /// The calling thread's network namespace. Namespaces are a thread's own, so no other thread notices what happens here.
 const OWN: &str = "/proc/thread-self/ns/net";
 
-/// A new network namespace with its loopback up. The calling thread is back in its own when this returns.
-pub(super) fn new_namespace() -> Result<OwnedFd> {
+/// A network namespace just made, and what it took.
+pub(super) struct Made {
+    pub(super) namespace: OwnedFd,
+    /// The calling thread's own, and a socket in the new one.
+    pub(super) tools: [OwnedFd; 2],
+}
+
+/// Makes a network namespace, hands it over, and brings its loopback up, while its new owner is at work in it already. The calling
+/// thread is back in its own when this returns.
+pub(super) fn new_namespace(hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<Made> {
     let own = own_namespace()?;
     // SAFETY: unsharing the network namespace changes which sockets this thread makes from now on, until the return below; it does
     // not touch descriptors or memory.
     check(unsafe { syscall!(UNSHARE, CLONE_NEWNET) })
         .map_err(|errno| Error::call("unshare network namespace", errno))?;
-    let made = loopback_up().and_then(|()| open(OWN));
+    let made = socket().and_then(|socket| {
+        let namespace = open(OWN)?;
+        hand_over(namespace.as_fd())?;
+        loopback_up(&socket)?;
+        Ok((namespace, socket))
+    });
     set_namespace(own.as_fd(), CLONE_NEWNET).map_err(|errno| {
         // Going on would do the host's work in the container's network.
         Error::call("return to the own network namespace", errno)
     })?;
-    made
+    let (namespace, socket) = made?;
+    Ok(Made { namespace, tools: [own, socket] })
 }
 
 /// The calling thread's network namespace, as a handle.
@@ -48,17 +62,19 @@ pub(super) fn inside<T>(namespace: BorrowedFd<'_>, act: impl FnOnce() -> Result<
     done
 }
 
-/// Brings `lo` up in the calling thread's network namespace.
-fn loopback_up() -> Result<()> {
-    let failed = |errno| Error::call("bring the loopback up", errno);
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-        .map_err(failed)?;
+/// A socket of the calling thread's network namespace, which takes orders for its devices.
+fn socket() -> Result<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .map_err(|errno| Error::call("open a socket in the container's network namespace", errno))
+}
+
+/// Brings `lo` up in the network namespace of a socket.
+fn loopback_up(socket: &OwnedFd) -> Result<()> {
     let mut request = InterfaceFlags { name: [0; 16], flags: IFF_UP, padding: [0; 22] };
     request.name[..2].copy_from_slice(b"lo");
     // SAFETY: SIOCSIFFLAGS reads a struct ifreq (40 bytes), which `request` is: a name and the flags.
     check(unsafe { syscall!(IOCTL, socket.as_raw_fd(), ioctl::SIOCSIFFLAGS, &raw const request) })
-        .map_err(failed)?;
-    Ok(())
+        .map_err(|errno| Error::call("bring the loopback up", errno))
 }
 
 /// struct ifreq as SIOCSIFFLAGS reads it (netdevice(7)).

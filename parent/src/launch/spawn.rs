@@ -44,6 +44,8 @@ pub(super) struct Birth<'a> {
     pub(super) cgroup: Option<BorrowedFd<'a>>,
     /// Existing namespaces to be born in, with their CLONE_NEW* flags.
     pub(super) entered: &'a [(OwnedFd, u32)],
+    /// stage1, which the child executes.
+    pub(super) stage1: BorrowedFd<'a>,
     /// Stays open in the child.
     pub(super) socket: BorrowedFd<'a>,
     /// Descriptors above standard error that stay open as well. All of them are, so that ours have higher numbers.
@@ -158,19 +160,23 @@ struct Program {
 }
 
 impl Program {
-    fn new(stage1: &OwnedFd, birth: &Birth<'_>) -> Self {
-        let (stage1, socket) = (stage1.as_raw_fd(), birth.socket.as_raw_fd());
+    fn new(birth: &Birth<'_>) -> Self {
+        let (stage1, socket) = (birth.stage1.as_raw_fd(), birth.socket.as_raw_fd());
         let first_closed = birth.preserved_count.saturating_add(3);
         Self { stage1, socket, first_closed, argument: decimal(socket) }
     }
 }
 
+/// A sealed copy of stage1, to be executed once.
+pub(super) fn stage1() -> Result<OwnedFd> {
+    sealed_memfd(c"pinnace-stage1", STAGE1, true)
+}
+
 /// Clones the child. It runs at once.
 pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
-    let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
     let mut shared = Box::new(Shared {
         stack: [0; STACK_BYTES],
-        program: Program::new(&stage1, birth),
+        program: Program::new(birth),
         failure: AtomicI32::new(0),
     });
     let mut pidfd: RawFd = -1;

@@ -46,7 +46,7 @@ impl AsFd for Socket {
 impl Socket {
     /// Our end, and stage1's.
     pub(super) fn pair() -> Result<(Self, OwnedFd)> {
-        let (ours, childs) =
+        let (childs, ours) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| Error::call("socketpair", errno))?;
         Ok((Self::from(ours), childs))

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::{Init, StateDirectory};
+use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 
 /// The words of the runtime-spec, and `paused` as all runtimes have it.
@@ -67,7 +68,7 @@ impl StateDirectory {
 
 /// When the process began, in clock ticks after boot; `None` if it is gone or has ended (a zombie).
 fn start_time(pid: i32) -> Option<u64> {
-    parse_start_time(&read_proc(pid, "stat").ok()??)
+    parse_start_time(&read_proc(pid, "stat").ok()??.0)
 }
 
 /// What /proc/PID/stat says of a living process, as far as it matters here.
@@ -91,9 +92,10 @@ impl ProcessFacts {
     /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
     /// Source: proc_pid_stat(5), fields 3 and 22; proc_pid_status(5), whose masks have the real-time signals as well.
     pub fn read(pid: i32) -> Result<Option<Self>> {
-        let Some(stat) = read_proc(pid, "stat")? else { return Ok(None) };
+        let Some((stat, stat_file)) = read_proc(pid, "stat")? else { return Ok(None) };
         let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
-        let Some(status) = read_proc(pid, "status")? else { return Ok(None) };
+        let Some((status, status_file)) = read_proc(pid, "status")? else { return Ok(None) };
+        close_all([stat_file, status_file]);
         let ignored_signals = parse_ignored_signals(&status).unwrap_or_default();
         let has_all_processors = parse_has_all_processors(&status).unwrap_or_default();
         Ok(Some(Self { start_time, ignored_signals, has_all_processors }))
@@ -103,17 +105,17 @@ impl ProcessFacts {
 /// The signals that we ignore, as our caller has left it to us; bit N-1 is signal N. None where /proc does not say it.
 pub fn own_ignored_signals() -> u64 {
     let text = read_proc(std::process::id() as i32, "status").ok().flatten();
-    text.and_then(|text| parse_ignored_signals(&text)).unwrap_or(0)
+    text.and_then(|(text, _)| parse_ignored_signals(&text)).unwrap_or(0)
 }
 
-/// A file of /proc/PID whose text is short: one read is enough. `None` if there is no such process.
-fn read_proc(pid: i32, name: &str) -> Result<Option<String>> {
+/// The text of a file of /proc/PID, which is short: one read is enough; and the file. `None` if there is no such process.
+fn read_proc(pid: i32, name: &str) -> Result<Option<(String, OwnedFd)>> {
     let path = format!("/proc/{pid}/{name}");
     let mut text = [0; 4096];
-    let bytes = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::read(&file, &mut text));
-    match bytes {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&text[..bytes]).into_owned())),
+    let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut text).map(|bytes| (bytes, file)));
+    match read {
+        Ok((bytes, file)) => Ok(Some((String::from_utf8_lossy(&text[..bytes]).into_owned(), file))),
         Err(Errno::NOENT | Errno::SRCH) => Ok(None),
         Err(errno) => Err(Error::call(format_args!("read {path}"), errno)),
     }

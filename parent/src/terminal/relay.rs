@@ -172,7 +172,8 @@ enum Step {
 /// One direction, with what was read and not yet written.
 #[derive(Debug)]
 struct Pump {
-    buffer: [u8; BUFFER_BYTES],
+    /// Not in place: a relay is moved about, and 16 KiB with it.
+    buffer: Box<[u8]>,
     start: usize,
     end: usize,
     /// The reader is gone. The source is emptied all the same, so that the program does not wait for ever.
@@ -181,7 +182,7 @@ struct Pump {
 
 impl Default for Pump {
     fn default() -> Self {
-        Self { buffer: [0; BUFFER_BYTES], start: 0, end: 0, discards: false }
+        Self { buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0, discards: false }
     }
 }
 

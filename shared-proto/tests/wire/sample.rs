@@ -99,7 +99,7 @@ pub(crate) fn full() -> Vec<u8> {
     })
 }
 
-fn mounts<'a>() -> [Step<Planned<'a>>; 6] {
+fn mounts<'a>() -> [Step<Planned<'a>>; 7] {
     [
         Step::MountFilesystem {
             fstype: "tmpfs",
@@ -129,6 +129,7 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 6] {
         Step::MakeDevice { path: "/dev/null", mode: 0o020_666, major: 1, minor: 3, uid: 5, gid: 7 },
         Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
         Step::MakeDirectory { path: "/work" },
+        Step::DropBounding { keep: 0x0000_0001_8000_0421 },
     ]
 }
 
@@ -151,7 +152,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 6] {
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 19] {
+fn identity<'a>() -> [Step<Planned<'a>>; 18] {
     [
         Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
         Step::OwnStreams { uid: 1000 },
@@ -178,7 +179,6 @@ fn identity<'a>() -> [Step<Planned<'a>>; 19] {
         Step::SetIoPriority { class: 2, priority: 7 },
         Step::SetPersonality { domain: 8 },
         Step::SetMemoryPolicy { mode: 2, flags: 0x8000, nodes: &[1, 1023] },
-        Step::DropBounding { keep: 0x0000_0001_8000_0421 },
         Step::BecomeUser {
             uid: 1000,
             gid: 1001,

@@ -54,7 +54,7 @@ fn masked_files_are_refused_without_a_true_null_device() {
         let mut kernel = kernel(conversation());
         kernel.modes.insert(0, ("/dev/null", false_null));
         assert_eq!(run(&mut kernel), End::Exited(1));
-        assert!(last_report(&kernel).contains("step: Some(9), call: Status, errno: 6 "));
+        assert!(last_report(&kernel).contains("step: Some(10), call: Status, errno: 6 "));
     }
 }
 
@@ -64,7 +64,7 @@ fn a_sysctl_that_is_not_on_procfs_is_not_written() {
     let mut kernel = kernel(conversation());
     kernel.filesystem_type = 0x0102_1994;
     assert_eq!(run(&mut kernel), End::Exited(1));
-    assert!(last_report(&kernel).contains("step: Some(14), call: StatusFilesystem, errno: 18 "));
+    assert!(last_report(&kernel).contains("step: Some(15), call: StatusFilesystem, errno: 18 "));
     assert!(!kernel.trace.iter().any(|line| line.starts_with("write sys/")));
 }
 

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use sc::syscall;
 
-use super::{Birth, Child, Program, STAGE1, clone3, end, execute, id_maps, in_namespaces, sealed_memfd};
+use super::{Birth, Child, Program, clone3, end, execute, id_maps, in_namespaces};
 use crate::config::IdMappings;
 use crate::error::{Error, Result};
 
@@ -66,13 +66,9 @@ impl Gate {
 
 /// A new user namespace, with every namespace of `birth.namespaces` below it. `prepare` maps its ids.
 pub(crate) fn spawn_new(birth: &Birth<'_>, prepare: impl FnOnce(Pid) -> Result<()>) -> Result<Child> {
-    let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
     let (gate, childs_gate) = Gate::pair()?;
-    let waiting = Waiting {
-        program: Program::new(&stage1, birth),
-        gate: childs_gate.as_raw_fd(),
-        our_gate: gate.0.as_raw_fd(),
-    };
+    let waiting =
+        Waiting { program: Program::new(birth), gate: childs_gate.as_raw_fd(), our_gate: gate.0.as_raw_fd() };
     let mut pidfd: RawFd = -1;
     let mut arguments = birth.arguments();
     arguments.pidfd = &raw mut pidfd as u64;
@@ -199,7 +195,6 @@ unsafe fn say(gate: RawFd, kind: u32, number: u32) {
 /// Who makes namespaces below another user namespace must be in it, and who makes a pid namespace is not in that: so there is a process
 /// between, which joins, clones the child as its sibling, and ends.
 pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: Option<BorrowedFd<'_>>) -> Result<Child> {
-    let stage1 = sealed_memfd(c"pinnace-stage1", STAGE1, true)?;
     let (gate, childs_gate) = Gate::pair()?;
     // The process between is born in the cgroup, where only the host may put it; the child is there with it.
     let mut inner = Birth { cgroup: None, ..*birth }.arguments();
@@ -210,7 +205,7 @@ pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: Option<BorrowedFd<
         *join = (namespace.as_raw_fd(), *kind);
     }
     let joining = Joining {
-        program: Program::new(&stage1, birth),
+        program: Program::new(birth),
         gate: childs_gate.as_raw_fd(),
         user_namespace: user_namespace.map_or(-1, |namespace| namespace.as_raw_fd()),
         joins,
