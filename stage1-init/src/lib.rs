@@ -21,5 +21,6 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod topology;
+mod windows;
 
 pub use run::run;

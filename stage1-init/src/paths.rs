@@ -38,6 +38,15 @@ impl PathBuffer {
         Ok(Self { bytes })
     }
 
+    /// Changes the text; `change` returns how many bytes of it are left.
+    pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut [u8]) -> usize) {
+        let end = self.as_c_str().count_bytes();
+        let left = self.bytes.get_mut(..end).map_or(0, change);
+        if let Some(rest) = self.bytes.get_mut(left..) {
+            rest.fill(0);
+        }
+    }
+
     pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }

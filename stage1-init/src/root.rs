@@ -1,7 +1,5 @@
 //! From the host's root to the container's: open what is needed from the host, move, and let go of the host.
 
-use core::ffi::CStr;
-
 use heapless::Vec;
 use shared_proto::bootstrap::RootChange;
 use shared_proto::limits::EARLY_BIND_COUNT_MAX;
@@ -9,6 +7,7 @@ use shared_proto::{BindOrigin, Call, DescriptorSlot, Propagation, PropagationKin
 
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::receive::{self, DescriptorList, Received};
+use crate::windows;
 
 /// The container's root, and what steps need of the host.
 pub(crate) struct Root {
@@ -59,9 +58,7 @@ pub(crate) fn enter<K: Kernel>(
         None => kernel.open_tree(host, bootstrap.root, true).at(Call::OpenTree)?,
     };
     if bootstrap.root_change == RootChange::Move {
-        // The old root will lie below the new one for good; its windows into the kernel are taken away.
-        close_window(kernel, c"/proc")?;
-        close_window(kernel, c"/sys")?;
+        windows::close(kernel)?;
         kernel.move_mount(new, host, c"/").at(Call::MoveMount)?;
         change_root(kernel, new)?;
         return Ok(Root { new, sources });
@@ -90,14 +87,6 @@ pub(crate) fn pivot<K: Kernel>(kernel: &mut K, new: Descriptor) -> Result<(), Fa
     // anything is looked up: `..` at the root would lead onto it, RESOLVE_IN_ROOT or not.
     kernel.pivot_root(c".", c".").at(Call::PivotRoot)?;
     kernel.unmount_detached(c".").at(Call::Unmount)
-}
-
-/// Detaches a mount, if it is one.
-fn close_window<K: Kernel>(kernel: &mut K, path: &CStr) -> Result<(), Fault> {
-    match kernel.unmount_detached(path) {
-        Err(Errno::INVAL | Errno::NOENT) => Ok(()),
-        unmounted => unmounted.at(Call::Unmount),
-    }
 }
 
 /// Cuts the new mount namespace off from the host's, and opens the bind sources on the right side of the cut.

@@ -123,6 +123,11 @@ fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last(
 }
 
 /// The calls between the last preparation and the first step.
+/// What the host's mountinfo says, where somebody looks.
+const MOUNTS: &[u8] = b"22 1 0:21 / /proc rw - proc proc rw\n\
+    23 1 0:22 / /srv rw - tmpfs tmpfs rw\n\
+    24 23 0:21 / /srv/web/proc rw - proc proc rw\n";
+
 fn check_root_change(change: RootChange, kind: PropagationKind, calls: &[&str]) {
     let _alone = alone();
     let initial_propagation = Propagation { kind, recursive: true };
@@ -135,6 +140,9 @@ fn check_root_change(change: RootChange, kind: PropagationKind, calls: &[&str]) 
     let steps = if change == RootChange::Chroot { Vec::new() } else { steps() };
     datagrams[0] = (encoded(root, &steps), root.descriptors.count());
     let mut kernel = kernel(datagrams);
+    if change == RootChange::Move {
+        kernel.content.extend(MOUNTS);
+    }
     run(&mut kernel);
     let first = position(&kernel.trace, "set_umask") + 1;
     let first = first + usize::from(change == RootChange::Bind);
@@ -147,8 +155,13 @@ fn a_root_that_cannot_pivot_is_moved_and_the_hosts_windows_close_before() {
         "set_propagation cwd / Propagation { kind: Private, recursive: true }",
         "open_tree cwd /host/data recursive=true",
         "open_tree cwd /bundle/rootfs recursive=true",
+        "open cwd /proc/self/mountinfo Read Host",
+        "map_memory 4194304",
+        "read /proc/self/mountinfo",
+        "read /proc/self/mountinfo",
+        "close /proc/self/mountinfo",
         "unmount_detached /proc",
-        "unmount_detached /sys",
+        "unmount_detached /srv/web/proc",
         "move_mount tree of /bundle/rootfs to cwd /",
         "change_directory_to tree of /bundle/rootfs",
         "change_root .",

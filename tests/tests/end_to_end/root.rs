@@ -1,9 +1,14 @@
 //! The root file system itself.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 
-use pinnace_tests::{Bundle, json};
+use pinnace_tests::{Bundle, find_program, json, run_within_limit, skip};
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use crate::mountinfo::find;
 
@@ -87,4 +92,37 @@ fn no_pivot_gives_the_same_root() {
     let halves: Vec<_> = outcome.stdout.lines().collect();
     let (first, second) = halves.split_at(halves.len() / 2);
     assert_eq!(first, second);
+}
+
+/// Without pivot_root the host's tree stays below the container's root, where a process that gets around chroot comes to: as a thread of ours does
+/// here, by taking the container's root off.
+#[test]
+fn no_pivot_leaves_no_procfs_of_the_host_behind() {
+    let Some(unshare) = find_program("unshare") else {
+        return skip("no_pivot_leaves_no_procfs", "util-linux is not installed");
+    };
+    let bundle = Bundle::new().args(&["/bin/sleep", "1000"]);
+    let container = bundle.container().with_create_options(&["--no-pivot"]);
+    let second = container.bundle.scratch().join("a second procfs");
+    fs::create_dir(&second).unwrap();
+    let run = container.create_command("run", &["--detach"]);
+    let mut command = Command::new(unshare);
+    // In a mount namespace of its own the second procfs goes with the last process.
+    let script = "mount -t proc proc \"$1\" && shift && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(&second);
+    command.arg(run.get_program()).args(run.get_args());
+    run_within_limit(command).succeeded();
+
+    let namespace = fs::File::open(format!("/proc/{}/ns/mnt", container.pid())).unwrap();
+    let below = std::thread::spawn(move || {
+        let enter = || move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount));
+        // SAFETY: only the root and the working directory are shared no longer; descriptors still are.
+        unsafe { unshare_unsafe(UnshareFlags::FS) }.unwrap();
+        enter().unwrap();
+        unmount("/", UnmountFlags::DETACH).unwrap();
+        enter().unwrap();
+        let entries = |path: &Path| fs::read_dir(path).map(Iterator::count).ok();
+        [Path::new("/proc"), Path::new("/sys"), &second].map(entries)
+    });
+    assert_eq!(below.join().unwrap(), [Some(0); 3]);
 }

@@ -1,0 +1,100 @@
+//! The windows into the kernel, procfs and sysfs, of an old root that stays below the new one.
+//!
+//! Without pivot_root the host's tree lies under the container's for good, where whoever gets around chroot finds it; and whether a user
+//! namespace may mount a procfs of its own the kernel decides by the ones that are there already.
+
+use shared_proto::Call;
+
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+use crate::paths::PathBuffer;
+
+/// Bytes of the list of mounts that is understood: some ten thousand mounts.
+const LIST_BYTES_MAX: usize = 4 << 20;
+
+/// MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC.
+const COVER_FLAGS: u32 = 0xf;
+
+/// Takes away every procfs and sysfs of the mount namespace, and covers those that belong to whom we may not take them from.
+pub(crate) fn close<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
+    let host = Descriptor::CURRENT_DIRECTORY;
+    let file = kernel.open(host, c"/proc/self/mountinfo", Open::Read, Resolve::Host).at(Call::Open)?;
+    let list = kernel.map_memory(LIST_BYTES_MAX).at(Call::Map)?;
+    let mut filled = 0;
+    loop {
+        let free = list.get_mut(filled..).filter(|free| !free.is_empty());
+        let free = free.ok_or(Errno::TOOBIG).at(Call::Read)?;
+        match kernel.read(file, free).at(Call::Read)? {
+            0 => break,
+            bytes => filled += bytes,
+        }
+    }
+    kernel.close(file);
+    for line in list.get(..filled).unwrap_or_default().split(|byte| *byte == b'\n') {
+        if let Some(mount_point) = window(line) {
+            close_one(kernel, mount_point)?;
+        }
+    }
+    Ok(())
+}
+
+fn close_one<K: Kernel>(kernel: &mut K, mount_point: &[u8]) -> Result<(), Fault> {
+    let path = unescaped(mount_point).at(Call::Unmount)?;
+    let path = path.as_c_str();
+    match kernel.unmount_detached(path) {
+        // It was below one that is gone already.
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        // Locked by a user namespace above us; or it was below another, and the place behind it is no mount.
+        Err(Errno::INVAL | Errno::PERM) => {
+            kernel.mount(c"tmpfs", path, c"tmpfs", COVER_FLAGS, c"").at(Call::Mount)
+        }
+        unmounted => unmounted.at(Call::Unmount),
+    }
+}
+
+/// The mount point in a line of mountinfo, still escaped, if a procfs or sysfs is there (proc_pid_mountinfo(5)).
+fn window(line: &[u8]) -> Option<&[u8]> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let mount_point = fields.nth(4)?;
+    let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
+    matches!(fstype, b"proc" | b"sysfs").then_some(mount_point)
+}
+
+/// The path that mountinfo writes with `\040` for a blank.
+fn unescaped(path: &[u8]) -> Result<PathBuffer, Errno> {
+    let mut bytes = PathBuffer::new(path)?;
+    bytes.rewrite(|text| {
+        let (mut from, mut to) = (0, 0);
+        while let Some(&byte) = text.get(from) {
+            let digits = text.get(from + 1..from + 4).filter(|_| byte == b'\\');
+            let octal = digits.and_then(|digits| core::str::from_utf8(digits).ok());
+            let escaped = octal.and_then(|octal| u8::from_str_radix(octal, 8).ok());
+            if let Some(place) = text.get_mut(to) {
+                *place = escaped.unwrap_or(byte);
+            }
+            from += if escaped.is_some() { 4 } else { 1 };
+            to += 1;
+        }
+        to
+    });
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_procfs_and_sysfs_is_a_window() {
+        assert_eq!(window(b"22 1 0:21 / /proc rw shared:5 - proc proc rw"), Some(&b"/proc"[..]));
+        assert_eq!(window(b"23 1 0:22 / /sys rw shared:6 master:1 - sysfs sysfs rw"), Some(&b"/sys"[..]));
+        assert_eq!(window(b"24 1 0:23 / /proc/x rw - tmpfs proc rw"), None);
+        assert_eq!(window(b"25 1 0:23 /a\\040-\\040proc /b rw - ext4 /dev/a rw"), None);
+        assert_eq!(window(b""), None);
+    }
+
+    #[test]
+    fn escaped_bytes_are_what_they_stand_for() {
+        assert_eq!(unescaped(b"/a\\040b\\134c").unwrap().as_c_str(), c"/a b\\c");
+        assert_eq!(unescaped(b"/plain\\").unwrap().as_c_str(), c"/plain\\");
+    }
+}
