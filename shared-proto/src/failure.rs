@@ -115,6 +115,8 @@ calls! {
     Fork = 76 "clone3",
     Wait = 77 "waitid",
     MemoryFile = 78 "memfd_create",
+    RaiseAmbient = 79 "prctl PR_CAP_AMBIENT_RAISE",
+    HeldCapabilities = 80 "capget",
 }
 
 #[cfg(test)]

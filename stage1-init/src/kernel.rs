@@ -316,6 +316,8 @@ pub trait Kernel {
     fn keep_capabilities(&mut self) -> Result<()>;
     fn drop_bounding(&mut self, capability: u32) -> Result<()>;
     fn set_capabilities(&mut self, effective: u64, permitted: u64, inheritable: u64) -> Result<()>;
+    /// The permitted set.
+    fn held_capabilities(&mut self) -> Result<u64>;
     fn clear_ambient(&mut self) -> Result<()>;
     fn raise_ambient(&mut self, capability: u32) -> Result<()>;
     fn set_no_new_privileges(&mut self) -> Result<()>;

@@ -137,7 +137,10 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             " (the machine has no such node, or the container's cpuset keeps it away)"
         }
         (Some(Step::SetCapabilities { .. }), Call::SetCapabilities, Errno::PERM) => {
-            " (unable to apply caps: the runtime itself lacks some of them)"
+            " (ignoring unavailable capabilities: the runtime itself lacks some of these)"
+        }
+        (Some(Step::SetCapabilities { .. }), Call::RaiseAmbient, Errno::PERM) => {
+            " (ignoring ambient capabilities that are not permitted and inheritable)"
         }
         _ => "",
     }

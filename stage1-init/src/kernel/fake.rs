@@ -503,6 +503,10 @@ impl Kernel for Fake {
         self.call(format!("set_capabilities {effective:#x} {permitted:#x} {inheritable:#x}"))
     }
 
+    fn held_capabilities(&mut self) -> Result<u64> {
+        self.call(String::from("held_capabilities")).map(|()| 0x1)
+    }
+
     fn clear_ambient(&mut self) -> Result<()> {
         self.call(String::from("clear_ambient"))
     }

@@ -714,6 +714,15 @@ impl Kernel for Linux {
         Ok(())
     }
 
+    fn held_capabilities(&mut self) -> Result<u64> {
+        let header = uapi::__user_cap_header_struct { version: uapi::_LINUX_CAPABILITY_VERSION_3, pid: 0 };
+        let mut data = [uapi::__user_cap_data_struct { effective: 0, permitted: 0, inheritable: 0 }; 2];
+        // SAFETY: version 3 of the header announces two data structures, which `data` has room for.
+        check(unsafe { syscall!(CAPGET, ptr::from_ref(&header), data.as_mut_ptr()) })?;
+        let [low, high] = data.map(|half| u64::from(half.permitted));
+        Ok(low | high << 32)
+    }
+
     fn clear_ambient(&mut self) -> Result<()> {
         control(prctl::PR_CAP_AMBIENT, prctl::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)
     }

@@ -25,30 +25,40 @@ pub(super) fn drop_bounding<K: Kernel>(kernel: &mut K, keep: u64) -> Result<(), 
     Ok(())
 }
 
-/// Sets the process's capabilities. An ambient one that cannot be raised is a warning: engines ask for them without making them
-/// inheritable.
+/// Sets the process's capabilities. What cannot be granted is a warning (runtime-spec, config.md: a runtime SHOULD NOT fail): what the runtime
+/// itself lacks, and an ambient one that is not inheritable, which engines ask for.
 ///
 /// The ambient set needs no clearing of its own: the kernel takes from it what is not permitted and inheritable.
 pub(super) fn set<K: Kernel>(context: &mut Context<'_, K>, sets: &Sets) -> Result<(), Fault> {
-    let kernel = &mut *context.kernel;
-    kernel.set_capabilities(sets.effective, sets.permitted, sets.inheritable).at(Call::SetCapabilities)?;
-    if sets.inheritable != 0 {
-        kernel.clear_ambient().at(Call::SetCapabilities)?;
-    }
-    for capability in (0..u64::BITS).filter(|capability| sets.ambient & (1 << capability) != 0) {
-        if let Err(errno) = kernel.raise_ambient(capability) {
-            let fault = Fault { call: Call::SetCapabilities, errno };
-            let warning = Failure {
-                phase: Phase::Identity,
-                step: Some(context.step_index),
-                call: fault.call,
-                errno: fault.errno_number(),
-            };
-            context.kernel.send(context.socket, &Report::Warned(warning).encode()).at(Call::Send)?;
-            break;
+    match context.kernel.set_capabilities(sets.effective, sets.permitted, sets.inheritable) {
+        Err(Errno::PERM) => {
+            let held = context.kernel.held_capabilities().at(Call::HeldCapabilities)?;
+            let [effective, permitted, inheritable] =
+                [sets.effective, sets.permitted, sets.inheritable].map(|asked| asked & held);
+            context.kernel.set_capabilities(effective, permitted, inheritable).at(Call::SetCapabilities)?;
+            warn(context, Fault { call: Call::SetCapabilities, errno: Errno::PERM })?;
         }
+        set => set.at(Call::SetCapabilities)?,
     }
-    Ok(())
+    if sets.inheritable != 0 {
+        context.kernel.clear_ambient().at(Call::SetCapabilities)?;
+    }
+    let mut refused = None;
+    for capability in (0..u64::BITS).filter(|capability| sets.ambient & (1 << capability) != 0) {
+        refused = context.kernel.raise_ambient(capability).at(Call::RaiseAmbient).err().or(refused);
+    }
+    refused.map_or(Ok(()), |fault| warn(context, fault))
+}
+
+/// Tells the parent what this step does without.
+fn warn<K: Kernel>(context: &mut Context<'_, K>, fault: Fault) -> Result<(), Fault> {
+    let warning = Failure {
+        phase: Phase::Identity,
+        step: Some(context.step_index),
+        call: fault.call,
+        errno: fault.errno_number(),
+    };
+    context.kernel.send(context.socket, &Report::Warned(warning).encode()).at(Call::Send)
 }
 
 /// Source: prctl(2) PR_SET_NO_NEW_PRIVS.

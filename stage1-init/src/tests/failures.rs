@@ -41,6 +41,7 @@ const FORGIVEN: &[(&str, &[Errno], &str)] = &[
     ("open mount of proc self/attr/apparmor/exec", &[Errno::NOENT], "Linux before 5.8 has one file for all"),
     ("new_session_keyring", &[Errno::NOSYS], "a kernel without keys has none to protect"),
     ("drop_bounding", &[Errno::INVAL], "the first capability that the kernel does not know"),
+    ("set_capabilities", &[Errno::PERM], "what the runtime itself lacks is not granted"),
     ("change_directory /data", &[Errno::PERM, Errno::ACCESS], "the user may enter where root may not"),
 ];
 

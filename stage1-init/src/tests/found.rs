@@ -109,7 +109,7 @@ fn an_ambient_capability_that_cannot_be_raised_is_a_warning() {
     assert_eq!(run(&mut kernel), End::Executed);
     let warnings: Vec<&String> = kernel.trace.iter().filter(|line| line.contains("Warned")).collect();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains("step: Some(26), call: SetCapabilities, errno: 1 "), "{warnings:?}");
+    assert!(warnings[0].contains("step: Some(26), call: RaiseAmbient, errno: 1 "), "{warnings:?}");
 }
 
 /// The files that are opened below a procfs in which the first of them is missing.

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
 
-use pinnace_tests::{Bundle, Outcome, is_pinnace, json};
+use pinnace_tests::{Bundle, Outcome, find_program, is_pinnace, json, run_within_limit, skip};
 
 fn status() -> Bundle {
     Bundle::new().args(&["/bin/cat", "/proc/self/status"])
@@ -101,6 +102,24 @@ fn unknown_capability_is_a_warning() {
         outcome.describe()
     );
     assert!(outcome.stderr.contains("level=warn"), "{}", outcome.describe());
+}
+
+/// runc and crun fail; the runtime-spec says that a runtime SHOULD NOT.
+#[test]
+fn capability_that_the_runtime_lacks_is_a_warning() {
+    let Some(setpriv) = find_program("setpriv") else {
+        return skip("capability_that_the_runtime_lacks", "util-linux is not installed");
+    };
+    let container = status().all_capabilities(&["CAP_KILL", "CAP_NET_RAW"]).container();
+    let run = container.create_command("run", &[]);
+    let mut command = Command::new(setpriv);
+    command.args(["--bounding-set", "-net_raw"]).arg(run.get_program()).args(run.get_args());
+    let outcome = run_within_limit(command);
+    for name in ["CapBnd", "CapPrm", "CapEff"] {
+        assert_eq!(field(&outcome, name), "0000000000000020", "{name}");
+    }
+    assert!(outcome.stderr.contains("level=warn"), "{}", outcome.describe());
+    assert!(outcome.stderr.contains("ignoring unavailable capabilities"), "{}", outcome.describe());
 }
 
 #[test]
