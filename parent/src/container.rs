@@ -30,6 +30,8 @@ pub use start::start;
 pub use update::{Limit, LimitKind, limits_document, update};
 pub use validate::{Finding, Level, validate};
 
+use std::os::fd::OwnedFd;
+
 use crate::cgroup::Cgroups;
 use crate::error::Result;
 use crate::intel_rdt::Groups;
@@ -61,6 +63,11 @@ impl Container {
         let record = directory.record()?;
         let init = directory.init()?;
         Ok(Self { id: id.to_owned(), directory, record, init })
+    }
+
+    /// A handle to the first process, if there is one that still lives.
+    pub fn init_handle(&self) -> Result<Option<OwnedFd>> {
+        self.init.as_ref().map_or(Ok(None), Init::handle)
     }
 
     /// The container's cgroups.

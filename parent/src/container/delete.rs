@@ -59,7 +59,8 @@ fn destroy_container(container: &Container) -> Result<Vec<String>> {
 fn open_by_force(root: &StateRoot, id: &str) -> Result<Container> {
     let directory = root.open(id)?;
     if !directory.try_lock()? {
-        if let Some(handle) = directory.init()?.and_then(|init| init.handle()) {
+        let init = directory.init()?;
+        if let Some(handle) = init.map(|init| init.handle()).transpose()?.flatten() {
             // Ignored: it may have ended by itself.
             let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
         }
@@ -95,7 +96,7 @@ fn delete_unknown(root: &StateRoot, id: &str, force: bool, error: Error) -> Resu
 
 /// Kills the init process and waits for its end.
 fn end(container: &Container) -> Result<()> {
-    let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else { return Ok(()) };
+    let Some(handle) = container.init_handle()? else { return Ok(()) };
     if !container.record.own_pid_namespace {
         container.cgroups().kill_all()?;
     }

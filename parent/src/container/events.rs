@@ -32,7 +32,7 @@ struct Event<'a> {
 /// Errors: the container has ended.
 pub fn events(container: &Container) -> Result<Events<'_>> {
     let id = &container.id;
-    match container.init.as_ref().and_then(|init| init.handle()) {
+    match container.init_handle()? {
         Some(init) => Ok(Events { id, cgroups: container.cgroups(), init }),
         None => Err(Error::of_kind(Kind::NotRunning, format!("container with id {id} is not running"))),
     }

@@ -57,8 +57,7 @@ pub struct Executed {
 
 /// Executes a process in the container. Returns once its program runs.
 pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed> {
-    let init = container.init.as_ref();
-    let Some((init, handle)) = init.and_then(|init| Some((init, init.handle()?))) else {
+    let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else {
         return Err(Error::of_kind(Kind::NotRunning, "cannot exec in a stopped container"));
     };
     if !execution.ignore_paused && container.cgroups().is_frozen() {
@@ -122,7 +121,7 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
     let elsewhere = || container.cgroups().unified_of(init.pid);
     let mut launch = match enter(way_in.unified.as_ref(), handle) {
         Err(error) if error.kind() == Kind::CgroupBusy => {
-            let handle = init.handle().ok_or(error)?;
+            let handle = init.handle()?.ok_or(error)?;
             enter(elsewhere()?.as_ref(), handle)?
         }
         entered => entered?,

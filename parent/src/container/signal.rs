@@ -14,7 +14,7 @@ const SIGNAL_MAX: i32 = 64;
 ///
 /// Errors: `container not running`, which engines compare.
 pub fn kill(container: &Container, signal: i32) -> Result<()> {
-    let Some(handle) = container.init.as_ref().and_then(|init| init.handle()) else {
+    let Some(handle) = container.init_handle()? else {
         return Err(not_running());
     };
     // A first process that waits for its start has no handler, and the kernel keeps the first process of a pid namespace from default actions.

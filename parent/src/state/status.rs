@@ -35,10 +35,19 @@ impl fmt::Display for Status {
 
 impl Init {
     /// A handle to the init process, if it still lives. The handle cannot come to mean another process.
-    pub fn handle(&self) -> Option<OwnedFd> {
-        let handle = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+    ///
+    /// Errors: it cannot be told, for want of descriptors perhaps. What may live must not be taken for dead.
+    pub fn handle(&self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            // Nobody has the number, or it is a thread's by now.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(Error::call(format_args!("pidfd_open {}", self.pid), errno)),
+        };
         // Looked at after the handle was taken: if it is our process now, the handle means it.
-        (start_time(self.pid) == Some(self.start_time)).then_some(handle)
+        let start_time = read_proc(self.pid, "stat")?.and_then(|(stat, _)| parse_start_time(&stat));
+        Ok((start_time == Some(self.start_time)).then_some(handle))
     }
 
     /// Whether the container's program has not been executed yet; `None` if that cannot be seen.
@@ -52,7 +61,7 @@ impl StateDirectory {
     /// The container's status. `is_frozen` is asked only where it matters.
     pub fn status(&self, init: Option<&Init>, is_frozen: impl FnOnce() -> bool) -> Result<Status> {
         let Some(init) = init else { return Ok(Status::Creating) };
-        Ok(if init.handle().is_none() {
+        Ok(if init.handle()?.is_none() {
             Status::Stopped
         } else if is_frozen() {
             Status::Paused
@@ -64,11 +73,6 @@ impl StateDirectory {
             Status::Running
         })
     }
-}
-
-/// When the process began, in clock ticks after boot; `None` if it is gone or has ended (a zombie).
-fn start_time(pid: i32) -> Option<u64> {
-    parse_start_time(&read_proc(pid, "stat").ok()??.0)
 }
 
 /// What /proc/PID/stat says of a living process, as far as it matters here.

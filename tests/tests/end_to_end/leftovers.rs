@@ -337,3 +337,18 @@ fn directories_that_are_no_containers_are_not_deleted() {
     command.args(["--root", "/", "delete", "no-such-directory"]);
     run_within_limit(command).failed_with(&["Option --root argument should not be set to /"]);
 }
+
+#[test]
+fn container_that_cannot_be_looked_at_is_not_taken_for_a_stopped_one() {
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    container.run_detached().succeeded();
+    let delete = container.command(&["delete", &container.id]);
+    for limit in 3..=16 {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
+        command.arg(delete.get_program()).args(delete.get_args());
+        let outcome = run_within_limit(command);
+        assert_eq!(outcome.code, 1, "{limit} descriptors\n{}", outcome.describe());
+        assert_eq!(container.status(), "running", "{limit} descriptors\n{}", outcome.describe());
+    }
+}
