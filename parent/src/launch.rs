@@ -37,7 +37,7 @@ pub use seccomp::Agent;
 use crate::config::Namespace;
 use crate::descriptors::close_all;
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, UserNamespace, joined_namespaces};
+use crate::plan::{Plan, UserNamespace, early_limit, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
@@ -450,7 +450,7 @@ fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
 
 /// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
 fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
-    for limit in user.rlimits {
+    for limit in user.rlimits.iter().filter_map(early_limit) {
         let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();
         let wanted = uapi::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
         // SAFETY: `wanted` is the structure that the call reads; no old limit is asked for.

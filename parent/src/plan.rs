@@ -32,6 +32,7 @@ use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 pub use exec::{Entry, plan_exec};
+pub use identity::early_limit;
 use keep::Keep;
 pub use seccomp::Filter;
 pub use user_namespace::{UserNamespace, id_maps_deny_groups};

@@ -29,21 +29,24 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
     if !request.no_new_keyring {
         draft.push(Phase::Identity, Step::NewSessionKeyring);
     }
-    for limit in config.process.rlimits.iter().filter(|_| !has_user_namespace) {
-        let Rlimit { resource, soft, hard } = *limit;
-        // What would be too few for stage1 comes late.
-        let soft = if is_late(limit) { soft.max(OPEN_FILES_OF_STAGE1).min(hard) } else { soft };
-        if !is_late(limit) || hard >= OPEN_FILES_OF_STAGE1 {
-            draft.push(Phase::Identity, Step::SetRlimit { resource, soft, hard });
-        }
+    for limit in config.process.rlimits.iter().filter(|_| !has_user_namespace).filter_map(early_limit) {
+        let Rlimit { resource, soft, hard } = limit;
+        draft.push(Phase::Identity, Step::SetRlimit { resource, soft, hard });
     }
+}
+
+/// A limit as far as it can be set before stage1 has done its work: what would be too few for stage1 comes late.
+pub fn early_limit(limit: &Rlimit) -> Option<Rlimit> {
+    if !is_late(limit) {
+        return Some(*limit);
+    }
+    let Rlimit { resource, hard, .. } = *limit;
+    (hard >= OPEN_FILES_OF_STAGE1).then_some(Rlimit { resource, soft: OPEN_FILES_OF_STAGE1, hard })
 }
 
 /// The limits that wait until stage1 opens nothing any more. Lowering them needs no privilege.
 pub(super) fn plan_late<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
-    let process = &request.config.process;
-    let has_user_namespace = request.config.namespaces.user != Namespace::Inherit;
-    for limit in process.rlimits.iter().filter(|limit| is_late(limit) && !has_user_namespace) {
+    for limit in request.config.process.rlimits.iter().filter(|limit| is_late(limit)) {
         let Rlimit { resource, soft, hard } = *limit;
         draft.push(Phase::Lockdown, Step::SetRlimit { resource, soft, hard });
     }
