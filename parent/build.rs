@@ -10,7 +10,8 @@ fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let workspace = manifest.parent().expect("the parent lies in the workspace");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let build_id = build_id(workspace);
+    let build_id = digest(workspace, PROTOCOL_SOURCES);
+    println!("cargo:rustc-env=PINNACE_SOURCE_ID={}", digest(workspace, ALL_SOURCES));
 
     build_freestanding(workspace, &out, &build_id);
     println!("cargo:rustc-env=PINNACE_STAGE1={}", out.join("stage1").display());
@@ -76,10 +77,15 @@ fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
     }
 }
 
-/// Sixteen hexadecimal digits over every source that decides what the two programs say to each other.
-fn build_id(workspace: &Path) -> String {
+/// What decides what the two programs say to each other.
+const PROTOCOL_SOURCES: &[&str] = &["shared-proto/src", "stage1-init/src"];
+
+const ALL_SOURCES: &[&str] = &["shared-proto/src", "stage1-init/src", "parent/src"];
+
+/// Sixteen hexadecimal digits over the sources in these directories.
+fn digest(workspace: &Path, directories: &[&str]) -> String {
     let mut files = Vec::new();
-    for directory in ["shared-proto/src", "stage1-init/src"] {
+    for directory in directories {
         println!("cargo:rerun-if-changed={}", workspace.join(directory).display());
         collect(&workspace.join(directory), &mut files);
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Options before the command.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
-    /// Directory of the containers' state [default: /run/pinnace]
+    /// Directory of the containers' state [default: /run/pinnace; of ordinary users $XDG_RUNTIME_DIR/pinnace]
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// Append log records to this file instead of standard error
@@ -559,7 +559,8 @@ fn subcommand(entry: &Entry) -> Command {
     let command = (entry.augment)(command);
     // Set once more: the comments on the option structures are for readers of this file, and clap takes them for its texts.
     let operands = match entry.name {
-        "list" | "spec" | "plan" | "demo" => "",
+        "list" | "spec" | "plan" | "demo" | "validate" | "features" => "",
+        "exec" => " <ID> PROGRAM [ARGUMENTS]",
         "kill" => " <ID> [SIGNAL]",
         "ps" => " <ID> [PS OPTIONS]",
         _ => " <ID>",
@@ -581,7 +582,7 @@ fn full_command() -> Command {
 
 /// Lines as runc prints them; engines read `version`, `commit` (what tells builds apart: here a digest of the sources) and `spec`.
 const VERSION: &str =
-    concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PINNACE_BUILD_ID"), "\nspec: 1.3.0");
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PINNACE_SOURCE_ID"), "\nspec: 1.3.0");
 
 /// Go's flag package knows one dash and two as the same; runc's callers use both (`-root DIR`).
 fn go_style((index, argument): (usize, OsString)) -> OsString {

@@ -23,10 +23,12 @@ use std::io::Write;
 use std::os::fd::BorrowedFd;
 
 use rustix::io::{Errno, FdFlags};
+use rustix::process::Signal;
 
 use crate::cli::{Global, Invocation};
 use crate::error::{Error, Result};
 use crate::log::Log;
+use crate::signals;
 use crate::state::StateRoot;
 
 /// What every command gets.
@@ -49,6 +51,12 @@ impl Context<'_> {
 
 /// Runs a command; its exit code is 0, or that of the container's program.
 pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
+    if !matches!(invocation, Invocation::Run(arguments) if !arguments.detach) {
+        // Our caller may ignore SIGCHLD, and then the kernel forgets how hooks and helpers end; and a reader that went away must not end us
+        // half-way. (A foreground run blocks signals, and asks only where it matters.)
+        signals::reset(Signal::CHILD)?;
+        signals::ignore(Signal::PIPE)?;
+    }
     let context = Context { global, log };
     let succeeded = |result: Result<()>| result.map(|()| 0);
     match invocation {
@@ -73,12 +81,13 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
     }
 }
 
-/// How many descriptors above standard error the program keeps: `first` that are ours to give, and `asked` behind them.
+/// How many descriptors above standard error the program keeps: `first` that systemd has given us, and `asked` behind them.
 ///
 /// Errors: one of them is not open.
 pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
-    for index in 0..asked {
-        let number = i64::from(first) + i64::from(index) + 3;
+    let count = first.saturating_add(asked);
+    for index in 0..count {
+        let number = i64::from(index) + 3;
         let is_theirs = i32::try_from(number).is_ok_and(|number| {
             // SAFETY: the number is only asked about; a closed one is what this is about, and fcntl(2) answers EBADF to it.
             let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
@@ -86,11 +95,14 @@ pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
             rustix::io::fcntl_getfd(descriptor).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC))
         });
         if !is_theirs {
-            let doing = format!("unable to stat preserved-fd {index} (of {asked})");
+            let doing = match index.checked_sub(first) {
+                Some(index) => format!("unable to stat preserved-fd {index} (of {asked})"),
+                None => format!("LISTEN_FDS={first}: descriptor {number}"),
+            };
             return Err(Error::call(doing, Errno::NOENT));
         }
     }
-    Ok(first + asked)
+    Ok(count)
 }
 
 /// Text to standard output. A reader that went away (`pinnace list | head -1`) does not want it, and that is no error of ours.

@@ -75,18 +75,13 @@ impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
     pub fn begin(plan: &Plan<'_>, surroundings: Surroundings) -> Result<Self> {
         check_sysctls(plan)?;
-        // Beside the cgroup's directory, so that one call closes all three.
+        // Opened right after the cgroup's directory: the three numbers are neighbours, and one call closes them.
         let stage1 = spawn::stage1()?;
         let (socket, childs_end) = Socket::pair()?;
         let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
         let lent: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         socket.send_bootstrap(plan, &lent)?;
         drop(descriptors);
-        for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
-            let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
-            let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
-            socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
-        }
         let birth = Birth {
             namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
             cgroup: surroundings.cgroup.as_ref().map(AsFd::as_fd),
@@ -100,11 +95,9 @@ impl Launch {
                 set_host_limits(pid, &user)?;
                 spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
             })?,
-            (Namespace::Join(path), Some(user)) => {
+            (Namespace::Join(path), Some(_)) => {
                 let namespace = open_namespace(path, uapi::CLONE_NEWUSER)?;
-                let child = spawn::user_namespace::spawn_joined(&birth, Some(namespace.as_fd()))?;
-                set_host_limits(child.pid, &user)?;
-                child
+                spawn::user_namespace::spawn_joined(&birth, Some(namespace.as_fd()))?
             }
             // Who is not the host's root can enter a pid namespace, and not come back.
             (Namespace::Inherit, _)
@@ -115,7 +108,18 @@ impl Launch {
             _ => spawn::spawn(&birth)?,
         };
         close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
-        Ok(Self::new(child, socket))
+        // From here on whatever fails ends the child.
+        let launch = Self::new(child, socket);
+        if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
+            set_host_limits(launch.pid(), &user)?;
+        }
+        // There is a reader now: however small the socket's buffer is, this comes through.
+        for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
+            let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
+            let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
+            launch.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
+        }
+        Ok(launch)
     }
 
     fn new(child: Child, socket: Socket) -> Self {

@@ -93,16 +93,27 @@ impl Drop for Signals {
 
 /// Gives a signal its default disposition, whatever our caller has left us.
 pub fn reset(signal: Signal) -> Result<()> {
-    // The kernel's struct sigaction of both machines fits: all zero is SIG_DFL without flags.
-    let action = [0u64; 4];
+    const SIG_DFL: u64 = 0;
+    dispose(signal, SIG_DFL)
+}
+
+/// Ignores a signal. What we execute gets the default disposition back: from the standard library, and from stage1.
+pub fn ignore(signal: Signal) -> Result<()> {
+    const SIG_IGN: u64 = 1;
+    dispose(signal, SIG_IGN)
+}
+
+fn dispose(signal: Signal, disposition: u64) -> Result<()> {
+    // The kernel's struct sigaction of both machines fits: the disposition, and zero for no flags.
+    let action = [disposition, 0, 0, 0];
     // SAFETY: `action` is as long as the structure that the kernel reads, and no old one is asked for. No handler of ours is lost: there is none.
     let returned = unsafe {
         syscall!(RT_SIGACTION, signal.as_raw(), action.as_ptr(), std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
     };
-    check(returned).map_err(|errno| Error::call("reset a signal", errno))
+    check(returned).map_err(|errno| Error::call("rt_sigaction", errno))
 }
 
-/// Signals that mean the runtime itself: its children, and out-of-band data.
+/// Signals that mean the runtime itself: its children, out-of-band data, and a reader of ours that went away.
 fn ignored() -> u64 {
-    [uapi::SIGCHLD, uapi::SIGURG].into_iter().map(|signal| 1u64 << (signal - 1)).sum()
+    [uapi::SIGCHLD, uapi::SIGURG, uapi::SIGPIPE].into_iter().map(|signal| 1u64 << (signal - 1)).sum()
 }

@@ -442,17 +442,13 @@ impl AsFd for StateDirectory {
     }
 }
 
-/// Writes the decimal pid to a file that appears whole or not at all, as callers read it right after `create`.
-pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    PidFile::prepare(path, pid)?.publish()
-}
-
-/// A pid file that is written, and not yet in its place: what is there stays until `publish`.
+/// A file with a decimal pid that appears whole or not at all, as callers read it right after `create`: what is in its place stays until
+/// `publish`. It goes with this value, unless it is to be kept.
 #[derive(Debug)]
 pub struct PidFile<'a> {
     path: &'a Path,
-    /// Ours alone: the name holds our pid, and no file of that name was there.
-    temporary: Option<PathBuf>,
+    /// What has been made. At first it is ours alone: the name holds our pid, and no file of that name was there.
+    made: Option<PathBuf>,
 }
 
 impl<'a> PidFile<'a> {
@@ -471,7 +467,7 @@ impl<'a> PidFile<'a> {
             created => created,
         }
         .map_err(failed)?;
-        let prepared = Self { path, temporary: Some(temporary) };
+        let prepared = Self { path, made: Some(temporary) };
         file.set_permissions(fs::Permissions::from_mode(0o644))
             .and_then(|()| std::io::Write::write_all(&mut file, pid.to_string().as_bytes()))
             .map_err(failed)?;
@@ -479,20 +475,25 @@ impl<'a> PidFile<'a> {
     }
 
     /// Puts the file in its place.
-    pub fn publish(mut self) -> Result<()> {
-        let Some(temporary) = &self.temporary else { return Ok(()) };
+    pub fn publish(&mut self) -> Result<()> {
+        let Some(temporary) = &self.made else { return Ok(()) };
         fs::rename(temporary, self.path)
             .map_err(|error| Error::io(format_args!("open {}", self.path.display()), &error))?;
-        self.temporary = None;
+        self.made = Some(self.path.to_owned());
         Ok(())
+    }
+
+    /// The process lives on.
+    pub fn keep(mut self) {
+        self.made = None;
     }
 }
 
 impl Drop for PidFile<'_> {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
+        if let Some(made) = &self.made {
             // Ignored: the error that matters is the first one.
-            let _ = fs::remove_file(temporary);
+            let _ = fs::remove_file(made);
         }
     }
 }

@@ -30,7 +30,9 @@ pub(crate) fn find<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Option<
         return PathBuffer::new(name.to_bytes()).at(Call::Access).map(Some);
     }
     let path = view.environment().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
-    for directory in path.unwrap_or_default().split(|&byte| byte == b':') {
+    // Without PATH nowhere, not in the working directory either, which is the image's.
+    let directories = path.filter(|path| !path.is_empty()).map(|path| path.split(|&byte| byte == b':'));
+    for directory in directories.into_iter().flatten() {
         let Ok(candidate) = join(directory, name) else { continue };
         if check_program(kernel, candidate.as_c_str()).is_ok() {
             return Ok(Some(candidate));
@@ -100,8 +102,8 @@ fn reset_signals<K: Kernel>(kernel: &mut K, ignored: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Every descriptor above standard error, and above those that the program keeps, will be closed by execve. Before the lockdown, since a filter may forbid close_range(2); what the
-/// lockdown opens is close-on-exec by itself.
+/// Every descriptor above standard error, and above those that the program keeps, will be closed by execve. Before the lockdown, since a
+/// filter may forbid close_range(2); what the lockdown opens is close-on-exec by itself.
 pub(crate) fn close_descriptors<K: Kernel>(kernel: &mut K, preserved_count: u32) -> Result<(), Fault> {
     kernel.close_on_execute_from(Descriptor::first_above(preserved_count)).at(Call::CloseRange)
 }

@@ -113,7 +113,8 @@ pub(crate) fn open_or_make<K: Kernel>(
         Missing::File => kernel.make_file(parent, name_text.as_c_str()).at(Call::MakeNode),
     };
     made?;
-    open(kernel, root, path)
+    // Below the same parent: whoever shares a volume may have put a symlink there since.
+    kernel.open(parent, name_text.as_c_str(), Open::Path, Resolve::InRootNoSymlinks).at(Call::Open)
 }
 
 /// Opens the directory `path`, component by component, making those that are missing. May return `root` itself.

@@ -15,6 +15,8 @@ pub(crate) struct Root {
     pub(crate) new: Descriptor,
     /// Detached trees of the bind sources on the host, in the order of their steps.
     pub(crate) sources: Sources,
+    /// Others live in the mount namespace.
+    pub(crate) is_shared: bool,
 }
 
 /// A source that could not be opened is reported by its step.
@@ -39,13 +41,15 @@ pub(crate) fn enter<K: Kernel>(
     if bootstrap.root_change == RootChange::Chroot {
         let new = kernel.open(host, bootstrap.root, Open::Directory, Resolve::Host).at(Call::Open)?;
         change_root(kernel, new)?;
-        return Ok(Root { new, sources: Vec::new() });
+        return Ok(Root { new, sources: Vec::new(), is_shared: true });
     }
     if bootstrap.root_change == RootChange::Enter {
         return match received.descriptor(DescriptorSlot::Root) {
-            Some(new) => change_root(kernel, new).map(|()| Root { new, sources: Vec::new() }),
+            Some(new) => {
+                change_root(kernel, new).map(|()| Root { new, sources: Vec::new(), is_shared: true })
+            }
             // Joining the mount namespace has made its root ours, and the working directory.
-            None => Ok(Root { new: host, sources: Vec::new() }),
+            None => Ok(Root { new: host, sources: Vec::new(), is_shared: true }),
         };
     }
     let sources = match bootstrap.root_change {
@@ -61,7 +65,7 @@ pub(crate) fn enter<K: Kernel>(
         windows::close(kernel)?;
         kernel.move_mount(new, host, c"/").at(Call::MoveMount)?;
         change_root(kernel, new)?;
-        return Ok(Root { new, sources });
+        return Ok(Root { new, sources, is_shared: false });
     }
     // A tree that the parent has opened stands for a path that may be closed to us: any place serves then, but for hooks, which look for it.
     match kernel.move_mount(new, host, bootstrap.root) {
@@ -72,12 +76,12 @@ pub(crate) fn enter<K: Kernel>(
     }
     if bootstrap.root_change == RootChange::Bind {
         change_root(kernel, new)?;
-        return Ok(Root { new, sources });
+        return Ok(Root { new, sources, is_shared: true });
     }
     if !bootstrap.pivot_late {
         pivot(kernel, new)?;
     }
-    Ok(Root { new, sources })
+    Ok(Root { new, sources, is_shared: false })
 }
 
 /// Makes `new`, which is attached below the old root, the root.

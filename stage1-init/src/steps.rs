@@ -80,12 +80,12 @@ impl<'k, K: Kernel> Context<'k, K> {
         }
     }
 
-    /// From now on reports of steps go to whoever started the program.
     /// Who hears of what goes wrong.
     pub(crate) fn answer(&self) -> Descriptor {
         self.socket
     }
 
+    /// From now on reports of steps go to whoever started the program.
     pub(crate) fn answer_to(&mut self, socket: Descriptor) {
         self.socket = socket;
     }
@@ -130,11 +130,11 @@ impl<'k, K: Kernel> Context<'k, K> {
         Ok((directory, name))
     }
 
-    /// A mount at `path` may have covered the cached directory, unless it lies inside it. An empty one is a new tmpfs.
+    /// A mount at `path` may have covered the cached directory and the fresh one, unless it lies inside them. An empty one is a new tmpfs.
     fn mounted(&mut self, path: &'static CStr, is_empty: bool) {
         self.directory = self.directory.filter(|(directory, _)| paths::split(path).0 == *directory);
-        if is_empty && !self.is_fresh(path) {
-            self.fresh = Some(path);
+        if !self.is_fresh(path) {
+            self.fresh = (is_empty && !self.root.is_shared).then_some(path);
         }
     }
 

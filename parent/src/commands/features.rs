@@ -103,7 +103,7 @@ fn features() -> Features {
         mount_options: config::mount_options(),
         linux: linux(),
         annotations: BTreeMap::from([
-            ("dev.pinnace.build", env!("PINNACE_BUILD_ID").to_owned()),
+            ("dev.pinnace.build", env!("PINNACE_SOURCE_ID").to_owned()),
             ("dev.pinnace.version", env!("CARGO_PKG_VERSION").to_owned()),
             ("io.github.seccomp.libseccomp.version", format!("{major}.{minor}.{micro}")),
         ]),

@@ -206,6 +206,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
     let host = HostFacts::read(questions(&bundle.config))?;
+    if host.uid != 0 {
+        // Before newuidmap is waited for; root asks no helper before it is known below whether that is needed.
+        crate::signals::reset(Signal::CHILD)?;
+    }
     let placement = place(&mut bundle, &host, creation)?;
     let profile = bundle.config.seccomp.as_ref();
     let program = profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose()?;
@@ -250,11 +254,16 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
                 None => error,
             };
             log.debug(|| format!("container {}: failed, removing what was made", creation.id));
-            // Ignored: the first error is the one to tell; what cannot be removed now, `delete --force` will name.
-            let _ = cgroups.destroy();
-            let _ = rdt_groups.map(|groups| groups.destroy());
-            let _ = directory.remove();
-            Err(error.with_warnings(poststop(&record, creation.id)))
+            let mut warnings = poststop(&record, creation.id);
+            let removed = cgroups
+                .destroy()
+                .and(rdt_groups.map_or(Ok(()), |groups| groups.destroy()))
+                // The record stays where it still tells `delete` of something.
+                .and_then(|()| directory.remove());
+            if let Err(left) = removed {
+                warnings.push(format!("unable to destroy container: {left}"));
+            }
+            Err(error.with_warnings(warnings))
         }
     }
 }
@@ -371,7 +380,7 @@ fn launch(
     }
     let init =
         Init { pid, start_time: facts.start_time, cgroups: cgroups.made(), intel_rdt: rdt_made, basis };
-    let pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
+    let mut pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
 
     let reactor = Reactor::default();
     if let Some(socket) = pidfd_socket {
@@ -390,7 +399,7 @@ fn launch(
         log.debug(|| String::from("stage1 is ready"));
         terminal.connect(&mut launch)?;
         directory.write_init(&init)?;
-        pid_file.map_or(Ok(()), PidFile::publish)?;
+        pid_file.as_mut().map_or(Ok(()), PidFile::publish)?;
         launch.send_hold(facts.ignored_signals)?;
         log.debug(|| String::from("the container waits for its start"));
     } else {
@@ -405,12 +414,17 @@ fn launch(
         launch.send_start(facts.ignored_signals)?;
         block_on(&reactor, launch.executed(&reactor, plan, agent))?;
         log.debug(|| format!("program executed: {}", record.program));
-        let done =
-            pid_file.map_or(Ok(()), PidFile::publish).and_then(|()| poststart(record, creation.id, pid));
+        let done = pid_file
+            .as_mut()
+            .map_or(Ok(()), PidFile::publish)
+            .and_then(|()| poststart(record, creation.id, pid));
         if let Err(error) = done {
             launch.end(|| cgroups.kill_all());
             return Err(error);
         }
+    }
+    if let Some(pid_file) = pid_file {
+        pid_file.keep();
     }
     let warnings = launch.warnings(plan);
     Ok((launch, relay, warnings))

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Reactor, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
-use crate::state::{own_ignored_signals, write_pid_file};
+use crate::state::{PidFile, own_ignored_signals};
 use crate::terminal::CallersSocket;
 
 /// What the caller of `exec` decides.
@@ -132,12 +132,18 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
     drop(way_in);
     let pid = launch.pid().as_raw_pid();
     let agent = seccomp::agent(&container.record, &container.id, pid, "running")?;
-    let relay = begin(&mut launch, &plan, terminal, agent)?;
+    // What can fail comes before the program runs, as far as it may.
+    let pid_file = execution.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
     if let Some(socket) = pidfd_socket {
         socket.send(b"setns", launch.pidfd())?;
     }
-    if let Some(path) = execution.pid_file {
-        write_pid_file(path, pid)?;
+    let relay = begin(&mut launch, &plan, terminal, agent)?;
+    if let Some(mut pid_file) = pid_file {
+        if let Err(error) = pid_file.publish() {
+            launch.end(|| Ok(()));
+            return Err(error);
+        }
+        pid_file.keep();
     }
     warnings.extend(launch.warnings(&plan));
     Ok(Executed { launch, terminal: relay, warnings })

@@ -126,7 +126,12 @@ fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> rustix::io::R
                 rustix::fs::symlinkat(target, to, name)?;
             }
             FileType::RegularFile => {
-                let source = rustix::fs::openat(from, name, OFlags::RDONLY | nofollow, Mode::empty())?;
+                // Whoever shares the root may have put a fifo or a device there since.
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | nofollow;
+                let source = rustix::fs::openat(from, name, flags, Mode::empty())?;
+                if !FileType::from_raw_mode(rustix::fs::fstat(&source)?.st_mode).is_file() {
+                    return Err(Errno::STALE);
+                }
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | nofollow;
                 let target = rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?;
                 while rustix::fs::sendfile(&target, &source, None, 1 << 20)? > 0 {}

@@ -17,6 +17,20 @@ pub struct Reactor {
     interests: RefCell<Vec<Interest>>,
 }
 
+/// A number among the interests.
+struct Registered<'a> {
+    reactor: &'a Reactor,
+    number: RawFd,
+    events: PollFlags,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        let is_mine = |interest: &Interest| (interest.number, interest.events) == (self.number, self.events);
+        self.reactor.interests.borrow_mut().retain(|interest| !is_mine(interest));
+    }
+}
+
 #[derive(Debug)]
 struct Interest {
     number: RawFd,
@@ -43,15 +57,14 @@ impl Reactor {
 
     async fn ready(&self, descriptor: BorrowedFd<'_>, events: PollFlags) {
         let number = descriptor.as_raw_fd();
+        // Taken back when this future is dropped, at its end or before.
+        let _registered = Registered { reactor: self, number, events };
         poll_fn(|_| {
             let mut interests = self.interests.borrow_mut();
             let known =
                 interests.iter().position(|interest| (interest.number, interest.events) == (number, events));
             match known {
-                Some(index) if interests[index].is_ready => {
-                    interests.swap_remove(index);
-                    Poll::Ready(())
-                }
+                Some(index) if interests[index].is_ready => Poll::Ready(()),
                 Some(_) => Poll::Pending,
                 None => {
                     interests.push(Interest { number, events, is_ready: false });
@@ -68,8 +81,8 @@ impl Reactor {
         let mut polled: Vec<PollFd<'_>> = interests
             .iter()
             .map(|interest| {
-                // SAFETY: the future that registered the number borrows its descriptor, and is not dropped while this function runs;
-                // numbers whose future was dropped are cleared before each poll of the futures.
+                // SAFETY: the future that registered the number borrows its descriptor, takes the number back when it is dropped, and is
+                // not dropped while this function runs.
                 let descriptor = unsafe { BorrowedFd::borrow_raw(interest.number) };
                 PollFd::from_borrowed_fd(descriptor, interest.events)
             })
@@ -89,7 +102,6 @@ pub fn block_on<F: Future>(reactor: &Reactor, future: F) -> F::Output {
     let mut context = Context::from_waker(Waker::noop());
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            reactor.interests.borrow_mut().clear();
             return output;
         }
         reactor.wait();

@@ -8,14 +8,16 @@ pub(super) mod user_namespace;
 
 use std::arch::asm;
 use std::ffi::CStr;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use linux_raw_sys::general::{self as uapi, clone_args};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use sc::syscall;
 
 use self::user_namespace::Gate;
@@ -92,8 +94,8 @@ pub(super) fn clone_flags(namespaces: &Namespaces, with_network: bool) -> u64 {
 pub(super) struct Child {
     pub(super) pid: Pid,
     pub(super) pidfd: OwnedFd,
-    /// What the child reads and writes until it has executed stage1.
-    shared: Option<Box<Shared>>,
+    /// What the child reads and writes until it has executed stage1: ours, from a box. No reference to the whole, since its stack is the child's.
+    shared: Option<NonNull<Shared>>,
     /// Where a child that shares no memory with us says why it could not execute stage1.
     gate: Option<Gate>,
 }
@@ -101,18 +103,26 @@ pub(super) struct Child {
 impl Child {
     /// The child has a memory of its own now, or is gone: what it shared with us can be freed.
     pub(super) fn has_executed_stage1(&mut self) {
-        self.shared = None;
+        if let Some(shared) = self.shared.take() {
+            // SAFETY: `spawn` has made it from a box, nobody has taken it since, and the child no longer knows it.
+            drop(unsafe { Box::from_raw(shared.as_ptr()) });
+        }
+    }
+
+    fn shared_failure(&self) -> Option<&AtomicI32> {
+        // SAFETY: the box lives until `has_executed_stage1` takes it; the field is an atomic, which both may use.
+        self.shared.map(|shared| unsafe { &(*shared.as_ptr()).failure })
     }
 
     /// Returns when the child has executed stage1, or is gone. It is three system calls away from that.
     pub(super) fn await_execution(&self) {
         // Only a child on our own memory has anything `shared`.
-        let Some(shared) = &self.shared else { return };
+        let Some(failure) = self.shared_failure() else { return };
         let link = format!("/proc/{}/exe", self.pid.as_raw_pid());
         loop {
             match rustix::fs::readlink(&link, Vec::new()) {
                 Ok(program) if program.to_bytes().starts_with(b"/memfd:pinnace-stage1") => return,
-                Ok(_) if shared.failure.load(Ordering::Acquire) == 0 => {}
+                Ok(_) if failure.load(Ordering::Acquire) == 0 => {}
                 // It has ended, or cannot be looked at, which is nobody's who has our memory.
                 _ => return,
             }
@@ -125,21 +135,13 @@ impl Child {
         if let Some(gate) = &self.gate {
             return gate.failure();
         }
-        let errno = self.shared.as_ref()?.failure.load(Ordering::Acquire);
+        let errno = self.shared_failure()?.load(Ordering::Acquire);
         (errno != 0).then(|| Errno::from_raw_os_error(errno))
     }
 }
 
-impl Drop for Child {
-    fn drop(&mut self) {
-        // Nobody said that the child is done with it: better a few lost pages than a child on a freed stack.
-        if let Some(shared) = self.shared.take() {
-            Box::leak(shared);
-        }
-    }
-}
-
-/// Everything that the child touches.
+/// Everything that the child touches. It is lost if nobody says that the child is done with it: better a few pages than a child on a freed
+/// stack.
 #[derive(Debug)]
 #[repr(C, align(16))]
 struct Shared {
@@ -174,21 +176,23 @@ pub(super) fn stage1() -> Result<OwnedFd> {
 
 /// Clones the child. It runs at once.
 pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
-    let mut shared = Box::new(Shared {
+    let shared = NonNull::from(Box::leak(Box::new(Shared {
         stack: [0; STACK_BYTES],
         program: Program::new(birth),
         failure: AtomicI32::new(0),
-    });
+    })));
     let mut pidfd: RawFd = -1;
     let mut arguments = birth.arguments();
     arguments.flags |= u64::from(uapi::CLONE_VM);
     arguments.pidfd = &raw mut pidfd as u64;
-    (arguments.stack, arguments.stack_size) = (shared.stack.as_mut_ptr() as u64, STACK_BYTES as u64);
+    (arguments.stack, arguments.stack_size) =
+        (shared.as_ptr() as u64 + offset_of!(Shared, stack) as u64, STACK_BYTES as u64);
     let cloned = in_namespaces(birth.entered, || {
-        // SAFETY: `shared` holds the child's stack and all that `child` reads; it is boxed, and freed only once the child has
-        // executed stage1 or is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
-        unsafe { clone3(&arguments, child, (&raw const *shared).cast()) }
-    })?;
+        // SAFETY: `shared` holds the child's stack and all that `child` reads; it is freed only once the child has executed stage1 or
+        // is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
+        unsafe { clone3(&arguments, child, shared.as_ptr().cast::<u8>().cast_const()) }
+    })
+    .inspect_err(|_| end_clone(pidfd))?;
     let pid = cloned.map_err(|errno| {
         // A cgroup whose controllers are on for those below it takes no process itself (cgroups(7), "no internal processes").
         let is_busy = errno == Errno::BUSY && birth.cgroup.is_some();
@@ -203,6 +207,17 @@ pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
 /// CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of linux/sched.h: they exceed the 32 bits of linux-raw-sys's constants.
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
+/// Ends the child whose pidfd clone3 has stored here, if it came to that.
+fn end_clone(pidfd: RawFd) {
+    if pidfd >= 0 {
+        // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        // Ignored, both: it may have ended by itself, and an error is on its way already.
+        let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+        let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}
 
 /// Runs `clone` so that its child is born in other namespaces than this thread's own, to which the thread returns.
 fn in_namespaces<T>(namespaces: &[(OwnedFd, u32)], clone: impl FnOnce() -> T) -> Result<T> {
@@ -295,10 +310,11 @@ unsafe fn clone3(
 /// `shared` is a `Shared`, which `spawn` keeps alive.
 unsafe extern "C" fn child(shared: *const u8) -> ! {
     // SAFETY: the caller's promise. Nothing here allocates, unwinds or touches a thread-local.
+    // References are to fields alone: the stack under this function is one, too.
     unsafe {
-        let shared = &*shared.cast::<Shared>();
-        let errno = execute(&shared.program);
-        shared.failure.store(errno, Ordering::Release);
+        let shared = shared.cast::<Shared>();
+        let errno = execute(&(*shared).program);
+        (*shared).failure.store(errno, Ordering::Release);
         end()
     }
 }
@@ -314,20 +330,24 @@ unsafe fn execute(program: &Program) -> i32 {
     let arguments = [c"pinnace-stage1".as_ptr().cast(), program.argument.as_ptr(), std::ptr::null()];
     // SAFETY: the calls take numbers, and pointers into `program` or to constants; none of them returns into code that allocates,
     // unwinds or touches a thread-local.
-    let returned = unsafe {
+    unsafe {
         // What callers have leaked to us (shims, buildah) must not reach the container, nor stay open in a held stage1.
-        syscall!(CLOSE_RANGE, program.first_closed, u32::MAX, CLOSE_RANGE_CLOEXEC);
-        syscall!(FCNTL, program.socket, uapi::F_SETFD, 0usize);
-        syscall!(
-            EXECVEAT,
-            program.stage1,
-            c"".as_ptr(),
-            arguments.as_ptr(),
-            environment.as_ptr(),
-            uapi::AT_EMPTY_PATH
-        )
-    };
-    -(returned as isize) as i32
+        let mut returned = syscall!(CLOSE_RANGE, program.first_closed, u32::MAX, CLOSE_RANGE_CLOEXEC);
+        if returned == 0 {
+            returned = syscall!(FCNTL, program.socket, uapi::F_SETFD, 0usize);
+        }
+        if returned == 0 {
+            returned = syscall!(
+                EXECVEAT,
+                program.stage1,
+                c"".as_ptr(),
+                arguments.as_ptr(),
+                environment.as_ptr(),
+                uapi::AT_EMPTY_PATH
+            );
+        }
+        -(returned as isize) as i32
+    }
 }
 
 /// Ends the child.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use shared_proto::bootstrap::MAGIC_MEMFD;
@@ -110,6 +110,12 @@ impl Socket {
             received => received,
         };
         let bytes = match received {
+            Ok(message) if message.flags.contains(ReturnFlags::CTRUNC) => {
+                return Err(Error::new("receive from stage1: too many open files"));
+            }
+            Ok(message) if message.flags.contains(ReturnFlags::TRUNC) => {
+                return Err(Error::new("stage1 sent a report that is too long"));
+            }
             Ok(message) => message.bytes,
             Err(Errno::CONNRESET) => 0,
             Err(errno) => return Err(Error::call("receive from stage1", errno)),

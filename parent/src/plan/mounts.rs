@@ -39,7 +39,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             }
             MountKind::Filesystem { fstype, source } if mount.copies_up || mount.idmap.is_some() => {
                 let data = lsm::labelled(draft, request, fstype, &mount.data);
-                let content = if mount.copies_up { covered(request, index) } else { None };
+                let content = if mount.copies_up { covered(draft, request, index) } else { None };
                 let attributes = mount.attributes.set as u32;
                 draft.sent.push(SentTree {
                     source,
@@ -96,13 +96,15 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
 }
 
 /// What lies at the destination of mount `index` before that is mounted; `None` if an empty filesystem does.
-fn covered<'a>(request: &Request<'a>, index: usize) -> Option<Content<'a>> {
+fn covered<'a>(draft: &Draft<'a>, request: &Request<'a>, index: usize) -> Option<Content<'a>> {
     let mounts = &request.config.mounts;
     let path = mounts[index].destination.as_str();
     for mount in mounts[..index].iter().rev() {
         let Some(rest) = below(path, &mount.destination) else { continue };
         match &mount.kind {
-            MountKind::Bind { source, .. } => return Some(Content { root: source, path: rest }),
+            MountKind::Bind { source, .. } => {
+                return Some(Content { root: absolute(draft, request.bundle, source), path: rest });
+            }
             // Its own content is what lies there already.
             MountKind::Filesystem { .. } if mount.copies_up => {}
             MountKind::Filesystem { .. } | MountKind::Cgroup => return None,

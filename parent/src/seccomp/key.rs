@@ -5,9 +5,6 @@ use sha2::{Digest, Sha256};
 use super::library;
 use crate::config::{Seccomp, SeccompAction, SeccompComparison, SeccompCondition, SeccompRule};
 
-/// Raised with each change of what `compile` makes of a profile.
-const FORMAT: u32 = 1;
-
 /// SHA-256.
 pub(super) type Key = [u8; 32];
 
@@ -17,8 +14,8 @@ pub(super) fn of(profile: &Seccomp) -> Key {
     let Seccomp { default_action, default_is_enosys, architectures, flags: _, rules, listener: _ } = profile;
     let mut digest = Writer(Vec::with_capacity(16 << 10));
     digest.text("pinnace seccomp");
-    digest.number(u64::from(FORMAT));
-    digest.text(env!("CARGO_PKG_VERSION"));
+    // What `compile` makes of a profile may change with any of our sources.
+    digest.text(env!("PINNACE_SOURCE_ID"));
     for part in library::version() {
         digest.number(u64::from(part));
     }

@@ -33,6 +33,9 @@ use super::{
 };
 use crate::receive::DescriptorList;
 
+/// How often a path is looked up while its surroundings change.
+const LOOKS_MAX: u32 = 128;
+
 /// The running kernel.
 #[derive(Default)]
 pub struct Linux(());
@@ -457,13 +460,15 @@ impl Kernel for Linux {
             Resolve::InRootNoSymlinks => in_root | ResolveFlags::NO_SYMLINKS,
             Resolve::Beneath => ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS,
         };
-        loop {
+        for _ in 0..LOOKS_MAX {
             match fs::openat2(lend(directory), path, flags, Mode::empty(), resolve) {
                 // Something was renamed or mounted meanwhile and the kernel cannot vouch for the path: look again.
                 Err(Errno::AGAIN) => {}
                 opened => return opened.map(keep),
             }
         }
+        // Whoever shares a volume can go on renaming in it.
+        Err(Errno::AGAIN)
     }
 
     fn status(&mut self, file: Descriptor) -> Result<Status> {
@@ -487,8 +492,6 @@ impl Kernel for Linux {
         // SAFETY: the kernel writes at most the length that is passed into `buffer`.
         match check(unsafe { syscall!(GETCWD, buffer.as_mut_ptr(), buffer.len()) }) {
             Ok(_) => Ok(buffer[0] == b'/'),
-            // The path is longer than the buffer: it begins at the root then.
-            Err(Errno::RANGE) => Ok(true),
             Err(errno) => Err(errno),
         }
     }

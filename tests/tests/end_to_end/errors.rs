@@ -306,3 +306,22 @@ fn more_bind_mounts_than_the_protocol_carries_are_named_by_their_place() {
         refused(bundle, &["$.mounts: there are 513 bind mounts, more than 512"]);
     }
 }
+
+#[test]
+fn without_path_no_program_is_found_in_the_working_directory() {
+    for environment in [json!([]), json!(["PATH="])] {
+        let bundle = Bundle::new().args(&["true"]).set("/process/cwd", json!("/bin"));
+        refused(bundle.set("/process/env", environment), &["executable file not found in $PATH"]);
+    }
+}
+
+#[test]
+fn reader_that_went_away_ends_no_command() {
+    if !is_pinnace() {
+        return;
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(program()).arg("features").stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+}

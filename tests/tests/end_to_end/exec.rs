@@ -368,6 +368,14 @@ fn a_start_with_descriptors_from_systemd_passes_them_on() {
     if is_pinnace() {
         assert_eq!(outcome.succeeded(), format!("1 1 web\n{}\n0\n1\n2\n3\n4", name.trim()));
     }
+    // What is not open cannot be passed on, and its number must not become one of ours.
+    let mut command = Command::new("/bin/sh");
+    let script = "export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$0\" \"$@\" 3</etc/hostname 4<&-";
+    command.arg("-c").arg(script).arg(inner.get_program()).args(inner.get_args());
+    let outcome = run_within_limit(command);
+    if is_pinnace() {
+        outcome.failed_with(&["LISTEN_FDS=2: descriptor 4"]);
+    }
     // For another process they are not meant.
     let mut command = container.create_command("run", &[]);
     command.env("LISTEN_PID", "1").env("LISTEN_FDS", "1");

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
-use pinnace_tests::{Bundle, Outcome, Value, is_pinnace, json, wait_until};
+use pinnace_tests::{Bundle, Outcome, Value, is_pinnace, json, run_within_limit, wait_until};
 
 /// A hook that appends a line to the file at `log`: its name, its state as it came, and what `extra` prints.
 fn logging(name: &str, log: &Path, extra: &str) -> Value {
@@ -276,6 +277,10 @@ fn a_start_container_hook_is_confined_as_the_program_is() {
 fn hooks_that_cannot_be_are_refused_by_their_paths() {
     for (hook, expected) in [
         (json!({"path": "bin/true"}), "$.hooks.poststart[0].path: \"bin/true\" is not an absolute path"),
+        (
+            json!({"path": "/bin/true", "env": ["A=1", "B"]}),
+            "$.hooks.poststart[0].env[1]: invalid environment variable: no name before '=' in \"B\"",
+        ),
         (json!({"path": "/bin/true", "timeout": 0}), "$.hooks.poststart[0].timeout: 0 is not between 1 and"),
         (
             json!({"path": "/bin/true", "timeout": -1}),
@@ -292,4 +297,29 @@ fn hooks_that_cannot_be_are_refused_by_their_paths() {
     );
     let (container, _) = with_hook("startContainer", json!({"path": "/nowhere/hook"}));
     failed(&container.run(), &["error running startContainer hook #0", "no such file or directory"]);
+}
+
+/// What callers leave us with: the kernel then forgets how children end, a hook as well as an exec.
+#[test]
+fn ignored_sigchld_does_not_matter() {
+    let bundle = Bundle::new().args(&["/bin/sleep", "100"]).edit(|config| {
+        config["hooks"] = json!({"poststart": [failing("exit 0")], "poststop": [failing("exit 0")]})
+    });
+    let container = bundle.container();
+    let under = |inner: Command| {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "trap '' CHLD; exec \"$@\"", "sh"])
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        run_within_limit(command)
+    };
+    under(container.create_command("create", &[])).succeeded();
+    under(container.command(&["start", &container.id])).succeeded();
+    assert_eq!(container.status(), "running");
+    let exec = container.command(&["exec", &container.id, "/bin/sh", "-c", "exit 7"]);
+    under(exec).exited(7);
+    let outcome = under(container.command(&["delete", "--force", &container.id]));
+    outcome.succeeded();
+    assert_eq!(outcome.stderr, "");
 }

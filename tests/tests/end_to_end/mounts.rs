@@ -338,6 +338,19 @@ fn tmpcopyup_begins_with_what_it_covers() {
 }
 
 #[test]
+fn tmpcopyup_over_a_bind_copies_what_the_bundle_has_there() {
+    let bundle = Bundle::new()
+        .mount("/data", "bind", "volume", &["bind"])
+        .mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"])
+        .shell("cat /data/file");
+    let container = bundle.container();
+    let volume = container.bundle.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    fs::write(volume.join("file"), "of the bundle").unwrap();
+    assert_eq!(container.run().succeeded(), "of the bundle");
+}
+
+#[test]
 fn tmpcopyup_on_what_is_missing_is_empty_and_on_a_link_stays_in_the_root() {
     let outcome = Bundle::new()
         .writable()

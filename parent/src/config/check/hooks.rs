@@ -36,6 +36,12 @@ fn one(hook: &oci_spec::runtime::Hook, path: &str, problems: &mut Problems) -> H
             problems.check_text(format_args!("{path}.{field}[{index}]"), item, ARGUMENT_BYTES_MAX);
         }
     }
+    for (index, entry) in hook.env().iter().flatten().enumerate() {
+        if entry.split_once('=').is_none_or(|(name, _)| name.is_empty()) {
+            let reason = format!("invalid environment variable: no name before '=' in {entry:?}");
+            problems.add(format_args!("{path}.env[{index}]"), reason);
+        }
+    }
     let timeout = hook.timeout().map(|seconds| {
         u32::try_from(seconds).ok().filter(|seconds| (1..=SECONDS_MAX).contains(seconds)).unwrap_or_else(
             || {

@@ -39,7 +39,8 @@ fn check_program(bundle: &Bundle, findings: &mut Findings) {
         find(&root, &Path::new(&process.cwd).join(program).to_string_lossy())
     } else {
         let path = process.env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or_default();
-        let mut candidates = path.split(':').map(|directory| format!("{directory}/{program}"));
+        let mut candidates =
+            path.split(':').filter(|_| !path.is_empty()).map(|directory| format!("{directory}/{program}"));
         let is_found = candidates.any(|candidate| find(&root, &candidate).is_ok());
         if is_found { Ok(()) } else { Err(Errno::NOENT) }
     };

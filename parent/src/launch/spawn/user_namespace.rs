@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use sc::syscall;
 
-use super::{Birth, Child, Program, clone3, end, execute, id_maps, in_namespaces};
+use super::{Birth, Child, Program, clone3, end, end_clone, execute, id_maps, in_namespaces};
 use crate::config::IdMappings;
 use crate::error::{Error, Result};
 
@@ -75,7 +75,8 @@ pub(crate) fn spawn_new(birth: &Birth<'_>, prepare: impl FnOnce(Pid) -> Result<(
     let cloned = in_namespaces(birth.entered, || {
         // SAFETY: without CLONE_VM the child has a copy of our memory, `waiting` in it, and of our stack.
         unsafe { clone3(&arguments, begin_new, (&raw const waiting).cast()) }
-    })?;
+    })
+    .inspect_err(|_| end_clone(pidfd))?;
     let pid = cloned.map_err(|errno| Error::call("clone container init in a user namespace", errno))?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
