@@ -2,7 +2,6 @@
 //!
 //! Whatever a hook writes goes to a file in memory and into the error, if there is one. The state is its standard input.
 
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -17,47 +16,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use sc::syscall;
 
-use crate::config::{Hook, HookPoint};
+use crate::config::{Hook, HookPoint, HookState};
 use crate::error::{Error, Result, check, errno_text};
 
 /// Bytes of what a hook has written that an error quotes, of each stream.
 const QUOTED_BYTES_MAX: u64 = 4096;
-
-/// The container's state as hooks get it (runtime.md "State"), but for the process id, which stands between two parts.
-#[derive(Clone, Debug)]
-pub struct State<'a> {
-    pub oci_version: &'a str,
-    pub id: &'a str,
-    pub bundle: &'a str,
-    pub annotations: &'a BTreeMap<String, String>,
-}
-
-impl State<'_> {
-    /// The text before and behind the process id.
-    pub fn parts(&self, status: &str) -> [String; 2] {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let annotations = if self.annotations.is_empty() {
-            String::new()
-        } else {
-            // A map of strings can be written.
-            format!(",\"annotations\":{}", serde_json::to_string(self.annotations).unwrap_or_default())
-        };
-        [
-            format!(
-                "{{\"ociVersion\":{},\"id\":{},\"status\":{},\"pid\":",
-                quoted(self.oci_version),
-                quoted(self.id),
-                quoted(status)
-            ),
-            format!(",\"bundle\":{}{annotations}}}", quoted(self.bundle)),
-        ]
-    }
-
-    fn text(&self, status: &str, pid: i32) -> String {
-        let [before, behind] = self.parts(status);
-        format!("{before}{pid}{behind}")
-    }
-}
 
 /// Where hooks run.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +37,7 @@ pub enum Place<'a> {
 pub fn run(
     point: HookPoint,
     hooks: &[Hook],
-    state: &State<'_>,
+    state: &HookState<'_>,
     status: &str,
     pid: i32,
     place: Place<'_>,
@@ -91,7 +54,7 @@ pub fn run(
 }
 
 /// The same, but a hook that fails is told and the next runs (runtime.md "Lifecycle", step 13).
-pub fn run_all(point: HookPoint, hooks: &[Hook], state: &State<'_>, status: &str) -> Vec<String> {
+pub fn run_all(point: HookPoint, hooks: &[Hook], state: &HookState<'_>, status: &str) -> Vec<String> {
     let failures = hooks.iter().enumerate().filter_map(|(index, hook)| {
         run_one(hook, &state.text(status, 0), state.bundle, Place::Host)
             .err()
@@ -289,6 +252,8 @@ pub fn quoted(mut file: File) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn hook(script: &str, timeout: Option<u32>) -> Hook {
@@ -298,7 +263,7 @@ mod tests {
 
     fn check(hook: &Hook, expected: &str) {
         let annotations = BTreeMap::from([(String::from("a\"b"), String::from("c"))]);
-        let state = State { oci_version: "1.3.0", id: "web", bundle: "/tmp", annotations: &annotations };
+        let state = HookState { oci_version: "1.3.0", id: "web", bundle: "/tmp", annotations: &annotations };
         let result =
             run(HookPoint::CreateRuntime, std::slice::from_ref(hook), &state, "creating", 42, Place::Host);
         let said = result.map_or_else(|error| error.to_string(), |()| String::from("ok"));

@@ -1,5 +1,6 @@
 //! `hooks`: programs of the administrator's that run at certain moments.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -91,5 +92,42 @@ impl Hooks {
 
     pub fn is_empty(&self) -> bool {
         HookPoint::ALL.iter().all(|point| self.at(*point).is_empty())
+    }
+}
+
+/// The container's state as hooks get it (runtime.md "State"), but for the process id, which stands between two parts.
+#[derive(Clone, Debug)]
+pub struct HookState<'a> {
+    pub oci_version: &'a str,
+    pub id: &'a str,
+    pub bundle: &'a str,
+    pub annotations: &'a BTreeMap<String, String>,
+}
+
+impl HookState<'_> {
+    /// The text before and behind the process id.
+    pub fn parts(&self, status: &str) -> [String; 2] {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let annotations = if self.annotations.is_empty() {
+            String::new()
+        } else {
+            // A map of strings can be written.
+            format!(",\"annotations\":{}", serde_json::to_string(self.annotations).unwrap_or_default())
+        };
+        [
+            format!(
+                "{{\"ociVersion\":{},\"id\":{},\"status\":{},\"pid\":",
+                quoted(self.oci_version),
+                quoted(self.id),
+                quoted(status)
+            ),
+            format!(",\"bundle\":{}{annotations}}}", quoted(self.bundle)),
+        ]
+    }
+
+    /// The whole text.
+    pub fn text(&self, status: &str, pid: i32) -> String {
+        let [before, behind] = self.parts(status);
+        format!("{before}{pid}{behind}")
     }
 }

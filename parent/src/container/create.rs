@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
-use crate::config::{self, Basis, Config, HookPoint, Hooks, KeptFilter, Namespace};
+use crate::config::{self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Namespace};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::hooks;
@@ -453,8 +453,8 @@ pub fn poststop(record: &Record, id: &str) -> Vec<String> {
     hooks::run_all(point, record.hooks.at(point), &state, "stopped")
 }
 
-fn hook_state<'a>(record: &'a Record, id: &'a str) -> hooks::State<'a> {
-    hooks::State {
+fn hook_state<'a>(record: &'a Record, id: &'a str) -> HookState<'a> {
+    HookState {
         oci_version: &record.oci_version,
         id,
         bundle: &record.bundle,

@@ -3,8 +3,7 @@
 use shared_proto::{Phase, Step};
 
 use super::{Draft, Request};
-use crate::config::HookPoint;
-use crate::hooks::State;
+use crate::config::{HookPoint, HookState};
 
 /// Plans the startContainer hooks: each runs as the program will, before it.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
@@ -13,7 +12,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
     if hooks.is_empty() {
         return;
     }
-    let state = State {
+    let state = HookState {
         oci_version: &config.oci_version,
         id: request.id,
         bundle: request.bundle,
