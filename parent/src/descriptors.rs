@@ -6,6 +6,9 @@ use sc::syscall;
 
 use crate::error::check;
 
+/// From linux/close_range.h, which linux-raw-sys leaves out.
+pub(crate) const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+
 /// Closes descriptors; those whose numbers follow each other, together.
 pub(crate) fn close_all(descriptors: impl IntoIterator<Item = OwnedFd>) {
     let mut descriptors: Vec<OwnedFd> = descriptors.into_iter().collect();

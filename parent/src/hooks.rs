@@ -17,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use sc::syscall;
 
 use crate::config::{Hook, HookPoint, HookState};
+use crate::descriptors::CLOSE_RANGE_CLOEXEC;
 use crate::error::{Error, Result, check, errno_text};
 
 /// Bytes of what a hook has written that an error quotes, of each stream.
@@ -156,8 +157,6 @@ fn spawn_named(mut command: Command, path: &str) -> Result<Child> {
 
 /// What callers have leaked to us is not for hooks.
 fn close_all_on_execute() -> std::io::Result<()> {
-    /// From linux/close_range.h.
-    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
     // SAFETY: numbers only; nothing is closed now.
     check(unsafe { syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC) })
         .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))
@@ -190,7 +189,7 @@ fn other_namespaces(pid: i32) -> Result<u32> {
 }
 
 /// Runs `spawn` so that its child is born in the pid namespace of `pid`; this thread's children are born in its own afterwards.
-fn in_pid_namespace<T>(pid: i32, spawn: impl FnOnce() -> Result<T>) -> Result<T> {
+fn in_pid_namespace(pid: i32, spawn: impl FnOnce() -> Result<Child>) -> Result<Child> {
     let open =
         |path: String| File::open(&path).map_err(|error| Error::io(format_args!("open {path}"), &error));
     let enter = |file: &File| {
@@ -201,8 +200,21 @@ fn in_pid_namespace<T>(pid: i32, spawn: impl FnOnce() -> Result<T>) -> Result<T>
     let own = open(String::from("/proc/thread-self/ns/pid"))?;
     enter(&open(format!("/proc/{pid}/ns/pid"))?)?;
     let spawned = spawn();
-    enter(&own)?;
-    spawned
+    match (enter(&own), spawned) {
+        (Ok(()), spawned) => spawned,
+        (Err(error), Ok(child)) => {
+            end(child);
+            Err(error)
+        }
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// Ends a hook that nobody would watch.
+fn end(mut child: Child) {
+    // Ignored, both: it may have ended by itself, and an error is on its way already.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// The process's id in its own pid namespace: the last of NSpid.
@@ -217,8 +229,13 @@ fn wait(mut child: Child, timeout: Option<u32>) -> Result<Option<ExitStatus>> {
     let failed = |error: &std::io::Error| Error::io("wait for the hook", error);
     if let Some(seconds) = timeout {
         let pid = Pid::from_child(&child);
-        let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-            .map_err(|errno| Error::call("pidfd_open of the hook", errno))?;
+        let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(errno) => {
+                end(child);
+                return Err(Error::call("pidfd_open of the hook", errno));
+            }
+        };
         if !ends_within(&handle, seconds) {
             // Ignored: it may have ended by itself at this moment.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);

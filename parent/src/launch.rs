@@ -27,7 +27,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitIdOptions};
 use sc::syscall;
 use shared_proto::bootstrap::DescriptorSlot;
-use shared_proto::limits::FRAME_DESCRIPTOR_COUNT_MAX;
+use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Failure, Reply, Report, Step};
 
 pub use enter::Entrance;
@@ -41,9 +41,6 @@ use crate::plan::{Plan, UserNamespace, early_limit, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
-
-/// Linux's own bound (CONFIG_NR_CPUS).
-const PROCESSOR_COUNT_MAX: usize = 8192;
 
 /// What a start needs beside its plan.
 #[derive(Debug)]
@@ -147,7 +144,7 @@ impl Launch {
 
     /// Lets the child run on every processor that its cgroup allows, whatever our caller was pinned to.
     pub fn use_all_processors(&self) -> Result<()> {
-        let all = [u8::MAX; PROCESSOR_COUNT_MAX / 8];
+        let all = [u8::MAX; PROCESSOR_COUNT_MAX as usize / 8];
         // SAFETY: the mask is of the length that is passed; the kernel only reads it.
         let set = check(unsafe {
             syscall!(SCHED_SETAFFINITY, self.pid().as_raw_nonzero().get(), all.len(), all.as_ptr())
@@ -218,7 +215,6 @@ impl Launch {
                 Ok(())
             }
             Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
-            Some((Report::Warned(_) | Report::Console, _)) => unreachable!("next_report keeps these"),
             Some(_) => Err(out_of_turn()),
             None => Err(self.death(reactor).await),
         }

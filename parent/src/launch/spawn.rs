@@ -23,6 +23,7 @@ use sc::syscall;
 use self::user_namespace::Gate;
 use super::network::set_namespace;
 use crate::config::{Namespace, Namespaces};
+use crate::descriptors::CLOSE_RANGE_CLOEXEC;
 use crate::error::{Error, Kind, Result};
 
 /// stage1's bytes, built and embedded by build.rs.
@@ -324,8 +325,6 @@ unsafe extern "C" fn child(shared: *const u8) -> ! {
 /// # Safety
 /// Called in the child alone, whose descriptors are its own.
 unsafe fn execute(program: &Program) -> i32 {
-    /// From linux/close_range.h.
-    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
     let environment = [std::ptr::null::<u8>()];
     let arguments = [c"pinnace-stage1".as_ptr().cast(), program.argument.as_ptr(), std::ptr::null()];
     // SAFETY: the calls take numbers, and pointers into `program` or to constants; none of them returns into code that allocates,
