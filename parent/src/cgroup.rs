@@ -191,13 +191,14 @@ impl Cgroups {
 
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
     /// also the tree of each directory, to be mounted in the container.
-    pub fn populate(&mut self, resources: &Resources, views: bool) -> Result<Doors> {
+    pub fn populate(&mut self, resources: &Resources, tree_count: usize) -> Result<Doors> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
             if self.placement.scope().is_some() {
                 v2::enable_missing(unified, resources, &mut self.made)?;
             }
             v2::fill(unified, resources, self.made.kept.contains(&unified.absolute()))?;
-            let trees = if views { vec![files::open_tree(&unified.absolute())?] } else { Vec::new() };
+            let trees = (0..tree_count).map(|_| files::open_tree(&unified.absolute()));
+            let trees = trees.collect::<Result<_>>()?;
             return Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() });
         }
         v1::check_controllers(&self.placement.hierarchies, resources)?;
@@ -211,9 +212,16 @@ impl Cgroups {
             v1::fill(directory, resources, &mut doors.done)?;
             let path = directory.absolute();
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
-            if views {
+            // Early, while stage1 is busy elsewhere; for further views below.
+            if doors.trees.len() < tree_count {
                 doors.trees.push(files::open_tree(&path)?);
             }
+        }
+        for directory in self.placement.hierarchies.iter().cycle() {
+            if doors.trees.len() >= tree_count {
+                break;
+            }
+            doors.trees.push(files::open_tree(&directory.absolute())?);
         }
         Ok(doors)
     }

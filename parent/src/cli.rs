@@ -548,7 +548,7 @@ fn root_command() -> Command {
                 .help("Print the version"),
         );
     // Set behind the options, whose structure's comment clap would take for it.
-    Global::augment_args(command).about(ABOUT).long_about(None)
+    Global::augment_args(command).about(ABOUT).long_about(None).args_override_self(true)
 }
 
 const ABOUT: &str = "An OCI container runtime: a container start is compiled to a plan, then run";
@@ -566,7 +566,8 @@ fn subcommand(entry: &Entry) -> Command {
         _ => " <ID>",
     };
     let usage = format!("pinnace {} [OPTIONS]{operands}", entry.name);
-    command.about(entry.about).long_about(None).override_usage(usage)
+    // Engines add their user's options behind their own: the last one counts.
+    command.about(entry.about).long_about(None).override_usage(usage).args_override_self(true)
 }
 
 /// Everything, for the overview.

@@ -70,8 +70,8 @@ pub fn failure(point: HookPoint, index: usize, reason: &Error) -> Error {
 }
 
 /// The reason that an end is, for the error, with the output in it.
-pub fn ended(status: &str, stdout: &str, stderr: &str) -> Error {
-    Error::new(format!("{status}, stdout: {stdout}, stderr: {stderr}"))
+pub fn ended(status: &str, said: &str) -> Error {
+    Error::new(format!("{status}, {said}"))
 }
 
 /// The reason that a timeout is.
@@ -110,7 +110,8 @@ fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>) -> Result<(
     if status.success() {
         return Ok(());
     }
-    Err(ended(&status_text(status), &quoted(output), &quoted(errors)))
+    let said = format!("stdout: {}, stderr: {}", quoted(output), quoted(errors));
+    Err(ended(&status_text(status), &said))
 }
 
 fn status_text(status: ExitStatus) -> String {

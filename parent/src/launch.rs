@@ -274,7 +274,7 @@ impl Launch {
 
     /// What could not be had and was done without, in words.
     pub fn warnings(&self, plan: &Plan<'_>) -> Vec<String> {
-        self.warnings.iter().map(|warning| words::failure(plan, warning).to_string()).collect()
+        self.warnings.iter().map(|warning| words::warning(plan, warning)).collect()
     }
 
     /// The program's exit code, or 128 and the signal that ended it.

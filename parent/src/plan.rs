@@ -24,7 +24,7 @@ mod user_namespace;
 use std::fmt;
 
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep};
-use shared_proto::limits::{EARLY_BIND_COUNT_MAX, STEP_COUNT_MAX};
+use shared_proto::limits::{EARLY_BIND_COUNT_MAX, FRAME_DESCRIPTOR_COUNT_MAX, STEP_COUNT_MAX};
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
 
 use crate::cgroup::Placement;
@@ -112,11 +112,11 @@ impl Plan<'_> {
         self.steps.iter().any(|phased| matches!(phased.step, Step::OpenConsole { .. }))
     }
 
-    /// Whether steps mount trees that the parent sends with the cgroups.
-    pub fn has_cgroup_trees(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|phased| matches!(phased.step, Step::BindMount { origin: BindOrigin::Parent, .. }))
+    /// How many trees steps mount that the parent sends with the cgroups, in the order of the hierarchies, perhaps several times over.
+    pub fn cgroup_tree_count(&self) -> usize {
+        let is_sent =
+            |step: &Step<Planned<'_>>| matches!(step, Step::BindMount { origin: BindOrigin::Parent, .. });
+        self.steps.iter().filter(|phased| is_sent(&phased.step)).count()
     }
 }
 
@@ -234,6 +234,9 @@ fn lies_in(path: &str, directory: &str) -> bool {
     path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// Hierarchies of cgroup v1 that a host has: as many as there are controllers, and systemd's.
+const HIERARCHY_COUNT_MAX: usize = 16;
+
 fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     if steps.len() > STEP_COUNT_MAX {
         return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
@@ -245,6 +248,12 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
         return Err(Error::new(format!(
             "$.mounts: there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}"
         )));
+    }
+    let is_sent =
+        |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin: BindOrigin::Parent, .. });
+    // With a `tasks` file of each hierarchy they travel in one frame.
+    if steps.iter().filter(is_sent).count() > FRAME_DESCRIPTOR_COUNT_MAX - HIERARCHY_COUNT_MAX {
+        return Err(Error::new("$.mounts: there are too many mounts of type cgroup"));
     }
     // Our own mistake if it ever happens: stage1 would refuse the plan, and here the reason is at hand.
     match order::first_violation(steps.iter().map(|phased| (phased.phase, phased.step.kind()))) {

@@ -117,6 +117,7 @@ calls! {
     MemoryFile = 78 "memfd_create",
     RaiseAmbient = 79 "prctl PR_CAP_AMBIENT_RAISE",
     HeldCapabilities = 80 "capget",
+    ReadLink = 81 "readlinkat",
 }
 
 #[cfg(test)]

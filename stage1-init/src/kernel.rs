@@ -236,6 +236,8 @@ pub trait Kernel {
         open: Open,
         resolve: Resolve,
     ) -> Result<Descriptor>;
+    /// What a symlink says; the number of bytes.
+    fn read_link(&mut self, directory: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize>;
     fn status(&mut self, file: Descriptor) -> Result<Status>;
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;

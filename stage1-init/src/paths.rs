@@ -92,35 +92,51 @@ pub(crate) fn open_existing<K: Kernel>(
     }
 }
 
-/// Opens `path`, which is made first if it is missing, with its parents.
+/// Symlinks that are followed on the way to what is to be made, as many as the kernel follows.
+const LINKS_MAX: usize = 40;
+
+/// Opens `path`, which is made first if it is missing, with its parents. What is missing behind a symlink is made where that leads, inside
+/// `root`: images have such links into directories of the running system.
 pub(crate) fn open_or_make<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
     path: &CStr,
     missing: Missing,
 ) -> Result<Descriptor, Fault> {
-    match open_mount_point(kernel, root, path, Open::Path) {
-        Err(Fault { errno: Errno::NOENT, .. }) => {}
-        opened => return opened,
-    }
-    let (directory, name) = split(path);
-    let parent = open_or_make_directory(kernel, root, directory)?;
-    let name_text = PathBuffer::new(name).at(Call::Open)?;
-    let made = match missing {
-        Missing::Directory => {
-            kernel.make_directory(parent, name_text.as_c_str(), 0o755).at(Call::MakeDirectory)
+    let mut path = PathBuffer::new(path.to_bytes()).at(Call::Open)?;
+    for _ in 0..LINKS_MAX {
+        match open_mount_point(kernel, root, path.as_c_str(), Open::Path) {
+            Err(Fault { errno: Errno::NOENT, .. }) => {}
+            opened => return opened,
         }
-        Missing::File => kernel.make_file(parent, name_text.as_c_str()).at(Call::MakeNode),
-    };
-    made?;
-    // Below the same parent: whoever shares a volume may have put a symlink there since.
-    kernel.open(parent, name_text.as_c_str(), Open::Path, Resolve::InRootNoSymlinks).at(Call::Open)
+        let (directory, name) = split(path.as_c_str());
+        let parent = open_or_make_directory(kernel, root, directory)?;
+        let name = PathBuffer::new(name).at(Call::Open)?;
+        let made = match missing {
+            Missing::Directory => {
+                kernel.make_directory(parent, name.as_c_str(), 0o755).at(Call::MakeDirectory)
+            }
+            Missing::File => kernel.make_file(parent, name.as_c_str()).at(Call::MakeNode),
+        };
+        match made {
+            // Below the same parent: whoever shares a volume may have put a symlink there since.
+            Ok(()) => {
+                return kernel
+                    .open(parent, name.as_c_str(), Open::Path, Resolve::InRootNoSymlinks)
+                    .at(Call::Open);
+            }
+            Err(fault) if fault.errno == Errno::EXIST => {
+                path = behind_link(kernel, (parent, name.as_c_str()), directory, fault)?;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Err(Fault { call: Call::Open, errno: Errno::LOOP })
 }
 
 /// Opens the directory `path`, component by component, making those that are missing. May return `root` itself.
 ///
-/// Each component is made below a descriptor of its parent, so that no symlink can lead the making outside (CVE-2024-45310). A
-/// dangling symlink on the way is an error.
+/// Each component is made below a descriptor of its parent, so that no symlink can lead the making outside (CVE-2024-45310).
 pub(crate) fn open_or_make_directory<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
@@ -129,14 +145,32 @@ pub(crate) fn open_or_make_directory<K: Kernel>(
     if path.iter().all(|&byte| byte == b'/') {
         return Ok(root);
     }
-    let whole = PathBuffer::new(path).at(Call::Open)?;
-    match kernel.open(root, whole.as_c_str(), Open::Directory, Resolve::InRoot) {
-        Err(Errno::NOENT) => {}
-        opened => return opened.at(Call::Open),
+    let mut path = PathBuffer::new(path).at(Call::Open)?;
+    for _ in 0..LINKS_MAX {
+        match kernel.open(root, path.as_c_str(), Open::Directory, Resolve::InRoot) {
+            Err(Errno::NOENT) => {}
+            opened => return opened.at(Call::Open),
+        }
+        match make_components(kernel, root, path.as_c_str().to_bytes())? {
+            Made::Directory(directory) => return Ok(directory),
+            Made::Link(behind) => path = behind,
+        }
     }
+    Err(Fault { call: Call::Open, errno: Errno::LOOP })
+}
+
+/// What making a path came to.
+enum Made {
+    Directory(Descriptor),
+    /// A symlink to nothing was on the way; the whole path with what it says in its place.
+    Link(PathBuffer),
+}
+
+fn make_components<K: Kernel>(kernel: &mut K, root: Descriptor, path: &[u8]) -> Result<Made, Fault> {
     let mut parent = root;
     let mut end = 0;
     for name in path.split(|&byte| byte == b'/') {
+        let start = end;
         end += name.len() + 1;
         if name.is_empty() {
             continue;
@@ -145,7 +179,16 @@ pub(crate) fn open_or_make_directory<K: Kernel>(
         let opened = match kernel.open(root, prefix.as_c_str(), Open::Directory, Resolve::InRoot) {
             Err(Errno::NOENT) => {
                 let name = PathBuffer::new(name).at(Call::Open)?;
-                kernel.make_directory(parent, name.as_c_str(), 0o755).at(Call::MakeDirectory)?;
+                match kernel.make_directory(parent, name.as_c_str(), 0o755).at(Call::MakeDirectory) {
+                    Err(fault) if fault.errno == Errno::EXIST => {
+                        let before = path.get(..start).unwrap_or_default();
+                        let behind = behind_link(kernel, (parent, name.as_c_str()), before, fault)?;
+                        let rest = path.get(end..).unwrap_or_default();
+                        let parts = [behind.as_c_str().to_bytes(), b"/", rest];
+                        return PathBuffer::join(&parts).at(Call::Open).map(Made::Link);
+                    }
+                    made => made?,
+                }
                 kernel.open(root, prefix.as_c_str(), Open::Directory, Resolve::InRoot)
             }
             opened => opened,
@@ -155,7 +198,24 @@ pub(crate) fn open_or_make_directory<K: Kernel>(
         }
         parent = opened.at(Call::Open)?;
     }
-    Ok(parent)
+    Ok(Made::Directory(parent))
+}
+
+/// The path that a symlink in `directory` means. `fault` is for what is no symlink.
+fn behind_link<K: Kernel>(
+    kernel: &mut K,
+    (parent, name): (Descriptor, &CStr),
+    directory: &[u8],
+    fault: Fault,
+) -> Result<PathBuffer, Fault> {
+    let mut target = [0; PATH_BYTES_MAX];
+    let length = match kernel.read_link(parent, name, &mut target) {
+        Err(Errno::INVAL | Errno::NOENT) => return Err(fault),
+        length => length.at(Call::ReadLink)?,
+    };
+    let target = target.get(..length).unwrap_or_default();
+    let directory = if target.starts_with(b"/") { b"" } else { directory };
+    PathBuffer::join(&[directory, target]).at(Call::ReadLink)
 }
 
 /// The directory part (with its last slash) and the last component.

@@ -100,7 +100,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         namespaces,
         warnings,
     };
-    ids::check_user(&config.process.user, &config.id_mappings, &mut problems);
+    ids::check_user(&config.process.user, &config.namespaces, &config.id_mappings, &mut problems);
     check_namespace_needs(&config, &mut problems);
     if problems.0.is_empty() { Ok(config) } else { Err(problems) }
 }
@@ -165,12 +165,14 @@ fn check_namespace_needs(config: &Config, problems: &mut Problems) {
     }
 }
 
-/// No peer looks at it, so engines write much that is no version; only what is certainly of another specification is refused.
+/// Without one, the configuration is taken for one of this specification, as all peers take it.
 fn version(version: &str, problems: &mut Problems, warnings: &mut Vec<String>) {
     let mut numbers = version.split(['.', '-', '+']);
     let is_version = (0..3).all(|_| numbers.next().is_some_and(|number| number.parse::<u32>().is_ok()));
-    if !is_version {
-        warnings.push(format!("ociVersion {version:?} is not a SemVer version"));
+    if version.is_empty() {
+        warnings.push(String::from("ociVersion is missing"));
+    } else if !is_version {
+        problems.add("$.ociVersion", format!("{version:?} is not a SemVer version"));
     } else if !version.starts_with("1.") {
         problems.add("$.ociVersion", format!("{version} is not supported: only 1.x is"));
     }

@@ -352,7 +352,7 @@ fn launch(
         launch.await_own_memory();
     }
     cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
-    let doors = cgroups.populate(&config.resources, plan.has_cgroup_trees())?;
+    let doors = cgroups.populate(&config.resources, plan.cgroup_tree_count())?;
     if let Some(uid) = rootless::cgroup_owner(config) {
         cgroups.hand_over(uid)?;
     }

@@ -76,6 +76,10 @@ fn not_running() -> Error {
 
 /// A signal as users write it: a number, or a name in any case, with or without SIG.
 pub fn parse(text: &str) -> Result<i32> {
+    if text.is_empty() {
+        // As if it had not been given at all.
+        return Ok(Signal::TERM.as_raw());
+    }
     if let Ok(number) = text.parse() {
         return Ok(number);
     }

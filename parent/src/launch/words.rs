@@ -33,6 +33,15 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     Error::new(format!("unable to start container process: {place}: {}: {reason}{hint}", failure.call.name()))
 }
 
+/// What was done without.
+pub(super) fn warning(plan: &Plan<'_>, warning: &Failure) -> String {
+    let step = warning.step.and_then(|index| plan.steps.get(index as usize));
+    let place =
+        warning.step.map_or_else(|| skeleton_words(plan, warning), |index| show::step_words(plan, index));
+    let hint = hint(warning, step.map(|phased| &phased.step));
+    format!("{place}: {}: {}{hint}", warning.call.name(), reason(warning))
+}
+
 /// The same for `start`, which has no plan: only the program itself can fail there, or what is locked down before it.
 pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
     match program_failure(program, failure) {
@@ -43,10 +52,11 @@ pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
 
 /// A startContainer hook that did not succeed; `output` is a file with what it has said.
 pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> Error {
-    let said = hooks::quoted(output.into());
+    // One file for both streams.
+    let said = format!("output: {}", hooks::quoted(output.into()));
     let reason = match status {
-        HookStatus::Exited(code) => hooks::ended(&format!("exit status {code}"), &said, ""),
-        HookStatus::Killed(signal) => hooks::ended(&format!("signal {signal}"), &said, ""),
+        HookStatus::Exited(code) => hooks::ended(&format!("exit status {code}"), &said),
+        HookStatus::Killed(signal) => hooks::ended(&format!("signal {signal}"), &said),
         HookStatus::TimedOut => Error::new("hook ran past specified timeout"),
         HookStatus::NotExecuted(errno) => {
             Error::new(format!("exec: {}", errno_text(Errno::from_raw_os_error(i32::from(errno)))))
@@ -116,7 +126,6 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             Call::StatusFilesystem,
             Errno::XDEV,
         ) => " (it cannot be mounted because it is inside /proc)",
-        (_, Call::MakeDirectory | Call::MakeNode, Errno::EXIST) => " (a symlink that leads nowhere is there)",
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"
         }

@@ -3,13 +3,16 @@
 
 use shared_proto::{Phase, Step};
 
-use super::{Draft, Places, Request, lsm};
+use super::{Draft, Places, Request, lsm, mounts};
 
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Places<'a>) {
     let config = request.config;
     if config.process.cwd != "/" {
         // runc makes a missing working directory; the root may be read-only later.
         draft.push(Phase::Views, Step::MakeDirectory { path: &config.process.cwd });
+    }
+    for mount in config.mounts.iter().filter(|mount| mounts::is_filled_first(config, mount)) {
+        draft.push(Phase::Views, Step::ReadonlyPath { path: &mount.destination });
     }
     for path in &config.readonly_paths {
         draft.push(places.phase_of(path), Step::ReadonlyPath { path });

@@ -10,7 +10,7 @@ use super::lsm;
 use super::root::propagation;
 use super::{Content, Draft, NewFilesystem, Places, Request, SentTree, user_namespace};
 use crate::cgroup::View;
-use crate::config::{Mount, MountAttributes, MountKind, Namespace};
+use crate::config::{Config, Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
 use crate::host::{CgroupHost, Hierarchy};
 
@@ -67,7 +67,11 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     source,
                     target,
                     data: lsm::labelled(draft, request, fstype, &mount.data),
-                    flags: flags(mount),
+                    flags: if is_filled_first(request.config, mount) {
+                        flags(mount) & !uapi::MS_RDONLY
+                    } else {
+                        flags(mount)
+                    },
                     propagations,
                 },
             ),
@@ -150,6 +154,42 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
         MountKind::Bind { .. } => false,
         MountKind::Cgroup => !user_namespace::binds_cgroups(request),
     }
+}
+
+/// Whether other steps have to make something in a read-only tmpfs: it becomes read-only when they are done.
+pub(super) fn is_filled_first(config: &Config, mount: &Mount) -> bool {
+    let is_tmpfs = matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if fstype == "tmpfs");
+    let is_readonly = mount.attributes.set & u64::from(uapi::MOUNT_ATTR_RDONLY) != 0;
+    let holds = |path: &str| path != mount.destination && below(path, &mount.destination).is_some();
+    is_tmpfs
+        && is_readonly
+        && !mount.copies_up
+        && mount.idmap.is_none()
+        && (holds("/dev/null")
+            || config.mounts.iter().any(|other| holds(&other.destination))
+            || config.devices.iter().any(|device| holds(&device.path)))
+}
+
+/// Whether a mount's source or options name files of the host: a device, the directories of an overlay. The kernel looks them up from the root that we
+/// have then, which must still be the host's.
+pub(super) fn names_host_paths(mount: &Mount) -> bool {
+    let MountKind::Filesystem { fstype, source } = &mount.kind else { return false };
+    // These take no path, whatever their source is called.
+    const WITHOUT_PATHS: [&str; 12] = [
+        "proc",
+        "sysfs",
+        "tmpfs",
+        "devpts",
+        "mqueue",
+        "ramfs",
+        "cgroup",
+        "cgroup2",
+        "devtmpfs",
+        "bpf",
+        "securityfs",
+        "hugetlbfs",
+    ];
+    !WITHOUT_PATHS.contains(&fstype.as_str()) && (source.contains('/') || mount.data.contains('/'))
 }
 
 /// A relative source means the bundle.

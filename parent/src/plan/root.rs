@@ -3,7 +3,7 @@
 use shared_proto::bootstrap::{Bootstrap, RootChange};
 use shared_proto::{Phase, Planned, Propagation, PropagationKind, Propagations, Step};
 
-use super::{Draft, Request, descriptor_slots, user_namespace};
+use super::{Draft, Request, descriptor_slots, mounts, user_namespace};
 use crate::config::{self, Config, Namespace};
 
 pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>> {
@@ -24,7 +24,9 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: home_of(config),
-        pivot_late: user_namespace::shows_procfs_late(request) || config.hooks.run_before_the_pivot(),
+        pivot_late: user_namespace::shows_procfs_late(request)
+            || config.hooks.run_before_the_pivot()
+            || config.mounts.iter().any(mounts::names_host_paths),
         await_hooks: config.hooks.run_before_the_pivot(),
         loopback_up: user_namespace::clones_network(request),
         joined: 0,

@@ -41,6 +41,8 @@ pub(crate) struct Fake {
     pub(crate) missing: Vec<&'static str>,
     /// What `status` says of a path that was opened; anything else is a directory.
     pub(crate) modes: Vec<(&'static str, Status)>,
+    /// What symlinks say, by name. What was made by then leads somewhere.
+    pub(crate) links: Vec<(&'static str, &'static str)>,
     /// What is left to read.
     pub(crate) content: VecDeque<u8>,
     pub(crate) current_directory_is_reachable: bool,
@@ -66,6 +68,7 @@ impl Fake {
             refused: Vec::new(),
             missing: Vec::new(),
             modes: Vec::new(),
+            links: Vec::new(),
             content: VecDeque::new(),
             current_directory_is_reachable: true,
             filesystem_type: 0x9fa0,
@@ -195,6 +198,13 @@ impl Kernel for Fake {
 
     fn close_on_execute_from(&mut self, first: Descriptor) -> Result<()> {
         self.call(format!("close_on_execute_from {}", first.0))
+    }
+
+    fn read_link(&mut self, directory: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+        self.call(format!("read_link {} {}", self.name(directory), text(name)))?;
+        let link = self.links.iter().find(|(known, _)| *known == text(name)).ok_or(Errno::INVAL)?;
+        buffer.iter_mut().zip(link.1.bytes()).for_each(|(to, from)| *to = from);
+        Ok(link.1.len())
     }
 
     fn set_undumpable(&mut self) -> Result<()> {

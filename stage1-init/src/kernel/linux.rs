@@ -471,6 +471,10 @@ impl Kernel for Linux {
         Err(Errno::AGAIN)
     }
 
+    fn read_link(&mut self, directory: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+        fs::readlinkat_raw(lend(directory), name, buffer)
+    }
+
     fn status(&mut self, file: Descriptor) -> Result<Status> {
         fs::fstat(lend(file)).map(status)
     }

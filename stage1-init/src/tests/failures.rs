@@ -51,7 +51,7 @@ fn is_forgiven(line: &str, errno: Errno) -> bool {
 
 /// A call that changes nothing: some errnos are explained by a second look.
 fn is_look(line: &str) -> bool {
-    ["open ", "status ", "close "].iter().any(|start| line.starts_with(start))
+    ["open ", "status ", "close ", "read_link "].iter().any(|start| line.starts_with(start))
 }
 
 fn whole_trace() -> Vec<String> {

@@ -316,6 +316,16 @@ fn without_path_no_program_is_found_in_the_working_directory() {
 }
 
 #[test]
+fn options_may_be_repeated_and_the_last_one_counts() {
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    let path = container.bundle.path();
+    let path = path.to_str().unwrap();
+    let outcome =
+        container.call(&["--debug", "run", "--bundle", "/nowhere", "--bundle", path, &container.id]);
+    outcome.succeeded();
+}
+
+#[test]
 fn reader_that_went_away_ends_no_command() {
     if !is_pinnace() {
         return;

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
-use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json};
+use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json, skip};
 
 use crate::mountinfo::{self, find};
 
@@ -405,13 +406,84 @@ fn bind_over_proc_has_to_be_a_procfs() {
     bundle.mount("/proc", "bind", "/proc", &["rbind"]).run().succeeded();
 }
 
+/// Images have such links into directories of the running system: /etc/resolv.conf of those with systemd, /var/run.
 #[test]
-fn symlink_that_leads_nowhere_is_named_as_the_reason() {
-    let bundle = Bundle::new();
-    fs::remove_dir(bundle.rootfs().join("dev")).expect("rmdir");
-    symlink("/nowhere/at/all", bundle.rootfs().join("dev")).expect("make a link");
-    let outcome = bundle.run();
-    if is_pinnace() {
-        outcome.failed_with(&["a symlink that leads nowhere is there"]);
+fn what_is_missing_behind_a_symlink_is_made_where_it_leads_inside_the_root() {
+    let bundle = Bundle::new()
+        .mount("/etc/resolv.conf", "bind", "/etc/hostname", &["bind"])
+        .mount("/var/run/x", "tmpfs", "tmpfs", &[])
+        .mount("/out", "bind", "/etc/hostname", &["bind"])
+        .shell("cat /etc/resolv.conf /run/systemd/resolve/stub /above; ls -d /var/run/x /made/run/x; cat /proc/mounts");
+    let root = bundle.rootfs();
+    for directory in ["etc", "var"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
     }
+    symlink("../run/systemd/resolve/stub", root.join("etc/resolv.conf")).unwrap();
+    symlink("/made/run", root.join("var/run")).unwrap();
+    symlink("../../../../above", root.join("out")).unwrap();
+    let outcome = bundle.run();
+    let host = fs::read_to_string("/etc/hostname").unwrap();
+    let expected = format!("{host}{host}{host}/made/run/x\n/var/run/x\n");
+    assert!(outcome.succeeded().starts_with(&expected), "{}", outcome.describe());
+    assert!(!Path::new("/above").exists() && !Path::new("/made").exists());
+}
+
+#[test]
+fn symlinks_in_a_circle_are_an_error() {
+    let bundle = Bundle::new().mount("/a/x", "tmpfs", "tmpfs", &[]);
+    symlink("b", bundle.rootfs().join("a")).unwrap();
+    symlink("a", bundle.rootfs().join("b")).unwrap();
+    bundle.run().failed_with(&["/a/x", "too many levels of symbolic links"]);
+}
+
+/// An overlay's directories and a device are the host's, whatever the image has there.
+#[test]
+fn paths_in_sources_and_options_are_the_hosts() {
+    let container = Bundle::new().container();
+    let scratch = container.bundle.scratch().join("overlay");
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| scratch.join(name));
+    for directory in [&lower, &upper, &work] {
+        fs::create_dir_all(directory).unwrap();
+        fs::create_dir_all(container.bundle.rootfs().join(directory.strip_prefix("/").unwrap())).unwrap();
+    }
+    fs::write(lower.join("file"), "of the host").unwrap();
+    let options = [("lowerdir", &lower), ("upperdir", &upper), ("workdir", &work)]
+        .map(|(name, directory)| format!("{name}={}", directory.display()));
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let bundle = Bundle::new().mount("/merged", "overlay", "overlay", &options);
+    let outcome = bundle.shell("cat /merged/file; echo new >/merged/new").run();
+    // An overlay upon the overlay that scratch may be on is the kernel's to refuse.
+    if outcome.code == 0 {
+        assert_eq!(outcome.succeeded(), "of the host");
+        assert_eq!(fs::read_to_string(upper.join("new")).unwrap(), "new\n");
+    } else {
+        skip("paths_in_sources", &format!("no overlay here: {}", outcome.message()));
+    }
+}
+
+#[test]
+fn readonly_tmpfs_is_filled_before_it_becomes_readonly() {
+    let outcome = Bundle::new()
+        .edit(|config| {
+            for mount in config["mounts"].as_array_mut().unwrap() {
+                if mount["destination"] == "/dev" {
+                    mount["options"].as_array_mut().unwrap().push(json!("ro"));
+                }
+            }
+        })
+        .mount("/m", "tmpfs", "tmpfs", &["ro"])
+        .mount("/m/x", "bind", "/etc/hostname", &["bind"])
+        .mount("/n", "tmpfs", "tmpfs", &["ro"])
+        .shell("ls /dev/null /dev/pts/ptmx /m/x; touch /dev/shm/a; for d in /dev /m /n; do touch $d/b 2>/dev/null || echo ro $d; done")
+        .run();
+    assert_eq!(outcome.succeeded(), "/dev/null\n/dev/pts/ptmx\n/m/x\nro /dev\nro /m\nro /n");
+}
+
+#[test]
+fn several_mounts_of_the_cgroups_show_the_same() {
+    let bundle = Bundle::new().mount("/second", "cgroup", "cgroup", &["ro"]);
+    let outcome = bundle.shell("ls /sys/fs/cgroup; echo; ls /second").run();
+    let (first, second) = outcome.succeeded().split_once("\n\n").unwrap();
+    assert_eq!(first, second);
+    assert!(!first.is_empty());
 }

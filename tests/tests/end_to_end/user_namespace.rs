@@ -283,3 +283,9 @@ fn the_state_of_a_mapped_container_stays_the_hosts() {
     let map = fs::read_to_string(format!("/proc/{}/uid_map", container.pid())).unwrap();
     assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "200000", "65536"]);
 }
+
+#[test]
+fn the_message_queues_belong_to_the_root_of_the_user_namespace() {
+    let outcome = mapped(Bundle::new()).shell("stat -c %u /dev/mqueue; chmod 700 /dev/mqueue").run();
+    assert_eq!(outcome.succeeded(), "0", "{}", outcome.describe());
+}

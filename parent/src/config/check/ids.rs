@@ -39,8 +39,13 @@ pub(super) fn id_mappings(
 }
 
 /// The process's user and groups must be somebody on the host.
-pub(super) fn check_user(user: &User, mappings: &IdMappings, problems: &mut Problems) {
-    if mappings.is_empty() {
+pub(super) fn check_user(
+    user: &User,
+    namespaces: &Namespaces,
+    mappings: &IdMappings,
+    problems: &mut Problems,
+) {
+    if mappings.is_empty() || namespaces.user == Namespace::Inherit {
         return;
     }
     let mut check = |path: &str, list: &[IdMapping], id: u32| {

@@ -135,6 +135,12 @@ fn user(user: &oci_spec::runtime::User, problems: &mut Problems) -> User {
     if additional_gids.len() > GROUP_COUNT_MAX {
         problems.add("$.process.user.additionalGids", format!("there are more than {GROUP_COUNT_MAX}"));
     }
+    for (index, _) in additional_gids.iter().enumerate().filter(|(_, gid)| **gid == u32::MAX) {
+        problems.add(
+            format_args!("$.process.user.additionalGids[{index}]"),
+            format!("{} is not an id", u32::MAX),
+        );
+    }
     User { uid: user.uid(), gid: user.gid(), umask, additional_gids }
 }
 

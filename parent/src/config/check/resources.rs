@@ -111,7 +111,15 @@ fn cpu(resources: &LinuxResources, found: &mut Found<'_>) -> Cpu {
     let list = |list: &Option<String>| list.clone().filter(|list| !list.is_empty());
     for (field, text) in [("cpus", cpu.cpus()), ("mems", cpu.mems())] {
         let allowed = |byte: u8| byte.is_ascii_digit() || b",-:/ ".contains(&byte);
-        if text.as_ref().is_some_and(|text| !text.bytes().all(allowed)) {
+        let begins_and_ends = |text: &str| {
+            text.split(',').all(|part| {
+                let part = part.trim();
+                part.is_empty()
+                    || part.starts_with(|c: char| c.is_ascii_digit())
+                        && part.ends_with(|c: char| c.is_ascii_digit())
+            })
+        };
+        if text.as_ref().is_some_and(|text| !text.bytes().all(allowed) || !begins_and_ends(text)) {
             found.add(format_args!("cpu.{field}"), "is not a list of numbers");
         }
     }

@@ -67,10 +67,15 @@ impl Gate {
 /// A new user namespace, with every namespace of `birth.namespaces` below it. `prepare` maps its ids.
 pub(crate) fn spawn_new(birth: &Birth<'_>, prepare: impl FnOnce(Pid) -> Result<()>) -> Result<Child> {
     let (gate, childs_gate) = Gate::pair()?;
-    let waiting =
-        Waiting { program: Program::new(birth), gate: childs_gate.as_raw_fd(), our_gate: gate.0.as_raw_fd() };
+    let waiting = Waiting {
+        program: Program::new(birth),
+        gate: childs_gate.as_raw_fd(),
+        our_gate: gate.0.as_raw_fd(),
+        unshared: birth.namespaces & WITH_FILES,
+    };
     let mut pidfd: RawFd = -1;
     let mut arguments = birth.arguments();
+    arguments.flags &= !WITH_FILES;
     arguments.pidfd = &raw mut pidfd as u64;
     let cloned = in_namespaces(birth.entered, || {
         // SAFETY: without CLONE_VM the child has a copy of our memory, `waiting` in it, and of our stack.
@@ -142,7 +147,13 @@ struct Waiting {
     gate: RawFd,
     /// Closed by the child, which would wait for itself otherwise.
     our_gate: RawFd,
+    /// Namespaces that the child makes as the root of its user namespace, whose files would belong to nobody otherwise: /dev/mqueue has its
+    /// owner from the moment when the namespace is made.
+    unshared: u64,
 }
+
+/// The namespaces that have files of their own from the beginning.
+const WITH_FILES: u64 = uapi::CLONE_NEWIPC as u64;
 
 unsafe extern "C" fn begin_new(waiting: *const u8) -> ! {
     // SAFETY: `spawn_new` passes a `Waiting`, of which the child has its copy; the calls take numbers and pointers into it.
@@ -154,10 +165,13 @@ unsafe extern "C" fn begin_new(waiting: *const u8) -> ! {
         if received != word.len() {
             end();
         }
-        let errno = match become_root() {
-            0 => execute(&waiting.program),
-            errno => errno,
-        };
+        let mut errno = become_root();
+        if errno == 0 && waiting.unshared != 0 {
+            errno = -(syscall!(UNSHARE, waiting.unshared) as isize) as i32;
+        }
+        if errno == 0 {
+            errno = execute(&waiting.program);
+        }
         say(waiting.gate, SAYS_ERRNO, errno as u32);
         end()
     }
