@@ -160,6 +160,7 @@ pub(crate) fn open_or_make_directory<K: Kernel>(
 }
 
 /// What making a path came to.
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
 enum Made {
     Directory(Descriptor),
     /// A symlink to nothing was on the way; the whole path with what it says in its place.

@@ -57,6 +57,13 @@ pub fn shared_configs() -> Option<PathBuf> {
     directory.is_dir().then_some(directory)
 }
 
+/// A copy of the program under test. Another process makes it: what this one has open for writing, the children of other tests have open
+/// too for a moment, and the kernel executes no such file.
+pub fn copy_program(to: &Path) {
+    let status = Command::new("cp").arg(program()).arg(to).status().expect("start cp");
+    assert!(status.success(), "cp: {status}");
+}
+
 /// Says on stderr what was not tested, and why.
 pub fn skip(name: &str, reason: &str) {
     eprintln!("SKIP {name}: {reason}");

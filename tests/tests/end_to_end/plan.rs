@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, Outcome, Value, is_pinnace, program, run_within_limit};
+use pinnace_tests::{Bundle, Container, Outcome, Value, copy_program, is_pinnace, run_within_limit};
 
 /// Runs `plan` as nobody, with a copy of the program that nobody may read.
 #[track_caller]
 fn plan(container: &Container, format: &str) -> Outcome {
     let copy = container.bundle.scratch().join("program");
     if !copy.exists() {
-        fs::copy(program(), &copy).expect("copy the program");
+        copy_program(&copy);
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("chmod");
     }
     let mut command = Command::new(copy);

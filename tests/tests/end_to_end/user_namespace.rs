@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, find_program, json, program, run_within_limit, skip};
+use pinnace_tests::{Bundle, Container, copy_program, find_program, json, run_within_limit, skip};
 
 const USER: u32 = 4242;
 
@@ -178,7 +178,7 @@ fn by_user(container: &Container, args: &[&str]) -> Option<Command> {
     let setpriv = find_program("setpriv")?;
     // The program under test may lie where others may not look.
     let copy = container.bundle.scratch().join("under-test");
-    fs::copy(program(), &copy).unwrap();
+    copy_program(&copy);
     let mut command = Command::new(setpriv);
     command
         .args(["--reuid", &USER.to_string(), "--regid", &USER.to_string(), "--clear-groups"])
