@@ -22,6 +22,8 @@ pub enum Kind {
     HookFailed,
     /// The cgroup has others below it that have its controllers, and takes no process itself.
     CgroupBusy,
+    /// A signal of this number asked a foreground command to end before there was a program to pass it on to.
+    Interrupted(i32),
 }
 
 /// An error as it is printed, in runc's manner: `what: object: reason`, lower case, no full stop.
@@ -54,6 +56,14 @@ impl Error {
         match error.raw_os_error() {
             Some(raw) => Self::call(action, Errno::from_raw_os_error(raw)),
             None => Self::new(format!("{action}: {error}")),
+        }
+    }
+
+    /// What the command ends with: 1, or as a program does that a signal ended.
+    pub fn exit_code(&self) -> i32 {
+        match self.kind {
+            Kind::Interrupted(signal) => 128 + signal,
+            _ => 1,
         }
     }
 

@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use linux_raw_sys::general as uapi;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -18,7 +19,8 @@ use sc::syscall;
 
 use crate::config::{Hook, HookPoint, HookState};
 use crate::descriptors::CLOSE_RANGE_CLOEXEC;
-use crate::error::{Error, Result, check, errno_text};
+use crate::error::{Error, Kind, Result, check, errno_text};
+use crate::signals;
 
 /// Bytes of what a hook has written that an error quotes, of each stream.
 const QUOTED_BYTES_MAX: u64 = 4096;
@@ -43,13 +45,23 @@ pub fn run(
     pid: i32,
     place: Place<'_>,
 ) -> Result<()> {
+    let moment = match point {
+        HookPoint::Prestart | HookPoint::CreateRuntime | HookPoint::CreateContainer => {
+            Moment::BeforeTheProgram
+        }
+        HookPoint::StartContainer | HookPoint::Poststart | HookPoint::Poststop => Moment::Later,
+    };
     for (index, hook) in hooks.iter().enumerate() {
         let shown = match place {
             Place::Host => pid,
             Place::Container { .. } => inner_pid(pid),
         };
-        run_one(hook, &state.text(status, shown), state.bundle, place)
-            .map_err(|error| failure(point, index, &error))?;
+        let run = run_one(hook, &state.text(status, shown), state.bundle, place, moment);
+        run.map_err(|error| match error.kind() {
+            // It is not the hook that failed.
+            Kind::Interrupted(_) => error,
+            _ => failure(point, index, &error),
+        })?;
     }
     Ok(())
 }
@@ -57,7 +69,7 @@ pub fn run(
 /// The same, but a hook that fails is told and the next runs (runtime.md "Lifecycle", step 13).
 pub fn run_all(point: HookPoint, hooks: &[Hook], state: &HookState<'_>, status: &str) -> Vec<String> {
     let failures = hooks.iter().enumerate().filter_map(|(index, hook)| {
-        run_one(hook, &state.text(status, 0), state.bundle, Place::Host)
+        run_one(hook, &state.text(status, 0), state.bundle, Place::Host, Moment::Later)
             .err()
             .map(|error| failure(point, index, &error).to_string())
     });
@@ -79,7 +91,14 @@ pub fn timed_out(seconds: u32) -> Error {
     Error::new(format!("hook ran past specified timeout of {seconds}.0s"))
 }
 
-fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>) -> Result<()> {
+/// Whether there is a program yet, to which signals are passed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    BeforeTheProgram,
+    Later,
+}
+
+fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>, moment: Moment) -> Result<()> {
     let mut input = memory_file("state")?;
     input
         .write_all(state.as_bytes())
@@ -103,7 +122,7 @@ fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>) -> Result<(
         }
     }
     let child = spawn(command, bundle, place)?;
-    let status = match wait(child, hook.timeout)? {
+    let status = match wait(child, hook.timeout, moment)? {
         Some(status) => status,
         None => return Err(timed_out(hook.timeout.unwrap_or(0))),
     };
@@ -226,29 +245,43 @@ fn inner_pid(pid: i32) -> i32 {
 }
 
 /// How the hook ended; `None` if it ran past its time, and was killed with its group.
-fn wait(mut child: Child, timeout: Option<u32>) -> Result<Option<ExitStatus>> {
+///
+/// Errors: it was ended because our caller asked us to end.
+fn wait(mut child: Child, timeout: Option<u32>, moment: Moment) -> Result<Option<ExitStatus>> {
     let failed = |error: &std::io::Error| Error::io("wait for the hook", error);
-    if let Some(seconds) = timeout {
-        let pid = Pid::from_child(&child);
-        let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => handle,
-            Err(errno) => {
-                end(child);
-                return Err(Error::call("pidfd_open of the hook", errno));
-            }
+    let pid = Pid::from_child(&child);
+    let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(handle) => handle,
+        Err(errno) => {
+            end(child);
+            return Err(Error::call("pidfd_open of the hook", errno));
+        }
+    };
+    let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(u64::from(seconds)));
+    loop {
+        let left =
+            deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if ends_within(&handle, left.min(LOOK_PAUSE)) {
+            return child.wait().map(Some).map_err(|error| failed(&error));
+        }
+        let interrupted = match moment {
+            Moment::BeforeTheProgram => signals::check_interrupted(),
+            Moment::Later => Ok(()),
         };
-        if !ends_within(&handle, seconds) {
+        if interrupted.is_err() || left.is_zero() {
             // Ignored: it may have ended by itself at this moment.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
             child.wait().map_err(|error| failed(&error))?;
-            return Ok(None);
+            return interrupted.map(|()| None);
         }
     }
-    child.wait().map(Some).map_err(|error| failed(&error))
 }
 
-fn ends_within(handle: &OwnedFd, seconds: u32) -> bool {
-    let timeout = Timespec { tv_sec: i64::from(seconds), tv_nsec: 0 };
+/// Between two looks whether we are asked to end.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+fn ends_within(handle: &OwnedFd, time: Duration) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(time.subsec_nanos()) };
     let mut polled = [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)];
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout)))
         .is_ok_and(|count| count > 0)

@@ -68,7 +68,7 @@ fn run() -> c_int {
         Err(error) => {
             error.warnings().iter().for_each(|warning| log.warning(warning));
             log.error(&error.to_string());
-            1
+            error.exit_code()
         }
     }
 }

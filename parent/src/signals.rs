@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use sc::syscall;
 
-use crate::error::{Error, Result, check};
+use crate::error::{Error, Kind, Result, check};
 
 /// Bytes of the kernel's signal set.
 const SIGNAL_SET_BYTES: usize = 8;
@@ -88,6 +88,27 @@ impl Drop for Signals {
                 SIGNAL_SET_BYTES
             )
         };
+    }
+}
+
+/// An error if a foreground command was asked to end: the signal waits to be passed on, and the program is not there yet.
+pub fn check_interrupted() -> Result<()> {
+    let mut pending = 0u64;
+    // SAFETY: the set is of the size that is passed; the kernel writes it.
+    let returned = unsafe { syscall!(RT_SIGPENDING, &raw mut pending, SIGNAL_SET_BYTES) };
+    check(returned).map_err(|errno| Error::call("rt_sigpending", errno))?;
+    let enders = [
+        (Signal::INT, "SIGINT"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::HUP, "SIGHUP"),
+        (Signal::QUIT, "SIGQUIT"),
+    ];
+    match enders.iter().find(|(signal, _)| pending & 1 << (signal.as_raw() - 1) != 0) {
+        None => Ok(()),
+        Some((signal, name)) => {
+            let text = format!("interrupted by {name} before the program was started");
+            Err(Error::of_kind(Kind::Interrupted(signal.as_raw()), text))
+        }
     }
 }
 

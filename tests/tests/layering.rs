@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cgroup", &["error", "config", "descriptors", "host"]),
     ("intel_rdt", &["error", "config"]),
     ("state", &["error", "config", "cgroup", "descriptors", "host", "intel_rdt"]),
-    ("hooks", &["error", "config", "descriptors"]),
+    ("hooks", &["error", "config", "descriptors", "signals"]),
     ("config", &["error"]),
     ("seccomp", &["error", "config"]),
     ("plan", &["error", "config", "host", "cgroup"]),

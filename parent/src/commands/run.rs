@@ -16,7 +16,15 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
             let creation = create::creation(context, &arguments.create, &surroundings, id, arguments.detach)?;
             container::create(&context.state_root()?, &creation)
         })
-        .map_err(|error| error.context("pinnace run failed"))?;
+        .map_err(|error| error.context("pinnace run failed"));
+    let created = match created {
+        Ok(created) => created,
+        Err(error) => {
+            // A signal that has come stays blocked: the error is to be told, and the process ends with it.
+            std::mem::forget(signals);
+            return Err(error);
+        }
+    };
     context.warn(&created.warnings);
     match signals {
         None => Ok(0),

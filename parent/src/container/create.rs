@@ -389,6 +389,7 @@ fn launch(
     if plan.bootstrap.await_hooks {
         block_on(&reactor, launch.hooks_due(&reactor, plan))?;
         run_hooks(creation, config, record, &launch)?;
+        crate::signals::check_interrupted()?;
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
     }

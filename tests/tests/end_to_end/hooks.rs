@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Outcome, Value, is_pinnace, json, run_within_limit, wait_until};
+use pinnace_tests::{Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, spawn, wait_until};
 
 /// A hook that appends a line to the file at `log`: its name, its state as it came, and what `extra` prints.
 fn logging(name: &str, log: &Path, extra: &str) -> Value {
@@ -322,4 +322,33 @@ fn ignored_sigchld_does_not_matter() {
     let outcome = under(container.command(&["delete", "--force", &container.id]));
     outcome.succeeded();
     assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn a_hook_that_hangs_does_not_keep_run_from_ending() {
+    if !is_pinnace() {
+        return;
+    }
+    for point in ["prestart", "createRuntime", "createContainer"] {
+        let bundle = Bundle::new().shell("echo started");
+        let mark = bundle.scratch().join("in the hook");
+        let script = format!("touch '{}'; sleep 100", mark.display());
+        let container =
+            bundle.edit(|config| config["hooks"] = json!({point: [failing(&script)]})).container();
+        fs::create_dir(container.state_root()).unwrap();
+        let before = container.snapshot();
+        let running = spawn(container.create_command("run", &[]));
+        wait_until("the hook to begin", || mark.exists());
+        running.signal(Signal::TERM);
+        let outcome = running.finish();
+        outcome.exited(128 + 15);
+        assert!(
+            outcome.stderr.contains("interrupted by SIGTERM before the program was started"),
+            "{}",
+            outcome.describe()
+        );
+        assert_eq!(outcome.stdout, "");
+        fs::remove_file(&mark).unwrap();
+        container.snapshot().assert_same_as(&before);
+    }
 }

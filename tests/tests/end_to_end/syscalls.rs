@@ -20,8 +20,10 @@ fn default_run_makes_few_system_calls_and_no_thread() {
     let run = container.create_command("run", &[]);
     let (text, calls) = system_calls(&strace, &run, &container.bundle.scratch().join("strace"));
     assert!(!calls.iter().any(|call| call.contains("CLONE_THREAD")), "a thread was made");
-    eprintln!("system calls of a default run: {}", calls.len());
+    // One for each signal that whoever runs the tests ignores (nohup does): a container begins without that.
+    let count = calls.iter().filter(|call| !call.starts_with("rt_sigaction(")).count();
+    eprintln!("system calls of a default run: {count}");
     if cgroup_hierarchies().contains_key("memory") {
-        assert!(calls.len() <= CALLS_MAX_V1, "{} system calls:\n{text}", calls.len());
+        assert!(count <= CALLS_MAX_V1, "{count} system calls:\n{text}");
     }
 }
