@@ -276,8 +276,8 @@ pub enum MountKind {
     Filesystem { fstype: String, source: String },
     /// A bind mount; `source` is absolute, or relative to the bundle.
     Bind { source: String, recursive: bool },
-    /// The container's own cgroups, in the way of the host's version.
-    Cgroup,
+    /// The container's own cgroups: in the way of the host's version, or, as `cgroup2`, those of v2 on a host with both.
+    Cgroup { is_unified: bool },
 }
 
 /// MOUNT_ATTR_* bits for mount_setattr(2): first `clear`, then `set`.

@@ -52,7 +52,8 @@ fn mappings(uid: u32, gid: u32) -> IdMappings {
 /// Who on the host is to own the container's cgroup: its user, if it can see that cgroup alone, and write there (runc does the same).
 pub(super) fn cgroup_owner(config: &Config) -> Option<u32> {
     let is_writable = |mount: &Mount| {
-        mount.kind == MountKind::Cgroup && mount.attributes.set & u64::from(uapi::MOUNT_ATTR_RDONLY) == 0
+        matches!(mount.kind, MountKind::Cgroup { .. })
+            && mount.attributes.set & u64::from(uapi::MOUNT_ATTR_RDONLY) == 0
     };
     if config.namespaces.cgroup != Namespace::New || !config.mounts.iter().any(is_writable) {
         return None;

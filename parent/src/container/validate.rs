@@ -163,7 +163,7 @@ fn should(config: &Config, findings: &mut Findings) {
     }
     for (index, mount) in config.mounts.iter().enumerate() {
         let is_special = ["/proc", "/sys", "/dev"].iter().any(|special| mount.destination == *special);
-        if is_special && matches!(mount.kind, config::MountKind::Cgroup) {
+        if is_special && matches!(mount.kind, config::MountKind::Cgroup { .. }) {
             findings.warning(format!("$.mounts[{index}]"), "cgroups belong at /sys/fs/cgroup");
         }
     }

@@ -93,7 +93,9 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 };
                 draft.push(phase, step);
             }
-            MountKind::Cgroup => plan_cgroup(draft, request, mount, phase, propagations),
+            MountKind::Cgroup { is_unified } => {
+                plan_cgroup(draft, request, mount, phase, propagations, *is_unified)
+            }
         }
     }
     Ok(places)
@@ -111,7 +113,7 @@ fn covered<'a>(draft: &Draft<'a>, request: &Request<'a>, index: usize) -> Option
             }
             // Its own content is what lies there already.
             MountKind::Filesystem { .. } if mount.copies_up => {}
-            MountKind::Filesystem { .. } | MountKind::Cgroup => return None,
+            MountKind::Filesystem { .. } | MountKind::Cgroup { .. } => return None,
         }
     }
     Some(Content { root: request.root, path })
@@ -152,7 +154,7 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
                 && !user_namespace::clones_network(request)
         }
         MountKind::Bind { .. } => false,
-        MountKind::Cgroup => !user_namespace::binds_cgroups(request),
+        MountKind::Cgroup { .. } => !user_namespace::binds_cgroups(request),
     }
 }
 
@@ -204,6 +206,7 @@ fn plan_cgroup<'a>(
     mount: &'a Mount,
     phase: Phase,
     propagations: Propagations,
+    is_unified: bool,
 ) {
     let target = mount.destination.as_str();
     if user_namespace::binds_cgroups(request) {
@@ -216,20 +219,22 @@ fn plan_cgroup<'a>(
         let attributes = attributes(mount.attributes);
         return draft.push(phase, Step::SetMountAttributes { path: target, attributes });
     }
-    match &request.host.cgroups {
-        CgroupHost::V2 { .. } | CgroupHost::None => draft.push(
-            phase,
-            Step::MountFilesystem {
-                fstype: "cgroup2",
-                source: "cgroup",
-                target,
-                data: &mount.data,
-                flags: flags(mount),
-                propagations,
-            },
-        ),
-        CgroupHost::V1 { .. } => plan_cgroup_v1(draft, request, mount, phase, propagations),
+    let shows_v2 = match &request.host.cgroups {
+        CgroupHost::V1 { unified, .. } => is_unified && unified.is_some(),
+        CgroupHost::V2 { .. } | CgroupHost::None => true,
+    };
+    if !shows_v2 {
+        return plan_cgroup_v1(draft, request, mount, phase, propagations);
     }
+    let step = Step::MountFilesystem {
+        fstype: "cgroup2",
+        source: "cgroup",
+        target,
+        data: mount.data.as_str(),
+        flags: flags(mount),
+        propagations,
+    };
+    draft.push(phase, step);
 }
 
 /// Without cgroups of the container's own, and without a namespace to hide behind: the caller's, and never to be written (CVE-2023-25809).

@@ -64,7 +64,7 @@ pub(super) fn is_sent_cgroup(request: &Request<'_>) -> bool {
         && namespaces.user != Namespace::Inherit
         && request.host.is_privileged()
         && !request.placement.is_empty()
-        && request.config.mounts.iter().any(|mount| mount.kind == MountKind::Cgroup)
+        && request.config.mounts.iter().any(|mount| matches!(mount.kind, MountKind::Cgroup { .. }))
 }
 
 /// Whether the kernel shows a new procfs or sysfs only beside one that can be seen already (it must not reveal what is masked there).

@@ -480,6 +480,18 @@ fn readonly_tmpfs_is_filled_before_it_becomes_readonly() {
 }
 
 #[test]
+fn cgroup2_is_version_two_on_a_host_with_both() {
+    if !cgroup_hierarchies().contains_key("") {
+        return skip("cgroup2_is_version_two", "no v2 hierarchy on this machine");
+    }
+    let bundle = Bundle::new().mount("/second", "cgroup2", "cgroup2", &["ro", "nosuid"]);
+    bundle
+        .shell("cat /second/cgroup.controllers && grep -q '/second cgroup2 ro,nosuid' /proc/mounts")
+        .run()
+        .succeeded();
+}
+
+#[test]
 fn several_mounts_of_the_cgroups_show_the_same() {
     let bundle = Bundle::new().mount("/second", "cgroup", "cgroup", &["ro"]);
     let outcome = bundle.shell("ls /sys/fs/cgroup; echo; ls /second").run();

@@ -124,7 +124,7 @@ fn idmap(
     {
         problems.add(path, "uidMappings and gidMappings must both be there or both be absent");
     }
-    if *kind == MountKind::Cgroup {
+    if matches!(kind, MountKind::Cgroup { .. }) {
         problems.add(path, "cgroups cannot have owners of a mount's own");
     }
     Some(Idmap { recursive, mappings })
@@ -184,13 +184,13 @@ fn kind(
             problems.add(format_args!("{path}.type"), "bind is no filesystem: the options need bind or rbind")
         }
         // The container's own cgroups, whichever version the host has.
-        "cgroup" | "cgroup2" => return MountKind::Cgroup,
+        fstype @ ("cgroup" | "cgroup2") => return MountKind::Cgroup { is_unified: fstype == "cgroup2" },
         fstype => {
             problems.check_text(format_args!("{path}.type"), fstype, PATH_BYTES_MAX);
             return MountKind::Filesystem { fstype: fstype.to_owned(), source };
         }
     }
-    MountKind::Cgroup
+    MountKind::Cgroup { is_unified: false }
 }
 
 /// What lies over /proc or a part of it can pretend anything to the container, and to a runtime that writes there (CVE-2019-16884).
@@ -203,7 +203,7 @@ fn check_proc(destination: &str, kind: &MountKind, path: &str, problems: &mut Pr
         MountKind::Filesystem { fstype, .. } if destination == "/proc" && fstype != "proc" => {
             "it is not of type proc"
         }
-        MountKind::Cgroup if destination == "/proc" => "it is not of type proc",
+        MountKind::Cgroup { .. } if destination == "/proc" => "it is not of type proc",
         _ => return,
     };
     problems.add(
