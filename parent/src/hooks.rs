@@ -175,8 +175,9 @@ fn spawn_named(mut command: Command, path: &str) -> Result<Child> {
     })
 }
 
-/// What callers have leaked to us is not for hooks.
+/// What callers have leaked to us is not for hooks: descriptors, and signals that are ignored.
 fn close_all_on_execute() -> std::io::Result<()> {
+    signals::reset_all();
     // SAFETY: numbers only; nothing is closed now.
     check(unsafe { syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC) })
         .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))

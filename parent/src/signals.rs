@@ -118,6 +118,14 @@ pub fn reset(signal: Signal) -> Result<()> {
     dispose(signal, SIG_DFL)
 }
 
+/// Gives every signal its default disposition, as well as may be. Makes system calls and nothing else.
+pub fn reset_all() {
+    for signal in (1..=u64::BITS as i32).filter_map(Signal::from_named_raw) {
+        // Ignored: SIGKILL and SIGSTOP have no other.
+        let _ = reset(signal);
+    }
+}
+
 /// Ignores a signal. What we execute gets the default disposition back: from the standard library, and from stage1.
 pub fn ignore(signal: Signal) -> Result<()> {
     const SIG_IGN: u64 = 1;

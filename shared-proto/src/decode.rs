@@ -438,9 +438,11 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             recursive: fields.flag()?,
             origin: BindOrigin::from_number(fields.number()).ok_or(Refusal::StepValue)?,
         },
-        StepKind::SetMountAttributes => {
-            Step::SetMountAttributes { path: fields.path()?, attributes: fields.attributes() }
-        }
+        StepKind::SetMountAttributes => Step::SetMountAttributes {
+            path: fields.path()?,
+            attributes: fields.attributes(),
+            recursive: fields.flag()?,
+        },
         StepKind::MakeDevice => {
             let (mode, path) = (fields.word(), fields.path()?);
             if !matches!(mode & !0o7777, S_IFIFO | S_IFCHR | S_IFBLK) {

@@ -245,9 +245,11 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             [text.text(source), text.text(target), NONE, NONE],
             [attributes(a), attributes(r), U64::new(u64::from(recursive)), U64::new(origin.number())],
         ),
-        Step::SetMountAttributes { path, attributes: a } => {
-            (0, [text.text(path), NONE, NONE, NONE], [attributes(a), zero, zero, zero])
-        }
+        Step::SetMountAttributes { path, recursive, attributes: a } => (
+            0,
+            [text.text(path), NONE, NONE, NONE],
+            [attributes(a), U64::new(u64::from(recursive)), zero, zero],
+        ),
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
             (mode, [text.text(path), NONE, NONE, NONE], [pair(major, minor), pair(uid, gid), zero, zero])
         }

@@ -307,9 +307,10 @@ pub enum Step<F: Form> {
         recursive_attributes: Attributes,
         propagations: Propagations,
     },
-    /// Changes the mount at `path` and all below it, and makes them private.
+    /// Changes the mount at `path`; recursively all below it, too, and makes them private.
     SetMountAttributes {
         path: F::Text,
+        recursive: bool,
         attributes: Attributes,
     },
     /// A device node or fifo. An existing one of the same kind and number is taken; another is an error.

@@ -214,7 +214,13 @@ fn behind_link<K: Kernel>(
         Err(Errno::INVAL | Errno::NOENT) => return Err(fault),
         length => length.at(Call::ReadLink)?,
     };
-    let target = target.get(..length).unwrap_or_default();
+    let mut target = target.get(..length).unwrap_or_default();
+    // What a directory's name may end in; what is made has a name.
+    while let Some(rest) = target.strip_suffix(b"/").or_else(|| target.strip_suffix(b"/."))
+        && !rest.is_empty()
+    {
+        target = rest;
+    }
     let directory = if target.starts_with(b"/") { b"" } else { directory };
     PathBuffer::join(&[directory, target]).at(Call::ReadLink)
 }

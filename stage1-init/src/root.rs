@@ -61,31 +61,44 @@ pub(crate) fn enter<K: Kernel>(
         Some(new) => new,
         None => kernel.open_tree(host, bootstrap.root, true).at(Call::OpenTree)?,
     };
-    if bootstrap.root_change == RootChange::Move {
-        windows::close(kernel)?;
-        kernel.move_mount(new, host, c"/").at(Call::MoveMount)?;
-        change_root(kernel, new)?;
-        return Ok(Root { new, sources, is_shared: false });
-    }
-    // A tree that the parent has opened stands for a path that may be closed to us: any place serves then, but for hooks, which look for it.
+    // A tree that the parent has opened stands for a path that may be closed to us: any place serves then, but for hooks, which look for it, and
+    // where the place has to tell the container's mounts from the host's.
+    let any_place_serves =
+        sent.is_some() && !bootstrap.await_hooks && bootstrap.root_change != RootChange::Move;
     match kernel.move_mount(new, host, bootstrap.root) {
-        Err(Errno::ACCESS) if sent.is_some() && !bootstrap.await_hooks => {
+        Err(Errno::ACCESS) if any_place_serves => {
             kernel.move_mount(new, host, c"/").at(Call::MoveMount)?;
         }
         moved => moved.at(Call::MoveMount)?,
     }
-    if bootstrap.root_change == RootChange::Bind {
-        change_root(kernel, new)?;
-        return Ok(Root { new, sources, is_shared: true });
+    if bootstrap.initial_propagation.kind != PropagationKind::Private {
+        // What the host mounts in the root directory later is not the container's (runc makes its parent private for that).
+        let private = Propagation { kind: PropagationKind::Private, recursive: false };
+        kernel.set_propagation(new, c"", private).at(Call::MountAttributes)?;
     }
     if !bootstrap.pivot_late {
-        pivot(kernel, new)?;
+        leave_host(kernel, view, new)?;
     }
-    Ok(Root { new, sources, is_shared: false })
+    Ok(Root { new, sources, is_shared: bootstrap.root_change == RootChange::Bind })
 }
 
-/// Makes `new`, which is attached below the old root, the root.
-pub(crate) fn pivot<K: Kernel>(kernel: &mut K, new: Descriptor) -> Result<(), Fault> {
+/// Makes `new`, which is attached below the old root, the root. Until then paths mean the host's.
+pub(crate) fn leave_host<K: Kernel>(kernel: &mut K, view: &View<'_>, new: Descriptor) -> Result<(), Fault> {
+    let bootstrap = view.bootstrap();
+    match bootstrap.root_change {
+        RootChange::Pivot => pivot(kernel, new),
+        RootChange::Move => {
+            windows::close(kernel, bootstrap.root)?;
+            kernel.move_mount(new, Descriptor::CURRENT_DIRECTORY, c"/").at(Call::MoveMount)?;
+            change_root(kernel, new)
+        }
+        RootChange::Bind => change_root(kernel, new),
+        RootChange::Chroot | RootChange::Enter => Ok(()),
+    }
+}
+
+/// The same, and lets go of the old root.
+fn pivot<K: Kernel>(kernel: &mut K, new: Descriptor) -> Result<(), Fault> {
     kernel.change_directory_to(new).at(Call::ChangeDirectory)?;
     // Puts the old root on top of the new one: no directory for it is needed in the image (pivot_root(2)). It must go before
     // anything is looked up: `..` at the root would lead onto it, RESOLVE_IN_ROOT or not.

@@ -1,7 +1,7 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
 use shared_proto::limits::BUILD_ID_BYTES;
-use shared_proto::{DescriptorSlot, Failure, Phase, Report, RootChange, View};
+use shared_proto::{DescriptorSlot, Failure, Phase, Report, View};
 
 use crate::kernel::{Descriptor, Fault, Kernel};
 use crate::receive::{self, Received};
@@ -50,8 +50,8 @@ fn phases<K: Kernel>(
     if bootstrap.await_hooks {
         hooks::wait_for_the_runtimes(context.kernel, *socket).map_err(at(Phase::Views))?;
     }
-    if bootstrap.pivot_late && bootstrap.root_change == RootChange::Pivot {
-        root::pivot(context.kernel, context.root.new).map_err(at(Phase::Views))?;
+    if bootstrap.pivot_late {
+        root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
     }
     let home = match bootstrap.home_of {
         Some(uid) => home::find(context.kernel, context.root.new, uid),

@@ -197,7 +197,9 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             let attributes = [(attributes, false), (recursive_attributes, true)];
             mounts::bind(context, (tree, origin), target, attributes, propagations)
         }
-        Step::SetMountAttributes { path, attributes } => mounts::set_attributes(context, path, attributes),
+        Step::SetMountAttributes { path, recursive, attributes } => {
+            mounts::set_attributes(context, path, recursive, attributes)
+        }
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
             devices::node(context, path, &devices::Node { mode, major, minor, uid, gid })
         }

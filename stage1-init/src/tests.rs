@@ -79,7 +79,11 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
     let late = [
         mount("sysfs", "/sys"),
         bind("/sys/fs/cgroup/cpu/web", "/sys/fs/cgroup/cpu", BindOrigin::Parent),
-        Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
+        Step::SetMountAttributes {
+            path: "/sys/fs/cgroup",
+            recursive: true,
+            attributes: Attributes { set: 1, clear: 0 },
+        },
         Step::ReadonlyPath { path: "/proc/sys" },
         Step::MaskPath { path: "/proc/keys", data: "" },
         Step::MaskPath { path: "/proc/scsi", data: "context=\"u:r:t\"" },

@@ -3,6 +3,8 @@
 //! Without pivot_root the host's tree lies under the container's for good, where whoever gets around chroot finds it; and whether a user
 //! namespace may mount a procfs of its own the kernel decides by the ones that are there already.
 
+use core::ffi::CStr;
+
 use shared_proto::Call;
 
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
@@ -14,8 +16,9 @@ const LIST_BYTES_MAX: usize = 4 << 20;
 /// MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC.
 const COVER_FLAGS: u32 = 0xf;
 
-/// Takes away every procfs and sysfs of the mount namespace, and covers those that belong to whom we may not take them from.
-pub(crate) fn close<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
+/// Takes away every procfs and sysfs of the mount namespace but those of the container, whose root is attached at `root`, and covers those that
+/// belong to whom we may not take them from.
+pub(crate) fn close<K: Kernel>(kernel: &mut K, root: &CStr) -> Result<(), Fault> {
     let host = Descriptor::CURRENT_DIRECTORY;
     let file = kernel.open(host, c"/proc/self/mountinfo", Open::Read, Resolve::Host).at(Call::Open)?;
     let list = kernel.map_memory(LIST_BYTES_MAX).at(Call::Map)?;
@@ -31,15 +34,18 @@ pub(crate) fn close<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
     kernel.close(file);
     for line in list.get(..filled).unwrap_or_default().split(|byte| *byte == b'\n') {
         if let Some(mount_point) = window(line) {
-            close_one(kernel, mount_point)?;
+            close_one(kernel, mount_point, root)?;
         }
     }
     Ok(())
 }
 
-fn close_one<K: Kernel>(kernel: &mut K, mount_point: &[u8]) -> Result<(), Fault> {
+fn close_one<K: Kernel>(kernel: &mut K, mount_point: &[u8], root: &CStr) -> Result<(), Fault> {
     let path = unescaped(mount_point).at(Call::Unmount)?;
     let path = path.as_c_str();
+    if path.to_bytes().strip_prefix(root.to_bytes()).is_some_and(|rest| rest.starts_with(b"/")) {
+        return Ok(());
+    }
     match kernel.unmount_detached(path) {
         // It was below one that is gone already.
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),

@@ -35,11 +35,14 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
 
 /// What was done without.
 pub(super) fn warning(plan: &Plan<'_>, warning: &Failure) -> String {
-    let step = warning.step.and_then(|index| plan.steps.get(index as usize));
     let place =
         warning.step.map_or_else(|| skeleton_words(plan, warning), |index| show::step_words(plan, index));
-    let hint = hint(warning, step.map(|phased| &phased.step));
-    format!("{place}: {}: {}{hint}", warning.call.name(), reason(warning))
+    let ignored = match warning.call {
+        Call::SetCapabilities => " (ignoring unavailable capabilities, which the runtime itself lacks)",
+        Call::RaiseAmbient => " (ignoring ambient capabilities that are not permitted and inheritable)",
+        _ => "",
+    };
+    format!("{place}: {}: {}{ignored}", warning.call.name(), reason(warning))
 }
 
 /// The same for `start`, which has no plan: only the program itself can fail there, or what is locked down before it.
@@ -144,12 +147,6 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         }
         (Some(Step::SetMemoryPolicy { .. }), Call::SetMemoryPolicy, Errno::INVAL) => {
             " (the machine has no such node, or the container's cpuset keeps it away)"
-        }
-        (Some(Step::SetCapabilities { .. }), Call::SetCapabilities, Errno::PERM) => {
-            " (ignoring unavailable capabilities: the runtime itself lacks some of these)"
-        }
-        (Some(Step::SetCapabilities { .. }), Call::RaiseAmbient, Errno::PERM) => {
-            " (ignoring ambient capabilities that are not permitted and inheritable)"
         }
         _ => "",
     }

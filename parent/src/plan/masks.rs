@@ -1,7 +1,8 @@
 //! Paths that the container must not change, or not see: after the mounts, since one placed later would uncover them. What no
 //! waiting mount touches need not wait with it: stage1 has these done while the parent still works.
 
-use shared_proto::{Phase, Step};
+use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
+use shared_proto::{Attributes, Phase, Step};
 
 use super::{Draft, Places, Request, lsm, mounts};
 
@@ -11,8 +12,10 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         // runc makes a missing working directory; the root may be read-only later.
         draft.push(Phase::Views, Step::MakeDirectory { path: &config.process.cwd });
     }
-    for mount in config.mounts.iter().filter(|mount| mounts::is_filled_first(config, mount)) {
-        draft.push(Phase::Views, Step::ReadonlyPath { path: &mount.destination });
+    for mount in config.mounts.iter().filter(|mount| mounts::is_readonly_late(mount)) {
+        let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
+        let path = mount.destination.as_str();
+        draft.push(Phase::Views, Step::SetMountAttributes { path, recursive: false, attributes });
     }
     for path in &config.readonly_paths {
         draft.push(places.phase_of(path), Step::ReadonlyPath { path });

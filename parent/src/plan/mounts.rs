@@ -10,7 +10,7 @@ use super::lsm;
 use super::root::propagation;
 use super::{Content, Draft, NewFilesystem, Places, Request, SentTree, user_namespace};
 use crate::cgroup::View;
-use crate::config::{Config, Mount, MountAttributes, MountKind, Namespace};
+use crate::config::{Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
 use crate::host::{CgroupHost, Hierarchy};
 
@@ -40,7 +40,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             MountKind::Filesystem { fstype, source } if mount.copies_up || mount.idmap.is_some() => {
                 let data = lsm::labelled(draft, request, fstype, &mount.data);
                 let content = if mount.copies_up { covered(draft, request, index) } else { None };
-                let attributes = mount.attributes.set as u32;
+                let attributes = early_attributes(mount).set as u32;
                 draft.sent.push(SentTree {
                     source,
                     target,
@@ -67,11 +67,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     source,
                     target,
                     data: lsm::labelled(draft, request, fstype, &mount.data),
-                    flags: if is_filled_first(request.config, mount) {
-                        flags(mount) & !uapi::MS_RDONLY
-                    } else {
-                        flags(mount)
-                    },
+                    flags: flags(mount, early_attributes(mount)),
                     propagations,
                 },
             ),
@@ -158,18 +154,16 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
     }
 }
 
-/// Whether other steps have to make something in a read-only tmpfs: it becomes read-only when they are done.
-pub(super) fn is_filled_first(config: &Config, mount: &Mount) -> bool {
+/// A tmpfs that is to be read-only: it becomes that when all is there that other steps make in it.
+pub(super) fn is_readonly_late(mount: &Mount) -> bool {
     let is_tmpfs = matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if fstype == "tmpfs");
-    let is_readonly = mount.attributes.set & u64::from(uapi::MOUNT_ATTR_RDONLY) != 0;
-    let holds = |path: &str| path != mount.destination && below(path, &mount.destination).is_some();
-    is_tmpfs
-        && is_readonly
-        && !mount.copies_up
-        && mount.idmap.is_none()
-        && (holds("/dev/null")
-            || config.mounts.iter().any(|other| holds(&other.destination))
-            || config.devices.iter().any(|device| holds(&device.path)))
+    is_tmpfs && mount.attributes.set & u64::from(uapi::MOUNT_ATTR_RDONLY) != 0
+}
+
+/// The attributes with which a filesystem is mounted at first.
+fn early_attributes(mount: &Mount) -> MountAttributes {
+    let late = if is_readonly_late(mount) { u64::from(uapi::MOUNT_ATTR_RDONLY) } else { 0 };
+    MountAttributes { set: mount.attributes.set & !late, ..mount.attributes }
 }
 
 /// Whether a mount's source or options name files of the host: a device, the directories of an overlay. The kernel looks them up from the root that we
@@ -217,7 +211,7 @@ fn plan_cgroup<'a>(
         draft.push(phase, sent_cgroup(source, target));
         // This cuts it off from the host's mount as well.
         let attributes = attributes(mount.attributes);
-        return draft.push(phase, Step::SetMountAttributes { path: target, attributes });
+        return draft.push(phase, Step::SetMountAttributes { path: target, recursive: true, attributes });
     }
     let shows_v2 = match &request.host.cgroups {
         CgroupHost::V1 { unified, .. } => is_unified && unified.is_some(),
@@ -231,7 +225,7 @@ fn plan_cgroup<'a>(
         source: "cgroup",
         target,
         data: mount.data.as_str(),
-        flags: flags(mount),
+        flags: flags(mount, mount.attributes),
         propagations,
     };
     draft.push(phase, step);
@@ -305,7 +299,10 @@ fn plan_cgroup_v1<'a>(
     for view in request.placement.views() {
         plan_hierarchy(draft, target, view, phase, own_namespace);
     }
-    draft.push(phase, Step::SetMountAttributes { path: target, attributes: attributes(mount.attributes) });
+    draft.push(
+        phase,
+        Step::SetMountAttributes { path: target, recursive: true, attributes: attributes(mount.attributes) },
+    );
 }
 
 /// One hierarchy, and links for controllers that share it. In a cgroup namespace a new mount shows the container's cgroup as its root;
@@ -358,8 +355,8 @@ fn propagations(mount: &Mount) -> Option<Propagations> {
 }
 
 /// A new filesystem's flags as mount(2) takes them.
-fn flags(mount: &Mount) -> u32 {
-    let MountAttributes { set, clear } = mount.attributes;
+fn flags(mount: &Mount, attributes: MountAttributes) -> u32 {
+    let MountAttributes { set, clear } = attributes;
     let set = set as u32;
     let pairs = [
         (uapi::MOUNT_ATTR_RDONLY, uapi::MS_RDONLY),

@@ -49,7 +49,9 @@ fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
     let how = match plan.bootstrap.root_change {
         RootChange::Pivot if plan.bootstrap.pivot_late => "attach (pivot later)",
         RootChange::Pivot => "pivot to",
+        RootChange::Move if plan.bootstrap.pivot_late => "attach (move over / later, no pivot)",
         RootChange::Move => "move over / (no pivot)",
+        RootChange::Bind if plan.bootstrap.pivot_late => "bind (chroot later)",
         RootChange::Chroot => "chroot to",
         RootChange::Bind => "bind and chroot to",
         RootChange::Enter => "enter",
@@ -96,7 +98,12 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
             row(out, "", Phase::Views, "", "wait for the runtime's hooks");
         }
         if plan.bootstrap.pivot_late {
-            row(out, "", Phase::Views, "", "pivot");
+            let leave = match plan.bootstrap.root_change {
+                RootChange::Move => "move over /",
+                RootChange::Bind => "chroot",
+                _ => "pivot",
+            };
+            row(out, "", Phase::Views, "", leave);
         }
     }
     if crosses(Phase::Lockdown) {
@@ -158,8 +165,10 @@ fn object(step: &Step<Planned<'_>>) -> String {
             words.extend(propagation_words(*propagations));
             format!("{source} on {target}{}", bracketed(&words))
         }
-        Step::SetMountAttributes { path, attributes } => {
-            format!("{path}{}", bracketed(&attribute_words(*attributes, "")))
+        Step::SetMountAttributes { path, recursive, attributes } => {
+            let mut words: Vec<String> = recursive.then(|| String::from("recursive")).into_iter().collect();
+            words.extend(attribute_words(*attributes, ""));
+            format!("{path}{}", bracketed(&words))
         }
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
             let kind = match mode & 0o170000 {

@@ -31,6 +31,7 @@ const PATHS: &[(&str, StepOf)] = &[
     ("bind target", |text| bind("/etc/hosts", text, BindOrigin::Parent)),
     ("path with attributes", |text| Step::SetMountAttributes {
         path: text,
+        recursive: true,
         attributes: Attributes { set: 1, clear: 0 },
     }),
     ("device", |text| Step::MakeDevice { path: text, mode: 0o020_600, major: 1, minor: 3, uid: 0, gid: 0 }),

@@ -251,8 +251,8 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
             recursive_attributes,
             propagations,
         },
-        Step::SetMountAttributes { path, attributes } => {
-            Step::SetMountAttributes { path: to.text(path), attributes }
+        Step::SetMountAttributes { path, recursive, attributes } => {
+            Step::SetMountAttributes { path: to.text(path), recursive, attributes }
         }
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
             Step::MakeDevice { path: to.text(path), mode, major, minor, uid, gid }

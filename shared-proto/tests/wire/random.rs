@@ -95,9 +95,11 @@ impl Ingredients {
                 recursive_attributes: Attributes { set: c, clear: d },
                 propagations,
             },
-            StepKind::SetMountAttributes => {
-                Step::SetMountAttributes { path: strings.add_text(path), attributes }
-            }
+            StepKind::SetMountAttributes => Step::SetMountAttributes {
+                path: strings.add_text(path),
+                recursive: self.flags[1],
+                attributes,
+            },
             StepKind::MakeDevice => Step::MakeDevice {
                 path: strings.add_text(path),
                 mode: [0o010_000, 0o020_000, 0o060_000][a as usize % 3] | b & 0o7777,

@@ -33,7 +33,7 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
     match kind {
         StepKind::MountFilesystem => (true, 4, 1),
         StepKind::BindMount => (true, 2, 4),
-        StepKind::SetMountAttributes => (false, 1, 1),
+        StepKind::SetMountAttributes => (false, 1, 2),
         StepKind::MakeDevice => (true, 1, 2),
         StepKind::MakeSymlink | StepKind::WriteSysctl | StepKind::MaskPath => (false, 2, 0),
         StepKind::MakeDirectory | StepKind::ReadonlyPath => (false, 1, 0),
@@ -284,7 +284,11 @@ fn relative_paths_are_refused() {
         Step::RestrictLandlock { handled: 1, paths: &relative, rights: &[1] },
         Step::MaskPath { path: "proc/kcore", data: "" },
         Step::MakeDirectory { path: "" },
-        Step::SetMountAttributes { path: "./x", attributes: Attributes { set: 1, clear: 0 } },
+        Step::SetMountAttributes {
+            path: "./x",
+            recursive: false,
+            attributes: Attributes { set: 1, clear: 0 },
+        },
         Step::MountFilesystem {
             fstype: "tmpfs",
             source: "",

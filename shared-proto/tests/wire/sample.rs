@@ -145,7 +145,11 @@ fn views<'a>() -> [Step<Planned<'a>>; 6] {
             recursive_attributes: Attributes::default(),
             propagations: Propagations::default(),
         },
-        Step::SetMountAttributes { path: "/sys/fs/cgroup", attributes: Attributes { set: 1, clear: 0 } },
+        Step::SetMountAttributes {
+            path: "/sys/fs/cgroup",
+            recursive: true,
+            attributes: Attributes { set: 1, clear: 0 },
+        },
         Step::OpenConsole { uid: 1000, width: 80, height: 24, bind: true },
         Step::ReadonlyPath { path: "/proc/sys" },
         Step::MaskPath { path: "/proc/kcore", data: "context=\"system_u:object_r:container_file_t:s0\"" },

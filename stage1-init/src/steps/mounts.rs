@@ -52,8 +52,9 @@ pub(super) fn filesystem<K: Kernel>(
     let data = if let Some((data, _)) = late {
         others = PathBuffer::new(data).at(Call::Mount)?;
         others.as_c_str()
-    } else if filesystem.inherits_mode() {
-        with_mode = data_with_mode(filesystem.data, place.mode(context.kernel)?)?;
+    } else if filesystem.inherits_mode() && !place.is_new {
+        let status = context.kernel.status(place.directory).at(Call::Status)?;
+        with_mode = data_with_mode(filesystem.data, status.mode & 0o7777)?;
         with_mode.as_c_str()
     } else {
         filesystem.data
@@ -77,19 +78,11 @@ struct Place {
     directory: Descriptor,
     /// A directory in it that stage1 has just made where nobody else comes, or `.`.
     name: PathBuffer,
+    /// stage1 has made it: there is no mode that a tmpfs could take over.
+    is_new: bool,
 }
 
 const NEW_DIRECTORY_MODE: u32 = 0o755;
-
-impl Place {
-    /// Permission bits of the directory that the mount will cover.
-    fn mode<K: Kernel>(&self, kernel: &mut K) -> Result<u32, Fault> {
-        if self.name.as_c_str() != c"." {
-            return Ok(NEW_DIRECTORY_MODE);
-        }
-        Ok(kernel.status(self.directory).at(Call::Status)?.mode & 0o7777)
-    }
-}
 
 /// In a tmpfs that stage1 has just mounted nobody but stage1 has been: a directory that it makes there is what its name says.
 fn new_mount_point<K: Kernel>(
@@ -101,7 +94,7 @@ fn new_mount_point<K: Kernel>(
     }
     let (directory, name) = context.parent(target)?;
     match context.kernel.make_directory(directory, name.as_c_str(), NEW_DIRECTORY_MODE) {
-        Ok(()) => Ok(Some(Place { directory, name })),
+        Ok(()) => Ok(Some(Place { directory, name, is_new: true })),
         // A step has made something there.
         Err(Errno::EXIST) => Ok(None),
         Err(errno) => Err(Fault { call: Call::MakeDirectory, errno }),
@@ -121,14 +114,16 @@ fn mount_point<K: Kernel>(
         }
         paths::open_mount_point(kernel, root, target, Open::Directory)
     };
+    let mut is_new = false;
     let directory = match open(kernel) {
         Err(Fault { errno: Errno::NOENT, .. }) => {
+            is_new = true;
             paths::open_or_make(kernel, root, target, Missing::Directory)?;
             open(kernel)
         }
         opened => opened,
     };
-    Ok(Place { directory: directory?, name: PathBuffer::new(b".").at(Call::Open)? })
+    Ok(Place { directory: directory?, name: PathBuffer::new(b".").at(Call::Open)?, is_new })
 }
 
 /// A tmpfs without a mode takes that of the directory it covers, as runc's and crun's do.
@@ -210,17 +205,21 @@ pub(super) fn bind<K: Kernel>(
     Ok(())
 }
 
-/// Changes a mount that is there, and all below it, and cuts them off from the host's: trees from the parent may be its peers.
+/// Changes a mount that is there; recursively all below it, too, and cuts them off from the host's: trees from the parent may be its peers.
 pub(super) fn set_attributes<K: Kernel>(
     context: &mut Context<'_, K>,
     path: &CStr,
+    recursive: bool,
     attributes: Attributes,
 ) -> Result<(), Fault> {
     let mount = match context.directory_at(path) {
         Some(mount) => mount,
         None => paths::open(context.kernel, context.root.new, path)?,
     };
-    context.kernel.set_attributes_private(mount, attributes).at(Call::MountAttributes)
+    if recursive {
+        return context.kernel.set_attributes_private(mount, attributes).at(Call::MountAttributes);
+    }
+    context.kernel.set_attributes(mount, attributes, false).at(Call::MountAttributes)
 }
 
 /// Makes a directory with its parents, if it is missing.

@@ -352,3 +352,21 @@ fn a_hook_that_hangs_does_not_keep_run_from_ending() {
         container.snapshot().assert_same_as(&before);
     }
 }
+
+/// config.md: the path of a createContainer hook is the runtime's, whatever the image has there.
+#[test]
+fn a_create_container_hook_is_the_hosts_program_without_pivot_root_too() {
+    let bundle = Bundle::new().shell("cat /said");
+    let rootfs = bundle.rootfs().to_path_buf();
+    let program = bundle.scratch().join("hook");
+    fs::write(&program, format!("#!/bin/sh\necho of the host >'{}'\n", rootfs.join("said").display()))
+        .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let in_image = rootfs.join(program.strip_prefix("/").unwrap());
+    fs::create_dir_all(in_image.parent().unwrap()).unwrap();
+    fs::write(&in_image, "#!/bin/sh\necho of the image >/said\n").unwrap();
+    fs::set_permissions(&in_image, fs::Permissions::from_mode(0o755)).unwrap();
+    let bundle = bundle.edit(|config| config["hooks"] = json!({"createContainer": [{"path": program}]}));
+    let container = bundle.container().with_create_options(&["--no-pivot"]);
+    assert_eq!(container.run().succeeded(), "of the host");
+}

@@ -413,7 +413,8 @@ fn what_is_missing_behind_a_symlink_is_made_where_it_leads_inside_the_root() {
         .mount("/etc/resolv.conf", "bind", "/etc/hostname", &["bind"])
         .mount("/var/run/x", "tmpfs", "tmpfs", &[])
         .mount("/out", "bind", "/etc/hostname", &["bind"])
-        .shell("cat /etc/resolv.conf /run/systemd/resolve/stub /above; ls -d /var/run/x /made/run/x; cat /proc/mounts");
+        .mount("/with", "tmpfs", "tmpfs", &[])
+        .shell("cat /etc/resolv.conf /run/systemd/resolve/stub /above; ls -d /var/run/x /made/run/x /slash; cat /proc/mounts");
     let root = bundle.rootfs();
     for directory in ["etc", "var"] {
         fs::create_dir_all(root.join(directory)).unwrap();
@@ -421,9 +422,10 @@ fn what_is_missing_behind_a_symlink_is_made_where_it_leads_inside_the_root() {
     symlink("../run/systemd/resolve/stub", root.join("etc/resolv.conf")).unwrap();
     symlink("/made/run", root.join("var/run")).unwrap();
     symlink("../../../../above", root.join("out")).unwrap();
+    symlink("/slash/", root.join("with")).unwrap();
     let outcome = bundle.run();
     let host = fs::read_to_string("/etc/hostname").unwrap();
-    let expected = format!("{host}{host}{host}/made/run/x\n/var/run/x\n");
+    let expected = format!("{host}{host}{host}/made/run/x\n/slash\n/var/run/x\n");
     assert!(outcome.succeeded().starts_with(&expected), "{}", outcome.describe());
     assert!(!Path::new("/above").exists() && !Path::new("/made").exists());
 }
@@ -450,15 +452,18 @@ fn paths_in_sources_and_options_are_the_hosts() {
     let options = [("lowerdir", &lower), ("upperdir", &upper), ("workdir", &work)]
         .map(|(name, directory)| format!("{name}={}", directory.display()));
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let bundle = Bundle::new().mount("/merged", "overlay", "overlay", &options);
-    let outcome = bundle.shell("cat /merged/file; echo new >/merged/new").run();
-    // An overlay upon the overlay that scratch may be on is the kernel's to refuse.
-    if outcome.code == 0 {
+    for ways in [&[][..], &["--no-pivot"]] {
+        let bundle = Bundle::new().mount("/merged", "overlay", "overlay", &options);
+        let bundle =
+            bundle.shell("cat /merged/file; echo new >>/merged/new; cat /proc/self/mountinfo >/dev/null");
+        let outcome = bundle.container().with_create_options(ways).run();
+        // An overlay upon the overlay that scratch may be on is the kernel's to refuse.
+        if outcome.code != 0 {
+            return skip("paths_in_sources", &format!("no overlay here: {}", outcome.message()));
+        }
         assert_eq!(outcome.succeeded(), "of the host");
-        assert_eq!(fs::read_to_string(upper.join("new")).unwrap(), "new\n");
-    } else {
-        skip("paths_in_sources", &format!("no overlay here: {}", outcome.message()));
     }
+    assert_eq!(fs::read_to_string(upper.join("new")).unwrap(), "new\nnew\n");
 }
 
 #[test]
@@ -473,8 +478,9 @@ fn readonly_tmpfs_is_filled_before_it_becomes_readonly() {
         })
         .mount("/m", "tmpfs", "tmpfs", &["ro"])
         .mount("/m/x", "bind", "/etc/hostname", &["bind"])
+        .mount("/m/y", "tmpfs", "tmpfs", &["unbindable"])
         .mount("/n", "tmpfs", "tmpfs", &["ro"])
-        .shell("ls /dev/null /dev/pts/ptmx /m/x; touch /dev/shm/a; for d in /dev /m /n; do touch $d/b 2>/dev/null || echo ro $d; done")
+        .shell("ls /dev/null /dev/pts/ptmx /m/x; touch /dev/shm/a /m/y/a; for d in /dev /m /n; do touch $d/b 2>/dev/null || echo ro $d; done")
         .run();
     assert_eq!(outcome.succeeded(), "/dev/null\n/dev/pts/ptmx\n/m/x\nro /dev\nro /m\nro /n");
 }
@@ -489,6 +495,19 @@ fn cgroup2_is_version_two_on_a_host_with_both() {
         .shell("cat /second/cgroup.controllers && grep -q '/second cgroup2 ro,nosuid' /proc/mounts")
         .run()
         .succeeded();
+}
+
+#[test]
+fn tmpfs_takes_the_mode_of_what_it_covers_and_else_the_kernels() {
+    let bundle = Bundle::new()
+        .mount("/covered", "tmpfs", "tmpfs", &[])
+        .mount("/missing", "tmpfs", "tmpfs", &[])
+        .mount("/dev/new", "tmpfs", "tmpfs", &[])
+        .shell("stat -c %a /covered /missing /dev/new");
+    let covered = bundle.rootfs().join("covered");
+    fs::create_dir(&covered).unwrap();
+    fs::set_permissions(&covered, fs::Permissions::from_mode(0o710)).unwrap();
+    assert_eq!(bundle.run().succeeded(), "710\n1777\n1777");
 }
 
 #[test]
