@@ -1,4 +1,5 @@
-//! New filesystems that the parent makes: those that begin with what they cover (`tmpcopyup`), and those with owners of their own.
+//! New filesystems that the parent makes: those that begin with what they cover (`tmpcopyup`), those with owners of their own, and those on a
+//! device, which the container's cgroup may forbid.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -31,8 +32,12 @@ pub(super) fn make(sent: &SentTree<'_>, filesystem: &NewFilesystem<'_>) -> Resul
         rustix::mount::fsopen(filesystem.fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
     configure(instance.as_fd(), sent.source, filesystem.data, content.as_ref())
         .map_err(failed("fsconfig"))?;
-    rustix::mount::fsconfig_create(instance.as_fd()).map_err(failed("fsconfig create"))?;
     let attributes = MountAttrFlags::from_bits_retain(filesystem.attributes);
+    if attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) && filesystem.content.is_none() {
+        // A device may be read-only, and its filesystem is then not to be written, whatever the mount says.
+        rustix::mount::fsconfig_set_flag(instance.as_fd(), "ro").map_err(failed("fsconfig"))?;
+    }
+    rustix::mount::fsconfig_create(instance.as_fd()).map_err(failed("fsconfig create"))?;
     // What is read-only in the end has to be filled first.
     let writable = attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY);
     let mount = rustix::mount::fsmount(instance.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, writable)

@@ -37,7 +37,9 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 let source = if fstype == "sysfs" { "/sys" } else { "/dev/mqueue" };
                 draft.push(phase, host_view(source, target, mount, propagations));
             }
-            MountKind::Filesystem { fstype, source } if mount.copies_up || mount.idmap.is_some() => {
+            MountKind::Filesystem { fstype, source }
+                if mount.copies_up || mount.idmap.is_some() || is_on_device(request, mount) =>
+            {
                 let data = lsm::labelled(draft, request, fstype, &mount.data);
                 let content = if mount.copies_up { covered(draft, request, index) } else { None };
                 let attributes = early_attributes(mount).set as u32;
@@ -170,7 +172,21 @@ fn early_attributes(mount: &Mount) -> MountAttributes {
 /// have then, which must still be the host's.
 pub(super) fn names_host_paths(mount: &Mount) -> bool {
     let MountKind::Filesystem { fstype, source } = &mount.kind else { return false };
-    // These take no path, whatever their source is called.
+    !has_no_paths(fstype) && (source.contains('/') || mount.data.contains('/'))
+}
+
+/// Whether a filesystem is on a device of the host. The parent mounts it, since the container's cgroup may forbid the device: what the program
+/// may do is one thing, and what it finds another.
+fn is_on_device(request: &Request<'_>, mount: &Mount) -> bool {
+    let MountKind::Filesystem { fstype, source } = &mount.kind else { return false };
+    let has_user_namespace = request.config.namespaces.user != Namespace::Inherit;
+    // What is the whole filesystem's, stage1 says to mount(2).
+    let is_plain = mount.superblock == 0;
+    !has_no_paths(fstype) && source.starts_with("/dev/") && is_plain && !has_user_namespace
+}
+
+/// Filesystems that take no path, whatever their source is called.
+fn has_no_paths(fstype: &str) -> bool {
     const WITHOUT_PATHS: [&str; 12] = [
         "proc",
         "sysfs",
@@ -185,7 +201,7 @@ pub(super) fn names_host_paths(mount: &Mount) -> bool {
         "securityfs",
         "hugetlbfs",
     ];
-    !WITHOUT_PATHS.contains(&fstype.as_str()) && (source.contains('/') || mount.data.contains('/'))
+    WITHOUT_PATHS.contains(&fstype)
 }
 
 /// A relative source means the bundle.

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
-use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json, skip};
+use pinnace_tests::{Bundle, cgroup_hierarchies, find_program, is_pinnace, json, skip};
 
 use crate::mountinfo::{self, find};
 
@@ -464,6 +465,37 @@ fn paths_in_sources_and_options_are_the_hosts() {
         assert_eq!(outcome.succeeded(), "of the host");
     }
     assert_eq!(fs::read_to_string(upper.join("new")).unwrap(), "new\nnew\n");
+}
+
+/// The program may not open the device; the filesystem on it is there all the same.
+#[test]
+fn filesystem_on_a_device_needs_no_access_of_the_container_to_that() {
+    struct Loop(String);
+    impl Drop for Loop {
+        fn drop(&mut self) {
+            let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+        }
+    }
+    let scratch = Bundle::new();
+    let image = scratch.scratch().join("image");
+    fs::File::create(&image).and_then(|file| file.set_len(4 << 20)).unwrap();
+    let is_made = find_program("mkfs.ext4").is_some_and(|mkfs| {
+        Command::new(mkfs).arg("-q").arg(&image).status().is_ok_and(|status| status.success())
+    });
+    let attached = find_program("losetup").filter(|_| is_made).and_then(|losetup| {
+        let output = Command::new(losetup).args(["--find", "--show"]).arg(&image).output().ok()?;
+        output.status.success().then(|| Loop(String::from_utf8_lossy(&output.stdout).trim().to_owned()))
+    });
+    let Some(device) = attached else {
+        return skip("filesystem_on_a_device", "no loop device, or no mkfs.ext4");
+    };
+    for (option, expected) in [("ro", "ro"), ("rw", "rw")] {
+        let bundle = Bundle::new()
+            .set("/linux/resources/devices", json!([{"allow": false, "access": "rwm"}]))
+            .mount("/disk", "ext4", &device.0, &[option, "noexec"])
+            .shell("ls -d /disk/lost+found; grep ' /disk ' /proc/mounts | cut -d' ' -f3,4 | cut -d, -f1");
+        assert_eq!(bundle.run().succeeded(), format!("/disk/lost+found\next4 {expected}"));
+    }
 }
 
 #[test]
