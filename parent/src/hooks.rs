@@ -260,16 +260,19 @@ fn wait(mut child: Child, timeout: Option<u32>, moment: Moment) -> Result<Option
     };
     let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(u64::from(seconds)));
     loop {
-        let left =
-            deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        if ends_within(&handle, left.min(LOOK_PAUSE)) {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let pause = match moment {
+            Moment::BeforeTheProgram => Some(left.map_or(LOOK_PAUSE, |left| left.min(LOOK_PAUSE))),
+            Moment::Later => left,
+        };
+        if ends_within(&handle, pause) {
             return child.wait().map(Some).map_err(|error| failed(&error));
         }
         let interrupted = match moment {
             Moment::BeforeTheProgram => signals::check_interrupted(),
             Moment::Later => Ok(()),
         };
-        if interrupted.is_err() || left.is_zero() {
+        if interrupted.is_err() || left.is_some_and(|left| left.is_zero()) {
             // Ignored: it may have ended by itself at this moment.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
             child.wait().map_err(|error| failed(&error))?;
@@ -281,10 +284,13 @@ fn wait(mut child: Child, timeout: Option<u32>, moment: Moment) -> Result<Option
 /// Between two looks whether we are asked to end.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-fn ends_within(handle: &OwnedFd, time: Duration) -> bool {
-    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(time.subsec_nanos()) };
+/// Without a time, however long that takes.
+fn ends_within(handle: &OwnedFd, time: Option<Duration>) -> bool {
+    // A configured time is below a month.
+    let timeout =
+        time.map(|time| Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) });
     let mut polled = [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)];
-    rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout)))
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, timeout.as_ref()))
         .is_ok_and(|count| count > 0)
 }
 

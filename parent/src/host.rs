@@ -123,7 +123,8 @@ fn has_selinux() -> bool {
     let is_mounted =
         rustix::fs::statfs(SELINUX_MOUNT).is_ok_and(|statfs| statfs.f_type as u64 == SELINUX_MAGIC);
     let own = || read_proc("/proc/thread-self/attr/current", Reads::One);
-    is_mounted && own().is_ok_and(|(own, _)| own.trim_end_matches(['\0', '\n']) != "kernel")
+    // One that cannot be asked is taken for one that has a policy.
+    is_mounted && own().map_or(true, |(own, _)| own.trim_end_matches(['\0', '\n']) != "kernel")
 }
 
 /// Whether our user namespace is the one that the kernel began with.

@@ -18,7 +18,7 @@ pub const MAGIC_MEMFD: [u8; 8] = *b"PINNMEM\x01";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RootChange {
-    /// pivot_root(2); the old root is detached at once.
+    /// pivot_root(2), and the old root is detached.
     Pivot = 1,
     /// Moved over `/` and chroot, for an initramfs, which pivot_root refuses (`--no-pivot`).
     Move = 2,
@@ -121,8 +121,8 @@ pub struct Bootstrap<F: Form> {
     pub home_of: Option<u32>,
     /// The network namespace came with the clone: its loopback is still down.
     pub loopback_up: bool,
-    /// The host's tree stays until the views are done: the kernel shows a new procfs in a user namespace only to who can see one already,
-    /// and hooks want to see both trees.
+    /// The host's tree stays until the views are done, however it is left: the kernel shows a new procfs in a user namespace only to who can
+    /// see one already, hooks want to see both trees, and mounts may name paths of the host.
     pub pivot_late: bool,
     /// `Report::HooksDue` is said before the pivot, and `Reply::Proceed` waited for.
     pub await_hooks: bool,

@@ -254,12 +254,12 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
                 None => error,
             };
             log.debug(|| format!("container {}: failed, removing what was made", creation.id));
-            let mut warnings = poststop(&record, creation.id);
             let removed = cgroups
                 .destroy()
                 .and(rdt_groups.map_or(Ok(()), |groups| groups.destroy()))
                 // The record stays where it still tells `delete` of something.
                 .and_then(|()| directory.remove());
+            let mut warnings = poststop(&record, creation.id);
             if let Err(left) = removed {
                 warnings.push(format!("unable to destroy container: {left}"));
             }

@@ -33,14 +33,13 @@ pub(super) fn make(sent: &SentTree<'_>, filesystem: &NewFilesystem<'_>) -> Resul
     configure(instance.as_fd(), sent.source, filesystem.data, content.as_ref())
         .map_err(failed("fsconfig"))?;
     let attributes = MountAttrFlags::from_bits_retain(filesystem.attributes);
-    if attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) && filesystem.content.is_none() {
+    if attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
         // A device may be read-only, and its filesystem is then not to be written, whatever the mount says.
         rustix::mount::fsconfig_set_flag(instance.as_fd(), "ro").map_err(failed("fsconfig"))?;
     }
     rustix::mount::fsconfig_create(instance.as_fd()).map_err(failed("fsconfig create"))?;
-    // What is read-only in the end has to be filled first.
-    let writable = attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY);
-    let mount = rustix::mount::fsmount(instance.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, writable)
+    // What is filled is a tmpfs, and that becomes read-only late.
+    let mount = rustix::mount::fsmount(instance.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         .map_err(failed("fsmount"))?;
     if let Some((directory, status)) = &content {
         copy(directory.as_fd(), mount.as_fd(), 0).map_err(failed("copy what it covers"))?;
@@ -49,9 +48,6 @@ pub(super) fn make(sent: &SentTree<'_>, filesystem: &NewFilesystem<'_>) -> Resul
             let (uid, gid) = owner(status);
             rustix::fs::chownat(&mount, "", uid, gid, AtFlags::EMPTY_PATH).map_err(failed("chown"))?;
         }
-    }
-    if attributes != writable {
-        super::trees::make_readonly(&mount).map_err(failed("mount_setattr"))?;
     }
     Ok(mount)
 }

@@ -57,23 +57,29 @@ pub(super) struct Birth<'a> {
 
 impl Birth<'_> {
     fn arguments(&self) -> clone_args {
-        let mut flags = u64::from(uapi::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND | self.namespaces;
-        if self.cgroup.is_some() {
-            flags |= CLONE_INTO_CGROUP;
+        let mut arguments = clone_arguments(self.namespaces);
+        if let Some(cgroup) = self.cgroup {
+            arguments.flags |= CLONE_INTO_CGROUP;
+            arguments.cgroup = cgroup.as_raw_fd() as u64;
         }
-        clone_args {
-            flags,
-            pidfd: 0,
-            child_tid: 0,
-            parent_tid: 0,
-            exit_signal: u64::from(uapi::SIGCHLD),
-            stack: 0,
-            stack_size: 0,
-            tls: 0,
-            set_tid: 0,
-            set_tid_size: 0,
-            cgroup: self.cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
-        }
+        arguments
+    }
+}
+
+/// A child with a pidfd, for which the caller has to name the place, and no handlers of signals; in new namespaces (CLONE_NEW* flags).
+fn clone_arguments(namespaces: u64) -> clone_args {
+    clone_args {
+        flags: u64::from(uapi::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND | namespaces,
+        pidfd: 0,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(uapi::SIGCHLD),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
     }
 }
 

@@ -93,17 +93,6 @@ fn cut_off(plan: &Plan<'_>, tree: &OwnedFd, recursive: bool) -> std::result::Res
     set_attributes(tree, &attributes, recursive)
 }
 
-/// Makes a mount that has been filled read-only.
-pub(super) fn make_readonly(mount: &OwnedFd) -> std::result::Result<(), Errno> {
-    let attributes = uapi::mount_attr {
-        attr_set: u64::from(uapi::MOUNT_ATTR_RDONLY),
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    set_attributes(mount, &attributes, false)
-}
-
 /// mount_setattr(2): rustix has no binding.
 fn set_attributes(
     tree: &OwnedFd,

@@ -13,7 +13,9 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use sc::syscall;
 
-use super::{Birth, Child, Program, clone3, end, end_clone, execute, id_maps, in_namespaces};
+use super::{
+    Birth, Child, Program, clone_arguments, clone3, end, end_clone, execute, id_maps, in_namespaces,
+};
 use crate::config::IdMappings;
 use crate::error::{Error, Result};
 
@@ -100,19 +102,8 @@ pub(crate) fn make(mappings: &IdMappings) -> Result<OwnedFd> {
     let (gate, childs_gate) = Gate::pair()?;
     let waiting = [childs_gate.as_raw_fd(), gate.0.as_raw_fd()];
     let mut pidfd: RawFd = -1;
-    let arguments = clone_args {
-        flags: u64::from(uapi::CLONE_PIDFD | uapi::CLONE_NEWUSER) | super::CLONE_CLEAR_SIGHAND,
-        pidfd: &raw mut pidfd as u64,
-        exit_signal: u64::from(uapi::SIGCHLD),
-        child_tid: 0,
-        parent_tid: 0,
-        stack: 0,
-        stack_size: 0,
-        tls: 0,
-        set_tid: 0,
-        set_tid_size: 0,
-        cgroup: 0,
-    };
+    let mut arguments = clone_arguments(u64::from(uapi::CLONE_NEWUSER));
+    arguments.pidfd = &raw mut pidfd as u64;
     // SAFETY: without CLONE_VM the child has a copy of our memory, `waiting` in it, and of our stack.
     let cloned = unsafe { clone3(&arguments, begin_waiting, waiting.as_ptr().cast()) };
     let pid = cloned.map_err(|errno| Error::call("make a user namespace for a mount", errno))?;
