@@ -81,7 +81,7 @@ impl Draft {
         let Some(name) = missing else {
             let value = path.find(&mut self.tree).cloned().unwrap_or_default();
             self.faults.add(self.original(path), words(path, &value, text));
-            return self.remove(path);
+            return self.replace(path) || self.remove(path);
         };
         // `check` has its own words for an empty path.
         if matches!(name, "cwd" | "destination" | "path") {
@@ -93,6 +93,19 @@ impl Draft {
             self.faults.add(field, "is missing");
         }
         self.remove(path)
+    }
+
+    /// Puts a value without fault in the place of one whose absence would be the fault of all that is around it.
+    fn replace(&mut self, path: &JsonPath) -> bool {
+        let value = match path.names().as_slice() {
+            // With errnoRet and without.
+            ["linux", "seccomp", "defaultAction"] | ["linux", "seccomp", "syscalls", "action"] => {
+                "SCMP_ACT_ERRNO"
+            }
+            ["linux", "seccomp", "syscalls", "args", "op"] => "SCMP_CMP_EQ",
+            _ => return false,
+        };
+        path.find(&mut self.tree).map(|place| *place = Value::from(value)).is_some()
     }
 
     fn remove(&mut self, path: &JsonPath) -> bool {

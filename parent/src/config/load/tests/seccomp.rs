@@ -185,6 +185,24 @@ fn flags_that_are_absent_are_not_flags_that_are_none() {
 }
 
 #[test]
+fn a_wrong_word_hides_no_other_fault() {
+    let mut fields = with("/syscalls/0/names", json!([]));
+    fields["defaultAction"] = json!("ALLOW");
+    fields["syscalls"][0]["action"] = json!("ERRNO");
+    fields["syscalls"][0]["args"] = json!([{"index": 9, "value": 1, "op": "EQ"}]);
+    let said = said(|spec| spec["linux"]["seccomp"] = fields);
+    for part in [
+        "seccomp.defaultAction: string ALLOW",
+        "syscalls[0].action: string ERRNO",
+        "syscalls[0].names: must have",
+        "syscalls[0].args[0].op: string EQ",
+        "syscalls[0].args[0].index: 9 is not",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
 fn a_listener_is_there_if_it_is_asked() {
     let mut fields = with("/listenerPath", json!("/run/agent"));
     fields["listenerMetadata"] = json!("M");
