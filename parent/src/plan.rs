@@ -93,6 +93,10 @@ pub struct NewFilesystem<'a> {
     pub fstype: &'a str,
     /// Words and `key=value` with commas between them.
     pub data: &'a str,
+    /// SELinux's context for all files.
+    pub label: Option<&'a str>,
+    /// MS_* bits of the superblock.
+    pub superblock: u32,
     /// MOUNT_ATTR_* bits.
     pub attributes: u32,
     /// What it is filled with (`tmpcopyup`).

@@ -241,6 +241,7 @@ pub trait Kernel {
     fn status(&mut self, file: Descriptor) -> Result<Status>;
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
+    fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;
     /// The magic number of the filesystem.
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64>;
     fn check_executable(&mut self, path: &CStr) -> Result<()>;

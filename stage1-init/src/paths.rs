@@ -58,7 +58,8 @@ pub(crate) fn open<K: Kernel>(kernel: &mut K, root: Descriptor, path: &CStr) -> 
 }
 
 /// Opens a place for a mount. What an image's symlinks lead to must not be procfs: whatever lies over a part of it can pretend anything to the
-/// container and to us (CVE-2019-16884). A path without symlinks is what its text says, which the parent has checked.
+/// container and to us (CVE-2019-16884). Nor may it be the root, below which the container would stay. A path without symlinks is what its text
+/// says, which the parent has checked.
 pub(crate) fn open_mount_point<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
@@ -72,6 +73,9 @@ pub(crate) fn open_mount_point<K: Kernel>(
     let place = kernel.open(root, path, open, Resolve::InRoot).at(Call::Open)?;
     if kernel.filesystem_type(place).at(Call::StatusFilesystem)? == PROC_SUPER_MAGIC {
         return Err(Fault { call: Call::StatusFilesystem, errno: Errno::XDEV });
+    }
+    if kernel.is_same_file(place, root).at(Call::Status)? {
+        return Err(Fault { call: Call::Status, errno: Errno::BUSY });
     }
     Ok(place)
 }

@@ -3,11 +3,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use linux_raw_sys::general as uapi;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, errno_text};
 use crate::plan::{Content, NewFilesystem, SentTree};
 
 /// How deep a directory may be that is copied: each level takes two descriptors.
@@ -30,13 +31,8 @@ pub(super) fn make(sent: &SentTree<'_>, filesystem: &NewFilesystem<'_>) -> Resul
     };
     let instance =
         rustix::mount::fsopen(filesystem.fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
-    configure(instance.as_fd(), sent.source, filesystem.data, content.as_ref())
-        .map_err(failed("fsconfig"))?;
+    configure(instance.as_fd(), sent.source, filesystem, content.as_ref()).map_err(failed("fsconfig"))?;
     let attributes = MountAttrFlags::from_bits_retain(filesystem.attributes);
-    if attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
-        // A device may be read-only, and its filesystem is then not to be written, whatever the mount says.
-        rustix::mount::fsconfig_set_flag(instance.as_fd(), "ro").map_err(failed("fsconfig"))?;
-    }
     rustix::mount::fsconfig_create(instance.as_fd()).map_err(failed("fsconfig create"))?;
     // What is filled is a tmpfs, and that becomes read-only late.
     let mount = rustix::mount::fsmount(instance.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
@@ -76,28 +72,69 @@ fn open_content(content: &Content<'_>) -> rustix::io::Result<Option<(OwnedFd, St
 fn configure(
     instance: BorrowedFd<'_>,
     source: &str,
-    data: &str,
+    filesystem: &NewFilesystem<'_>,
     content: Option<&(OwnedFd, Stat)>,
 ) -> rustix::io::Result<()> {
     if !source.is_empty() {
         rustix::mount::fsconfig_set_string(instance, "source", source)?;
     }
     let mut has_mode = false;
-    for option in data.split(',').filter(|option| !option.is_empty()) {
-        match option.split_once('=') {
-            Some((key, value)) => {
-                has_mode |= key == "mode";
-                rustix::mount::fsconfig_set_string(instance, key, value)?;
-            }
-            None => rustix::mount::fsconfig_set_flag(instance, option)?,
-        }
+    for option in filesystem.data.split(',').filter(|option| !option.is_empty()) {
+        has_mode |= option.starts_with("mode=");
+        set_option(instance, option)?;
     }
     if let (false, Some((_, status))) = (has_mode, content) {
         let mode = format!("{:o}", status.st_mode & 0o7777);
         rustix::mount::fsconfig_set_string(instance, "mode", mode.as_str())?;
     }
+    if let Some(label) = filesystem.label {
+        rustix::mount::fsconfig_set_string(instance, "context", label)?;
+    }
+    // A device may be read-only, and its filesystem is then not to be written, whatever the mount says.
+    let is_readonly = filesystem.attributes & uapi::MOUNT_ATTR_RDONLY != 0;
+    for (word, is_set) in [
+        ("ro", is_readonly),
+        ("sync", filesystem.superblock & uapi::MS_SYNCHRONOUS != 0),
+        ("dirsync", filesystem.superblock & uapi::MS_DIRSYNC != 0),
+        ("lazytime", filesystem.superblock & uapi::MS_LAZYTIME != 0),
+        ("mand", filesystem.superblock & uapi::MS_MANDLOCK != 0),
+        // The others that count versions do so unasked.
+        ("i_version", filesystem.fstype == "ext4" && filesystem.superblock & uapi::MS_I_VERSION != 0),
+    ] {
+        if is_set {
+            rustix::mount::fsconfig_set_flag(instance, word)?;
+        }
+    }
     Ok(())
 }
+
+fn set_option(instance: BorrowedFd<'_>, option: &str) -> rustix::io::Result<()> {
+    match option.split_once('=') {
+        Some((key, value)) => rustix::mount::fsconfig_set_string(instance, key, value),
+        None => rustix::mount::fsconfig_set_flag(instance, option),
+    }
+}
+
+/// The first option that a filesystem refuses, with what the kernel says of it; `None` if it takes all of them, or we may not ask.
+/// Nothing is mounted.
+pub fn refused_option(fstype: &str, data: &str) -> Option<String> {
+    let instance = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).ok()?;
+    let options = data.split(',').filter(|option| !option.is_empty());
+    // mount(2) takes longer ones than this way does.
+    let mut options = options.filter(|option| option.len() < SET_BYTES_MAX);
+    options.find_map(|option| {
+        let errno = set_option(instance.as_fd(), option).err()?;
+        let mut message = [0; 256];
+        let said = rustix::io::read(&instance, &mut message).unwrap_or(0);
+        let said = String::from_utf8_lossy(&message[..said]);
+        // "e tmpfs: Bad value for 'size'\n": the letter is the level.
+        let said = said.trim_end().split_once(": ").map(|(_, text)| text.to_owned());
+        Some(format!("{option}: {}", said.unwrap_or_else(|| errno_text(errno))))
+    })
+}
+
+/// Bytes of a name or a value, with the NUL behind it, for fsconfig(2).
+const SET_BYTES_MAX: usize = 256;
 
 /// Copies everything below `from` with its owners and modes. Symlinks are copied as they are, and never followed.
 fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> rustix::io::Result<()> {

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use shared_proto::{Call, Failure, HookStatus, Phase, Refusal, Step};
 
+use super::filesystem;
 use crate::config::HookPoint;
 use crate::error::{Error, Kind, errno_text};
 use crate::hooks;
@@ -29,7 +30,9 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
         Some(index) => show::step_words(plan, index),
         None => skeleton_words(plan, failure),
     };
-    let hint = hint(failure, step.map(|phased| &phased.step));
+    let step = step.map(|phased| &phased.step);
+    let refused = refused_option(failure, step);
+    let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
     Error::new(format!("unable to start container process: {place}: {}: {reason}{hint}", failure.call.name()))
 }
 
@@ -111,6 +114,15 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
     }
 }
 
+/// mount(2) does not say which option was wrong, but the kernel can be asked.
+fn refused_option(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> Option<String> {
+    let Some(Step::MountFilesystem { fstype, data, .. }) = step else { return None };
+    if failure.call != Call::Mount || errno(failure) != Errno::INVAL {
+        return None;
+    }
+    filesystem::refused_option(fstype, data).map(|reason| format!(" ({reason})"))
+}
+
 /// What the kernel's word usually means, where that is known.
 fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'static str {
     match (step, failure.call, errno(failure)) {
@@ -129,6 +141,9 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             Call::StatusFilesystem,
             Errno::XDEV,
         ) => " (it cannot be mounted because it is inside /proc)",
+        (Some(Step::MountFilesystem { .. } | Step::BindMount { .. }), Call::Status, Errno::BUSY) => {
+            " (it cannot be mounted on top of the root, where a symlink leads)"
+        }
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"
         }

@@ -46,12 +46,18 @@ pub(super) fn unsupported(config: &Config, security: SecurityHost) -> Vec<Unsupp
 
 /// The mount data of a new filesystem, with the container's label where it takes one.
 pub(super) fn labelled<'a>(draft: &Draft<'a>, request: &Request<'a>, fstype: &str, data: &'a str) -> &'a str {
-    match &request.config.mount_label {
-        Some(label) if !LABELLED_BY_THE_KERNEL.contains(&fstype) => {
+    match label(request, fstype) {
+        Some(label) => {
             // A label may have commas; stage1 looks for the words behind the last of the others.
             let separator = if data.is_empty() { "" } else { "," };
             draft.keep(format!("{data}{separator}context=\"{label}\""))
         }
-        _ => data,
+        None => data,
     }
+}
+
+/// The label that the files of a new filesystem get.
+pub(super) fn label<'a>(request: &Request<'a>, fstype: &str) -> Option<&'a str> {
+    let label = request.config.mount_label.as_deref();
+    label.filter(|_| !LABELLED_BY_THE_KERNEL.contains(&fstype))
 }

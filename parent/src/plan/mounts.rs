@@ -40,15 +40,20 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             MountKind::Filesystem { fstype, source }
                 if mount.copies_up || mount.idmap.is_some() || is_on_device(request, mount) =>
             {
-                let data = lsm::labelled(draft, request, fstype, &mount.data);
-                let content = if mount.copies_up { covered(draft, request, index) } else { None };
-                let attributes = early_attributes(mount).set as u32;
+                let filesystem = NewFilesystem {
+                    fstype,
+                    data: &mount.data,
+                    label: lsm::label(request, fstype),
+                    superblock: mount.superblock,
+                    attributes: early_attributes(mount).set as u32,
+                    content: if mount.copies_up { covered(draft, request, index) } else { None },
+                };
                 draft.sent.push(SentTree {
                     source,
                     target,
                     recursive: false,
                     idmap: mount.idmap.as_ref(),
-                    filesystem: Some(NewFilesystem { fstype, data, attributes, content }),
+                    filesystem: Some(filesystem),
                 });
                 let step = Step::BindMount {
                     // What plans and errors show.
@@ -180,9 +185,7 @@ pub(super) fn names_host_paths(mount: &Mount) -> bool {
 fn is_on_device(request: &Request<'_>, mount: &Mount) -> bool {
     let MountKind::Filesystem { fstype, source } = &mount.kind else { return false };
     let has_user_namespace = request.config.namespaces.user != Namespace::Inherit;
-    // What is the whole filesystem's, stage1 says to mount(2).
-    let is_plain = mount.superblock == 0;
-    !has_no_paths(fstype) && source.starts_with("/dev/") && is_plain && !has_user_namespace
+    !has_no_paths(fstype) && source.starts_with("/dev/") && !has_user_namespace
 }
 
 /// Filesystems that take no path, whatever their source is called.

@@ -483,6 +483,11 @@ impl Kernel for Linux {
         fs::stat(path).map(status)
     }
 
+    fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool> {
+        let (one, other) = (fs::fstat(lend(one))?, fs::fstat(lend(other))?);
+        Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+    }
+
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {
         fs::fstatfs(lend(file)).map(|statfs| statfs.f_type as u64)
     }

@@ -69,11 +69,12 @@ fn a_sysctl_that_is_not_on_procfs_is_not_written() {
 }
 
 /// The target of the third step, a bind, is reached through a symlink.
-fn check_symlinked_target(filesystem_type: u64, expected: End) {
+fn check_symlinked_target(filesystem_type: u64, links_lead_to_root: bool, expected: End) {
     let _alone = alone();
     let mut kernel = kernel(conversation());
     kernel.refused.push(("open tree of /bundle/rootfs /data Path InRootNoSymlinks", Errno::LOOP));
     kernel.filesystem_type = filesystem_type;
+    kernel.links_lead_to_root = links_lead_to_root;
     assert_eq!(run(&mut kernel), expected);
     let mounts = kernel.trace.iter().filter(|line| line.starts_with("move_mount tree of /host/data"));
     assert_eq!(mounts.count(), usize::from(expected == End::Executed));
@@ -81,7 +82,12 @@ fn check_symlinked_target(filesystem_type: u64, expected: End) {
 
 #[test]
 fn a_symlink_does_not_lead_a_mount_onto_procfs() {
-    check_symlinked_target(paths::PROC_SUPER_MAGIC, End::Exited(1));
+    check_symlinked_target(paths::PROC_SUPER_MAGIC, false, End::Exited(1));
+}
+
+#[test]
+fn a_symlink_does_not_lead_a_mount_onto_the_root() {
+    check_symlinked_target(0x0102_1994, true, End::Exited(1));
 }
 
 #[test]
