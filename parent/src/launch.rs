@@ -31,8 +31,9 @@ use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Failure, Reply, Report, Step};
 
 pub use enter::Entrance;
+pub use filesystem::refused_option;
 pub use reactor::{Reactor, block_on};
-pub use seccomp::Agent;
+pub use seccomp::{Agent, NOT_CONNECTED};
 
 use crate::config::Namespace;
 use crate::descriptors::close_all;

@@ -3,7 +3,7 @@
 /// The numbers of a list, ascending, each once; an empty list has none.
 ///
 /// Errors: what is wrong, for people. `max` is the highest number that may be.
-pub(super) fn numbers(text: &str, max: u32) -> Result<Vec<u32>, String> {
+pub fn numbers(text: &str, max: u32) -> Result<Vec<u32>, String> {
     let mut numbers = Vec::new();
     if text.trim().is_empty() {
         return Ok(numbers);

@@ -213,6 +213,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let placement = place(&mut bundle, &host, creation)?;
     let profile = bundle.config.seccomp.as_ref();
     let program = profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose()?;
+    super::seccomp::check_listener(&bundle.config)?;
     let filter = super::filter(&bundle.config, program.as_deref());
     let store = Store::default();
     let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement, filter), &store)?;

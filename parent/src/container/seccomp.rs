@@ -4,13 +4,29 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::launch::Agent;
+use crate::launch::{Agent, NOT_CONNECTED};
 use crate::plan::Filter;
 use crate::state::Record;
 
 /// The filter of a configuration whose profile was compiled to `program`.
 pub fn filter<'a>(config: &Config, program: Option<&'a [u8]>) -> Option<Filter<'a>> {
     Some(Filter { flags: config.seccomp.as_ref()?.flags, program: program? })
+}
+
+/// Whether somebody can be asked: whoever creates a container learns it before whoever starts it.
+pub(super) fn check_listener(config: &Config) -> Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+
+    let Some(listener) = config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()) else {
+        return Ok(());
+    };
+    match std::fs::metadata(&listener.path) {
+        Ok(metadata) if metadata.file_type().is_socket() => Ok(()),
+        _ => Err(Error::new(format!(
+            "$.linux.seccomp.listenerPath: {NOT_CONNECTED}: no socket is at {}",
+            listener.path
+        ))),
+    }
 }
 
 /// What the runtime-spec calls the container process state, as the agent gets it.

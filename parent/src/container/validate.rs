@@ -2,6 +2,7 @@
 
 mod files;
 mod host;
+mod limits;
 
 use std::os::fd::AsFd;
 
@@ -104,6 +105,7 @@ fn examine(creation: &Creation<'_>, findings: &mut Findings) -> Result<(), Error
     let host = HostFacts::read(questions(&bundle.config))?;
     try_plan(creation, &mut bundle, &host, findings);
     host::check(&bundle.config, &host, findings);
+    limits::check(&bundle.config, findings);
     files::check(&bundle, &directory, findings);
     should(&bundle.config, findings);
     Ok(())
@@ -127,6 +129,7 @@ fn try_plan(creation: &Creation<'_>, bundle: &mut Bundle, host: &HostFacts, find
         for (path, reason) in cgroup::unsupported(&placement, &bundle.config.resources) {
             findings.error(path, reason);
         }
+        limits::check_resources(&bundle.config, host, findings);
         if let Some(reason) = cgroup::in_use(&placement) {
             findings.error("$.linux.cgroupsPath", reason);
         }
@@ -139,6 +142,9 @@ fn try_plan(creation: &Creation<'_>, bundle: &mut Bundle, host: &HostFacts, find
     };
     if !plan::unsupported(&bundle.config, host).is_empty() {
         return;
+    }
+    if let Err(error) = super::seccomp::check_listener(&bundle.config) {
+        findings.failure("$.linux.seccomp.listenerPath", &error);
     }
     let filter = filter(&bundle.config, program.as_deref());
     let store = Store::default();

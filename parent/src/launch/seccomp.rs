@@ -12,6 +12,9 @@ use rustix::net::{
 
 use crate::error::{Error, Result};
 
+/// runc's words, which callers know.
+pub const NOT_CONNECTED: &str = "failed to connect with seccomp agent specified in the seccomp profile";
+
 /// A connection to the agent, made before anything is started that would have to wait for it.
 #[derive(Debug)]
 pub struct Agent {
@@ -33,10 +36,8 @@ impl Agent {
             rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
             Ok(socket)
         };
-        let socket = connect().map_err(|errno: Errno| {
-            let failed = "failed to connect with seccomp agent specified in the seccomp profile";
-            Error::call(format_args!("{failed}: connect {path}"), errno)
-        })?;
+        let failed = |errno: Errno| Error::call(format_args!("{NOT_CONNECTED}: connect {path}"), errno);
+        let socket = connect().map_err(failed)?;
         Ok(Self { socket, state })
     }
 

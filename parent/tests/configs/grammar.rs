@@ -241,8 +241,12 @@ fn scheduler() -> Values {
         vec![("flags", some_of(FLAGS))],
     );
     let deadline = fields_of(
-        vec![("policy", one_of(&["SCHED_DEADLINE"]))],
-        vec![("runtime", number(0..9999)), ("deadline", number(0..9999)), ("period", number(0..9999))],
+        vec![
+            ("policy", one_of(&["SCHED_DEADLINE"])),
+            ("runtime", number(1024..9999)),
+            ("deadline", number(9999..99999)),
+        ],
+        vec![("period", number(99999..999999))],
     );
     prop_oneof![plain, real_time, deadline].boxed()
 }

@@ -121,6 +121,69 @@ fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
         "$.linux.resources.hugepageLimits",
         "",
     );
+    refused(
+        Bundle::new().set(
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/no/agent",
+                "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_NOTIFY"}]}),
+        ),
+        "$.linux.seccomp.listenerPath",
+        "no socket is at /no/agent",
+    );
+}
+
+/// What only the kernel knows, `create` is told when it is there; `validate` knows before.
+#[test]
+fn what_the_kernel_would_refuse_is_refused_as_create_refuses_it() {
+    if !is_pinnace() {
+        return;
+    }
+    for (option, words) in [("size=abc", "Bad value for 'size'"), ("mode=xyz", "Bad value for 'mode'")] {
+        let bundle = || Bundle::new().mount("/mnt", "tmpfs", "tmpfs", &["nosuid", option]);
+        refused(bundle(), "$.mounts[7].options", words);
+        bundle().run().failed_with(&["mount tmpfs on /mnt", option, words]);
+    }
+    refused(
+        Bundle::new().mount("/mnt", "tmpfs", "tmpfs", &["nosuch"]),
+        "$.mounts[7].options",
+        "Unknown parameter 'nosuch'",
+    );
+    let cpu = |field: &str, value: Value| Bundle::new().set("/linux/resources/cpu", json!({field: value}));
+    refused(cpu("quota", json!(999)), "$.linux.resources.cpu.quota", "below 1000");
+    refused(cpu("period", json!(999)), "$.linux.resources.cpu.period", "not between 1000 and");
+    refused(cpu("cpus", json!("4095")), "$.linux.resources.cpu.cpus", "4095 is not there");
+    refused(cpu("mems", json!("63")), "$.linux.resources.cpu.mems", "63 is not there");
+    let throttle = json!([{"major": 250, "minor": 250, "rate": 1}]);
+    refused(
+        Bundle::new().set("/linux/resources/blockIO", json!({"throttleReadBpsDevice": throttle})),
+        "$.linux.resources.blockIO.throttleReadBpsDevice[0]",
+        "no block device 250:250",
+    );
+    let deadline = |runtime: u64, deadline: u64, period: u64| {
+        let scheduler =
+            json!({"policy": "SCHED_DEADLINE", "runtime": runtime, "deadline": deadline, "period": period});
+        Bundle::new().set("/process/scheduler", scheduler)
+    };
+    refused(deadline(1000, 10_000_000, 0), "$.process.scheduler.runtime", "below 1024 ns");
+    refused(deadline(10_000_000, 1_000_000, 0), "$.process.scheduler.deadline", "shorter than the runtime");
+    refused(
+        deadline(2000, 20_000_000, 10_000_000),
+        "$.process.scheduler.period",
+        "shorter than the deadline",
+    );
+    refused(deadline(2000, 5000, 5000), "$.process.scheduler.period", "this host's bounds");
+    let open_files = json!([{"type": "RLIMIT_NOFILE", "soft": 9, "hard": 1u64 << 40}]);
+    refused(Bundle::new().set("/process/rlimits", open_files), "$.process.rlimits[0].hard", "");
+    if !has_capability(24) {
+        refused(Bundle::new().set("/process/oomScoreAdj", json!(-1000)), "$.process.oomScoreAdj", "below");
+    }
+}
+
+/// By number, such as 24 for CAP_SYS_RESOURCE.
+fn has_capability(number: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").expect("procfs");
+    let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).expect("capabilities");
+    u64::from_str_radix(permitted.trim(), 16).expect("a mask") & 1 << number != 0
 }
 
 #[test]
@@ -215,14 +278,9 @@ fn what_should_be_otherwise_is_a_warning_and_no_failure() {
         .without_mount("/sys")
         .all_capabilities(&["CAP_FOO"])
         .set("/annotations", json!({"short": "x"}))
-        .set(
-            "/linux/seccomp",
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/no/agent",
-                "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_NOTIFY"}]}),
-        )
         .container();
     let warnings = found(&container, "warning");
-    for part in ["$.mounts: /sys should be there", "CAP_FOO", "reverse domain", "no socket is at /no/agent"] {
+    for part in ["$.mounts: /sys should be there", "CAP_FOO", "reverse domain"] {
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{part}: {warnings:?}");
     }
     let outcome = validate(&container, "text");

@@ -123,6 +123,13 @@ fn cpu(resources: &LinuxResources, found: &mut Found<'_>) -> Cpu {
             found.add(format_args!("cpu.{field}"), "is not a list of numbers");
         }
     }
+    // Source: kernel/sched/core.c, tg_set_cfs_bandwidth; both versions of cgroups.
+    if nonzero(cpu.period()).is_some_and(|period| !(1_000..=1_000_000).contains(&period)) {
+        found.add("cpu.period", "is not between 1000 and 1000000 microseconds");
+    }
+    if nonzero(cpu.quota()).is_some_and(|quota| (1..1_000).contains(&quota)) {
+        found.add("cpu.quota", "is below 1000 microseconds");
+    }
     let (quota, burst) = (nonzero(cpu.quota()), nonzero(cpu.burst()));
     if let (Some(quota @ 1..), Some(burst)) = (quota, burst)
         && burst > quota.unsigned_abs()

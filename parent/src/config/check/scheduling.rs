@@ -115,7 +115,26 @@ pub(super) fn scheduler(process: &Process, problems: &mut Problems) -> Option<Sc
         );
     }
     let [runtime, deadline, period] = times;
+    if policy == SCHED_DEADLINE {
+        check_deadline(times, problems);
+    }
     Some(Scheduler { policy, flags, nice, priority: priority.unsigned_abs(), runtime, deadline, period })
+}
+
+/// Nanoseconds; a period of 0 is the deadline.
+///
+/// Source: sched(7), "Deadline scheduling".
+fn check_deadline([runtime, deadline, period]: [u64; 3], problems: &mut Problems) {
+    const RUNTIME_MIN: u64 = 1024;
+    if runtime < RUNTIME_MIN {
+        problems.add("$.process.scheduler.runtime", format!("is below {RUNTIME_MIN} ns"));
+    }
+    if deadline < runtime {
+        problems.add("$.process.scheduler.deadline", "is shorter than the runtime");
+    }
+    if period != 0 && period < deadline {
+        problems.add("$.process.scheduler.period", "is shorter than the deadline");
+    }
 }
 
 pub(super) fn io_priority(process: &Process, problems: &mut Problems) -> Option<IoPriority> {

@@ -327,9 +327,10 @@ fn scheduling_is_taken_in_the_specs_spelling_and_refused_by_its_path() {
     for (index, flag) in flags.iter().enumerate() {
         let mut spec: Value = serde_json::from_str(&default_spec(false)).unwrap();
         spec["process"]["terminal"] = false.into();
-        spec["process"]["scheduler"] = json!({"policy": "SCHED_DEADLINE", "flags": [flag], "runtime": 7});
+        spec["process"]["scheduler"] =
+            json!({"policy": "SCHED_DEADLINE", "flags": [flag], "runtime": 2000, "deadline": 2000});
         let scheduler = parse(spec.to_string().as_bytes()).unwrap().process.scheduler.unwrap();
-        assert_eq!((scheduler.policy, scheduler.flags, scheduler.runtime), (6, 1 << index, 7), "{flag}");
+        assert_eq!((scheduler.policy, scheduler.flags, scheduler.runtime), (6, 1 << index, 2000), "{flag}");
     }
     let text = said(|spec| {
         spec["process"]["scheduler"] = json!({"policy": "SCHED_FIFO", "nice": -21, "flags": ["SCHED_FLAG_RECLAIM", "SCHED_RESET_ON_FORK"]});

@@ -6,9 +6,10 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::{Bundle, Findings, host};
-use crate::config::{MountKind, Namespace};
+use super::{Bundle, Findings};
+use crate::config::{Mount, MountKind, Namespace};
 use crate::error::errno_text;
+use crate::launch;
 
 pub(super) fn check(bundle: &Bundle, directory: &OwnedFd, findings: &mut Findings) {
     // A joined mount namespace has other files than ours.
@@ -17,7 +18,7 @@ pub(super) fn check(bundle: &Bundle, directory: &OwnedFd, findings: &mut Finding
     }
     for (index, mount) in bundle.config.mounts.iter().enumerate() {
         let path = format!("$.mounts[{index}]");
-        host::check_filesystem(&mount.kind, &path, findings);
+        check_filesystem(mount, &path, findings);
         if let MountKind::Bind { source, .. } = &mount.kind {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
             if let Err(errno) = rustix::fs::openat(directory, source.as_str(), flags, Mode::empty()) {
@@ -26,6 +27,17 @@ pub(super) fn check(bundle: &Bundle, directory: &OwnedFd, findings: &mut Finding
         }
     }
     check_program(bundle, findings);
+}
+
+/// A filesystem that the kernel does not have yet, which a module may bring, or that does not take an option.
+fn check_filesystem(mount: &Mount, path: &str, findings: &mut Findings) {
+    let MountKind::Filesystem { fstype, .. } = &mount.kind else { return };
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if !known.lines().any(|line| line.split_whitespace().last() == Some(fstype)) {
+        findings.warning(format!("{path}.type"), format!("{fstype} is not in /proc/filesystems yet"));
+    } else if let Some(reason) = launch::refused_option(fstype, &mount.data) {
+        findings.error(format!("{path}.options"), reason);
+    }
 }
 
 /// The program, as far as it can be found without the container's mounts.

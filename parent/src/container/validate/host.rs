@@ -1,17 +1,15 @@
-//! Kernel, namespaces, privileges, devices: what the configuration needs, and this host or this user does not have.
+//! Kernel, namespaces, capabilities, devices: what the configuration needs, and this host or this user does not have.
 
 use std::fs;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use linux_raw_sys::general as uapi;
 use rustix::net::{AddressFamily, SocketType};
-use rustix::process::{Resource, getrlimit};
+use shared_proto::limits::NODE_COUNT_MAX;
 
 use super::Findings;
 use crate::config::{
-    Config, IdMapping, MountKind, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
-    rlimit_name,
+    self, Config, IdMapping, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
 };
 use crate::error::errno_text;
 use crate::host::HostFacts;
@@ -29,12 +27,10 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     }
     check_namespaces(config, findings);
     check_user_namespace(config, host, findings);
-    check_privileges(config, host, findings);
     check_capabilities(config, findings);
     check_net_devices(config, host, findings);
     check_sysctls(config, findings);
     check_memory_nodes(config, findings);
-    check_listener(config, findings);
 }
 
 fn kernel_version() -> Option<Version> {
@@ -142,65 +138,28 @@ fn is_in_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
-/// What root may and others may not.
-fn check_privileges(config: &Config, host: &HostFacts, findings: &mut Findings) {
-    if host.uid == 0 {
-        return;
-    }
-    for (index, limit) in config.process.rlimits.iter().enumerate() {
-        let own = rlimit_name(limit.resource).and_then(resource).and_then(|kind| getrlimit(kind).maximum);
-        if let Some(own) = own.filter(|own| limit.hard > *own) {
-            let reason = format!("raising it above {own} needs CAP_SYS_RESOURCE");
-            findings.error(format!("$.process.rlimits[{index}].hard"), reason);
-        }
-    }
-    let own = fs::read_to_string("/proc/self/oom_score_adj").ok();
-    let own = own.and_then(|text| text.trim().parse::<i32>().ok()).unwrap_or(0);
-    if config.process.oom_score_adj.is_some_and(|score| score < own) {
-        let reason = format!("lowering it below {own} needs CAP_SYS_RESOURCE");
-        findings.error("$.process.oomScoreAdj", reason);
-    }
-}
-
-/// Nobody can give what he does not have; in a user namespace of its own the container's root has all.
+/// Nobody can give what he does not have, and is warned; in a user namespace of its own the container's root has all.
 fn check_capabilities(config: &Config, findings: &mut Findings) {
     let Some(sets) = config.process.capabilities.as_ref() else { return };
     if config.namespaces.user != Namespace::Inherit {
         return;
     }
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
-    let Some(own) = own.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) else { return };
+    let own = own_capabilities();
     for (name, set) in [("effective", sets.effective), ("permitted", sets.permitted)] {
         let missing: Vec<_> = (0..64).filter(|number| set & !own & 1 << number != 0).collect();
         if !missing.is_empty() {
             let names: Vec<_> = missing.into_iter().filter_map(capability_name).collect();
             let reason = format!("the runtime itself lacks {}", names.join(", "));
-            findings.error(format!("$.process.capabilities.{name}"), reason);
+            findings.warning(format!("$.process.capabilities.{name}"), reason);
         }
     }
 }
 
-fn resource(name: &str) -> Option<Resource> {
-    Some(match name {
-        "RLIMIT_CPU" => Resource::Cpu,
-        "RLIMIT_FSIZE" => Resource::Fsize,
-        "RLIMIT_DATA" => Resource::Data,
-        "RLIMIT_STACK" => Resource::Stack,
-        "RLIMIT_CORE" => Resource::Core,
-        "RLIMIT_RSS" => Resource::Rss,
-        "RLIMIT_NPROC" => Resource::Nproc,
-        "RLIMIT_NOFILE" => Resource::Nofile,
-        "RLIMIT_MEMLOCK" => Resource::Memlock,
-        "RLIMIT_AS" => Resource::As,
-        "RLIMIT_LOCKS" => Resource::Locks,
-        "RLIMIT_SIGPENDING" => Resource::Sigpending,
-        "RLIMIT_MSGQUEUE" => Resource::Msgqueue,
-        "RLIMIT_NICE" => Resource::Nice,
-        "RLIMIT_RTPRIO" => Resource::Rtprio,
-        "RLIMIT_RTTIME" => Resource::Rttime,
-        _ => return None,
-    })
+/// A bit for each; all where procfs does not tell.
+pub(super) fn own_capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
+    own.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
 }
 
 fn check_net_devices(config: &Config, host: &HostFacts, findings: &mut Findings) {
@@ -221,15 +180,21 @@ fn check_net_devices(config: &Config, host: &HostFacts, findings: &mut Findings)
 
 /// A file that the host does not have is an error, but for what a new network namespace may have and ours not.
 fn check_sysctls(config: &Config, findings: &mut Findings) {
+    let is_numbers = |text: &str| text.split_whitespace().all(|word| word.parse::<i64>().is_ok());
     for sysctl in &config.sysctls {
-        if Path::new("/proc/sys").join(&sysctl.name).exists() {
-            continue;
-        }
+        let file = Path::new("/proc/sys").join(&sysctl.name);
         let path = format!("$.linux.sysctl[{:?}]", sysctl.name.replace('/', "."));
-        if sysctl.name.starts_with("net/") {
-            findings.warning(path, format!("/proc/sys/{} is not in the host's network", sysctl.name));
+        if file.exists() {
+            // What a value means is the kernel's secret, but numbers were there before.
+            let now = fs::read_to_string(&file).unwrap_or_default();
+            if !now.trim().is_empty() && is_numbers(&now) && !is_numbers(&sysctl.value) {
+                let reason = format!("{:?} is no number, and {} is there now", sysctl.value, now.trim());
+                findings.warning(path, reason);
+            }
+        } else if sysctl.name.starts_with("net/") {
+            findings.warning(path, format!("{} is not in the host's network", file.display()));
         } else {
-            findings.error(path, format!("/proc/sys/{} does not exist", sysctl.name));
+            findings.error(path, format!("{} does not exist", file.display()));
         }
     }
 }
@@ -238,38 +203,11 @@ fn check_memory_nodes(config: &Config, findings: &mut Findings) {
     const RELATIVE_NODES: u32 = 1 << 14;
     let Some(policy) = &config.memory_policy else { return };
     let Ok(online) = fs::read_to_string("/sys/devices/system/node/online") else { return };
-    let is_online = |node: u32| {
-        online.trim().split(',').any(|range| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let range = first.parse::<u32>().ok().zip(last.parse::<u32>().ok());
-            range.is_some_and(|(first, last)| (first..=last).contains(&node))
-        })
-    };
+    let Ok(nodes) = config::number_list(&online, NODE_COUNT_MAX) else { return };
     let is_absolute = policy.flags & RELATIVE_NODES == 0;
-    if is_absolute && !policy.nodes.is_empty() && !policy.nodes.iter().any(|&node| is_online(node)) {
+    if is_absolute && !policy.nodes.is_empty() && !policy.nodes.iter().any(|node| nodes.contains(node)) {
         let reason = format!("none of the nodes is online: the host has {}", online.trim());
         findings.error("$.linux.memoryPolicy.nodes", reason);
-    }
-}
-
-/// `create` does not call the agent, but whoever starts the container will.
-fn check_listener(config: &Config, findings: &mut Findings) {
-    let Some(listener) = config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()) else {
-        return;
-    };
-    let is_socket = fs::metadata(&listener.path).is_ok_and(|data| data.file_type().is_socket());
-    if !is_socket {
-        let reason = format!("no socket is at {}: start would fail", listener.path);
-        findings.warning("$.linux.seccomp.listenerPath", reason);
-    }
-}
-
-/// A filesystem that the kernel does not have yet; a module may bring it.
-pub(super) fn check_filesystem(kind: &MountKind, path: &str, findings: &mut Findings) {
-    let MountKind::Filesystem { fstype, .. } = kind else { return };
-    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    if !known.lines().any(|line| line.split_whitespace().last() == Some(fstype)) {
-        findings.warning(format!("{path}.type"), format!("{fstype} is not in /proc/filesystems yet"));
     }
 }
 

@@ -176,9 +176,9 @@ fn the_agent_gets_the_listener_with_every_flag() {
 #[test]
 fn the_agent_gets_the_listener_from_start_as_well() {
     let Some(container) = asked(&["getppid"], true) else { return };
+    let agent = Agent::listen(&container, (13, 0));
     let created = container.create();
     created.succeeded();
-    let agent = Agent::listen(&container, (13, 0));
     container.start().succeeded();
     container.wait_stopped();
     assert_eq!(created.stdout_now().trim(), "13\n13");
@@ -207,9 +207,15 @@ fn without_its_agent_nothing_starts_and_nothing_is_left() {
     let before = container.snapshot();
     container.run().failed_with(&[text]);
     container.snapshot().assert_same_as(&before);
+    container.create().failed_with(&[text, "no socket is at"]);
+    container.snapshot().assert_same_as(&before);
+    // It may go before it is needed.
+    let path = container.bundle.scratch().join("agent.sock");
+    drop(UnixListener::bind(&path).expect("listen"));
     container.create().succeeded();
-    container.start().failed_with(&[text, "no such file or directory"]);
+    container.start().failed_with(&[text, "connection refused"]);
     assert_eq!(container.status(), "created");
+    std::fs::remove_file(&path).expect("remove the agent's socket");
     container.delete_force().succeeded();
     container.snapshot().assert_same_as(&before);
 }
