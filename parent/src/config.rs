@@ -79,6 +79,8 @@ pub struct Config {
     pub intel_rdt: Option<IntelRdt>,
     /// From the annotation `dev.pinnace.landlock`.
     pub landlock: Option<Landlock>,
+    /// From the annotation `run.oci.keep_original_groups`.
+    pub keep_original_groups: bool,
     /// The SELinux context of the container's new filesystems.
     pub mount_label: Option<String>,
     /// `None`: no filter for system calls.

@@ -476,12 +476,12 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             if flags > 3 {
                 return Err(Refusal::StepValue);
             }
-            let (keep_capabilities, groups_are_denied) = (flags & 1 != 0, flags & 2 != 0);
+            let (keep_capabilities, keep_groups) = (flags & 1 != 0, flags & 2 != 0);
             let blob = fields.blob();
             let groups = fields.cursor.ids(blob)?;
             let working_directory = fields.path()?;
             let (uid, gid) = fields.pair();
-            Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied }
+            Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, keep_groups }
         }
         StepKind::SetCapabilities => Step::SetCapabilities {
             effective: fields.number(),

@@ -275,8 +275,8 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             (resource, [NONE; 4], [U64::new(soft), U64::new(hard), zero, zero])
         }
         Step::DropBounding { keep } => (0, [NONE; 4], [U64::new(keep), zero, zero, zero]),
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => (
-            u32::from(keep_capabilities) | u32::from(groups_are_denied) << 1,
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, keep_groups } => (
+            u32::from(keep_capabilities) | u32::from(keep_groups) << 1,
             [text.ids(groups), text.text(working_directory), NONE, NONE],
             [pair(uid, gid), zero, zero, zero],
         ),

@@ -380,8 +380,8 @@ pub enum Step<F: Form> {
         groups: F::Ids,
         working_directory: F::Text,
         keep_capabilities: bool,
-        /// The user namespace denies setgroups(2): there are no groups to give up.
-        groups_are_denied: bool,
+        /// The caller's groups stay: they are asked for, or the user namespace denies setgroups(2).
+        keep_groups: bool,
     },
     /// Bit N of each set is capability N.
     SetCapabilities {

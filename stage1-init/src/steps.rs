@@ -215,8 +215,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::NewSessionKeyring => identity::session_keyring(context.kernel),
         Step::SetRlimit { resource, soft, hard } => rlimits::set(context.kernel, resource, soft, hard),
         Step::DropBounding { keep } => capabilities::drop_bounding(context.kernel, keep),
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => {
-            let user = identity::User { uid, gid, groups, keep_capabilities, groups_are_denied };
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, keep_groups } => {
+            let user = identity::User { uid, gid, groups, keep_capabilities, keep_groups };
             identity::become_user(context.kernel, &user, working_directory)
         }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {

@@ -108,7 +108,7 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
             groups: [7u32, 8].as_slice(),
             working_directory: "/data",
             keep_capabilities: true,
-            groups_are_denied: false,
+            keep_groups: false,
         },
         Step::SetCapabilities { effective: 1, permitted: 1, inheritable: 0, ambient: 0 },
         Step::SetUmask { umask: 0o022 },

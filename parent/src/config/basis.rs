@@ -20,6 +20,8 @@ pub struct Basis {
     pub landlock: Option<Landlock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<KeptFilter>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_original_groups: bool,
     pub no_new_keyring: bool,
     /// The container's root is not its mount namespace's.
     pub has_other_root: bool,
@@ -60,6 +62,7 @@ impl Basis {
             memory_policy: config.memory_policy.clone(),
             landlock: config.landlock.clone(),
             filter,
+            keep_original_groups: config.keep_original_groups,
             no_new_keyring,
             has_other_root: no_pivot || config.namespaces.mount != Namespace::New,
         }
@@ -70,6 +73,7 @@ impl Basis {
     pub fn into_config(self) -> Config {
         let Self { process, namespaces, id_mappings, personality, memory_policy, landlock, .. } = self;
         Config {
+            keep_original_groups: self.keep_original_groups,
             oci_version: String::new(),
             process,
             root: Root { path: String::from("/"), readonly: false },

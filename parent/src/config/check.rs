@@ -89,6 +89,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut problems,
         ),
         landlock,
+        keep_original_groups: annotations.contains_key(KEEP_ORIGINAL_GROUPS),
         seccomp: seccomp::check(
             linux.and_then(|linux| linux.seccomp().as_ref()),
             &mut problems,
@@ -179,7 +180,10 @@ fn version(version: &str, problems: &mut Problems, warnings: &mut Vec<String>) {
 }
 
 /// The annotations that change what is done. All others are for other programs, which read them in the state.
-pub const ANNOTATION_NAMES: [&str; 1] = [landlock::ANNOTATION];
+pub const ANNOTATION_NAMES: [&str; 2] = [landlock::ANNOTATION, KEEP_ORIGINAL_GROUPS];
+
+/// The caller's supplementary groups are the container's too, whatever the value is: crun's, and what Podman's `--group-add keep-groups` asks for.
+const KEEP_ORIGINAL_GROUPS: &str = "run.oci.keep_original_groups";
 
 fn annotations(spec: &Spec, problems: &mut Problems) -> BTreeMap<String, String> {
     let annotations = spec.annotations().iter().flatten();

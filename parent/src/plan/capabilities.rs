@@ -22,7 +22,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
             gid: user.gid,
             groups: &user.additional_gids,
             working_directory: &process.cwd,
-            groups_are_denied: user_namespace::groups_are_denied(request),
+            keep_groups: request.config.keep_original_groups || user_namespace::groups_are_denied(request),
             keep_capabilities: user.uid != 0 && (process.capabilities.is_some() || needed != 0),
         },
     );

@@ -85,7 +85,7 @@ fn become_user<'a>(groups: &'a [u32], working_directory: &'a str) -> Step<Planne
         groups,
         working_directory,
         keep_capabilities: false,
-        groups_are_denied: false,
+        keep_groups: false,
     }
 }
 

@@ -271,14 +271,14 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::NewSessionKeyring => Step::NewSessionKeyring,
         Step::SetRlimit { resource, soft, hard } => Step::SetRlimit { resource, soft, hard },
         Step::DropBounding { keep } => Step::DropBounding { keep },
-        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, groups_are_denied } => {
+        Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, keep_groups } => {
             Step::BecomeUser {
                 uid,
                 gid,
                 groups: to.ids(groups),
                 working_directory: to.text(working_directory),
                 keep_capabilities,
-                groups_are_denied,
+                keep_groups,
             }
         }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {

@@ -133,7 +133,7 @@ impl Ingredients {
                 groups: strings.add_ids(self.ids.clone()),
                 working_directory: strings.add_text(path),
                 keep_capabilities: self.flags[0],
-                groups_are_denied: self.flags[1],
+                keep_groups: self.flags[1],
             },
             StepKind::SetCapabilities => {
                 Step::SetCapabilities { effective: soft, permitted: hard, inheritable, ambient }

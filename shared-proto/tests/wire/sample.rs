@@ -189,7 +189,7 @@ fn identity<'a>() -> [Step<Planned<'a>>; 18] {
             groups: &[10, 0x0102_0304],
             working_directory: "/home/user",
             keep_capabilities: true,
-            groups_are_denied: true,
+            keep_groups: true,
         },
         Step::SetCapabilities { effective: 0x21, permitted: 0x421, inheritable: 0x20, ambient: 0x400 },
         Step::SetUmask { umask: 0o027 },

@@ -14,8 +14,8 @@ pub(super) struct User<'a> {
     pub(super) groups: &'a [U32],
     /// Permitted capabilities survive the change away from root, for the step that sets them.
     pub(super) keep_capabilities: bool,
-    /// setgroups(2) is denied in the user namespace.
-    pub(super) groups_are_denied: bool,
+    /// The caller's stay: they are asked for, or setgroups(2) is denied in the user namespace.
+    pub(super) keep_groups: bool,
 }
 
 /// A new anonymous session keyring: the container neither sees the caller's keys nor slows down with the number of named keyrings
@@ -41,7 +41,7 @@ pub(super) fn become_user<K: Kernel>(
         Err(Errno::ACCESS | Errno::PERM) => false,
         Err(errno) => return Err(Fault { call: Call::ChangeDirectory, errno }),
     };
-    if !user.groups_are_denied {
+    if !user.keep_groups {
         kernel.set_groups(user.groups).at(Call::SetGroups)?;
     }
     if user.keep_capabilities {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Outcome, find_program, is_pinnace, json, run_within_limit, skip};
+use pinnace_tests::{Bundle, Outcome, find_program, is_pinnace, json, program, run_within_limit, skip};
 
 fn status() -> Bundle {
     Bundle::new().args(&["/bin/cat", "/proc/self/status"])
@@ -38,6 +38,28 @@ fn user_group_and_additional_groups_are_set() {
 fn groups_of_the_caller_do_not_come_along() {
     let outcome = status().run();
     assert_eq!(field(&outcome, "Groups"), "");
+}
+
+/// crun's annotation, which Podman's `--group-add keep-groups` writes; an exec keeps them as well.
+#[test]
+fn groups_of_the_caller_come_along_where_that_is_asked_for() {
+    let bundle = Bundle::new()
+        .set("/annotations", json!({"run.oci.keep_original_groups": "1"}))
+        .set("/process/user", json!({"uid": 0, "gid": 0, "additionalGids": [5]}))
+        .args(&["sleep", "1000"]);
+    let container = bundle.container();
+    let with_groups = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--groups", "77,78"]).arg(program()).arg("--root").arg(container.state_root());
+        command.args(arguments).current_dir(container.bundle.path());
+        run_within_limit(command)
+    };
+    let id = container.bundle.id();
+    with_groups(&["run", "--detach", id]).succeeded();
+    let status = fs::read_to_string(format!("/proc/{}/status", container.pid())).expect("procfs");
+    assert!(status.lines().any(|line| line.trim_end() == "Groups:\t77 78"), "{status}");
+    let inside = with_groups(&["exec", id, "grep", "Groups", "/proc/self/status"]);
+    assert_eq!(inside.succeeded().trim_end(), "Groups:\t77 78");
 }
 
 #[test]
