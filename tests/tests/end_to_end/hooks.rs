@@ -158,6 +158,30 @@ fn a_hook_that_fails_ends_the_creation_and_the_poststop_hooks_run_once() {
 }
 
 #[test]
+fn poststop_hooks_of_a_failed_creation_run_when_nothing_is_left() {
+    let bundle = Bundle::new();
+    let (id, log) = (bundle.id().to_owned(), bundle.scratch().join("log"));
+    let looks = format!("find /sys/fs/cgroup -name {id} | grep -c .");
+    let container = bundle
+        .set("/linux/cgroupsPath", json!(format!("/{id}")))
+        .set("/linux/resources/pids", json!({"limit": 50}))
+        .set(
+            "/hooks",
+            json!({
+                "createRuntime": [logging("createRuntime", &log, &looks), failing("exit 3")],
+                "poststop": [logging("poststop", &log, &looks)],
+            }),
+        )
+        .container();
+    failed(&container.create(), &["createRuntime hook #1: exit status 3"]);
+    let logged = logged(&log);
+    assert!(logged[0].1 != "0", "it has cgroups: {logged:?}");
+    assert_eq!(logged[1].1, "0", "they are gone: {logged:?}");
+    let init = logged[0].2["pid"].as_i64().expect("a pid");
+    assert!(!Path::new(&format!("/proc/{init}")).exists());
+}
+
+#[test]
 fn a_start_container_hook_that_fails_takes_the_container_away() {
     let (container, log) = with_hook("startContainer", failing("echo no >&2; exit 3"));
     container.create().succeeded();

@@ -79,6 +79,9 @@ pub(super) fn check_resources(config: &Config, host: &HostFacts, findings: &mut 
             findings.error(format!("$.linux.resources.cpu.{field}"), reason);
         }
     }
+    if matches!(host.cgroups, CgroupHost::V1 { .. }) && cpu.shares == Some(1) {
+        findings.error("$.linux.resources.cpu.shares", "the minimum allowed cpu-shares is 2");
+    }
     let io = &config.resources.block_io;
     for (field, throttles) in [
         ("throttleReadBpsDevice", &io.read_bps),
