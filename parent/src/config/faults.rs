@@ -62,14 +62,10 @@ impl Draft {
     /// Takes out what the types refuse until they take the rest.
     fn settle(&mut self) -> Option<Spec> {
         for _ in 0..FAULTS_MAX {
-            match serde_path_to_error::deserialize::<_, Spec>(self.tree.clone()) {
+            match tree::read(&self.tree) {
                 Ok(spec) => return Some(spec),
-                Err(error) => {
-                    let path = JsonPath::from(error.path());
-                    if !self.take_out(&path, &error.inner().to_string()) {
-                        return None;
-                    }
-                }
+                Err(misfit) if self.take_out(&misfit.path, &misfit.text) => {}
+                Err(_) => return None,
             }
         }
         None

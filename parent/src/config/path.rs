@@ -52,20 +52,6 @@ impl JsonPath {
     }
 }
 
-impl From<&serde_path_to_error::Path> for JsonPath {
-    fn from(path: &serde_path_to_error::Path) -> Self {
-        use serde_path_to_error::Segment as Foreign;
-
-        let segments = path.iter().filter_map(|segment| match segment {
-            Foreign::Seq { index } => Some(Segment::Index(*index)),
-            Foreign::Map { key } => Some(Segment::Name(key.clone())),
-            // The variant of an enum, which JSON writes as the value itself.
-            Foreign::Enum { .. } | Foreign::Unknown => None,
-        });
-        Self(segments.collect())
-    }
-}
-
 impl fmt::Display for JsonPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("$")?;

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::path::JsonPath;
@@ -18,6 +18,51 @@ pub(super) fn parse(text: &[u8]) -> serde_json::Result<(Value, Vec<JsonPath>)> {
     let tree = Node { path: JsonPath::default(), repeated: &repeated }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok((tree, repeated.into_inner()))
+}
+
+/// What a type refuses of a tree.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    pub(super) path: JsonPath,
+    /// In serde's words.
+    pub(super) text: String,
+}
+
+/// Reads a tree as a type: by way of text, since the reader of text is in the program already and tells where it was.
+pub(super) fn read<T: DeserializeOwned>(tree: &Value) -> Result<T, Misfit> {
+    // One line.
+    let text = tree.to_string();
+    serde_json::from_slice(text.as_bytes()).map_err(|error| {
+        let words = error.to_string();
+        let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
+        let path = path_at(tree, error.column(), JsonPath::default());
+        Misfit { path, text: words.to_owned() }
+    })
+}
+
+/// The path of the innermost value that the reader was at when it had read so many bytes: it was about to begin with it, or had just ended it.
+fn path_at(value: &Value, read: usize, path: JsonPath) -> JsonPath {
+    let inner: Vec<(usize, &Value, JsonPath)> = match value {
+        Value::Object(fields) => {
+            let quoted = |name: &String| Value::from(name.as_str()).to_string().len();
+            let field = |(name, value)| (quoted(name) + ":".len(), value, path.name(name));
+            fields.iter().map(field).collect()
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(index, value)| (0, value, path.index(index))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut start = 1;
+    for (before, value, path) in inner {
+        start += before;
+        let end = start + value.to_string().len();
+        if (start..=end).contains(&read) {
+            return path_at(value, read - start, path);
+        }
+        start = end + ",".len();
+    }
+    path
 }
 
 struct Node<'r> {
@@ -89,12 +134,58 @@ impl<'de> Visitor<'de> for Node<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::json;
+
     use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Sample {
+        #[serde(default, rename = "a\"b")]
+        _numbers: Vec<u8>,
+        #[serde(default)]
+        _inner: BTreeMap<String, Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        _kind: Kind,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Kind {
+        Plain,
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_with_its_path() {
+        for (tree, path, text) in [
+            (json!(7), "$", "invalid type: integer `7`, expected struct Sample"),
+            (json!({"a\"b": [1, 2, -3]}), r#"$["a\"b"][2]"#, "invalid value: integer `-3`, expected u8"),
+            (json!({"a\"b": {}}), r#"$["a\"b"]"#, "invalid type: map, expected a sequence"),
+            (json!({"_inner": {"ü": {}}}), r#"$._inner["ü"]"#, "missing field `_kind`"),
+            (
+                json!({"_inner": {"x": {"_kind": "Q"}}}),
+                "$._inner.x._kind",
+                "unknown variant `Q`, expected `Plain`",
+            ),
+            (
+                json!({"_inner": {"x": {"_kind": "Plain"}, "y": 7}}),
+                "$._inner.y",
+                "invalid type: integer `7`, expected struct Inner",
+            ),
+        ] {
+            let misfit = read::<Sample>(&tree).unwrap_err();
+            assert_eq!((misfit.path.to_string().as_str(), misfit.text.as_str()), (path, text));
+        }
+    }
 
     #[test]
     fn a_name_that_comes_twice_is_told_with_its_path() {
         let (tree, repeated) = parse(br#"{"a": [1, {"b": 2, "b": -3.5}], "c": null}"#).unwrap();
-        assert_eq!(tree, serde_json::json!({"a": [1, {"b": -3.5}], "c": null}));
+        assert_eq!(tree, json!({"a": [1, {"b": -3.5}], "c": null}));
         let paths: Vec<String> = repeated.iter().map(ToString::to_string).collect();
         assert_eq!(paths, ["$.a[1].b"]);
     }

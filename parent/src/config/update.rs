@@ -2,7 +2,6 @@
 
 use oci_spec::runtime::LinuxResources;
 
-use super::path::JsonPath;
 use super::problems::{Problem, Problems};
 use super::{BlockIo, Cpu, Memory, Resources, check, faults, shape, tree};
 use crate::error::{Error, Result};
@@ -35,12 +34,11 @@ pub fn parse_update(text: &[u8]) -> Result<(Resources, Vec<String>)> {
     }
     let mut warnings = Vec::new();
     let mut checked = Resources::default();
-    match serde_path_to_error::deserialize::<_, LinuxResources>(tree.clone()) {
+    match tree::read::<LinuxResources>(&tree) {
         Ok(resources) => checked = check::check_update(&resources, &mut problems, &mut warnings),
-        Err(error) => {
-            let path = JsonPath::from(error.path());
+        Err(tree::Misfit { path, text }) => {
             let value = path.find(&mut tree).cloned().unwrap_or_default();
-            problems.add(path.to_string(), faults::words(&path, &value, &error.inner().to_string()));
+            problems.add(path.to_string(), faults::words(&path, &value, &text));
         }
     }
     if problems.0.is_empty() { Ok((checked, warnings)) } else { Err(Error::new(sentence(&problems))) }
