@@ -5,11 +5,10 @@ use std::path::Path;
 
 use linux_raw_sys::general as uapi;
 use rustix::net::{AddressFamily, SocketType};
-use shared_proto::limits::NODE_COUNT_MAX;
 
-use super::Findings;
+use super::{Findings, limits};
 use crate::config::{
-    self, Config, IdMapping, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
+    Config, IdMapping, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
 };
 use crate::error::errno_text;
 use crate::host::HostFacts;
@@ -203,7 +202,7 @@ fn check_memory_nodes(config: &Config, findings: &mut Findings) {
     const RELATIVE_NODES: u32 = 1 << 14;
     let Some(policy) = &config.memory_policy else { return };
     let Ok(online) = fs::read_to_string("/sys/devices/system/node/online") else { return };
-    let Ok(nodes) = config::number_list(&online, NODE_COUNT_MAX) else { return };
+    let Ok(nodes) = limits::numbers(&online) else { return };
     let is_absolute = policy.flags & RELATIVE_NODES == 0;
     if is_absolute && !policy.nodes.is_empty() && !policy.nodes.iter().any(|node| nodes.contains(node)) {
         let reason = format!("none of the nodes is online: the host has {}", online.trim());

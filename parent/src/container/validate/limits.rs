@@ -106,7 +106,7 @@ fn check_devices(field: &str, devices: impl Iterator<Item = DeviceNumber>, findi
 /// The highest number of a processor or a memory node that a kernel may be built for.
 const NUMBER_MAX: u32 = 8191;
 
-fn numbers(list: &str) -> Result<Vec<u32>, String> {
+pub(super) fn numbers(list: &str) -> Result<Vec<u32>, String> {
     config::number_list(list, NUMBER_MAX)
 }
 
