@@ -21,6 +21,7 @@ mod validate;
 
 use std::io::Write;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use rustix::io::{Errno, FdFlags};
 use rustix::process::Signal;
@@ -30,11 +31,13 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::signals;
 use crate::state::StateRoot;
+use crate::trace::Trace;
 
 /// What every command gets.
 pub(crate) struct Context<'a> {
     pub(crate) global: &'a Global,
     pub(crate) log: &'a Log,
+    pub(crate) trace: &'a Trace,
 }
 
 impl Context<'_> {
@@ -57,27 +60,38 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         signals::reset(Signal::CHILD)?;
         signals::ignore(Signal::PIPE)?;
     }
-    let context = Context { global, log };
+    let trace = match std::env::var_os("PINNACE_TRACE").filter(|path| !path.is_empty()) {
+        Some(path) => Trace::to(Path::new(&path))?,
+        None => Trace::off(),
+    };
+    let done = carry_out(&Context { global, log, trace: &trace }, invocation);
+    if let Err(error) = trace.write() {
+        log.warning(&error.to_string());
+    }
+    done
+}
+
+fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
     let succeeded = |result: Result<()>| result.map(|()| 0);
     match invocation {
-        Invocation::Create(arguments) => succeeded(create::run(&context, arguments)),
-        Invocation::Start(arguments) => succeeded(start::run(&context, arguments)),
-        Invocation::Run(arguments) => run::run(&context, arguments),
-        Invocation::State(arguments) => succeeded(state::run(&context, arguments)),
-        Invocation::Kill(arguments) => succeeded(kill::run(&context, arguments)),
-        Invocation::Delete(arguments) => succeeded(delete::run(&context, arguments)),
-        Invocation::Pause(arguments) => succeeded(pause::run(&context, arguments)),
-        Invocation::Resume(arguments) => succeeded(resume::run(&context, arguments)),
-        Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),
-        Invocation::Update(arguments) => succeeded(update::run(&context, arguments)),
-        Invocation::Events(arguments) => succeeded(events::run(&context, arguments)),
-        Invocation::Exec(arguments) => exec::run(&context, arguments),
-        Invocation::List(arguments) => succeeded(list::run(&context, arguments)),
+        Invocation::Create(arguments) => succeeded(create::run(context, arguments)),
+        Invocation::Start(arguments) => succeeded(start::run(context, arguments)),
+        Invocation::Run(arguments) => run::run(context, arguments),
+        Invocation::State(arguments) => succeeded(state::run(context, arguments)),
+        Invocation::Kill(arguments) => succeeded(kill::run(context, arguments)),
+        Invocation::Delete(arguments) => succeeded(delete::run(context, arguments)),
+        Invocation::Pause(arguments) => succeeded(pause::run(context, arguments)),
+        Invocation::Resume(arguments) => succeeded(resume::run(context, arguments)),
+        Invocation::Ps(arguments) => succeeded(ps::run(context, arguments)),
+        Invocation::Update(arguments) => succeeded(update::run(context, arguments)),
+        Invocation::Events(arguments) => succeeded(events::run(context, arguments)),
+        Invocation::Exec(arguments) => exec::run(context, arguments),
+        Invocation::List(arguments) => succeeded(list::run(context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
-        Invocation::Plan(arguments) => succeeded(plan::run(&context, arguments)),
+        Invocation::Plan(arguments) => succeeded(plan::run(context, arguments)),
         Invocation::Features(_) => succeeded(features::run()),
-        Invocation::Validate(arguments) => validate::run(&context, arguments),
-        Invocation::Demo(_) => demo::run(&context),
+        Invocation::Validate(arguments) => validate::run(context, arguments),
+        Invocation::Demo(_) => demo::run(context),
     }
 }
 

@@ -12,6 +12,7 @@ mod filesystem;
 mod net_devices;
 mod netlink;
 mod network;
+mod notes;
 mod reactor;
 mod seccomp;
 mod spawn;
@@ -32,6 +33,7 @@ use shared_proto::{Failure, Reply, Report, Step};
 
 pub use enter::Entrance;
 pub use filesystem::refused_option;
+pub use notes::Notes;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
 
@@ -45,11 +47,13 @@ use transport::Socket;
 
 /// What a start needs beside its plan.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct Surroundings<'a> {
     /// The cgroup v2 directory to be born in.
     pub cgroup: Option<OwnedFd>,
     /// The socket at which stage1 will listen for `start`, if it is to be held.
     pub listener: Option<OwnedFd>,
+    /// Where stage1 notes what it does, if the plan has the slot for it.
+    pub notes: Option<&'a Notes>,
 }
 
 /// A stage1 at work. Dropping it before it was let go ends it.
@@ -71,13 +75,15 @@ pub struct Launch {
 
 impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
-    pub fn begin(plan: &Plan<'_>, surroundings: Surroundings) -> Result<Self> {
+    pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
         check_sysctls(plan)?;
         // Opened right after the cgroup's directory: the three numbers are neighbours, and one call closes them.
         let stage1 = spawn::stage1()?;
         let (socket, childs_end) = Socket::pair()?;
         let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
-        let lent: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        let lent = descriptors.iter().map(AsFd::as_fd);
+        // Their slot is the last one.
+        let lent: Vec<BorrowedFd<'_>> = lent.chain(surroundings.notes.map(Notes::descriptor)).collect();
         socket.send_bootstrap(plan, &lent)?;
         drop(descriptors);
         let birth = Birth {
@@ -422,8 +428,8 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
                 descriptors.extend(listener.take());
                 continue;
             }
-            // Nobody enters a container that does not exist.
-            DescriptorSlot::Init => continue,
+            // Nobody enters a container that does not exist; notes are lent.
+            DescriptorSlot::Init | DescriptorSlot::Trace => continue,
         };
         descriptors.push(open_namespace(path_of(slot).unwrap_or_default(), kind)?);
     }

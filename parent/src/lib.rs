@@ -20,3 +20,4 @@ pub mod seccomp;
 pub mod signals;
 pub mod state;
 pub mod terminal;
+pub mod trace;

@@ -59,6 +59,8 @@ pub struct Request<'a> {
     pub hold: bool,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
+    /// stage1 is to note what it does, and when.
+    pub takes_notes: bool,
 }
 
 /// An ordered list of steps, and what the skeleton around them needs.
@@ -277,7 +279,15 @@ fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
             slots = slots.with(slot);
         }
     }
-    if user_namespace::opens_sources(request) { slots.with(DescriptorSlot::Root) } else { slots }
+    for (slot, is_filled) in [
+        (DescriptorSlot::Root, user_namespace::opens_sources(request)),
+        (DescriptorSlot::Trace, request.takes_notes),
+    ] {
+        if is_filled {
+            slots = slots.with(slot);
+        }
+    }
+    slots
 }
 
 /// The namespaces that stage1 joins itself, in the order of travel. The others it is born in: the pid namespace always, and with a user

@@ -48,11 +48,13 @@ pub enum DescriptorSlot {
     TimeNamespace = 7,
     /// A pidfd of the container's init, in whose namespaces the process shall be.
     Init = 8,
+    /// A file in memory for stage1's notes, `trace::trace_bytes` long: somebody wants to know where the time goes.
+    Trace = 9,
 }
 
 impl DescriptorSlot {
     /// Every slot, in the order in which descriptors travel.
-    pub const ALL: [DescriptorSlot; 9] = [
+    pub const ALL: [DescriptorSlot; 10] = [
         DescriptorSlot::Listener,
         DescriptorSlot::MountNamespace,
         DescriptorSlot::NetworkNamespace,
@@ -62,6 +64,7 @@ impl DescriptorSlot {
         DescriptorSlot::Root,
         DescriptorSlot::TimeNamespace,
         DescriptorSlot::Init,
+        DescriptorSlot::Trace,
     ];
 }
 

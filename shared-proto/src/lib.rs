@@ -19,6 +19,7 @@ pub mod frame;
 pub mod limits;
 pub mod order;
 pub mod step;
+pub mod trace;
 
 #[cfg(feature = "encode")]
 pub use blob::Planned;
@@ -32,3 +33,4 @@ pub use frame::{HookStatus, Reply, Report};
 pub use step::{
     Attributes, BindOrigin, Phase, Propagation, PropagationKind, Propagations, Scheduler, Step, StepKind,
 };
+pub use trace::{Mark, Moment};

@@ -192,6 +192,10 @@ pub trait Kernel {
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]>;
     /// A sealed memfd's content.
     fn map_file(&mut self, file: Descriptor, bytes: usize) -> Result<&'static [u8]>;
+    /// From now on `note` writes into this file, which has room for so many bytes of notes.
+    fn take_notes(&mut self, file: Descriptor, bytes: usize) -> Result<()>;
+    /// Notes that something has just been done, and when; does nothing if nobody wants to know.
+    fn note(&mut self, label: u32);
     fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize>;
     fn write(&mut self, file: Descriptor, bytes: &[u8]) -> Result<()>;
     fn close(&mut self, descriptor: Descriptor);

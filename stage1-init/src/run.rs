@@ -1,9 +1,10 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
 use shared_proto::limits::BUILD_ID_BYTES;
-use shared_proto::{DescriptorSlot, Failure, Phase, Report, View};
+use shared_proto::trace::{STEP, trace_bytes};
+use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, View};
 
-use crate::kernel::{Descriptor, Fault, Kernel};
+use crate::kernel::{At, Descriptor, Fault, Kernel};
 use crate::receive::{self, Received};
 use crate::steps::Context;
 use crate::{exec, home, hooks, root, steps, topology};
@@ -36,9 +37,18 @@ fn phases<K: Kernel>(
     let view = &received.view;
     let bootstrap = view.bootstrap();
 
+    if let Some(notes) = received.descriptor(DescriptorSlot::Trace) {
+        kernel
+            .take_notes(notes, trace_bytes(view.steps().count()))
+            .at(Call::Map)
+            .map_err(at(Phase::Setup))?;
+    }
+    kernel.note(Moment::Received as u32);
     topology::become_leader(kernel).map_err(at(Phase::Setup))?;
     topology::join(kernel, received).map_err(at(Phase::Setup))?;
+    kernel.note(Moment::Joined as u32);
     let root = root::enter(kernel, *socket, received).map_err(at(Phase::Setup))?;
+    kernel.note(Moment::Entered as u32);
     let highest = received.highest_descriptor().max(Some(*socket)).max(Some(root.highest_descriptor()));
     let mut context = Context::new(kernel, *socket, root, highest.unwrap_or(*socket).next());
 
@@ -49,9 +59,11 @@ fn phases<K: Kernel>(
 
     if bootstrap.await_hooks {
         hooks::wait_for_the_runtimes(context.kernel, *socket).map_err(at(Phase::Views))?;
+        context.kernel.note(Moment::HooksRun as u32);
     }
     if bootstrap.pivot_late {
         root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
+        context.kernel.note(Moment::HostLeft as u32);
     }
     let home = match bootstrap.home_of {
         Some(uid) => home::find(context.kernel, context.root.new, uid),
@@ -64,11 +76,14 @@ fn phases<K: Kernel>(
         context.close_for_wait(received, [*socket, listener]).map_err(at(Phase::Identity))?;
     }
 
+    context.kernel.note(Moment::ProgramFound as u32);
     *socket = exec::wait_for_start(context.kernel, *socket, received).map_err(at(Phase::Identity))?;
+    context.kernel.note(Moment::StartCame as u32);
     context.answer_to(*socket);
     let program = program.ok_or(exec::nothing_to_start()).map_err(at(Phase::Execute))?;
     exec::close_descriptors(context.kernel, bootstrap.preserved_count).map_err(at(Phase::Lockdown))?;
     hooks::run(&mut context, view).map_err(at(Phase::Lockdown))?;
+    context.kernel.note(Moment::Closed as u32);
     run_phase(&mut context, view, Phase::Lockdown)?;
     exec::execute(context.kernel, view, &program, &home).map_err(at(Phase::Execute))
 }
@@ -88,6 +103,10 @@ fn run_phase<K: Kernel>(
             call: fault.call,
             errno: fault.errno_number(),
         })?;
+        // The filter for system calls may forbid to look at the clock.
+        if !matches!(phased.step, Step::InstallSeccomp { .. }) {
+            context.kernel.note(STEP | index as u32);
+        }
     }
     Ok(())
 }

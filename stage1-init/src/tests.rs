@@ -5,6 +5,7 @@ mod enter;
 mod failures;
 mod found;
 mod hooks;
+mod notes;
 mod order;
 
 use std::format;

@@ -1,7 +1,7 @@
 //! Who is in which namespace and cgroup. The parent clones stage1 into the new namespaces; here it joins those that
 //! exist, and those that the parent makes meanwhile.
 
-use shared_proto::{BindOrigin, Call, DescriptorSlot, Reply, Step, View};
+use shared_proto::{BindOrigin, Call, DescriptorSlot, Moment, Reply, Step, View};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel, NamespaceKind};
 use crate::receive::{self, DescriptorList, Received};
@@ -60,6 +60,7 @@ pub(crate) fn attach<K: Kernel>(
             Reply::Cgroups { .. } => {}
             _ => return Err(receive::unexpected()),
         }
+        kernel.note(Moment::CgroupsCame as u32);
         let is_parents = |step| matches!(step, Step::BindMount { origin: BindOrigin::Parent, .. });
         let tree_count = view.steps().filter(|phased| is_parents(phased.step)).count();
         for &tasks in trees.get(tree_count..).ok_or(receive::unexpected())? {
@@ -70,15 +71,18 @@ pub(crate) fn attach<K: Kernel>(
     if bootstrap.new_cgroup_namespace {
         kernel.unshare(NamespaceKind::Cgroup).at(Call::Unshare)?;
     }
+    kernel.note(Moment::CgroupsEntered as u32);
     if bootstrap.await_network {
         let mut network = DescriptorList::new();
         match receive::reply(kernel, socket, &mut network)? {
             Reply::Network => {}
             _ => return Err(receive::unexpected()),
         }
+        kernel.note(Moment::NetworkCame as u32);
         for namespace in network {
             kernel.set_namespace(namespace, NamespaceKind::Network).at(Call::SetNamespace)?;
         }
+        kernel.note(Moment::NetworkEntered as u32);
     }
     Ok(trees)
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
+    context.trace.about("create", id);
     let surroundings = Surroundings::read(arguments);
     let created = surroundings
         .and_then(|surroundings| {
@@ -66,5 +67,6 @@ pub(super) fn creation<'a>(
         environment: &surroundings.environment,
         pidfd_socket: arguments.pidfd_socket.as_deref(),
         log: context.log,
+        trace: context.trace,
     })
 }

@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
     let creation = Creation {
         bundle: Some(&bundle),
         manager: context.global.cgroup_manager()?,
-        ..Creation::new(ID, context.log)
+        ..Creation::new(ID, context.log, context.trace)
     };
     print("The container, as it sees itself:\n")?;
     let begin = Instant::now();
@@ -80,7 +80,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
     let bundle = container::load_bundle(Some(bundle), Path::new("config.json"))?;
     let host = HostFacts::read(Questions::default())?;
-    let creation = Creation { bundle: None, ..Creation::new(ID, context.log) };
+    let creation = Creation { bundle: None, ..Creation::new(ID, context.log, context.trace) };
     let placement = cgroup::place(&host.cgroups, None, ID)?;
     let store = Store::default();
     let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement, None), &store)?;

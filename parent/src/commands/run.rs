@@ -8,6 +8,7 @@ use crate::signals::Signals;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
+    context.trace.about("run", id);
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
     let surroundings = create::Surroundings::read(&arguments.create);
@@ -36,7 +37,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
 fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals, keep: bool) -> Result<i32> {
     created.directory.unlock();
     // Whatever became of the status, what was made goes.
-    let code = container::wait(&created.launch, &signals, created.terminal);
+    let code = context
+        .trace
+        .wait("wait for the program's end", || container::wait(&created.launch, &signals, created.terminal));
     if keep {
         std::mem::forget((created.launch, created.directory, signals));
         return code;
@@ -44,12 +47,14 @@ fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals, kee
     // A `delete` from elsewhere may have been quicker.
     let gone = created.directory.lock().is_err();
     if !gone {
-        let destroyed = container::destroy(
-            &created.cgroups,
-            created.rdt_groups.as_ref(),
-            &created.directory,
-            created.own_pid_namespace,
-        );
+        let destroyed = context.trace.span("remove cgroups and state", || {
+            container::destroy(
+                &created.cgroups,
+                created.rdt_groups.as_ref(),
+                &created.directory,
+                created.own_pid_namespace,
+            )
+        });
         match destroyed {
             Ok(()) => context.warn(&container::poststop(&created.record, id)),
             Err(error) => context.warn(&[format!("unable to destroy container: {error}")]),

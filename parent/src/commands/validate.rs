@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Validate) -> Result<i3
         bundle: arguments.bundle.as_deref(),
         manager: context.global.cgroup_manager()?,
         hold: true,
-        ..Creation::new(ID, context.log)
+        ..Creation::new(ID, context.log, context.trace)
     };
     let findings = container::validate(&creation);
     let is_valid = findings.iter().all(|finding| finding.level == Level::Warning);

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::hooks;
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
-use crate::launch::{Launch, Reactor, Surroundings, block_on};
+use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
 use crate::log::{Log, rfc3339_nanoseconds};
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
@@ -26,6 +26,7 @@ use crate::state::{
     Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
 };
 use crate::terminal::CallersSocket;
+use crate::trace::Trace;
 
 /// runc's words. A container without a process can be created, but not started (runtime-spec config.md "Process").
 pub(super) const NO_PROGRAM: &str = "config.json: $.process: process property must not be empty";
@@ -44,6 +45,8 @@ pub struct Creation<'a> {
     pub hold: bool,
     /// Who is told what is done, with `--debug`.
     pub log: &'a Log,
+    /// Who is told how long that takes, with `--trace`.
+    pub trace: &'a Trace,
     pub terminal: TerminalChoice<'a>,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
@@ -56,7 +59,7 @@ pub struct Creation<'a> {
 
 impl<'a> Creation<'a> {
     /// What a caller gets who asks for nothing.
-    pub fn new(id: &'a str, log: &'a Log) -> Self {
+    pub fn new(id: &'a str, log: &'a Log, trace: &'a Trace) -> Self {
         Self {
             id,
             bundle: None,
@@ -70,6 +73,7 @@ impl<'a> Creation<'a> {
             config: Path::new("config.json"),
             environment: &[],
             pidfd_socket: None,
+            trace,
             log,
         }
     }
@@ -174,6 +178,7 @@ pub fn plan_request<'a>(
         no_new_keyring: creation.no_new_keyring,
         hold: creation.hold,
         preserved_count: creation.preserved_count,
+        takes_notes: creation.trace.is_on(),
     }
 }
 
@@ -198,25 +203,30 @@ pub struct Created {
 /// Whatever fails, nothing is left behind.
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     check_id(creation.id)?;
-    let mut bundle = load_bundle(creation.bundle, creation.config)?;
+    let trace = creation.trace;
+    let mut bundle =
+        trace.span("read and check config.json", || load_bundle(creation.bundle, creation.config))?;
+    trace.within(bundle.config.annotations.get("dev.pinnace.traceparent"));
     if !creation.hold && !bundle.config.has_program() {
         return Err(Error::new(NO_PROGRAM));
     }
     bundle.config.process.add_env(creation.environment)?;
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
-    let host = HostFacts::read(questions(&bundle.config))?;
+    let host = trace.span("ask the host", || HostFacts::read(questions(&bundle.config)))?;
     if host.uid != 0 {
         // Before newuidmap is waited for; root asks no helper before it is known below whether that is needed.
         crate::signals::reset(Signal::CHILD)?;
     }
     let placement = place(&mut bundle, &host, creation)?;
     let profile = bundle.config.seccomp.as_ref();
-    let program = profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose()?;
+    let compiled = || profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose();
+    let program = if profile.is_some() { trace.span("compile the seccomp filter", compiled)? } else { None };
     super::seccomp::check_listener(&bundle.config)?;
     let filter = super::filter(&bundle.config, program.as_deref());
     let store = Store::default();
-    let plan = plan::plan(&plan_request(creation, &bundle, &host, &placement, filter), &store)?;
+    let request = plan_request(creation, &bundle, &host, &placement, filter);
+    let plan = trace.span("plan", || plan::plan(&request, &store))?;
 
     let rdt =
         bundle.config.intel_rdt.as_ref().map(|config| intel_rdt::place(config, creation.id)).transpose()?;
@@ -227,13 +237,24 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let basis = serde_json::to_vec(&basis).map_err(|error| Error::new(format!("keep process: {error}")))?;
     let log = creation.log;
     log.debug(|| format!("bundle {}: plan of {} steps", bundle.path, plan.steps.len()));
-    let directory = root.create(creation.id, &record)?;
+    let directory = trace.span("claim the id", || root.create(creation.id, &record))?;
     log.debug(|| format!("container {}: id claimed in {}", creation.id, root.path().display()));
     let mut cgroups = Cgroups::begin(placement.clone());
     let mut rdt_groups = rdt.map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
-    let places =
-        Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal, pidfd_socket, basis };
-    match launch(creation, &record, &bundle.config, &plan, &directory, places) {
+    let notes = if trace.is_on() { Some(Notes::new(&plan)?) } else { None };
+    let places = Places {
+        cgroups: &mut cgroups,
+        rdt_groups: rdt_groups.as_mut(),
+        terminal,
+        pidfd_socket,
+        basis,
+        notes: notes.as_ref(),
+    };
+    let launched = launch(creation, &record, &bundle.config, &plan, &directory, places);
+    if let Some(notes) = notes {
+        trace.add(notes.spans(&plan));
+    }
+    match launched {
         Ok((launch, terminal, plan_warnings)) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
@@ -327,6 +348,7 @@ struct Places<'a> {
     pidfd_socket: Option<CallersSocket>,
     /// What `exec` will need.
     basis: Vec<u8>,
+    notes: Option<&'a Notes>,
 }
 
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
@@ -338,22 +360,25 @@ fn launch(
     directory: &StateDirectory,
     places: Places<'_>,
 ) -> Result<(Launch, Option<HostRelay>, Vec<String>)> {
-    let Places { cgroups, mut rdt_groups, terminal, pidfd_socket, basis } = places;
+    let Places { cgroups, mut rdt_groups, terminal, pidfd_socket, basis, notes } = places;
+    let trace = creation.trace;
     if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
         groups.prepare(config)?;
     }
     let born_in = cgroups.prepare()?;
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
-    let surroundings = Surroundings { cgroup: born_in, listener };
-    let mut launch = Launch::begin(plan, surroundings)?;
+    let surroundings = Surroundings { cgroup: born_in, listener, notes };
+    let mut launch = trace.span("send the plan, clone stage1", || Launch::begin(plan, surroundings))?;
     let log = creation.log;
     log.debug(|| format!("stage1 started with pid {}", launch.pid()));
 
     if cgroups.limits_before_entry(&config.resources) {
         launch.await_own_memory();
     }
-    cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
-    let doors = cgroups.populate(&config.resources, plan.cgroup_tree_count())?;
+    let doors = trace.span("make and limit the cgroups", || {
+        cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
+        cgroups.populate(&config.resources, plan.cgroup_tree_count())
+    })?;
     if let Some(uid) = rootless::cgroup_owner(config) {
         cgroups.hand_over(uid)?;
     }
@@ -362,7 +387,7 @@ fn launch(
     }
     drop(doors);
     log.debug(|| String::from("cgroups made and limited"));
-    launch.provide_network(plan)?;
+    trace.span("make the network namespace", || launch.provide_network(plan))?;
     let pid = launch.pid().as_raw_pid();
     let mut rdt_made = intel_rdt::Made::default();
     if let Some(groups) = rdt_groups {
@@ -388,8 +413,8 @@ fn launch(
         socket.send(b"standard", launch.pidfd())?;
     }
     if plan.bootstrap.await_hooks {
-        block_on(&reactor, launch.hooks_due(&reactor, plan))?;
-        run_hooks(creation, config, record, &launch)?;
+        trace.wait("wait for stage1", || block_on(&reactor, launch.hooks_due(&reactor, plan)))?;
+        trace.span("run hooks", || run_hooks(creation, config, record, &launch))?;
         crate::signals::check_interrupted()?;
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
@@ -397,24 +422,26 @@ fn launch(
     let mut relay = None;
     if creation.hold {
         // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
-        block_on(&reactor, launch.ready(&reactor, plan))?;
+        trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;
         log.debug(|| String::from("stage1 is ready"));
         terminal.connect(&mut launch)?;
-        directory.write_init(&init)?;
+        trace.span("write the record of init", || directory.write_init(&init))?;
         pid_file.as_mut().map_or(Ok(()), PidFile::publish)?;
         launch.send_hold(facts.ignored_signals)?;
         log.debug(|| String::from("the container waits for its start"));
     } else {
-        directory.write_init(&init)?;
+        trace.span("write the record of init", || directory.write_init(&init))?;
         let agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
         if plan.has_terminal() {
             // Who looks at a terminal wants to see all of it.
-            block_on(&reactor, launch.ready(&reactor, plan))?;
+            trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;
             relay = terminal.connect(&mut launch)?;
         }
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(facts.ignored_signals)?;
-        block_on(&reactor, launch.executed(&reactor, plan, agent))?;
+        trace.wait("wait for the program's execution", || {
+            block_on(&reactor, launch.executed(&reactor, plan, agent))
+        })?;
         log.debug(|| format!("program executed: {}", record.program));
         let done = pid_file
             .as_mut()

@@ -98,6 +98,7 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
         no_new_keyring,
         hold: false,
         preserved_count: execution.preserved_count,
+        takes_notes: false,
     };
     let store = Store::default();
     let entry = Entry { namespaces: &namespaces, sends_root };

@@ -137,6 +137,13 @@ pub fn json(plan: &Plan<'_>) -> Value {
     })
 }
 
+/// What a step does: `mount proc on /proc`.
+pub fn deed(plan: &Plan<'_>, index: u32) -> String {
+    plan.steps
+        .get(index as usize)
+        .map_or_else(String::new, |phased| format!("{} {}", phased.step.kind().name(), object(&phased.step)))
+}
+
 /// The step as errors name it: `step 17, mount proc on /proc`.
 pub fn step_words(plan: &Plan<'_>, index: u32) -> String {
     match plan.steps.get(index as usize) {

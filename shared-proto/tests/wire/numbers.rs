@@ -4,7 +4,7 @@ use std::fmt::{Debug, Write};
 
 use shared_proto::order::MUST_COME_BEFORE;
 use shared_proto::{
-    Call, DescriptorSlot, Phase, Propagation, PropagationKind, Refusal, RootChange, StepKind, limits,
+    Call, DescriptorSlot, Moment, Phase, Propagation, PropagationKind, Refusal, RootChange, StepKind, limits,
 };
 
 use crate::golden;
@@ -27,6 +27,9 @@ fn numbers_are_the_stored_ones() {
     }
     for slot in DescriptorSlot::ALL {
         writeln!(text, "DescriptorSlot {} {slot:?}", slot as u8).unwrap();
+    }
+    for &moment in Moment::ALL {
+        writeln!(text, "Moment {} {moment:?}", moment as u32).unwrap();
     }
     for change in
         [RootChange::Pivot, RootChange::Move, RootChange::Chroot, RootChange::Bind, RootChange::Enter]

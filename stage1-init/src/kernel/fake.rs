@@ -57,6 +57,7 @@ pub(crate) struct Fake {
     pub(crate) is_child: bool,
     /// How children end, one after the other.
     pub(crate) ended: VecDeque<Option<Ended>>,
+    takes_notes: bool,
     next_descriptor: i32,
     opened: Vec<(i32, String)>,
 }
@@ -79,6 +80,7 @@ impl Fake {
             most_open: 0,
             is_child: false,
             ended: VecDeque::new(),
+            takes_notes: false,
             next_descriptor: 10,
             opened: Vec::new(),
         }
@@ -174,6 +176,17 @@ impl Kernel for Fake {
         self.call(format!("map_file {} {bytes}", self.name(file)))?;
         let (content, _) = self.datagrams.pop_front().unwrap_or_default();
         Ok(Box::leak(content.into_boxed_slice()))
+    }
+
+    fn take_notes(&mut self, file: Descriptor, bytes: usize) -> Result<()> {
+        self.takes_notes = true;
+        self.call(format!("take_notes {} {bytes}", self.name(file)))
+    }
+
+    fn note(&mut self, label: u32) {
+        if self.takes_notes {
+            self.trace.push(format!("note {label:#x}"));
+        }
     }
 
     fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize> {

@@ -22,7 +22,7 @@ use sc::syscall;
 use shared_proto::limits::{
     FILTER_INSTRUCTION_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, NODE_COUNT_MAX,
 };
-use shared_proto::{Attributes, Propagation, PropagationKind, Scheduler};
+use shared_proto::{Attributes, Mark, Propagation, PropagationKind, Scheduler};
 use zerocopy::little_endian::U32;
 
 use rustix::process::WaitIdOptions;
@@ -38,11 +38,14 @@ const LOOKS_MAX: u32 = 128;
 
 /// The running kernel.
 #[derive(Default)]
-pub struct Linux(());
+pub struct Linux {
+    /// What is left of the memory for notes.
+    notes: Option<&'static mut [Mark]>,
+}
 
 impl Linux {
     pub fn new() -> Self {
-        Self(())
+        Self { notes: None }
     }
 }
 
@@ -215,6 +218,31 @@ impl Kernel for Linux {
         };
         // SAFETY: the mapping is `bytes` long, inside the file, never unmapped and never written.
         Ok(unsafe { core::slice::from_raw_parts(memory.cast(), bytes) })
+    }
+
+    fn take_notes(&mut self, file: Descriptor, bytes: usize) -> Result<()> {
+        if fs::fstat(lend(file))?.st_size < bytes as i64 || bytes == 0 {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: as in `map_memory`; the file is the parent's, who does not shrink it.
+        let memory = unsafe {
+            let protection = ProtFlags::READ | ProtFlags::WRITE;
+            rustix::mm::mmap(ptr::null_mut(), bytes, protection, MapFlags::SHARED, lend(file), 0)?
+        };
+        // SAFETY: the mapping is `bytes` long, never unmapped, and written here alone; a mark is bytes of any value.
+        self.notes =
+            Some(unsafe { core::slice::from_raw_parts_mut(memory.cast(), bytes / size_of::<Mark>()) });
+        Ok(())
+    }
+
+    fn note(&mut self, label: u32) {
+        let Some((mark, rest)) = self.notes.take().and_then(<[Mark]>::split_first_mut) else { return };
+        let mut now = uapi::__kernel_timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the kernel writes the structure that it is given. (rustix would look for a vDSO first.)
+        let _ = unsafe { syscall!(CLOCK_GETTIME, uapi::CLOCK_REALTIME, &raw mut now) };
+        let nanoseconds = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        *mark = Mark { label: label.into(), reserved: 0.into(), nanoseconds: nanoseconds.into() };
+        self.notes = Some(rest);
     }
 
     fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize> {
