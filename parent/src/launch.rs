@@ -89,41 +89,55 @@ impl Launch {
         let birth = Birth {
             namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
             cgroup: surroundings.cgroup.as_ref().map(AsFd::as_fd),
-            entered: &entered_namespaces(plan)?,
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
         };
         let child = match (&plan.namespaces.user, plan.user_namespace) {
-            (Namespace::New, Some(user)) => spawn::user_namespace::spawn_new(&birth, |pid| {
-                set_host_limits(pid, &user)?;
-                spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
-            })?,
-            (Namespace::Join(path), Some(_)) => {
-                let namespace = open_namespace(path, uapi::CLONE_NEWUSER)?;
-                spawn::user_namespace::spawn_joined(&birth, Some(namespace.as_fd()))?
+            (Namespace::New, Some(user)) => {
+                spawn::user_namespace::spawn_new(&birth, &entered_namespaces(plan)?, |pid| {
+                    set_host_limits(pid, &user)?;
+                    spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
+                })?
             }
-            // Who is not the host's root can enter a pid namespace, and not come back.
-            (Namespace::Inherit, _)
-                if !birth.entered.is_empty() && !crate::host::is_initial_user_namespace() =>
-            {
-                spawn::user_namespace::spawn_joined(&birth, None)?
-            }
+            // What is below a user namespace that is joined, stage1 makes when it is there.
+            (Namespace::Join(_), _) => spawn::spawn(&Birth { namespaces: 0, ..birth })?,
             _ => spawn::spawn(&birth)?,
         };
         close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
         // From here on whatever fails ends the child.
-        let launch = Self::new(child, socket);
-        if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
-            set_host_limits(launch.pid(), &user)?;
-        }
+        let mut launch = Self::new(child, socket);
         // There is a reader now: however small the socket's buffer is, this comes through.
         for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
             let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
             let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
             launch.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
         }
+        launch.await_birth(plan)?;
+        if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
+            set_host_limits(launch.pid(), &user)?;
+        }
         Ok(launch)
+    }
+
+    /// Waits for the process that is to be the container's, where stage1 has to make that one itself.
+    fn await_birth(&mut self, plan: &Plan<'_>) -> Result<()> {
+        if !plan.bootstrap.born_late {
+            return Ok(());
+        }
+        let reactor = Reactor::default();
+        let report = block_on(&reactor, self.next_report(&reactor))?;
+        let (pid, pidfd) = match report {
+            Some((Report::Born { pid }, Some(pidfd))) => (pid, pidfd),
+            Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+            Some(_) => return Err(out_of_turn()),
+            None => return Err(block_on(&reactor, self.death(&reactor))),
+        };
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(out_of_turn)?;
+        // It ends now. Ignored: its status goes to nobody where our caller ignores SIGCHLD.
+        let _ = self.wait();
+        self.child.is_succeeded_by(pid, pidfd);
+        Ok(())
     }
 
     fn new(child: Child, socket: Socket) -> Self {
@@ -420,6 +434,8 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
             DescriptorSlot::UtsNamespace => uapi::CLONE_NEWUTS,
             DescriptorSlot::CgroupNamespace => uapi::CLONE_NEWCGROUP,
             DescriptorSlot::TimeNamespace => uapi::CLONE_NEWTIME,
+            DescriptorSlot::PidNamespace => uapi::CLONE_NEWPID,
+            DescriptorSlot::UserNamespace => uapi::CLONE_NEWUSER,
             DescriptorSlot::Root => {
                 descriptors.push(trees::open_root(plan)?);
                 continue;
@@ -436,23 +452,19 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
     Ok(descriptors)
 }
 
-/// Existing namespaces that the child is born in.
+/// Existing namespaces that the child of a new user namespace is born in: they may belong to the host, and whoever is in another user namespace
+/// cannot join those.
 fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
     let namespaces = plan.namespaces;
-    let mut entered = Vec::new();
-    let mut enter = |namespace: &Namespace, kind| match namespace.path() {
-        Some(path) => open_namespace(path, kind).map(|file| entered.push((file, kind))),
-        None => Ok(()),
-    };
-    enter(&namespaces.pid, uapi::CLONE_NEWPID)?;
-    if plan.has_user_namespace() {
-        // They may belong to the host, and whoever is in another user namespace cannot join those.
-        enter(&namespaces.network, uapi::CLONE_NEWNET)?;
-        enter(&namespaces.ipc, uapi::CLONE_NEWIPC)?;
-        enter(&namespaces.uts, uapi::CLONE_NEWUTS)?;
-        enter(&namespaces.cgroup, uapi::CLONE_NEWCGROUP)?;
-    }
-    Ok(entered)
+    let all = [
+        (&namespaces.pid, uapi::CLONE_NEWPID),
+        (&namespaces.network, uapi::CLONE_NEWNET),
+        (&namespaces.ipc, uapi::CLONE_NEWIPC),
+        (&namespaces.uts, uapi::CLONE_NEWUTS),
+        (&namespaces.cgroup, uapi::CLONE_NEWCGROUP),
+    ];
+    let joined = all.into_iter().filter_map(|(namespace, kind)| Some((namespace.path()?, kind)));
+    joined.map(|(path, kind)| open_namespace(path, kind).map(|file| (file, kind))).collect()
 }
 
 /// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.

@@ -290,17 +290,18 @@ fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
     slots
 }
 
-/// The namespaces that stage1 joins itself, in the order of travel. The others it is born in: the pid namespace always, and with a user
-/// namespace whatever may belong to the host.
-pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 6] {
-    let inner =
-        |namespace| if namespaces.user == Namespace::Inherit { Namespace::path(namespace) } else { None };
+/// The namespaces that stage1 joins itself, in the order of travel. Below a new user namespace it is born in those that may belong to the
+/// host: who is in there could not join them.
+pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 8] {
+    let outer = |namespace| if namespaces.user == Namespace::New { None } else { Namespace::path(namespace) };
     [
         (DescriptorSlot::MountNamespace, namespaces.mount.path()),
-        (DescriptorSlot::NetworkNamespace, inner(&namespaces.network)),
-        (DescriptorSlot::IpcNamespace, inner(&namespaces.ipc)),
-        (DescriptorSlot::UtsNamespace, inner(&namespaces.uts)),
-        (DescriptorSlot::CgroupNamespace, inner(&namespaces.cgroup)),
+        (DescriptorSlot::NetworkNamespace, outer(&namespaces.network)),
+        (DescriptorSlot::IpcNamespace, outer(&namespaces.ipc)),
+        (DescriptorSlot::UtsNamespace, outer(&namespaces.uts)),
+        (DescriptorSlot::CgroupNamespace, outer(&namespaces.cgroup)),
         (DescriptorSlot::TimeNamespace, namespaces.time.path()),
+        (DescriptorSlot::PidNamespace, outer(&namespaces.pid)),
+        (DescriptorSlot::UserNamespace, namespaces.user.path()),
     ]
 }

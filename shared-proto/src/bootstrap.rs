@@ -50,11 +50,13 @@ pub enum DescriptorSlot {
     Init = 8,
     /// A file in memory for stage1's notes, `trace::trace_bytes` long: somebody wants to know where the time goes.
     Trace = 9,
+    PidNamespace = 10,
+    UserNamespace = 11,
 }
 
 impl DescriptorSlot {
     /// Every slot, in the order in which descriptors travel.
-    pub const ALL: [DescriptorSlot; 10] = [
+    pub const ALL: [DescriptorSlot; 12] = [
         DescriptorSlot::Listener,
         DescriptorSlot::MountNamespace,
         DescriptorSlot::NetworkNamespace,
@@ -65,6 +67,8 @@ impl DescriptorSlot {
         DescriptorSlot::TimeNamespace,
         DescriptorSlot::Init,
         DescriptorSlot::Trace,
+        DescriptorSlot::PidNamespace,
+        DescriptorSlot::UserNamespace,
     ];
 }
 
@@ -129,8 +133,13 @@ pub struct Bootstrap<F: Form> {
     pub pivot_late: bool,
     /// `Report::HooksDue` is said before the pivot, and `Reply::Proceed` waited for.
     pub await_hooks: bool,
+    /// stage1 clones itself when it is in its namespaces and has left the host's tree (`Report::Born`): a pid namespace that was joined, or
+    /// made by unshare(2), has only its children in it, and nobody in there shall meet more of the host than stage1.
+    pub born_late: bool,
     /// CLONE_NEW* bits: which namespaces of the container's init are joined. Only with `RootChange::Enter`.
     pub joined: u32,
+    /// CLONE_NEW* bits: namespaces that stage1 makes itself, below a user namespace that it has joined.
+    pub unshared: u32,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
 }
@@ -149,12 +158,25 @@ pub(crate) const FLAG_HOME: u32 = 8;
 pub(crate) const FLAG_LOOPBACK: u32 = 16;
 pub(crate) const FLAG_PIVOT_LATE: u32 = 32;
 pub(crate) const FLAG_AWAIT_HOOKS: u32 = 64;
-pub(crate) const FLAGS_ALL: u32 = 127;
+pub(crate) const FLAG_BORN_LATE: u32 = 128;
+pub(crate) const FLAGS_ALL: u32 = 255;
 
-/// Every namespace that can be joined by a process that exists: CLONE_NEW* of linux/sched.h for mount, cgroup, uts, ipc, user, network and
-/// time. (The pid namespace is that in which the process was born.)
+// CLONE_NEW* of linux/sched.h.
+const NEW_TIME: u32 = 0x80;
+const NEW_MOUNT: u32 = 0x0002_0000;
+const NEW_CGROUP: u32 = 0x0200_0000;
+const NEW_UTS: u32 = 0x0400_0000;
+const NEW_IPC: u32 = 0x0800_0000;
+const NEW_USER: u32 = 0x1000_0000;
+const NEW_PID: u32 = 0x2000_0000;
+const NEW_NETWORK: u32 = 0x4000_0000;
+
+/// Every namespace of a container.
 pub const JOINED_ALL: u32 =
-    0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x4000_0000 | 0x80;
+    NEW_TIME | NEW_MOUNT | NEW_CGROUP | NEW_UTS | NEW_IPC | NEW_USER | NEW_PID | NEW_NETWORK;
+
+/// Every namespace that stage1 makes itself: the others come with a step, or with the cgroups.
+pub const UNSHARED_ALL: u32 = NEW_MOUNT | NEW_UTS | NEW_IPC | NEW_PID | NEW_NETWORK;
 
 /// The header as it lies in a message. The sections follow it without gaps, in the order of their counts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -172,6 +194,7 @@ pub struct Header {
     pub initial_propagation: u8,
     pub reserved: [u8; 2],
     pub joined: U32,
+    pub unshared: U32,
     pub preserved_count: U32,
     pub home_of: U32,
     pub step_count: U32,
@@ -180,4 +203,4 @@ pub struct Header {
     pub text_bytes: U32,
 }
 
-const _: () = assert!(size_of::<Header>() == 80);
+const _: () = assert!(size_of::<Header>() == 84);

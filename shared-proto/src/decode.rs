@@ -260,7 +260,8 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
     }
     let joined = header.joined.get();
     let enters = header.root_change == RootChange::Enter as u8;
-    if joined & !JOINED_ALL != 0 || (joined != 0 && !enters) {
+    let unshared = header.unshared.get();
+    if joined & !JOINED_ALL != 0 || unshared & !UNSHARED_ALL != 0 || (joined != 0 && !enters) {
         return Err(Refusal::HeaderValue);
     }
     Ok(Bootstrap {
@@ -283,7 +284,9 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
         loopback_up: flag(FLAG_LOOPBACK),
         pivot_late: flag(FLAG_PIVOT_LATE),
         await_hooks: flag(FLAG_AWAIT_HOOKS),
+        born_late: flag(FLAG_BORN_LATE),
         joined,
+        unshared,
         preserved_count: header.preserved_count.get(),
     })
 }

@@ -76,6 +76,7 @@ pub fn encode(
         initial_propagation: bootstrap.initial_propagation.code() as u8,
         reserved: [0; 2],
         joined: U32::new(bootstrap.joined),
+        unshared: U32::new(bootstrap.unshared),
         preserved_count: U32::new(bootstrap.preserved_count),
         home_of: U32::new(bootstrap.home_of.unwrap_or(0)),
         step_count: word(message.steps.len()),
@@ -127,6 +128,7 @@ fn flags(bootstrap: &Bootstrap<Planned<'_>>) -> u32 {
         | flag(bootstrap.loopback_up, FLAG_LOOPBACK)
         | flag(bootstrap.pivot_late, FLAG_PIVOT_LATE)
         | flag(bootstrap.await_hooks, FLAG_AWAIT_HOOKS)
+        | flag(bootstrap.born_late, FLAG_BORN_LATE)
 }
 
 /// The fixed-size records, one behind the other.

@@ -27,6 +27,8 @@ pub enum Report {
     HookFailed { index: u32, status: HookStatus },
     /// A terminal was opened for the program: one descriptor, its master.
     Console,
+    /// The sender has cloned itself and ends; the clone goes on. One descriptor: its pidfd. The number is its pid among us.
+    Born { pid: u32 },
 }
 
 /// How a hook ended.
@@ -127,6 +129,18 @@ impl Report {
                 return zerocopy::transmute!(record);
             }
             Report::Console => (7, None),
+            Report::Born { pid } => {
+                let record = ReportRecord {
+                    kind: U16::new(8),
+                    phase: 0,
+                    reserved: 0,
+                    step: U32::new(pid),
+                    call: U16::new(0),
+                    errno: U16::new(0),
+                    reserved_tail: [0; 20],
+                };
+                return zerocopy::transmute!(record);
+            }
         };
         let record = ReportRecord {
             kind: U16::new(kind),
@@ -162,6 +176,7 @@ impl Report {
                 status: HookStatus::from_numbers(record.call.get(), record.errno.get())?,
             },
             7 => Report::Console,
+            8 => Report::Born { pid: record.step.get() },
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
@@ -170,7 +185,7 @@ impl Report {
     /// How many descriptors travel with this report.
     pub fn descriptor_count(self) -> usize {
         match self {
-            Report::Listener | Report::HookFailed { .. } | Report::Console => 1,
+            Report::Listener | Report::HookFailed { .. } | Report::Console | Report::Born { .. } => 1,
             Report::HooksDue | Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
         }
     }

@@ -64,16 +64,17 @@ moments! {
     Received = 1 "be born, receive and check the plan",
     Joined = 2 "join namespaces",
     Entered = 3 "bind the root, leave the host's",
-    CgroupsCame = 4 "wait for the cgroups",
-    CgroupsEntered = 5 "enter the cgroups",
-    NetworkCame = 6 "wait for the network namespace",
-    NetworkEntered = 7 "enter the network namespace",
-    HooksRun = 8 "wait for the runtime's hooks",
-    HostLeft = 9 "leave the host's root",
-    ProgramFound = 10 "find the program",
-    StartCame = 11 "wait for the start",
+    Born = 4 "be born in the pid namespace",
+    CgroupsCame = 5 "wait for the cgroups",
+    CgroupsEntered = 6 "enter the cgroups",
+    NetworkCame = 7 "wait for the network namespace",
+    NetworkEntered = 8 "enter the network namespace",
+    HooksRun = 9 "wait for the runtime's hooks",
+    HostLeft = 10 "leave the host's root",
+    ProgramFound = 11 "find the program",
+    StartCame = 12 "wait for the start",
     /// The container's own hooks among it.
-    Closed = 12 "close descriptors, run startContainer hooks",
+    Closed = 13 "close descriptors, run startContainer hooks",
 }
 
 impl Moment {

@@ -97,6 +97,9 @@ pub enum NamespaceKind {
     Uts,
     Cgroup,
     Time,
+    /// Of children alone.
+    Pid,
+    User,
 }
 
 /// What a path is opened for.
@@ -212,6 +215,8 @@ pub trait Kernel {
     fn set_umask(&mut self, umask: u32);
     fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()>;
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;
+    /// Several at once; CLONE_NEW* bits.
+    fn unshare_all(&mut self, kinds: u32) -> Result<()>;
     /// Joins several namespaces of the process behind a pidfd at once. `kinds` are CLONE_NEW* bits.
     fn join_process(&mut self, process: Descriptor, kinds: u32) -> Result<()>;
     /// Brings `lo` up in the network namespace.
@@ -220,6 +225,8 @@ pub trait Kernel {
     // Other processes: hooks alone are any.
     /// A copy of this process; `None` is what the copy gets.
     fn fork(&mut self) -> Result<Option<Child>>;
+    /// The same, as a child of our parent: a sibling.
+    fn fork_sibling(&mut self) -> Result<Option<Child>>;
     /// How the child ended, or `None` if it has not within so many milliseconds (0: however long that takes).
     fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>>;
     /// Begins a process group of this process's own.

@@ -44,11 +44,16 @@ fn phases<K: Kernel>(
             .map_err(at(Phase::Setup))?;
     }
     kernel.note(Moment::Received as u32);
-    topology::become_leader(kernel).map_err(at(Phase::Setup))?;
+    topology::prepare(kernel).map_err(at(Phase::Setup))?;
     topology::join(kernel, received).map_err(at(Phase::Setup))?;
     kernel.note(Moment::Joined as u32);
     let root = root::enter(kernel, *socket, received).map_err(at(Phase::Setup))?;
     kernel.note(Moment::Entered as u32);
+    if bootstrap.born_late {
+        topology::be_born(kernel, *socket).map_err(at(Phase::Setup))?;
+        kernel.note(Moment::Born as u32);
+    }
+    topology::lead(kernel).map_err(at(Phase::Setup))?;
     let highest = received.highest_descriptor().max(Some(*socket)).max(Some(root.highest_descriptor()));
     let mut context = Context::new(kernel, *socket, root, highest.unwrap_or(*socket).next());
 

@@ -40,7 +40,9 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         loopback_up: false,
         pivot_late: false,
         await_hooks: false,
+        born_late: false,
         joined: 0,
+        unshared: 0,
         preserved_count: 0,
     }
 }
@@ -230,7 +232,7 @@ fn the_end_of_the_parent_ends_stage1() {
 fn a_message_that_is_damaged_changes_nothing() {
     let _alone = alone();
     let mut bytes = encoded(bootstrap(), &steps());
-    bytes[80] ^= 0x40;
+    bytes[84] ^= 0x40;
     let mut kernel = kernel(std::vec![(bytes, 0)]);
     assert_eq!(run(&mut kernel), End::Exited(1));
     let lines: Vec<&str> = kernel.trace.iter().filter_map(|line| line.split(' ').next()).collect();

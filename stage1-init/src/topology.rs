@@ -1,45 +1,99 @@
 //! Who is in which namespace and cgroup. The parent clones stage1 into the new namespaces; here it joins those that
 //! exist, and those that the parent makes meanwhile.
 
-use shared_proto::{BindOrigin, Call, DescriptorSlot, Moment, Reply, Step, View};
+use heapless::Vec;
+use shared_proto::{BindOrigin, Call, DescriptorSlot, Moment, Reply, Report, Step, View};
 
-use crate::kernel::{At, Descriptor, Fault, Kernel, NamespaceKind};
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, NamespaceKind};
 use crate::receive::{self, DescriptorList, Received};
 
-/// A session of its own, no signal blocked, and no way to be traced or read by processes of a joined pid namespace
-/// (CVE-2016-9962).
-pub(crate) fn become_leader<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
+/// No way to be traced or read by processes of a joined pid namespace (CVE-2016-9962); no signal blocked.
+pub(crate) fn prepare<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
     kernel.set_undumpable().at(Call::Dumpable)?;
-    kernel.set_session().at(Call::SetSession)?;
     kernel.unblock_signals().at(Call::SignalReset)?;
     // Modes of nodes and directories are then exactly those that the plan says.
     kernel.set_umask(0);
     Ok(())
 }
 
-/// Joins the namespaces that travelled with the bootstrap. The mount namespace comes last: it changes what paths mean.
+/// Joins the namespaces that travelled with the bootstrap, and makes those that are to be below them. The mount namespace comes last: it
+/// changes what paths mean.
 pub(crate) fn join<K: Kernel>(kernel: &mut K, received: &Received) -> Result<(), Fault> {
+    let bootstrap = received.view.bootstrap();
     if let Some(init) = received.descriptor(DescriptorSlot::Init) {
         // All at once, the user namespace first: the kernel judges every one of them by who we are now. Source: setns(2), Linux 5.8.
-        let joined = received.view.bootstrap().joined;
-        return if joined == 0 { Ok(()) } else { kernel.join_process(init, joined).at(Call::JoinInit) };
+        return match bootstrap.joined {
+            0 => Ok(()),
+            joined => kernel.join_process(init, joined).at(Call::JoinInit),
+        };
     }
+    let user = received.descriptor(DescriptorSlot::UserNamespace);
+    let mut late = Vec::<_, 6>::new();
     for (slot, kind) in [
         (DescriptorSlot::IpcNamespace, NamespaceKind::Ipc),
         (DescriptorSlot::UtsNamespace, NamespaceKind::Uts),
         (DescriptorSlot::NetworkNamespace, NamespaceKind::Network),
         (DescriptorSlot::CgroupNamespace, NamespaceKind::Cgroup),
         (DescriptorSlot::TimeNamespace, NamespaceKind::Time),
-        (DescriptorSlot::MountNamespace, NamespaceKind::Mount),
+        (DescriptorSlot::PidNamespace, NamespaceKind::Pid),
     ] {
-        if let Some(namespace) = received.descriptor(slot) {
-            kernel.set_namespace(namespace, kind).at(Call::SetNamespace)?;
+        let Some(namespace) = received.descriptor(slot) else { continue };
+        match kernel.set_namespace(namespace, kind) {
+            // What belongs to the host can be joined from outside alone, what belongs to the user namespace from inside.
+            Err(Errno::PERM) if user.is_some() => late.push((namespace, kind)).unwrap_or_default(),
+            joined => joined.at(Call::SetNamespace)?,
         }
     }
-    if received.view.bootstrap().loopback_up {
+    if let Some(user) = user {
+        kernel.set_namespace(user, NamespaceKind::User).at(Call::SetNamespace)?;
+        for (namespace, kind) in late {
+            kernel.set_namespace(namespace, kind).at(Call::SetNamespace)?;
+        }
+        become_root(kernel)?;
+    }
+    if let Some(namespace) = received.descriptor(DescriptorSlot::MountNamespace) {
+        kernel.set_namespace(namespace, NamespaceKind::Mount).at(Call::SetNamespace)?;
+    }
+    if bootstrap.unshared != 0 {
+        kernel.unshare_all(bootstrap.unshared).at(Call::Unshare)?;
+    }
+    if bootstrap.loopback_up {
         kernel.loopback_up().at(Call::Loopback)?;
     }
     Ok(())
+}
+
+/// Root of the user namespace, with every capability there: what is made by nobody belongs to nobody.
+fn become_root<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
+    match kernel.set_groups(&[]) {
+        // Where setgroups is denied, groups cannot be dropped, and could not be used either.
+        Err(Errno::PERM) => {}
+        dropped => dropped.at(Call::SetGroups)?,
+    }
+    kernel.set_group_id(0).at(Call::SetGroupId)?;
+    kernel.set_user_id(0).at(Call::SetUserId)
+}
+
+/// Goes on as a child of the parent, a sibling of this process, which ends.
+///
+/// Only children are in a pid namespace that was joined. Whoever is in there may have CAP_SYS_PTRACE, and then what a process is and has open is his
+/// (CVE-2019-5736 and its kin): all that he finds is stage1 in the container's own tree, a copy that is sealed.
+pub(crate) fn be_born<K: Kernel>(kernel: &mut K, socket: Descriptor) -> Result<(), Fault> {
+    if let Some(sibling) = kernel.fork_sibling().at(Call::Fork)? {
+        // Ignored: if the parent is gone, the sibling learns it as well.
+        let _ = kernel.send_descriptor(
+            socket,
+            &Report::Born { pid: sibling.pid.unsigned_abs() }.encode(),
+            sibling.handle,
+        );
+        kernel.exit(0);
+    }
+    Ok(())
+}
+
+/// A session of its own.
+pub(crate) fn lead<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
+    kernel.set_session().at(Call::SetSession)
 }
 
 /// Waits for the cgroups and the network that the parent makes meanwhile, and moves into them.

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::{Container, seccomp};
 use crate::cgroup::SubCgroups;
-use crate::config::{self, Basis, Config, Namespace, Process};
+use crate::config::{self, Basis, Config, Process};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Reactor, block_on};
@@ -111,7 +111,6 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
             &plan,
             Entrance {
                 init,
-                enters_pid_namespace: namespaces.pid != Namespace::Inherit,
                 cgroup: cgroup.map(AsFd::as_fd),
                 root: root.as_ref().map(AsFd::as_fd),
                 processors: &config.process.exec_cpu_affinity.initial,

@@ -1,8 +1,7 @@
-//! A process in a container that exists: born in its pid namespace and its cgroup, and by one setns(2) in all the rest.
+//! A process in a container that exists: stage1 is born in its cgroup, joins its namespaces by one setns(2), and there is born once more.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use linux_raw_sys::general as uapi;
 use rustix::thread::CpuSet;
 use shared_proto::bootstrap::DescriptorSlot;
 
@@ -18,8 +17,6 @@ use crate::plan::Plan;
 pub struct Entrance<'a> {
     /// A pidfd of the container's init.
     pub init: OwnedFd,
-    /// The container has another pid namespace than we.
-    pub enters_pid_namespace: bool,
     /// The cgroup v2 directory to be born in.
     pub cgroup: Option<BorrowedFd<'a>>,
     /// The container's root, where joining its mount namespace does not bring it.
@@ -34,13 +31,11 @@ impl Launch {
     /// Errors: `Kind::CgroupBusy` if the cgroup takes no process.
     pub fn enter(plan: &Plan<'_>, entrance: Entrance<'_>) -> Result<Self> {
         let (socket, childs_end) = Socket::pair()?;
-        let entered = [(entrance.init, uapi::CLONE_NEWPID)];
-        let (init, _) = &entered[0];
         let mut descriptors = Vec::new();
         for slot in plan.bootstrap.descriptors.iter() {
             match slot {
                 DescriptorSlot::Root => descriptors.extend(entrance.root),
-                _ => descriptors.push(init.as_fd()),
+                _ => descriptors.push(entrance.init.as_fd()),
             }
         }
         socket.send_bootstrap(plan, &descriptors)?;
@@ -48,26 +43,14 @@ impl Launch {
         let birth = Birth {
             namespaces: 0,
             cgroup: entrance.cgroup,
-            entered: if entrance.enters_pid_namespace { &entered } else { &[] },
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
         };
-        let joins_user_namespace = plan.bootstrap.joined & uapi::CLONE_NEWUSER != 0;
-        let is_privileged = plan.user_namespace.is_none_or(|user| user.is_privileged);
-        let child = on_processors(entrance.processors, || {
-            if plan.has_user_namespace() && !is_privileged && !joins_user_namespace {
-                // Only in its user namespace may we join its pid namespace.
-                spawn::user_namespace::spawn_joined(&birth, Some(init.as_fd()))
-            } else if entrance.enters_pid_namespace && !crate::host::is_initial_user_namespace() {
-                // Who is not the host's root can enter a pid namespace, and not come back.
-                spawn::user_namespace::spawn_joined(&birth, None)
-            } else {
-                spawn::spawn(&birth)
-            }
-        })?;
-        close_all([childs_end, stage1]);
-        let launch = Self::new(child, socket);
+        let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
+        close_all([childs_end, stage1, entrance.init]);
+        let mut launch = Self::new(child, socket);
+        launch.await_birth(plan)?;
         if let Some(user) = plan.user_namespace {
             set_host_limits(launch.pid(), &user)?;
         }

@@ -45,8 +45,6 @@ pub(super) struct Birth<'a> {
     pub(super) namespaces: u64,
     /// The cgroup v2 directory to be born in.
     pub(super) cgroup: Option<BorrowedFd<'a>>,
-    /// Existing namespaces to be born in, with their CLONE_NEW* flags.
-    pub(super) entered: &'a [(OwnedFd, u32)],
     /// stage1, which the child executes.
     pub(super) stage1: BorrowedFd<'a>,
     /// Stays open in the child.
@@ -114,6 +112,12 @@ impl Child {
             // SAFETY: `spawn` has made it from a box, nobody has taken it since, and the child no longer knows it.
             drop(unsafe { Box::from_raw(shared.as_ptr()) });
         }
+    }
+
+    /// The child has made another one in its place, and is gone.
+    pub(super) fn is_succeeded_by(&mut self, pid: Pid, pidfd: OwnedFd) {
+        self.has_executed_stage1();
+        (self.pid, self.pidfd) = (pid, pidfd);
     }
 
     fn shared_failure(&self) -> Option<&AtomicI32> {
@@ -194,12 +198,9 @@ pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
     arguments.pidfd = &raw mut pidfd as u64;
     (arguments.stack, arguments.stack_size) =
         (shared.as_ptr() as u64 + offset_of!(Shared, stack) as u64, STACK_BYTES as u64);
-    let cloned = in_namespaces(birth.entered, || {
-        // SAFETY: `shared` holds the child's stack and all that `child` reads; it is freed only once the child has executed stage1 or
-        // is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
-        unsafe { clone3(&arguments, child, shared.as_ptr().cast::<u8>().cast_const()) }
-    })
-    .inspect_err(|_| end_clone(pidfd))?;
+    // SAFETY: `shared` holds the child's stack and all that `child` reads; it is freed only once the child has executed stage1 or
+    // is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
+    let cloned = unsafe { clone3(&arguments, child, shared.as_ptr().cast::<u8>().cast_const()) };
     let pid = cloned.map_err(|errno| {
         // A cgroup whose controllers are on for those below it takes no process itself (cgroups(7), "no internal processes").
         let is_busy = errno == Errno::BUSY && birth.cgroup.is_some();

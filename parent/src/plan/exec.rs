@@ -37,8 +37,6 @@ pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store)
     check_bounds(&steps)?;
 
     let user_namespace = user_namespace::plan(request);
-    // Who is not the host's root is in the user namespace before anything else, or could not be born in the pid namespace.
-    let joins_user = user_namespace.is_some_and(|user| user.is_privileged);
     let slots = DescriptorSlots::default().with(DescriptorSlot::Init);
     Ok(Plan {
         bootstrap: Bootstrap {
@@ -53,7 +51,9 @@ pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store)
             loopback_up: false,
             pivot_late: false,
             await_hooks: false,
-            joined: joined(entry.namespaces, joins_user),
+            born_late: entry.namespaces.pid != Namespace::Inherit,
+            joined: joined(entry.namespaces),
+            unshared: 0,
             preserved_count: request.preserved_count,
         },
         steps,
@@ -79,7 +79,7 @@ const NO_NAMESPACES: Namespaces = Namespaces {
 };
 
 /// CLONE_NEW* bits of linux/sched.h.
-fn joined(namespaces: &Namespaces, joins_user: bool) -> u32 {
+fn joined(namespaces: &Namespaces) -> u32 {
     use linux_raw_sys::general as uapi;
 
     let bit = |namespace: &Namespace, bit: u32| if *namespace == Namespace::Inherit { 0 } else { bit };
@@ -89,5 +89,6 @@ fn joined(namespaces: &Namespaces, joins_user: bool) -> u32 {
         | bit(&namespaces.uts, uapi::CLONE_NEWUTS)
         | bit(&namespaces.cgroup, uapi::CLONE_NEWCGROUP)
         | bit(&namespaces.time, uapi::CLONE_NEWTIME)
-        | if joins_user { uapi::CLONE_NEWUSER } else { 0 }
+        | bit(&namespaces.pid, uapi::CLONE_NEWPID)
+        | bit(&namespaces.user, uapi::CLONE_NEWUSER)
 }

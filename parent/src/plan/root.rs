@@ -29,7 +29,9 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
             || config.mounts.iter().any(mounts::names_host_paths),
         await_hooks: config.hooks.run_before_the_pivot(),
         loopback_up: user_namespace::clones_network(request),
+        born_late: user_namespace::is_born_late(namespaces),
         joined: 0,
+        unshared: user_namespace::unshared(request),
         preserved_count: request.preserved_count,
     }
 }

@@ -1,7 +1,9 @@
 //! What differs where the container has a user namespace, or is made by somebody who is not the host's root.
 
 use super::{Plan, Request};
-use crate::config::{IdMappings, MountKind, Namespace, Rlimit};
+use linux_raw_sys::general as uapi;
+
+use crate::config::{IdMappings, MountKind, Namespace, Namespaces, Rlimit};
 use crate::host::{CgroupHost, HostFacts};
 
 /// What the parent does for a child that is about to lose the host's privileges, before that child goes on.
@@ -78,6 +80,31 @@ pub(super) fn clones_network(request: &Request<'_>) -> bool {
     let namespaces = &request.config.namespaces;
     namespaces.network == Namespace::New
         && (namespaces.user != Namespace::Inherit || !request.host.is_privileged())
+}
+
+/// Whether the container's process is a child of the stage1 that the parent clones: only its children are in a pid namespace that it joins, or
+/// makes below a user namespace that it has joined.
+pub(super) fn is_born_late(namespaces: &Namespaces) -> bool {
+    match (&namespaces.user, &namespaces.pid) {
+        (Namespace::New, _) | (_, Namespace::Inherit) => false,
+        (_, Namespace::Join(_)) | (Namespace::Join(_), _) => true,
+        (Namespace::Inherit, Namespace::New) => false,
+    }
+}
+
+/// The namespaces that stage1 makes, since it has to join a user namespace before: CLONE_NEW* bits of linux/sched.h. (The cgroup namespace comes
+/// with the cgroups, the time namespace with a step.)
+pub(super) fn unshared(request: &Request<'_>) -> u32 {
+    let namespaces = &request.config.namespaces;
+    if !matches!(namespaces.user, Namespace::Join(_)) {
+        return 0;
+    }
+    let bit = |namespace: &Namespace, bit: u32| if *namespace == Namespace::New { bit } else { 0 };
+    bit(&namespaces.pid, uapi::CLONE_NEWPID)
+        | bit(&namespaces.mount, uapi::CLONE_NEWNS)
+        | bit(&namespaces.ipc, uapi::CLONE_NEWIPC)
+        | bit(&namespaces.uts, uapi::CLONE_NEWUTS)
+        | bit(&namespaces.network, uapi::CLONE_NEWNET)
 }
 
 /// Whether groups can be neither given up nor taken on: the kernel has it so where an ordinary user maps a group.

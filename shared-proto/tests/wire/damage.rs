@@ -41,9 +41,9 @@ fn truncated_at_every_length_is_refused() {
     let bytes = sample::full();
     for length in 0..bytes.len() {
         let mut short = bytes[..length].to_vec();
-        let expected = if length < 80 { Refusal::Truncated } else { Refusal::MessageBytes };
+        let expected = if length < 84 { Refusal::Truncated } else { Refusal::MessageBytes };
         assert_eq!(is_refused(&short), expected, "{length} bytes");
-        if length < 80 {
+        if length < 84 {
             continue;
         }
         // A liar: the header claims the shorter length, then also the shorter text.

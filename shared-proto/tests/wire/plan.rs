@@ -202,7 +202,9 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         loopback_up,
         pivot_late,
         await_hooks,
+        born_late,
         joined,
+        unshared,
         preserved_count,
     } = from;
     Bootstrap {
@@ -217,7 +219,9 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         loopback_up,
         pivot_late,
         await_hooks,
+        born_late,
         joined,
+        unshared,
         preserved_count,
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use shared_proto::bootstrap::JOINED_ALL;
+use shared_proto::bootstrap::{JOINED_ALL, UNSHARED_ALL};
 use shared_proto::limits::{NODE_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::order::first_violation;
 use shared_proto::{
@@ -209,7 +209,9 @@ prop_compose! {
         loopback_up in any::<bool>(),
         pivot_late in any::<bool>(),
         await_hooks in any::<bool>(),
+        born_late in any::<bool>(),
         joined in any::<u32>(),
+        unshared in any::<u32>(),
         preserved_count in any::<u32>(),
     ) -> Bootstrap<Stored> {
         Bootstrap {
@@ -224,7 +226,9 @@ prop_compose! {
             loopback_up,
             pivot_late,
             await_hooks,
+            born_late,
             joined: if root_change == RootChange::Enter { joined & JOINED_ALL } else { 0 },
+            unshared: unshared & UNSHARED_ALL,
             preserved_count,
         }
     }

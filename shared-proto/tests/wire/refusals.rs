@@ -1,6 +1,6 @@
 //! One broken rule at a time, each refused by its own name.
 
-use shared_proto::bootstrap::{Header, JOINED_ALL};
+use shared_proto::bootstrap::{Header, JOINED_ALL, UNSHARED_ALL};
 use shared_proto::limits::VERSION;
 use shared_proto::step::StepRecord;
 use shared_proto::{Attributes, Blob, Planned, Propagations, Refusal, Step, StepKind, View};
@@ -79,10 +79,10 @@ fn magic_version_and_build_must_match() {
 
 #[test]
 fn header_values_without_meaning_are_refused() {
-    for bit in 7..32 {
+    for bit in 8..32 {
         check_header("flags", Refusal::HeaderValue, |header| header.flags |= 1 << bit);
     }
-    for bit in 10..32 {
+    for bit in 12..32 {
         check_header("descriptors", Refusal::HeaderValue, |header| header.descriptors |= 1 << bit);
     }
     for value in [0].into_iter().chain(6..=u8::MAX) {
@@ -95,6 +95,11 @@ fn header_values_without_meaning_are_refused() {
         check_header("namespaces to join without an init", Refusal::HeaderValue, |header| {
             header.joined.set(1 << bit);
         });
+        if UNSHARED_ALL & 1 << bit == 0 {
+            check_header("namespaces that stage1 does not make", Refusal::HeaderValue, |header| {
+                header.unshared.set(1 << bit);
+            });
+        }
         if JOINED_ALL & 1 << bit == 0 {
             check_header("namespaces that cannot be joined", Refusal::HeaderValue, |header| {
                 (header.root_change, header.joined) = (5, U32::new(1 << bit));

@@ -30,7 +30,9 @@ pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
         loopback_up: false,
         pivot_late: false,
         await_hooks: false,
+        born_late: false,
         joined: 0,
+        unshared: 0,
         preserved_count: 0,
     }
 }
@@ -89,7 +91,9 @@ pub(crate) fn full() -> Vec<u8> {
             loopback_up: true,
             pivot_late: true,
             await_hooks: true,
+            born_late: true,
             joined: 0,
+            unshared: 0x4002_0000,
             preserved_count: 5,
             ..bootstrap("/var/lib/bundle/rootfs")
         },

@@ -37,6 +37,8 @@ pub(crate) struct Fake {
     pub(crate) fail: Option<(usize, Errno)>,
     /// Each call whose line starts with this fails with that errno.
     pub(crate) refused: Vec<(&'static str, Errno)>,
+    /// The same, for one call.
+    pub(crate) refused_once: Vec<(&'static str, Errno)>,
     /// Paths that do not exist.
     pub(crate) missing: Vec<&'static str>,
     /// What `status` says of a path that was opened; anything else is a directory.
@@ -55,6 +57,8 @@ pub(crate) struct Fake {
     pub(crate) most_open: usize,
     /// This is the copy that `fork` makes.
     pub(crate) is_child: bool,
+    /// This is the process that `fork_sibling` leaves behind.
+    pub(crate) stays_behind: bool,
     /// How children end, one after the other.
     pub(crate) ended: VecDeque<Option<Ended>>,
     takes_notes: bool,
@@ -69,6 +73,7 @@ impl Fake {
             datagrams: datagrams.into(),
             fail: None,
             refused: Vec::new(),
+            refused_once: Vec::new(),
             missing: Vec::new(),
             modes: Vec::new(),
             links: Vec::new(),
@@ -79,6 +84,7 @@ impl Fake {
             terminals_type: 0x1cd1,
             most_open: 0,
             is_child: false,
+            stays_behind: false,
             ended: VecDeque::new(),
             takes_notes: false,
             next_descriptor: 10,
@@ -89,8 +95,10 @@ impl Fake {
     fn call(&mut self, line: String) -> Result<()> {
         let index = self.trace.len();
         let failing = self.fail.filter(|&(failing, _)| failing == index).map(|(_, errno)| errno);
+        let once = self.refused_once.iter().position(|(start, _)| line.starts_with(start));
+        let once = once.map(|index| self.refused_once.remove(index).1);
         let refused = self.refused.iter().find(|(start, _)| line.starts_with(start)).map(|&(_, errno)| errno);
-        match failing.or(refused) {
+        match failing.or(once).or(refused) {
             Some(errno) => {
                 self.trace.push(format!("{line} = {errno:?}"));
                 Err(errno)
@@ -251,6 +259,10 @@ impl Kernel for Fake {
         self.call(format!("unshare {kind:?}"))
     }
 
+    fn unshare_all(&mut self, kinds: u32) -> Result<()> {
+        self.call(format!("unshare_all {kinds:#x}"))
+    }
+
     fn join_process(&mut self, process: Descriptor, kinds: u32) -> Result<()> {
         self.call(format!("join_process {} {kinds:#x}", self.name(process)))
     }
@@ -295,6 +307,11 @@ impl Kernel for Fake {
             return Ok(None);
         }
         Ok(Some(Child { pid: 7, handle: self.hand_out("child") }))
+    }
+
+    fn fork_sibling(&mut self) -> Result<Option<Child>> {
+        self.call(String::from("fork_sibling"))?;
+        Ok(self.stays_behind.then(|| Child { pid: 8, handle: self.hand_out("sibling") }))
     }
 
     fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>> {

@@ -106,6 +106,27 @@ fn check(returned: usize) -> Result<usize> {
     if (-4095..0).contains(&signed) { Err(Errno::from_raw_os_error(-signed as i32)) } else { Ok(returned) }
 }
 
+/// A copy of this process, with a pidfd.
+fn fork(flags: u64, exit_signal: u64) -> Result<Option<Child>> {
+    let mut handle = -1i32;
+    let arguments = uapi::clone_args {
+        flags,
+        pidfd: (&raw mut handle).addr() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    // SAFETY: without CLONE_VM the child has a copy of all memory, this stack in it, and goes on from here with it.
+    let pid = check(unsafe { syscall!(CLONE3, ptr::from_ref(&arguments), size_of::<uapi::clone_args>()) })?;
+    Ok((pid != 0).then_some(Child { pid: pid as i32, handle: Descriptor(handle) }))
+}
+
 /// mount_setattr(2): rustix has no binding.
 fn mount_setattr(
     directory: Descriptor,
@@ -322,6 +343,11 @@ impl Kernel for Linux {
         Ok(())
     }
 
+    fn unshare_all(&mut self, kinds: u32) -> Result<()> {
+        // SAFETY: the call takes a number. What is unshared is this process's own.
+        check(unsafe { syscall!(UNSHARE, kinds) }).map(drop)
+    }
+
     fn join_process(&mut self, process: Descriptor, kinds: u32) -> Result<()> {
         // SAFETY: numbers only.
         check(unsafe { syscall!(SETNS, process.0, kinds) })?;
@@ -396,24 +422,12 @@ impl Kernel for Linux {
     }
 
     fn fork(&mut self) -> Result<Option<Child>> {
-        let mut handle = -1i32;
-        let arguments = uapi::clone_args {
-            flags: u64::from(uapi::CLONE_PIDFD),
-            pidfd: (&raw mut handle).addr() as u64,
-            child_tid: 0,
-            parent_tid: 0,
-            exit_signal: u64::from(uapi::SIGCHLD),
-            stack: 0,
-            stack_size: 0,
-            tls: 0,
-            set_tid: 0,
-            set_tid_size: 0,
-            cgroup: 0,
-        };
-        // SAFETY: without CLONE_VM the child has a copy of all memory, this stack in it, and goes on from here with it.
-        let pid =
-            check(unsafe { syscall!(CLONE3, ptr::from_ref(&arguments), size_of::<uapi::clone_args>()) })?;
-        Ok((pid != 0).then_some(Child { pid: pid as i32, handle: Descriptor(handle) }))
+        fork(u64::from(uapi::CLONE_PIDFD), u64::from(uapi::SIGCHLD))
+    }
+
+    fn fork_sibling(&mut self) -> Result<Option<Child>> {
+        // It signals its end as we do ours.
+        fork(u64::from(uapi::CLONE_PIDFD | uapi::CLONE_PARENT), 0)
     }
 
     fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>> {
@@ -875,6 +889,8 @@ fn clone_flag(kind: NamespaceKind) -> u32 {
         NamespaceKind::Uts => uapi::CLONE_NEWUTS,
         NamespaceKind::Cgroup => uapi::CLONE_NEWCGROUP,
         NamespaceKind::Time => uapi::CLONE_NEWTIME,
+        NamespaceKind::Pid => uapi::CLONE_NEWPID,
+        NamespaceKind::User => uapi::CLONE_NEWUSER,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use shared_proto::bootstrap::JOINED_ALL;
 
+use super::kernel as kernel_of;
 use super::*;
 
 /// What an `exec` asks for: no mounts, the user, the lockdown.
@@ -11,6 +12,7 @@ fn entering<'a>(slots: DescriptorSlots, joined: u32) -> Bootstrap<Planned<'a>> {
         root_change: RootChange::Enter,
         descriptors: slots,
         await_network: false,
+        born_late: joined != 0,
         joined,
         preserved_count: 2,
         ..bootstrap()
@@ -68,4 +70,61 @@ fn an_init_that_is_gone_ends_it() {
     assert_eq!(run(&mut kernel), End::Exited(1));
     let told = kernel.trace.iter().find(|line| line.contains("Failed")).unwrap();
     assert!(told.contains("call: JoinInit"), "{told}");
+}
+
+#[test]
+fn who_joins_a_pid_namespace_is_born_in_it_when_the_host_is_left() {
+    let _alone = alone();
+    let descriptors = DescriptorSlots::default().with(DescriptorSlot::PidNamespace);
+    let born = Bootstrap { descriptors, born_late: true, ..bootstrap() };
+    let mut datagrams = conversation();
+    datagrams[0] = (encoded(born, &steps()), 1);
+    let mut kernel = kernel(datagrams.clone());
+    assert_eq!(run(&mut kernel), End::Executed);
+    let position = |start: &str| kernel.trace.iter().position(|line| line.starts_with(start)).unwrap();
+    assert!(position("set_namespace received 0 Pid") < position("unmount_detached ."));
+    assert!(position("unmount_detached .") < position("fork_sibling"));
+    assert!(position("fork_sibling") < position("mount "));
+    // A session is its maker's.
+    assert!(position("fork_sibling") < position("set_session"));
+
+    let mut behind = kernel_of(datagrams);
+    behind.stays_behind = true;
+    assert_eq!(run(&mut behind), End::Exited(0));
+    let last: Vec<&str> = behind.trace.iter().rev().take(2).map(String::as_str).collect();
+    assert_eq!(last, ["exit 0", "send_descriptor socket Born { pid: 8 } sibling"]);
+}
+
+#[test]
+fn below_a_user_namespace_that_is_joined_the_others_are_made_from_inside() {
+    let _alone = alone();
+    let slots = [
+        DescriptorSlot::NetworkNamespace,
+        DescriptorSlot::IpcNamespace,
+        DescriptorSlot::PidNamespace,
+        DescriptorSlot::UserNamespace,
+    ];
+    let descriptors = slots.into_iter().fold(DescriptorSlots::default(), DescriptorSlots::with);
+    let unshared = 0x0002_0000;
+    let joined = Bootstrap { descriptors, born_late: true, unshared, await_network: false, ..bootstrap() };
+    let mut datagrams = conversation();
+    datagrams[0] = (encoded(joined, &steps()), slots.len());
+    datagrams.remove(2);
+    let mut kernel = kernel_of(datagrams);
+    // It belongs to the user namespace: only who is in there may join it.
+    kernel.refused_once.push(("set_namespace received 1 Ipc", Errno::PERM));
+    assert_eq!(run(&mut kernel), End::Executed);
+    let first = kernel.trace.iter().position(|line| line.starts_with("set_namespace")).unwrap();
+    let expected = [
+        "set_namespace received 1 Ipc = os error 1",
+        "set_namespace received 0 Network",
+        "set_namespace received 2 Pid",
+        "set_namespace received 3 User",
+        "set_namespace received 1 Ipc",
+        "set_groups ",
+        "set_group_id 0",
+        "set_user_id 0",
+        "unshare_all 0x20000",
+    ];
+    assert_eq!(kernel.trace[first..first + expected.len()], expected);
 }

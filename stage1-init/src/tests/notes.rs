@@ -29,7 +29,7 @@ fn every_moment_and_every_step_is_noted_in_its_turn() {
     let expected: Vec<u32> = (0..steps().len() as u32 - 1).collect();
     assert_eq!(numbers, expected);
     let moments: Vec<Moment> = labels.into_iter().filter_map(Moment::from_number).collect();
-    let unseen = [Moment::HooksRun, Moment::HostLeft];
+    let unseen = [Moment::Born, Moment::HooksRun, Moment::HostLeft];
     let expected: Vec<Moment> =
         Moment::ALL.iter().copied().filter(|moment| !unseen.contains(moment)).collect();
     assert_eq!(moments, expected);

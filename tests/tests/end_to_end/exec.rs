@@ -397,10 +397,48 @@ fn an_exec_makes_few_system_calls_and_no_thread() {
     let inner = container.command(&["exec", &container.id, "/bin/true"]);
     let (text, calls) = system_calls(&strace, &inner, &container.bundle.scratch().join("strace"));
     assert!(!calls.iter().any(|call| call.contains("CLONE_THREAD")), "a thread was made");
-    assert_eq!(calls.iter().filter(|call| call.starts_with("clone")).count(), 1, "{text}");
+    // The second is the birth in the pid namespace.
+    assert_eq!(calls.iter().filter(|call| call.starts_with("clone")).count(), 2, "{text}");
     assert_eq!(calls.iter().filter(|call| call.starts_with("mount")).count(), 0, "{text}");
     eprintln!("system calls of an exec: {}", calls.len());
     assert!(calls.len() <= CALLS_MAX, "{} system calls:\n{text}", calls.len());
+}
+
+/// Whoever is in the container with CAP_SYS_PTRACE owns what comes into its pid namespace: that must be stage1, out of its sealed copy and in the
+/// container's own tree. Nothing of the host, neither the runtime's program (CVE-2019-5736) nor its memory, may be met in there.
+#[test]
+fn nothing_of_the_host_comes_into_the_pid_namespace() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("nothing_of_the_host", "strace is not installed");
+    };
+    let container = running(Bundle::new());
+    let log = |name: &str| container.bundle.scratch().join(name);
+    let inner = container.command(&["exec", &container.id, "/bin/true"]);
+    let (text, calls) = system_calls(&strace, &inner, &log("exec"));
+    check_birth(&text, &calls, "one setns into all", |call| {
+        call.starts_with("setns") && call.contains("CLONE_NEWNS") && call.contains("CLONE_NEWPID")
+    });
+
+    let namespace = format!("/proc/{}/ns/pid", container.pid());
+    let second = Bundle::new().join_namespace("pid", &namespace).args(&["/bin/true"]).container();
+    let (text, calls) = system_calls(&strace, &second.create_command("run", &[]), &log("run"));
+    check_birth(&text, &calls, "pivot_root", |call| call.starts_with("pivot_root"));
+}
+
+/// stage1 is executed; then `ready` happens; and only then somebody is born, and goes on to the program without another execution.
+#[track_caller]
+fn check_birth(text: &str, calls: &[String], what: &str, ready: impl Fn(&String) -> bool) {
+    let position = |what: &str, is_it: &dyn Fn(&String) -> bool| {
+        calls.iter().position(is_it).unwrap_or_else(|| panic!("no {what} in\n{text}"))
+    };
+    let executed = position("execveat", &|call| call.starts_with("execveat"));
+    let is_birth = |call: &String| call.starts_with("clone3") && call.contains("CLONE_PARENT");
+    let born = position("birth", &is_birth);
+    assert!(executed < position(what, &ready) && position(what, &ready) < born, "{text}");
+    let joins = |call: &&String| call.starts_with("setns") && call.contains("CLONE_NEWPID");
+    assert!(!calls[..executed].iter().any(|call| joins(&call)), "{text}");
+    let executions = calls[born..].iter().filter(|call| call.starts_with("exec"));
+    assert_eq!(executions.count(), 1, "{text}");
 }
 
 /// What an exec of /bin/true makes on a host with nine v1 hierarchies, with some room. (A build for debugging asks for each descriptor it closes.)
