@@ -275,6 +275,8 @@ pub enum IdmapMappings {
 /// Where the mounted tree comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountKind {
+    /// What is mounted there is changed; of a bind, the flags of the place alone.
+    Remount { is_bind: bool },
     /// A new instance of a filesystem; `source` is what /proc/mounts shows, perhaps empty.
     Filesystem { fstype: String, source: String },
     /// A bind mount; `source` is absolute, or relative to the bundle.

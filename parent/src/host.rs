@@ -100,6 +100,13 @@ impl HostFacts {
     }
 }
 
+/// The capabilities that we may use, a bit for each; all where procfs does not tell.
+pub fn own_capabilities() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
+    own.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
+}
+
 fn has_apparmor() -> bool {
     read_proc("/sys/module/apparmor/parameters/enabled", Reads::One)
         .is_ok_and(|(answer, _)| answer.starts_with('Y'))

@@ -29,7 +29,7 @@ use rustix::process::{Pid, Signal, WaitIdOptions};
 use sc::syscall;
 use shared_proto::bootstrap::DescriptorSlot;
 use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
-use shared_proto::{Failure, Reply, Report, Step};
+use shared_proto::{Call, Failure, Reply, Report, Step};
 
 pub use enter::Entrance;
 pub use filesystem::refused_option;
@@ -295,7 +295,10 @@ impl Launch {
 
     /// What could not be had and was done without, in words.
     pub fn warnings(&self, plan: &Plan<'_>) -> Vec<String> {
-        self.warnings.iter().map(|warning| words::warning(plan, warning)).collect()
+        // What the runtime lacks cannot be ambient either, and is told once.
+        let lacks = self.warnings.iter().any(|warning| warning.call == Call::SetCapabilities);
+        let is_new = |warning: &&Failure| !lacks || warning.call != Call::RaiseAmbient;
+        self.warnings.iter().filter(is_new).map(|warning| words::warning(plan, warning)).collect()
     }
 
     /// The program's exit code, or 128 and the signal that ended it.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::Value;
 
 use crate::outcome::exited_within;
-use crate::{Bundle, Outcome, Snapshot, program, run_within_limit};
+use crate::{Bundle, Outcome, Snapshot, program, run_within_limit, wait_until};
 
 /// The status words of the runtime-spec that `state` prints.
 pub type Status = String;
@@ -149,7 +149,9 @@ impl Container {
             return;
         }
         // From the same look: by the next one it may have stopped.
-        let pid = state["pid"].as_i64().and_then(|pid| Pid::from_raw(pid as i32)).expect("a pid");
+        let pid = state["pid"].as_i64().and_then(|pid| Pid::from_raw(pid as i32));
+        // There is none while a failed start is on its way to its end.
+        let Some(pid) = pid else { return wait_until("the container stops", || self.status() == "stopped") };
         if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
             assert!(exited_within(&pidfd, Duration::from_secs(10)), "the container does not stop");
         }

@@ -78,7 +78,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
             &mut warnings,
         ),
         hooks: hooks::check(spec.hooks().as_ref(), &mut problems),
-        id_mappings: ids::id_mappings(linux, &namespaces, &mut problems),
+        id_mappings: ids::id_mappings(linux, &namespaces, &mut problems, &mut warnings),
         time_offsets: ids::time_offsets(linux, &namespaces, &mut problems),
         personality: scheduling::personality(linux, &mut warnings),
         memory_policy: scheduling::memory_policy(linux, &mut problems),

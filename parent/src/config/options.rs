@@ -114,13 +114,13 @@ pub fn mount_options() -> Vec<String> {
     let mut words = Vec::new();
     for (word, meaning) in WORDS {
         match meaning {
-            Meaning::Remount => continue,
             Meaning::Attribute { .. } | Meaning::Propagation(_) => words.push(format!("r{word}")),
             Meaning::Bind { .. }
             | Meaning::Superblock { .. }
             | Meaning::Nothing
             | Meaning::Idmap { .. }
-            | Meaning::CopyUp => {}
+            | Meaning::CopyUp
+            | Meaning::Remount => {}
         }
         words.push(String::from(word));
     }
@@ -139,6 +139,8 @@ pub(super) struct Options {
     /// Whether the whole tree is idmapped, and the word's value.
     pub(super) idmap: Option<(bool, Option<String>)>,
     pub(super) copies_up: bool,
+    /// It is there already, and changed.
+    pub(super) remount: bool,
     /// MS_* bits of the superblock.
     pub(super) superblock: u32,
     pub(super) data: Vec<String>,
@@ -179,7 +181,7 @@ pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> O
             }
             Some((Meaning::Nothing, _)) => {}
             Some((Meaning::CopyUp, _)) => sorted.copies_up = true,
-            Some((Meaning::Remount, _)) => problems.add(place(), "remount: a new mount cannot be remounted"),
+            Some((Meaning::Remount, _)) => sorted.remount = true,
             // Engines write empty words where they have nothing to say.
             None if option.is_empty() => {}
             None => sorted.data.push(option.clone()),
@@ -340,14 +342,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_named_with_its_place() {
-        let (_, problems) = check(&["ro", "remount", "a\0b"]);
+        let (_, problems) = check(&["ro", "a\0b"]);
         let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            texts,
-            [
-                "$.mounts[0].options[1]: remount: a new mount cannot be remounted",
-                "$.mounts[0].options[2]: contains a NUL byte",
-            ]
-        );
+        assert_eq!(texts, ["$.mounts[0].options[1]: contains a NUL byte"]);
     }
 }

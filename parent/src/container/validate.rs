@@ -163,6 +163,9 @@ fn should(config: &Config, findings: &mut Findings) {
             findings.warning("$.mounts", reason);
         }
     }
+    if !config.has_program() {
+        findings.warning("$.process", "is missing: create succeeds, and start fails");
+    }
     for key in config.annotations.keys().filter(|key| !key.contains('.')) {
         let path = format!("$.annotations[{key:?}]");
         findings.warning(path, "keys should be in reverse domain notation, such as com.example.key");

@@ -6,9 +6,10 @@ use rustix::io::Errno;
 use shared_proto::{Call, Failure, HookStatus, Phase, Refusal, Step};
 
 use super::filesystem;
-use crate::config::HookPoint;
+use crate::config::{HookPoint, capability_name};
 use crate::error::{Error, Kind, errno_text};
 use crate::hooks;
+use crate::host::own_capabilities;
 use crate::plan::{Plan, show};
 
 /// A failure of stage1. runc's texts, where callers know them.
@@ -41,11 +42,31 @@ pub(super) fn warning(plan: &Plan<'_>, warning: &Failure) -> String {
     let place =
         warning.step.map_or_else(|| skeleton_words(plan, warning), |index| show::step_words(plan, index));
     let ignored = match warning.call {
-        Call::SetCapabilities => " (ignoring unavailable capabilities, which the runtime itself lacks)",
-        Call::RaiseAmbient => " (ignoring ambient capabilities that are not permitted and inheritable)",
-        _ => "",
+        Call::SetCapabilities => {
+            format!(
+                " (ignoring unavailable capabilities, which the runtime itself lacks: {})",
+                lacking(plan, warning)
+            )
+        }
+        Call::RaiseAmbient => {
+            String::from(" (ignoring ambient capabilities that are not permitted and inheritable)")
+        }
+        _ => String::new(),
     };
     format!("{place}: {}: {}{ignored}", warning.call.name(), reason(warning))
+}
+
+/// What a step asked for and this program does not have, from which stage1 has what it can give.
+fn lacking(plan: &Plan<'_>, warning: &Failure) -> String {
+    let step = warning.step.and_then(|index| plan.steps.get(index as usize));
+    let Some(Step::SetCapabilities { effective, permitted, inheritable, .. }) =
+        step.map(|phased| phased.step)
+    else {
+        return String::new();
+    };
+    let missing = (effective | permitted | inheritable) & !own_capabilities();
+    let names = (0..u64::BITS).filter(|number| missing & 1 << number != 0).filter_map(capability_name);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The same for `start`, which has no plan: only the program itself can fail there, or what is locked down before it.
@@ -132,9 +153,11 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             " (/dev/null in the container is not the null device)"
         }
         (Some(Step::MakeDevice { .. }), Call::MakeNode, Errno::EXIST) => " (another kind of file is there)",
-        (Some(Step::MountFilesystem { fstype: "proc" | "sysfs", .. }), Call::Open, _) => {
-            " (it must be mounted on ordinary directory)"
-        }
+        (
+            Some(Step::MountFilesystem { fstype: "proc" | "sysfs", .. }),
+            Call::Open,
+            Errno::LOOP | Errno::NOTDIR,
+        ) => " (it must be mounted on ordinary directory)",
         (_, Call::Open, Errno::LOOP) => " (a symlink where none is allowed)",
         (
             Some(Step::MountFilesystem { .. } | Step::BindMount { .. }),

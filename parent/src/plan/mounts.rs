@@ -96,6 +96,23 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 };
                 draft.push(phase, step);
             }
+            // The flags of this place alone, as mount(8) has it.
+            MountKind::Remount { is_bind: true } => {
+                let attributes = attributes(mount.attributes);
+                draft.push(phase, Step::SetMountAttributes { path: target, recursive: false, attributes });
+            }
+            MountKind::Remount { is_bind: false } => draft.push(
+                phase,
+                Step::MountFilesystem {
+                    // What plans and errors show.
+                    fstype: "remount",
+                    source: "",
+                    target,
+                    data: &mount.data,
+                    flags: flags(mount, mount.attributes) | uapi::MS_REMOUNT,
+                    propagations,
+                },
+            ),
             MountKind::Cgroup { is_unified } => {
                 plan_cgroup(draft, request, mount, phase, propagations, *is_unified)
             }
@@ -116,6 +133,7 @@ fn covered<'a>(draft: &Draft<'a>, request: &Request<'a>, index: usize) -> Option
             }
             // Its own content is what lies there already.
             MountKind::Filesystem { .. } if mount.copies_up => {}
+            MountKind::Remount { .. } => {}
             MountKind::Filesystem { .. } | MountKind::Cgroup { .. } => return None,
         }
     }
@@ -156,7 +174,7 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
                 && request.config.namespaces.network == Namespace::New
                 && !user_namespace::clones_network(request)
         }
-        MountKind::Bind { .. } => false,
+        MountKind::Bind { .. } | MountKind::Remount { .. } => false,
         MountKind::Cgroup { .. } => !user_namespace::binds_cgroups(request),
     }
 }
@@ -290,6 +308,8 @@ fn plan_own_cgroups<'a>(
                 let target = draft.keep(format!("{target}/{name}"));
                 draft.push(phase, bind(hierarchy, draft, target));
             }
+            let attributes = attributes(readonly.attributes);
+            draft.push(phase, Step::SetMountAttributes { path: target, recursive: false, attributes });
         }
     }
 }

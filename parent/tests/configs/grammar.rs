@@ -201,13 +201,16 @@ fn process() -> Values {
             ("oomScoreAdj", number(-1000..1001)),
             (
                 "capabilities",
-                object(vec![
-                    ("bounding", some_of(CAPABILITIES)),
-                    ("effective", some_of(CAPABILITIES)),
-                    ("permitted", some_of(CAPABILITIES)),
-                    ("inheritable", some_of(CAPABILITIES)),
-                    ("ambient", some_of(CAPABILITIES)),
-                ]),
+                fields_of(
+                    // What is effective has to be permitted.
+                    vec![("permitted", Just(json!(CAPABILITIES)).boxed())],
+                    vec![
+                        ("bounding", some_of(CAPABILITIES)),
+                        ("effective", some_of(CAPABILITIES)),
+                        ("inheritable", some_of(CAPABILITIES)),
+                        ("ambient", some_of(CAPABILITIES)),
+                    ],
+                ),
             ),
             ("scheduler", scheduler()),
             (

@@ -10,6 +10,9 @@ use crate::paths::{self, Missing, PROC_SUPER_MAGIC, PathBuffer};
 
 const MOUNT_ATTR_RDONLY: u32 = 1;
 
+/// Of linux/mount.h.
+const MS_REMOUNT: u32 = 32;
+
 /// A new filesystem instance.
 pub(super) struct Filesystem<'a> {
     pub(super) fstype: &'a CStr,
@@ -43,6 +46,9 @@ pub(super) fn filesystem<K: Kernel>(
     target: &'static CStr,
     propagations: Propagations,
 ) -> Result<(), Fault> {
+    if filesystem.flags & MS_REMOUNT != 0 {
+        return remount(context, filesystem, target);
+    }
     let place = match new_mount_point(context, target)? {
         Some(place) => place,
         None => mount_point(context, filesystem.is_strict(), target)?,
@@ -71,6 +77,21 @@ pub(super) fn filesystem<K: Kernel>(
     }
     context.mounted(target, filesystem.fstype == c"tmpfs");
     Ok(())
+}
+
+/// Changes the filesystem that is mounted on `target`.
+fn remount<K: Kernel>(
+    context: &mut Context<'_, K>,
+    filesystem: &Filesystem<'_>,
+    target: &'static CStr,
+) -> Result<(), Fault> {
+    let root = context.root.new;
+    let mount = paths::open_mount_point(context.kernel, root, target, Open::Directory)?;
+    context.go_to(mount)?;
+    context
+        .kernel
+        .mount(filesystem.source, c".", filesystem.fstype, filesystem.flags, filesystem.data)
+        .at(Call::Mount)
 }
 
 /// Where a filesystem is mounted.

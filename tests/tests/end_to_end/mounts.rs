@@ -570,3 +570,30 @@ fn several_mounts_of_the_cgroups_show_the_same() {
     assert_eq!(first, second);
     assert!(!first.is_empty());
 }
+
+#[test]
+fn what_is_mounted_can_be_remounted() {
+    let script = "grep -E ' /(m|b|dev/shm) ' /proc/mounts | cut -d' ' -f2,4; touch /m/x; touch /b/x; echo $?";
+    let bundle = Bundle::new();
+    let data = bundle.scratch().join("data");
+    fs::create_dir(&data).unwrap();
+    let outcome = bundle
+        .mount("/m", "tmpfs", "tmpfs", &["size=64k"])
+        .mount("/m", "tmpfs", "tmpfs", &["remount", "nosuid", "size=128k"])
+        .mount("/b", "bind", data.to_str().unwrap(), &["bind"])
+        .mount("/b", "", "", &["remount", "bind", "ro"])
+        .mount("/dev/shm", "tmpfs", "shm", &["remount", "ro", "size=1m"])
+        .shell(script)
+        .run();
+    let lines: Vec<&str> = outcome.succeeded().lines().collect();
+    let line = |place: &str| lines.iter().find(|line| line.starts_with(place)).expect("a mount");
+    assert!(line("/m ").contains("nosuid") && line("/m ").contains("size=128k"), "{lines:?}");
+    assert!(
+        line("/dev/shm ").starts_with("/dev/shm ro") && line("/dev/shm ").contains("size=1024k"),
+        "{lines:?}"
+    );
+    assert!(line("/b ").starts_with("/b ro"), "{lines:?}");
+    assert_eq!(lines.last(), Some(&"1"));
+    let outcome = Bundle::new().mount("/etc", "tmpfs", "tmpfs", &["remount", "size=1m"]).run();
+    outcome.failed_with(&["remount on /etc", "invalid argument"]);
+}

@@ -13,6 +13,7 @@ pub(super) fn id_mappings(
     linux: Option<&Linux>,
     namespaces: &Namespaces,
     problems: &mut Problems,
+    warnings: &mut Vec<String>,
 ) -> IdMappings {
     let Some(linux) = linux else { return IdMappings::default() };
     let mappings = IdMappings {
@@ -22,10 +23,9 @@ pub(super) fn id_mappings(
     for (field, list) in [("uidMappings", &mappings.uids), ("gidMappings", &mappings.gids)] {
         let path = format!("$.linux.{field}");
         match &namespaces.user {
-            Namespace::Inherit if !list.is_empty() => problems.add(
-                path,
-                "user namespace mappings specified, but user namespace isn't enabled in the config",
-            ),
+            Namespace::Inherit if !list.is_empty() => {
+                warnings.push(format!("{path}: ignored, since there is no user namespace"));
+            }
             Namespace::New if list.is_empty() => {
                 problems.add(path, "user namespaces enabled, but no mappings found");
             }
@@ -35,7 +35,7 @@ pub(super) fn id_mappings(
             _ => {}
         }
     }
-    mappings
+    if namespaces.user == Namespace::Inherit { IdMappings::default() } else { mappings }
 }
 
 /// The process's user and groups must be somebody on the host.

@@ -162,5 +162,8 @@ pub(super) fn rootfs_propagation(linux: Option<&Linux>, problems: &mut Problems)
 pub(super) fn cgroups_path(linux: Option<&Linux>, problems: &mut Problems) -> Option<String> {
     let path = text_of(linux?.cgroups_path().as_ref()?);
     problems.check_text("$.linux.cgroupsPath", &path, PATH_BYTES_MAX);
+    if path.contains(char::is_control) {
+        problems.add("$.linux.cgroupsPath", "contains a control character");
+    }
     Some(path).filter(|path| !path.is_empty())
 }

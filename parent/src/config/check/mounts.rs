@@ -167,6 +167,10 @@ fn kind(
 ) -> MountKind {
     let source = mount.source().as_deref().map(text_of).unwrap_or_default();
     problems.check_text(format_args!("{path}.source"), &source, PATH_BYTES_MAX);
+    if options.remount {
+        // The type and the source of what is there stay.
+        return MountKind::Remount { is_bind: options.bind.is_some() };
+    }
     if let Some(recursive) = options.bind {
         if source.is_empty() {
             problems.add(format_args!("{path}.source"), "a bind mount needs a source");
@@ -197,6 +201,7 @@ fn kind(
 /// runc's rule, as far as it can be told from the text: whether a bound source is a procfs shows when it is opened.
 fn check_proc(destination: &str, kind: &MountKind, path: &str, problems: &mut Problems) {
     let reason = match kind {
+        MountKind::Remount { .. } => return,
         _ if destination.starts_with("/proc/") && !PROC_EXCEPTIONS.contains(&destination) => {
             "it is inside /proc"
         }

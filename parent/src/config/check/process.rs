@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use oci_spec::runtime::{LinuxCapabilities, PosixRlimitType};
 use shared_proto::limits::{ARGUMENT_BYTES_MAX, ARGUMENT_COUNT_MAX, GROUP_COUNT_MAX, PATH_BYTES_MAX};
 
-use super::super::capabilities::mask;
+use super::super::capabilities::{capability_name, mask};
 use super::super::problems::Problems;
 use super::super::{CapabilitySets, ExecCpuAffinity, Process, Rlimit, Terminal, User};
 use super::{label, scheduling, text_of};
@@ -36,7 +36,7 @@ pub(super) fn check(process: Option<&oci_spec::runtime::Process>, problems: &mut
         cwd: cwd(process, problems),
         user: user(process.user(), problems),
         terminal: terminal(process, problems),
-        capabilities: process.capabilities().as_ref().map(capability_sets),
+        capabilities: process.capabilities().as_ref().map(|sets| capability_sets(sets, problems)),
         rlimits: rlimits(process, problems),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         oom_score_adj: oom_score_adj(process, problems),
@@ -161,14 +161,21 @@ fn terminal(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Op
     Some(Terminal { width: number("width", size.width()), height: number("height", size.height()) })
 }
 
-fn capability_sets(sets: &LinuxCapabilities) -> CapabilitySets {
-    CapabilitySets {
+fn capability_sets(sets: &LinuxCapabilities, problems: &mut Problems) -> CapabilitySets {
+    let sets = CapabilitySets {
         bounding: mask(sets.bounding().as_ref()),
         effective: mask(sets.effective().as_ref()),
         inheritable: mask(sets.inheritable().as_ref()),
         permitted: mask(sets.permitted().as_ref()),
         ambient: mask(sets.ambient().as_ref()),
+    };
+    let beyond = sets.effective & !sets.permitted;
+    if beyond != 0 {
+        let names = (0..u64::BITS).filter(|number| beyond & 1 << number != 0).filter_map(capability_name);
+        let names: Vec<_> = names.collect();
+        problems.add("$.process.capabilities.effective", format!("not permitted: {}", names.join(", ")));
     }
+    sets
 }
 
 fn rlimits(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<Rlimit> {

@@ -52,7 +52,7 @@ fn check_each(resources: &LinuxResources, found: &mut Found<'_>, warnings: &mut 
         devices: rules.filter_map(|(index, rule)| device_rule(rule, index, found)).collect(),
         memory: memory(resources, found),
         cpu: cpu(resources, found),
-        pids_limit: resources.pids().as_ref().map(|pids| pids.limit()),
+        pids_limit: pids_limit(resources, found),
         block_io: resources.block_io().as_ref().map(|io| block_io(io, found)).unwrap_or_default(),
         hugepage_limits: hugepage_limits(resources, found),
         network: network(resources, found),
@@ -78,6 +78,16 @@ impl Found<'_> {
             self.add(field, format!("{word:?} is not a name"));
         }
     }
+}
+
+fn pids_limit(resources: &LinuxResources, found: &mut Found<'_>) -> Option<i64> {
+    /// PID_MAX_LIMIT of linux/threads.h.
+    const PIDS_MAX: i64 = 4 << 20;
+    let limit = resources.pids().as_ref()?.limit();
+    if limit > PIDS_MAX {
+        found.add("pids.limit", format!("{limit} is above {PIDS_MAX}, of which the kernel has no more"));
+    }
+    Some(limit)
 }
 
 fn memory(resources: &LinuxResources, found: &mut Found<'_>) -> Memory {

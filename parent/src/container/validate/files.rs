@@ -3,15 +3,16 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Access, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::{Bundle, Findings};
-use crate::config::{Mount, MountKind, Namespace};
+use crate::config::{HookPoint, Mount, MountKind, Namespace};
 use crate::error::errno_text;
 use crate::launch;
 
 pub(super) fn check(bundle: &Bundle, directory: &OwnedFd, findings: &mut Findings) {
+    check_hooks(bundle, findings);
     // A joined mount namespace has other files than ours.
     if matches!(bundle.config.namespaces.mount, Namespace::Join(_)) {
         return;
@@ -37,6 +38,24 @@ fn check_filesystem(mount: &Mount, path: &str, findings: &mut Findings) {
         findings.warning(format!("{path}.type"), format!("{fstype} is not in /proc/filesystems yet"));
     } else if let Some(reason) = launch::refused_option(fstype, &mount.data) {
         findings.error(format!("{path}.options"), reason);
+    }
+}
+
+/// Hooks that are looked up on the host, which others of them may still make.
+fn check_hooks(bundle: &Bundle, findings: &mut Findings) {
+    for (point, name) in [
+        (HookPoint::Prestart, "prestart"),
+        (HookPoint::CreateRuntime, "createRuntime"),
+        (HookPoint::CreateContainer, "createContainer"),
+        (HookPoint::Poststart, "poststart"),
+        (HookPoint::Poststop, "poststop"),
+    ] {
+        for (index, hook) in bundle.config.hooks.at(point).iter().enumerate() {
+            if let Err(errno) = rustix::fs::access(hook.path.as_str(), Access::EXEC_OK) {
+                let path = format!("$.hooks.{name}[{index}].path");
+                findings.warning(path, format!("{}: {}", hook.path, errno_text(errno)));
+            }
+        }
     }
 }
 

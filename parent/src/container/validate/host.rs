@@ -11,7 +11,7 @@ use crate::config::{
     Config, IdMapping, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
 };
 use crate::error::errno_text;
-use crate::host::HostFacts;
+use crate::host::{HostFacts, own_capabilities};
 use crate::launch;
 
 /// major, minor.
@@ -152,13 +152,6 @@ fn check_capabilities(config: &Config, findings: &mut Findings) {
             findings.warning(format!("$.process.capabilities.{name}"), reason);
         }
     }
-}
-
-/// A bit for each; all where procfs does not tell.
-pub(super) fn own_capabilities() -> u64 {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
-    own.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
 }
 
 fn check_net_devices(config: &Config, host: &HostFacts, findings: &mut Findings) {

@@ -6,10 +6,10 @@ use std::path::Path;
 use linux_raw_sys::general as uapi;
 use rustix::process::{Resource, getrlimit};
 
-use super::{Findings, host::own_capabilities};
+use super::Findings;
 
 use crate::config::{self, Config, DeviceNumber, rlimit_name};
-use crate::host::{CgroupHost, HostFacts};
+use crate::host::{CgroupHost, HostFacts, own_capabilities};
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let is_limited = own_capabilities() & 1 << uapi::CAP_SYS_RESOURCE == 0;
@@ -79,8 +79,15 @@ pub(super) fn check_resources(config: &Config, host: &HostFacts, findings: &mut 
             findings.error(format!("$.linux.resources.cpu.{field}"), reason);
         }
     }
-    if matches!(host.cgroups, CgroupHost::V1 { .. }) && cpu.shares == Some(1) {
-        findings.error("$.linux.resources.cpu.shares", "the minimum allowed cpu-shares is 2");
+    // runc's words; v2 has a curve from one to the other.
+    let shares = cpu.shares.filter(|_| matches!(host.cgroups, CgroupHost::V1 { .. }));
+    for (is_wrong, reason) in [
+        (shares.is_some_and(|shares| shares < 2), "the minimum allowed cpu-shares is 2"),
+        (shares.is_some_and(|shares| shares > 262_144), "the maximum allowed cpu-shares is 262144"),
+    ] {
+        if is_wrong {
+            findings.error("$.linux.resources.cpu.shares", reason);
+        }
     }
     let io = &config.resources.block_io;
     for (field, throttles) in [
