@@ -1,0 +1,231 @@
+# What podman and docker are asked for alike: $cli is one of them.
+
+cgroup_of() {
+    local pid path
+    pid=$($cli inspect --format '{{.State.Pid}}' "$1")
+    path=$(sed -n "s/^[0-9]*:$2://p" "/proc/$pid/cgroup")
+    echo "/sys/fs/cgroup/$2$path"
+}
+export -f cgroup_of
+
+everyday() {
+    check 'run: output and exit status' 'is "3: hello" "$(outcome $cli run --rm $image sh -c "echo hello; exit 3")"'
+    check 'run: standard error is apart' 'is "" "$($cli run --rm $image sh -c "echo x >&2" 2>/dev/null)"'
+    check 'run: a program ended by a signal' 'is 137 "$($cli run --rm --init $image sh -c "kill -9 \$\$" >&2 || echo $?)"'
+    check 'run: no such program' 'said "$(outcome $cli run --rm --name $c $image no-such-program)"'
+    check 'run: no such path' 'said "$(outcome $cli run --rm --name $c $image /no/such/program)"'
+    check 'run: not executable' 'said "$(outcome $cli run --rm --name $c $image /etc/passwd)"'
+    check 'run: a directory' 'said "$(outcome $cli run --rm --name $c $image /data)"'
+    check 'run: its interpreter is missing' 'said "$(outcome $cli run --rm --name $c $image bad-interpreter)"'
+    check 'run: of no known format' 'said "$(outcome $cli run --rm --name $c $image bad-format)"'
+    check 'run: no such user' 'said "$(outcome $cli run --rm --name $c -u nobody-here $image true)"'
+    check 'run: no such source of a volume' 'said "$(outcome $cli run --rm --name $c -v /no/such:/v $image true)"'
+    check 'run: a file mounted on a directory' 'said "$(outcome $cli run --rm --name $c -v /etc/hostname:/data $image true)"'
+    check 'run: a bad sysctl' 'said "$(outcome $cli run --rm --name $c --sysctl net.no.such=1 $image true)"'
+    check 'run -i: standard input' 'is HELLO "$(echo hello | $cli run -i --rm $image tr a-z A-Z)"'
+    check 'run -it: a terminal' 'has "/dev/(pts/0|console)" "$(terminal $cli run -it --rm $image tty)"'
+    check 'run -it: exit status' 'is 5 "$(terminal $cli run -it --rm $image sh -c "exit 5" >&2 || echo $?)"'
+    check 'run -d, logs, wait' '
+        $cli run -d --name $c $image sh -c "echo out; echo err >&2; exit 4"
+        is 4 "$($cli wait $c)"
+        is "out err" "$($cli logs $c 2>&1 | paste -sd " ")"'
+    check 'logs --follow ends with the container' '
+        $cli run -d --name $c $image sh -c "echo 1; sleep 1; echo 2"
+        is "1 2" "$($cli logs -f $c | paste -sd " ")"'
+    check 'attach' '$cli run -d -i --name $c $image sh -c "read line; echo got \$line"; is "got x" "$( (sleep 0.5; echo x; sleep 0.5) | $cli attach $c)"'
+    check 'exec: output and exit status' '
+        $cli run -d --name $c $image sleep 100
+        is "7: hello" "$(outcome $cli exec $c sh -c "echo hello; exit 7")"'
+    check 'exec: no such program' '$cli run -d --name $c $image sleep 100; said "$(outcome $cli exec $c no-such-program)"'
+    check 'exec: no such path' '$cli run -d --name $c $image sleep 100; said "$(outcome $cli exec $c /no/such/program)"'
+    check 'exec: not executable' '$cli run -d --name $c $image sleep 100; said "$(outcome $cli exec $c /etc/passwd)"'
+    check 'exec: no such directory' '$cli run -d --name $c $image sleep 100; said "$(outcome $cli exec -w /no/such $c true)"'
+    check 'exec of a container that has ended' '$cli run --name $c $image true; said "$(outcome $cli exec $c true)"'
+    check 'exec -it' '$cli run -d --name $c $image sleep 100; has "/dev/(pts/[0-9]|console)" "$(terminal $cli exec -it $c tty)"'
+    check 'exec -i: standard input' '
+        $cli run -d --name $c $image sleep 100
+        is HELLO "$(echo hello | $cli exec -i $c tr a-z A-Z)"'
+    check 'exec -d' '$cli run -d --name $c $image sleep 100; $cli exec -d $c touch /tmp/done; eventually $cli exec $c test -e /tmp/done'
+    check 'exec -u -w -e' '
+        $cli run -d --name $c $image sleep 100
+        is "1000 1000 2000 /data b" "$($cli exec -u user -w /data -e A=b $c sh -c "echo \$(id -u) \$(id -G) \$(pwd) \$A")"'
+    check 'exec --privileged' '
+        $cli run -d --name $c $image sleep 100
+        has "ffff" "$($cli exec --privileged $c grep CapEff /proc/self/status)"'
+    check 'exec: ended by a signal' '
+        $cli run -d --name $c $image sleep 100
+        is 137 "$($cli exec $c sh -c "kill -9 \$\$" >&2 || echo $?)"'
+    check 'exec: twenty one after another' '
+        $cli run -d --name $c $image sleep 100
+        for i in {1..20}; do $cli exec $c true; done'
+    check 'stop: the program ends itself' '
+        $cli run -d --name $c $image sh -c "trap \"exit 9\" TERM; echo ready; while :; do sleep 0.1; done"
+        eventually sh -c "$cli logs $c | grep ready"
+        $cli stop -t 10 $c
+        is "9 exited" "$($cli inspect --format "{{.State.ExitCode}} {{.State.Status}}" $c)"'
+    check 'stop: killed after the time limit' '
+        $cli run -d --name $c $image sh -c "trap \"\" TERM; while :; do sleep 0.1; done"
+        $cli stop -t 1 $c
+        is 137 "$($cli inspect --format "{{.State.ExitCode}}" $c)"'
+    check 'kill: signals by name and number, real-time ones too' '
+        $cli run -d --name $c $image sh -c "trap \"echo usr1\" USR1; trap \"echo rt; exit 3\" 37; echo ready; while :; do sleep 0.1; done"
+        eventually sh -c "$cli logs $c | grep ready"
+        $cli kill -s USR1 $c
+        eventually sh -c "$cli logs $c | grep usr1"
+        $cli kill -s 37 $c
+        is 3 "$($cli wait $c)"'
+    check 'kill of a container that has ended' '$cli run --name $c $image true; said "$(outcome $cli kill $c)"'
+    check 'restart' '
+        $cli run -d --name $c $image sleep 100
+        before=$($cli inspect --format "{{.State.Pid}}" $c)
+        $cli restart -t 0 $c
+        after=$($cli inspect --format "{{.State.Pid}}" $c)
+        [[ $before != "$after" && -d /proc/$after ]]'
+    check 'run --restart on-failure' '
+        $cli run -d --name $c --restart on-failure:2 $image false
+        eventually sh -c "$cli inspect --format \"{{.RestartCount}}\" $c | grep 2"'
+    check 'rm -f of a running container' '$cli run -d --name $c $image sleep 100; $cli rm -f $c; ! $cli inspect $c'
+    check 'top' '$cli run -d --name $c $image sleep 100; has "sleep 100" "$($cli top $c)"'
+    check 'inspect: running, with its pid' '
+        $cli run -d --name $c $image sleep 100
+        pid=$($cli inspect --format "{{.State.Pid}}" $c)
+        is running "$($cli inspect --format "{{.State.Status}}" $c)"
+        has sleep "$(tr "\0" " " </proc/$pid/cmdline)"'
+    check 'cp, diff, commit, export' '
+        $cli run -d --name $c $image sleep 100
+        echo x >$TMPDIR/file
+        $cli cp $TMPDIR/file $c:/file
+        $cli exec $c cat /file
+        has "A /file" "$($cli diff $c)"
+        $cli commit $c localhost/$c
+        $cli export $c | tar -t >/dev/null
+        $cli run --rm localhost/$c cat /file'
+    check 'run -v: a directory, read-only, a file, missing parents' '
+        mkdir $TMPDIR/v; echo x >$TMPDIR/v/file
+        is x "$($cli run --rm -v $TMPDIR/v:/a/b/c $image cat /a/b/c/file)"
+        is x "$($cli run --rm -v $TMPDIR/v/file:/new/file $image cat /new/file)"
+        has "Read-only" "$($cli run --rm -v $TMPDIR/v:/v:ro $image touch /v/x 2>&1 || true)"
+        $cli run --rm -v $TMPDIR/v:/v $image touch /v/made
+        test -e $TMPDIR/v/made'
+    check 'run -v: a named volume keeps what the image has there' '
+        is kept "$($cli run --rm -v $c-v:/data $image cat /data/kept)"
+        $cli run --rm -v $c-v:/data $image touch /data/more
+        $cli run --rm -v $c-v:/data $image test -e /data/more'
+    check 'run --volumes-from' '
+        $cli run -d --name $c -v $c-v:/data $image sleep 100
+        $cli run --rm --volumes-from $c $image cat /data/kept'
+    check 'run -u: number, name, group, --group-add' '
+        is "1234 0" "$($cli run --rm -u 1234 $image sh -c "echo \$(id -u) \$(id -g)")"
+        is "1000 1000 2000 /home/user" "$($cli run --rm -u user $image sh -c "echo \$(id -u) \$(id -G) \$HOME")"
+        has " 555" "$($cli run --rm -u 1000:1000 --group-add 555 $image id -G)"'
+    check 'run --cap-drop, --cap-add' '
+        is "CapEff: 0000000000000000" "$($cli run --rm --cap-drop all $image grep CapEff /proc/self/status | tr "\t" " ")"
+        is "CapEff: 0000000000001000" "$($cli run --rm --cap-drop all --cap-add NET_ADMIN $image grep CapEff /proc/self/status | tr "\t" " ")"
+        said "$($cli run --rm --cap-add NET_ADMIN -u 1000 $image grep Cap /proc/self/status)"
+        said "$($cli run --rm $image grep -E "Cap|NoNewPrivs|Seccomp:" /proc/self/status)"'
+    check 'run --security-opt seccomp: a profile of the user' '
+        printf %s "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mkdir\",\"mkdirat\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":28}]}" >$TMPDIR/profile.json
+        has "No space left" "$($cli run --rm --security-opt seccomp=$TMPDIR/profile.json $image mkdir /x 2>&1 || true)"
+        has "Seccomp:.0" "$($cli run --rm --security-opt seccomp=unconfined $image grep Seccomp: /proc/self/status)"
+        has "Seccomp:.2" "$($cli run --rm $image grep Seccomp: /proc/self/status)"'
+    check 'run --security-opt seccomp: exec has it, too' '
+        $cli run -d --name $c $image sleep 100
+        has "Seccomp:.2" "$($cli exec $c grep Seccomp: /proc/self/status)"'
+    check 'run --sysctl' 'is 7 "$($cli run --rm --sysctl kernel.msgmni=7 $image cat /proc/sys/kernel/msgmni)"'
+    check 'run: no descriptor reaches the program' 'is "0 1 2 3" "$($cli run --rm $image ls /proc/self/fd | paste -sd " ")"'
+    check 'run: signals have their defaults' '
+        is "0000000000000000 0000000000000000" "$($cli run --rm $image sed -n "s/^Sig\(Blk\|Ign\):.//p" /proc/self/status | paste -sd " ")"'
+    check 'run: what the container sees of its mounts' \
+        'said "$($cli run --rm $image sh -c "cut -d \" \" -f 2,3,4 /proc/mounts | grep -v \"^/sys/fs/cgroup tmpfs\" | sort" | sed -E "s/,(lowerdir|upperdir|workdir|size|nr_inodes|inode64)[^, ]*//g")"'
+    check 'run: what the container sees of /dev' 'said "$($cli run --rm $image sh -c "ls -l /dev /dev/pts | cut -c 1-10,40-43,57-")"'
+    check 'run: limits and scores' \
+        'said "$($cli run --rm $image sh -c "cat /proc/self/limits /proc/self/oom_score_adj; grep -E \"^(Groups|Uid|Gid|Umask|THP|Cpus_allowed:)\" /proc/self/status")"'
+    check 'stop of a container without a pid namespace of its own' '
+        $cli run -d --name $c --pid host $image sh -c "sleep 1234 & sleep 4321"
+        $cli stop -t 1 $c
+        ! pgrep -x sleep'
+    check 'twenty at once' '
+        for i in {1..20}; do $cli run --rm --name $c-$i $image sh -c "echo $i; sleep 1" >$TMPDIR/$i.out & pids[i]=$!; done
+        for i in {1..20}; do wait ${pids[i]}; is $i "$(cat $TMPDIR/$i.out)"; done'
+    check 'run --pid host, --uts host, --ipc host, --network none' '
+        $cli run --rm --pid host $image sh -c "test \$\$ != 1"
+        is "$(hostname)" "$($cli run --rm --uts host $image hostname)"
+        $cli run --rm --ipc host $image true
+        is 1 "$($cli run --rm --network none $image ip -o link | wc -l)"'
+    check 'build: RUN, USER, WORKDIR, a cached layer' '
+        mkdir $TMPDIR/build; echo text >$TMPDIR/build/file
+        cat >$TMPDIR/build/Containerfile <<FILE
+FROM $image
+COPY file /copied
+RUN cat /copied >/made && id -u >/who
+USER user
+WORKDIR /home/user
+RUN pwd >where && id -u >>where
+CMD cat /made where
+FILE
+        $cli build --tag localhost/$c-built -f $TMPDIR/build/Containerfile $TMPDIR/build
+        is "text /home/user 1000" "$($cli run --rm localhost/$c-built | paste -sd " ")"
+        has "Using cache" "$($cli build --tag localhost/$c-built -f $TMPDIR/build/Containerfile $TMPDIR/build 2>&1)"'
+    check 'build: a RUN that fails' '
+        mkdir $TMPDIR/fails; printf "FROM $image\nRUN exit 6\n" >$TMPDIR/fails/Containerfile
+        said "$(outcome $cli build -f $TMPDIR/fails/Containerfile $TMPDIR/fails | tail -n 1)"
+        printf "FROM $image\nRUN [\"no-such-program\"]\n" >$TMPDIR/fails/Containerfile
+        said "$(outcome $cli build -f $TMPDIR/fails/Containerfile $TMPDIR/fails | tail -n 1)"'
+}
+
+# What takes root: limits, devices, networks.
+everyday_root() {
+    check 'run --pids-limit: no more processes' \
+        'has "can.t fork" "$($cli run --rm --pids-limit 5 $image sh -c "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait" 2>&1)"'
+    check 'run --memory: the limit is in the cgroup' \
+        'is 33554432 "$($cli run --rm --memory 32m $image sh -c "cat /sys/fs/cgroup/memory/memory.limit_in_bytes || cat /sys/fs/cgroup/memory.max" 2>/dev/null)"'
+    check 'run --memory: what needs more is killed, and the engine sees why' '
+        is 137 "$($cli run --name $c --memory 24m --memory-swap 24m $image sh -c "tail /dev/zero; exit 137" >&2 || echo $?)"
+        $cli run -d --name $c-d --memory 24m --memory-swap 24m $image tail /dev/zero
+        is 137 "$($cli wait $c-d)"
+        said "OOMKilled $($cli inspect --format "{{.State.OOMKilled}} {{.State.ExitCode}}" $c-d)"'
+    check 'run --cpus --cpu-shares --cpuset-cpus: are in the cgroup' '
+        $cli run -d --name $c --cpus 0.5 --cpu-shares 512 --cpuset-cpus 0 $image sleep 100
+        is 50000 "$(cat $(cgroup_of $c cpu)/cpu.cfs_quota_us)"
+        is 512 "$(cat $(cgroup_of $c cpu)/cpu.shares)"
+        is 0 "$(cat $(cgroup_of $c cpuset)/cpuset.cpus)"'
+    check 'update: cpus and memory of a running container' '
+        $cli run -d --name $c --memory 64m $image sleep 100
+        $cli update --cpus 0.25 --memory 48m $c
+        is 25000 "$(cat $(cgroup_of $c cpu)/cpu.cfs_quota_us)"
+        is 50331648 "$(cat $(cgroup_of $c memory)/memory.limit_in_bytes)"'
+    check 'stats: memory and processes' '
+        $cli run -d --name $c $image sleep 100
+        has "^[1-9][0-9.]*[kM]i?B / " "$($cli stats --no-stream --format "{{.MemUsage}}" $c)"'
+    check 'pause and unpause' '
+        $cli run -d --name $c $image sleep 100
+        $cli pause $c
+        is paused "$($cli inspect --format "{{.State.Status}}" $c)"
+        said "$(outcome $cli exec $c true)"
+        $cli unpause $c
+        $cli exec $c true'
+    check 'stop of a paused container' '$cli run -d --name $c $image sleep 100; $cli pause $c; said "$(outcome $cli stop -t 1 $c)"'
+    check 'run --privileged: devices and capabilities' '
+        has "CapEff:.*ffff" "$($cli run --rm --privileged $image sh -c "ls /dev/loop-control /dev/fuse >/dev/null; grep CapEff /proc/self/status")"'
+    check 'run --device: with its access' '
+        $cli run --rm --device /dev/loop-control:/dev/x:r $image sh -c "test -c /dev/x && ! echo >/dev/x" 2>&1
+        $cli run --rm --device /dev/fuse $image sh -c "exec 3<>/dev/fuse"'
+    check 'run: a device that was not given cannot be opened' '
+        has "not permitted" "$($cli run --rm --cap-add MKNOD $image sh -c "mknod /x c 10 229; cat /x" 2>&1 || true)"'
+    check 'run --blkio-weight, --device-read-bps' '$cli run --rm --device-read-bps /dev/vda:1mb $image true'
+    check 'run --oom-score-adj' 'is 200 "$($cli run --rm --oom-score-adj 200 $image cat /proc/self/oom_score_adj)"'
+    check 'network: two containers on a bridge, by name' '
+        $cli network create $c-net
+        $cli run -d --name $c --network $c-net $image nc -l -p 5000 -e echo hello
+        is hello "$($cli run --rm --network $c-net $image nc -w 2 $c 5000)"
+        $cli network rm -f -t 0 $c-net || $cli network rm -f $c-net'
+    check 'run -p: a port published on loopback' '
+        $cli run -d --name $c -p 127.0.0.1:8080:80 $image sh -c "echo from the container >/tmp/index.html; httpd -f -p 80 -h /tmp"
+        eventually busybox wget -q -O $TMPDIR/page http://127.0.0.1:8080/index.html
+        is "from the container" "$(cat $TMPDIR/page)"'
+    check 'run --mount type=bind,bind-propagation=rshared' '
+        mkdir -p $TMPDIR/shared; mount -t tmpfs shared $TMPDIR/shared; mount --make-shared $TMPDIR/shared
+        $cli run --rm --cap-add SYS_ADMIN -v $TMPDIR/shared:/s:rshared $image sh -c "mkdir /s/m && mount -t tmpfs inner /s/m"
+        grep " $TMPDIR/shared/m " /proc/self/mounts
+        umount -R $TMPDIR/shared'
+}
