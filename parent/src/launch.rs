@@ -417,6 +417,10 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
                 descriptors.push(trees::open_root(plan)?);
                 continue;
             }
+            DescriptorSlot::Procfs => {
+                descriptors.push(open_procfs()?);
+                continue;
+            }
             DescriptorSlot::Listener => {
                 descriptors.extend(listener.take());
                 continue;
@@ -509,6 +513,11 @@ pub fn check_namespace(path: &str, kind: u32) -> Result<()> {
 }
 
 /// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).
+fn open_procfs() -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open("/proc", flags, Mode::empty()).map_err(|errno| Error::call("open /proc", errno))
+}
+
 fn open_namespace(path: &str, kind: u32) -> Result<OwnedFd> {
     let opened = rustix::fs::open(
         path,

@@ -273,7 +273,10 @@ fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
             slots = slots.with(slot);
         }
     }
-    if user_namespace::opens_sources(request) { slots.with(DescriptorSlot::Root) } else { slots }
+    if user_namespace::opens_sources(request) {
+        slots = slots.with(DescriptorSlot::Root);
+    }
+    if user_namespace::sends_procfs(request) { slots.with(DescriptorSlot::Procfs) } else { slots }
 }
 
 /// The namespaces that stage1 joins itself, in the order of travel. The others it is born in: the pid namespace always, and with a user

@@ -48,11 +48,13 @@ pub enum DescriptorSlot {
     TimeNamespace = 7,
     /// A pidfd of the container's init, in whose namespaces the process shall be.
     Init = 8,
+    /// The parent's procfs, for a container that may mount none: its pid namespace belongs to another user namespace.
+    Procfs = 9,
 }
 
 impl DescriptorSlot {
     /// Every slot, in the order in which descriptors travel.
-    pub const ALL: [DescriptorSlot; 9] = [
+    pub const ALL: [DescriptorSlot; 10] = [
         DescriptorSlot::Listener,
         DescriptorSlot::MountNamespace,
         DescriptorSlot::NetworkNamespace,
@@ -62,6 +64,7 @@ impl DescriptorSlot {
         DescriptorSlot::Root,
         DescriptorSlot::TimeNamespace,
         DescriptorSlot::Init,
+        DescriptorSlot::Procfs,
     ];
 }
 

@@ -72,6 +72,11 @@ pub(super) fn shows_procfs_late(request: &Request<'_>) -> bool {
     request.config.namespaces.user != Namespace::Inherit || !request.host.is_initial_user_namespace
 }
 
+/// Whether the pid namespace may belong to another user namespace than the container's, in which stage1 can mount no procfs of it.
+pub(super) fn sends_procfs(request: &Request<'_>) -> bool {
+    request.config.namespaces.pid != Namespace::New && shows_procfs_late(request)
+}
+
 /// Whether the network namespace comes with the clone: a user namespace owns what is made in it, and who is not the host's root could not
 /// come back from a network namespace to the host's.
 pub(super) fn clones_network(request: &Request<'_>) -> bool {

@@ -101,7 +101,10 @@ fn who_has_no_program_is_held_and_executes_nothing() {
 fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last() {
     let _alone = alone();
     let is_namespace = |slot: &DescriptorSlot| {
-        !matches!(slot, DescriptorSlot::Listener | DescriptorSlot::Root | DescriptorSlot::Init)
+        !matches!(
+            slot,
+            DescriptorSlot::Listener | DescriptorSlot::Root | DescriptorSlot::Init | DescriptorSlot::Procfs
+        )
     };
     let slots = DescriptorSlot::ALL.into_iter().filter(is_namespace);
     let descriptors = slots.fold(DescriptorSlots::default(), DescriptorSlots::with);
