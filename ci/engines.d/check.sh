@@ -1,7 +1,7 @@
 # What the lists of all engines share: lines and their verdicts, the image, waiting.
 
-# check NAME CODE: one line of the list. CODE is shell, under `set -e`, with the functions below and a fresh container name in $c.
-# What it prints is shown if it fails. `sweep` of the engine removes what a line leaves.
+# check NAME CODE: one line of the list. CODE is shell, under `set -e`, with the functions below and a fresh
+# container name in $c. What it prints is shown if it fails. `sweep` of the engine removes what a line leaves.
 number=0
 # Who does it, if not root.
 as=()
@@ -11,11 +11,16 @@ check() {
     number=$((number + 1))
     export c=c$number
     install -m 666 /dev/null "$lab/said"
-    timeout --kill-after=5 "${limit:-60}" "${as[@]}" bash -euo pipefail -c "$code" >"$log" 2>&1 </dev/null || verdict=FAIL
-    said=$(<"$lab/said")
+    timeout --kill-after=5 60 "${as[@]}" bash -euo pipefail -c "$code" >"$log" 2>&1 </dev/null || verdict=FAIL
+    said=$(paste -sd " " "$lab/said")
     verdict "$verdict" "$name" "$said"
     [[ $verdict == ok ]] || tail -n 12 "$log" | cut -c 1-400 | sed 's/^/        /'
     timeout 60 "${as[@]}" bash -c sweep >/dev/null 2>&1 </dev/null || true
+}
+
+# The same for what reads files of cgroup v1.
+check_v1() {
+    if [[ -e /sys/fs/cgroup/memory ]]; then check "$@"; else skip "$1" "it reads files of cgroup v1"; fi
 }
 
 skip() {
@@ -25,7 +30,7 @@ skip() {
 verdict() {
     local note=
     [[ $1 != skip ]] || note=$3
-    [[ $1 != FAIL || $runtime == runc ]] || ! grep -q "^FAIL"$'\t'"$2"$'\t' "$results/$engine.runc" 2>/dev/null || note="runc too"
+    if [[ $1 == FAIL ]] && grep -qs "^FAIL"$'\t'"$2"$'\t' "$results/$engine.runc"; then note="runc too"; fi
     printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$results/$engine.$runtime"
     printf '%-5s %s%s\n' "$1" "$2" "${note:+  [$note]}"
 }
@@ -36,9 +41,12 @@ has() { [[ $2 =~ $1 ]] || { printf 'expected: %s\nfound:    %s\n' "$1" "$2"; ret
 # The exit status of a command, then what it printed.
 outcome() { local status=0 text; text=$("$@" 2>&1) || status=$?; printf '%s: %s\n' "$status" "$text"; }
 # Without warnings, and without what differs from call to call.
-said() { sed -E '/level=warning/d; s/[0-9a-f]{12,64}/ID/g; s/\<c[0-9]+\>/NAME/g; s/time="[^"]*"/TIME/g; s/\<(pinnace|runc)\>/RUNTIME/g;
-    s/error during container init: //' <<<"$*" |
-    tr -d '\r' | paste -sd ' ' | tr '\t' ' ' >>"$lab/said"; }
+said() {
+    sed -E 's/time="[^"]*"/TIME/g; s/TIME level=warning msg="([^"\\]|\\.)*" *//g
+        s/[0-9a-f]{12,64}/ID/g; s/\<c[0-9]+\>/NAME/g
+        s/\<(pinnace|runc)\>/RUNTIME/g; s/error during container init: //' <<<"$*" |
+        tr -d '\r' | paste -sd ' ' | tr -s '\t ' ' ' >>"$lab/said"
+}
 # Until a command succeeds, ten seconds at most.
 eventually() { for _ in {1..100}; do if "$@" >/dev/null 2>&1; then return 0; fi; sleep 0.1; done; "$@"; }
 terminal() { script -qec "$(printf '%q ' "$@")" /dev/null; }
@@ -57,7 +65,7 @@ start_daemon() {
     return 1
 }
 
-# make_image NAME FILE COMMAND...: an archive (docker load's format) of busybox, with /etc/passwd and two ordinary users.
+# make_image NAME FILE COMMAND...: an archive (docker load's format) of busybox, with an ordinary user.
 make_image() {
     local name=$1 file=$2 root=$lab/root digest command
     shift 2
@@ -65,7 +73,7 @@ make_image() {
         mkdir -p $root/{bin,etc,dev,proc,sys,root,data,run,var} $root/home/user
         install -d -m 1777 $root/tmp
         cp /bin/busybox $root/bin/
-        for command in $(/bin/busybox --list); do [[ -e $root/bin/$command ]] || ln -s busybox "$root/bin/$command"; done
+        for command in $(/bin/busybox --list | grep -vx busybox); do ln -s busybox "$root/bin/$command"; done
         printf '%s\n' root:x:0:0:root:/root:/bin/sh user:x:1000:1000::/home/user:/bin/sh >$root/etc/passwd
         printf '%s\n' root:x:0: user:x:1000: extra:x:2000:user >$root/etc/group
         echo kept >$root/data/kept
@@ -85,5 +93,11 @@ JSON
     printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":["layer.tar"]}]' "$name" >$lab/manifest.json
     tar -C $lab -cf "$file" manifest.json config.json layer.tar
 }
+
+# A seccomp profile that one can see at work.
+cat >"$lab/profile.json" <<'JSON'
+{"defaultAction": "SCMP_ACT_ALLOW",
+ "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}
+JSON
 
 export -f is has outcome said eventually terminal
