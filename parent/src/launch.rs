@@ -443,6 +443,10 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
                 descriptors.push(trees::open_root(plan)?);
                 continue;
             }
+            DescriptorSlot::Procfs => {
+                descriptors.push(open_procfs()?);
+                continue;
+            }
             DescriptorSlot::Listener => {
                 descriptors.extend(listener.take());
                 continue;
@@ -528,6 +532,12 @@ fn check_sysctls(plan: &Plan<'_>) -> Result<()> {
 /// Whether the namespace file at `path` is there and of a CLONE_NEW* type.
 pub fn check_namespace(path: &str, kind: u32) -> Result<()> {
     open_namespace(path, kind).map(drop)
+}
+
+/// What shows the processes of our pid namespace.
+fn open_procfs() -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open("/proc", flags, Mode::empty()).map_err(|errno| Error::call("open /proc", errno))
 }
 
 /// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).

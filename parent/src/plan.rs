@@ -281,6 +281,7 @@ fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
     }
     for (slot, is_filled) in [
         (DescriptorSlot::Root, user_namespace::opens_sources(request)),
+        (DescriptorSlot::Procfs, user_namespace::sends_procfs(request)),
         (DescriptorSlot::Trace, request.takes_notes),
     ] {
         if is_filled {

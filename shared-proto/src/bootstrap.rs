@@ -48,15 +48,17 @@ pub enum DescriptorSlot {
     TimeNamespace = 7,
     /// A pidfd of the container's init, in whose namespaces the process shall be.
     Init = 8,
+    PidNamespace = 9,
+    UserNamespace = 10,
+    /// The parent's procfs, for a container that may mount none: its pid namespace belongs to another user namespace.
+    Procfs = 11,
     /// A file in memory for stage1's notes, `trace::trace_bytes` long: somebody wants to know where the time goes.
-    Trace = 9,
-    PidNamespace = 10,
-    UserNamespace = 11,
+    Trace = 12,
 }
 
 impl DescriptorSlot {
     /// Every slot, in the order in which descriptors travel.
-    pub const ALL: [DescriptorSlot; 12] = [
+    pub const ALL: [DescriptorSlot; 13] = [
         DescriptorSlot::Listener,
         DescriptorSlot::MountNamespace,
         DescriptorSlot::NetworkNamespace,
@@ -66,9 +68,10 @@ impl DescriptorSlot {
         DescriptorSlot::Root,
         DescriptorSlot::TimeNamespace,
         DescriptorSlot::Init,
-        DescriptorSlot::Trace,
         DescriptorSlot::PidNamespace,
         DescriptorSlot::UserNamespace,
+        DescriptorSlot::Procfs,
+        DescriptorSlot::Trace,
     ];
 }
 

@@ -55,7 +55,9 @@ fn phases<K: Kernel>(
     }
     topology::lead(kernel).map_err(at(Phase::Setup))?;
     let highest = received.highest_descriptor().max(Some(*socket)).max(Some(root.highest_descriptor()));
-    let mut context = Context::new(kernel, *socket, root, highest.unwrap_or(*socket).next());
+    let first_temporary = highest.unwrap_or(*socket).next();
+    let procfs = received.descriptor(DescriptorSlot::Procfs);
+    let mut context = Context::new(kernel, *socket, root, procfs, first_temporary);
 
     run_phase(&mut context, view, Phase::Mounts)?;
     let trees = topology::attach(context.kernel, *socket, view).map_err(at(Phase::Views))?;

@@ -42,6 +42,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     next_tree: usize,
     /// A private procfs (see `proc.rs`).
     proc: Option<Descriptor>,
+    /// The parent's, until the container waits for its start.
+    parents_proc: Option<Descriptor>,
     /// The container's verified /dev/null.
     null: Option<Descriptor>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
@@ -59,6 +61,7 @@ impl<'k, K: Kernel> Context<'k, K> {
         kernel: &'k mut K,
         socket: Descriptor,
         root: Root,
+        parents_proc: Option<Descriptor>,
         first_temporary: Descriptor,
     ) -> Self {
         Self {
@@ -72,6 +75,7 @@ impl<'k, K: Kernel> Context<'k, K> {
             trees: DescriptorList::new(),
             next_tree: 0,
             proc: None,
+            parents_proc,
             null: None,
             directory: None,
             fresh: None,
@@ -107,6 +111,7 @@ impl<'k, K: Kernel> Context<'k, K> {
         for descriptor in done.filter(|done| !kept.contains(done) && *done != self.root.new) {
             self.kernel.close(descriptor);
         }
+        self.parents_proc = None;
         self.first_temporary = kept.into_iter().fold(self.root.new, Descriptor::max).next();
         self.close_all()
     }

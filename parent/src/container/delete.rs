@@ -1,5 +1,6 @@
 //! Taking away what `create` made, and nothing else.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -104,15 +105,22 @@ fn end(container: &Container) -> Result<()> {
     let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
     // A frozen process does not even die.
     container.cgroups().thaw();
-    let mut polled = [PollFd::new(&handle, PollFlags::IN)];
-    let timeout = Timespec { tv_sec: END_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
-    match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout))) {
-        Ok(0) => {
-            Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs())))
-        }
-        Ok(_) => Ok(()),
-        Err(errno) => Err(Error::call("wait for the container's end", errno)),
+    if !wait_for_end(&handle, END_TIMEOUT)? {
+        return Err(Error::new(format!(
+            "container init still runs {} s after SIGKILL",
+            END_TIMEOUT.as_secs()
+        )));
     }
+    Ok(())
+}
+
+/// Whether the process behind `handle` ends in time.
+pub(super) fn wait_for_end(handle: &OwnedFd, limit: Duration) -> Result<bool> {
+    let mut polled = [PollFd::new(handle, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: 0 };
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout)))
+        .map(|count| count > 0)
+        .map_err(|errno| Error::call("wait for the container's end", errno))
 }
 
 /// Removes cgroups and state of a container whose init has ended. Without a pid namespace of its own it may have left processes.

@@ -1,15 +1,20 @@
 //! Letting a created container's program begin.
 
+use std::time::Duration;
+
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
 use super::create::{NO_PROGRAM, poststart, start_socket_path};
-use super::delete::end_and_destroy;
+use super::delete::{end_and_destroy, wait_for_end};
 use super::signal::kill;
 use super::{Container, seccomp};
 use crate::error::{Error, Kind, Result};
 use crate::launch::start_held;
 use crate::state::Status;
+
+/// How long a container that could not be started may take to end. It has nothing to do but to exit.
+const END_OF_FAILED_START: Duration = Duration::from_secs(2);
 
 /// Starts the program, and returns when it has been executed.
 ///
@@ -39,9 +44,16 @@ pub fn start(container: &Container) -> Result<()> {
     let address = SocketAddrUnix::new(start_socket_path(&container.directory)).map_err(failed)?;
     rustix::net::connect(&socket, &address).map_err(failed)?;
     let started = start_held(socket, &container.record.program, agent);
-    if started.is_err() && is_watched {
-        // Ignored: it ends by itself as well. But a program whose agent was not told must not go on.
-        let _ = kill(container, Signal::KILL.as_raw());
+    if started.is_err() {
+        if is_watched {
+            // Ignored: it ends by itself as well. But a program whose agent was not told must not go on.
+            let _ = kill(container, Signal::KILL.as_raw());
+        }
+        // stage1 tells why it fails before it ends, and an engine deletes the container as soon as it hears that: containerd does not delete
+        // what it does not know to have ended. Ignored: there is nothing to say but why the start failed.
+        if let Ok(Some(init)) = container.init_handle() {
+            let _ = wait_for_end(&init, END_OF_FAILED_START);
+        }
     }
     container.directory.forget_start_socket();
     match started.and_then(|()| poststart(&container.record, &container.id, pid).map_err(of_hook)) {

@@ -149,6 +149,10 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
     match (step, failure.call, errno(failure)) {
         (_, Call::Mount, Errno::NODEV) => " (the kernel has no such filesystem)",
         (_, Call::Mount, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
+        // Engines look for the kernel's older word, ENOTDIR of mount(2).
+        (Some(Step::BindMount { .. }), Call::MoveMount, Errno::INVAL) => {
+            " (not a directory: one of the two is a file, the other a directory)"
+        }
         (Some(Step::MaskPath { .. }), Call::Status, Errno::NXIO) => {
             " (/dev/null in the container is not the null device)"
         }

@@ -74,6 +74,12 @@ pub(super) fn shows_procfs_late(request: &Request<'_>) -> bool {
     request.config.namespaces.user != Namespace::Inherit || !request.host.is_initial_user_namespace
 }
 
+/// Whether the pid namespace is the host's, of which stage1 can mount no procfs in a user namespace. (Into one that is joined no procfs of the
+/// host may come, where others could take it.)
+pub(super) fn sends_procfs(request: &Request<'_>) -> bool {
+    request.config.namespaces.pid == Namespace::Inherit && shows_procfs_late(request)
+}
+
 /// Whether the network namespace comes with the clone: a user namespace owns what is made in it, and who is not the host's root could not
 /// come back from a network namespace to the host's.
 pub(super) fn clones_network(request: &Request<'_>) -> bool {

@@ -24,10 +24,18 @@ fn private_proc<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, F
     if let Some(proc) = context.proc {
         return Ok(proc);
     }
-    let kernel = &mut *context.kernel;
-    let instance = kernel.filesystem_open(c"proc").at(Call::FilesystemOpen)?;
-    kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
-    let proc = kernel.filesystem_mount(instance, 0).at(Call::FilesystemMount)?;
+    let made = new_proc(context.kernel);
+    let proc = match (made, context.parents_proc) {
+        // The parent's shows the same, and no image or volume has put anything there.
+        (Err(Fault { errno: Errno::PERM, .. }), Some(proc)) => proc,
+        (made, _) => made?,
+    };
     context.proc = Some(proc);
     Ok(proc)
+}
+
+fn new_proc<K: Kernel>(kernel: &mut K) -> Result<Descriptor, Fault> {
+    let instance = kernel.filesystem_open(c"proc").at(Call::FilesystemOpen)?;
+    kernel.filesystem_create(instance).at(Call::FilesystemCreate)?;
+    kernel.filesystem_mount(instance, 0).at(Call::FilesystemMount)
 }

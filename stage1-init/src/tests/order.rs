@@ -108,6 +108,7 @@ fn namespaces_are_joined_before_anything_is_opened_and_the_mount_namespace_last(
                 | DescriptorSlot::Init
                 | DescriptorSlot::Trace
                 | DescriptorSlot::UserNamespace
+                | DescriptorSlot::Procfs
         )
     };
     let slots = DescriptorSlot::ALL.into_iter().filter(is_namespace);

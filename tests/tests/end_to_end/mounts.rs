@@ -171,6 +171,16 @@ fn bind_of_a_file_makes_a_file_as_its_target() {
 }
 
 #[test]
+fn a_file_and_a_directory_on_each_other_are_told_in_the_word_that_engines_look_for() {
+    let bundle = Bundle::new().file("etc/file", "", 0o644);
+    let file = bundle.scratch().join("file");
+    fs::write(&file, "").unwrap();
+    bundle.mount("/etc", "bind", &path(&file), &["bind"]).run().failed_with(&["/etc", "not a directory"]);
+    let bundle = Bundle::new().file("etc/file", "", 0o644);
+    bundle.mount("/etc/file", "bind", "/usr", &["bind"]).run().failed_with(&["/etc/file", "not a directory"]);
+}
+
+#[test]
 fn relative_bind_source_is_relative_to_the_bundle() {
     let bundle = Bundle::new();
     fs::write(bundle.path().join("beside"), "beside config.json").expect("write");

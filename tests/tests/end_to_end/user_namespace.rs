@@ -134,6 +134,17 @@ fn with_a_joined_pid_namespace_all_processes_are_seen() {
 }
 
 #[test]
+fn parameters_are_set_without_a_pid_namespace_in_which_a_procfs_could_be_mounted() {
+    let bundle = mapped(Bundle::new()).without_namespace("pid").without_mount("/proc");
+    let outcome = bundle
+        .mount("/proc", "bind", "/proc", &["rbind"])
+        .set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}))
+        .args(&["/bin/cat", "/proc/sys/net/ipv4/ip_forward"])
+        .run();
+    assert_eq!(outcome.succeeded(), "1");
+}
+
+#[test]
 fn wrong_mappings_are_named_by_their_paths() {
     let bundle = |list| {
         Bundle::new()
