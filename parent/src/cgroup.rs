@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -186,7 +187,8 @@ impl Cgroups {
             self.made.new.extend(self.placement.all().map(Directory::absolute));
             self.made.moved_to = Some(path);
         }
-        Ok(())
+        // Its slice may be, which nobody could ask before.
+        self.placement.unified.as_ref().map_or(Ok(()), refuse_frozen)
     }
 
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
@@ -395,10 +397,10 @@ impl Cgroups {
         self.freezer().is_some_and(freezer::is_frozen)
     }
 
-    /// Lets frozen processes go on.
+    /// Lets frozen processes go on, also those that the container has frozen itself, so that they can end.
     pub fn thaw(&self) {
-        if let Some(directory) = self.freezer().filter(|directory| freezer::is_frozen(directory)) {
-            freezer::ask(directory, false);
+        if let Some(directory) = self.freezer() {
+            freezer::release(directory);
         }
     }
 
@@ -440,12 +442,15 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
     match tried {
         Ok(()) => {
             made.new.insert(path);
-            return Ok(());
+            // It is born frozen where one above it is, which the hierarchy's root cannot be.
+            if directory.parents().next().is_some() { refuse_frozen(directory) } else { Ok(()) }
         }
-        Err(Errno::EXIST) => made.kept.insert(path),
-        Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
-    };
-    refuse_used(directory)
+        Err(Errno::EXIST) => {
+            made.kept.insert(path);
+            refuse_used(directory)
+        }
+        Err(errno) => Err(Error::call(format_args!("mkdir {path}"), errno)),
+    }
 }
 
 /// Errors: somebody is in it, or it is frozen, and the child would never come to its start.
@@ -460,9 +465,17 @@ fn whose(directory: &Directory) -> Option<String> {
     if !inside.is_empty() {
         return Some(format!("container's cgroup is not empty: {path} has processes {inside:?}"));
     }
+    frozen(directory)
+}
+
+fn refuse_frozen(directory: &Directory) -> Result<()> {
+    frozen(directory).map_or(Ok(()), |reason| Err(Error::new(reason)))
+}
+
+fn frozen(directory: &Directory) -> Option<String> {
     let has_freezer = directory.is_unified() || directory.has("freezer");
     (has_freezer && freezer::is_frozen(directory))
-        .then(|| format!("container's cgroup unexpectedly frozen: {path}"))
+        .then(|| format!("container's cgroup unexpectedly frozen: {}", directory.absolute()))
 }
 
 /// Why the container's cgroups cannot be its own: somebody is in them. Nothing is made.
@@ -520,8 +533,12 @@ fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
             Err(Errno::BUSY | Errno::NOTEMPTY) => {}
             Err(errno) => return Err(Error::call(format_args!("rmdir {path}"), errno)),
         }
+        let mut has_removed = false;
         if below {
-            files::subdirectories(path).iter().try_for_each(|child| remove(child, deadline, true))?;
+            // One that stays is busy for a moment, like its parents.
+            files::visit_below(path, |parent, name| {
+                has_removed |= rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).is_ok();
+            });
         }
         if Instant::now() >= deadline {
             let inside = processes_below(path);
@@ -529,16 +546,20 @@ fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
                 "unable to remove cgroup {path}: busy; processes in it: {inside:?}"
             )));
         }
+        if has_removed {
+            continue;
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
 
 fn processes_below(path: &str) -> Vec<i32> {
-    let own = files::read(&format!("{path}/cgroup.procs")).unwrap_or_default();
-    let mut pids: Vec<i32> = own.lines().filter_map(|line| line.parse().ok()).collect();
-    for child in files::subdirectories(path) {
-        pids.extend(processes_below(&child));
-    }
+    let parse = |text: String| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>();
+    let mut pids = parse(files::read(&format!("{path}/cgroup.procs")).unwrap_or_default());
+    files::visit_below(path, |parent, name| {
+        let own = files::read_at(parent, &format!("{name}/cgroup.procs"));
+        pids.extend(own.map_or(Vec::new(), |(text, _)| parse(text)));
+    });
     pids
 }

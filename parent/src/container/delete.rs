@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::{Container, poststop};
@@ -102,17 +103,19 @@ fn end(container: &Container) -> Result<()> {
     }
     // Ignored: it may have ended by itself meanwhile, which the wait below sees.
     let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
-    // A frozen process does not even die.
-    container.cgroups().thaw();
-    let mut polled = [PollFd::new(&handle, PollFlags::IN)];
-    let timeout = Timespec { tv_sec: END_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
-    match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout))) {
-        Ok(0) => {
-            Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs())))
+    let deadline = Instant::now() + END_TIMEOUT;
+    let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    while Instant::now() < deadline {
+        // A frozen process does not even die; and one that still lives may have frozen others meanwhile.
+        container.cgroups().thaw();
+        let mut polled = [PollFd::new(&handle, PollFlags::IN)];
+        match rustix::event::poll(&mut polled, Some(&pause)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(Error::call("wait for the container's end", errno)),
         }
-        Ok(_) => Ok(()),
-        Err(errno) => Err(Error::call("wait for the container's end", errno)),
     }
+    Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs())))
 }
 
 /// Removes cgroups and state of a container whose init has ended. Without a pid namespace of its own it may have left processes.
