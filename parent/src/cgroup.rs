@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
 pub use needs::unsupported;
-pub use oom::OomWatch;
+pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
 pub use systemd::SUPPORTED as SYSTEMD_SUPPORTED;
@@ -381,6 +381,11 @@ impl Cgroups {
             files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
         let (limit, peak) = (limit.trim_end(), peak.trim_end());
+        if !oom::has_reached_own_limit(&path, v2.is_some()) {
+            return Some(format!(
+                "out of memory in a cgroup above {path}, or on the host: peak usage {peak}, processes killed: {killed}"
+            ));
+        }
         Some(format!(
             "out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}; \
              {MEMORY_TO_START} is enough to come to the program's start"
