@@ -243,33 +243,62 @@ impl Cgroups {
         if self.placement.is_empty() && change.has_limits() {
             return Err(Error::new("the container has no cgroups: there are no limits to change"));
         }
-        if let Some(scope) = self.placement.scope() {
-            // First: systemd rounds, and what is written behind it does not.
-            scope.update(change, all)?;
-        }
-        let mut writers = Vec::new();
-        let updated = self.write_update(change, &mut writers).and_then(|()| keep());
+        self.check_update(change)?;
+        let Some(scope) = self.placement.scope() else {
+            return self.write_update(change, Writer::with_undo, keep);
+        };
+        // systemd writes all that it knows beside the change, rounded, and does not write everything back.
+        let mut old = Vec::new();
+        // Ignored: what cannot be read is missing for the update as well, and that says so.
+        let _ = self.visit_limits(all, Writer::only_reading, &mut old);
+        scope.update(change, all)?;
+        let updated = self.write_update(all, Writer::new, keep);
         if updated.is_err() {
-            if let Some(scope) = self.placement.scope() {
-                scope.undo_update(change, all, before);
-            }
+            scope.undo_update(change, all, before);
+            old.into_iter().rev().for_each(Writer::undo);
+        }
+        updated
+    }
+
+    /// What can be said without a write: once systemd has been told, the kernel may already have killed.
+    fn check_update(&self, change: &Resources) -> Result<()> {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            v2::check_possible(change)?;
+            return v2::check_usage(unified, &change.memory);
+        }
+        v1::check_controllers(&self.placement.hierarchies, change)
+    }
+
+    fn write_update(
+        &self,
+        limits: &Resources,
+        writer: impl Fn(String) -> Writer,
+        keep: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let mut writers = Vec::new();
+        let updated = self.visit_limits(limits, writer, &mut writers).and_then(|()| keep());
+        if updated.is_err() {
             writers.into_iter().rev().for_each(Writer::undo);
         }
         updated
     }
 
-    fn write_update(&self, change: &Resources, writers: &mut Vec<Writer>) -> Result<()> {
+    /// Has a writer of each directory write the limits that belong there.
+    fn visit_limits(
+        &self,
+        limits: &Resources,
+        writer: impl Fn(String) -> Writer,
+        writers: &mut Vec<Writer>,
+    ) -> Result<()> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            v2::check_possible(change)?;
-            let writer = Writer::with_undo(unified.absolute());
-            let written = v2::limit(&writer, change);
+            let writer = writer(unified.absolute());
+            let written = v2::limit(&writer, limits);
             writers.push(writer);
             return written;
         }
-        v1::check_controllers(&self.placement.hierarchies, change)?;
         for directory in &self.placement.hierarchies {
-            let writer = Writer::with_undo(directory.absolute());
-            let written = v1::limit(directory, &writer, change);
+            let writer = writer(directory.absolute());
+            let written = v1::limit(directory, &writer, limits);
             writers.push(writer);
             written?;
         }
