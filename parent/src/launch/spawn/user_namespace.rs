@@ -222,7 +222,7 @@ pub(crate) fn spawn_joined(birth: &Birth<'_>, user_namespace: Option<BorrowedFd<
     outer.pidfd = &raw mut pidfd as u64;
     // SAFETY: without CLONE_VM the child has a copy of our memory, `joining` in it, and of our stack.
     let cloned = unsafe { clone3(&outer, begin_joined, (&raw const joining).cast()) };
-    cloned.map_err(|errno| Error::call("clone container init", errno))?;
+    cloned.map_err(|errno| super::not_born(birth, errno))?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let between = unsafe { OwnedFd::from_raw_fd(pidfd) };
     drop(childs_gate);
