@@ -64,7 +64,7 @@ pub struct Hierarchy {
 }
 
 /// Where every distribution mounts its hierarchies.
-pub const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
 /// statfs(2)'s number for cgroup2, from linux/magic.h.
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;

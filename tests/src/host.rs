@@ -123,6 +123,20 @@ pub fn cgroup_hierarchies() -> BTreeMap<String, PathBuf> {
     found
 }
 
+/// The global options that choose each cgroup manager of this machine. On v1 a systemd takes away what others have made: there it is alone.
+pub fn managers() -> Vec<&'static [&'static str]> {
+    let has_systemd = Path::new("/run/systemd/system").is_dir() && find_program("systemctl").is_some();
+    let is_v1 = cgroup_hierarchies().keys().any(|list| list == "memory");
+    let mut managers: Vec<&[&str]> = Vec::new();
+    if !(has_systemd && is_v1) {
+        managers.push(&[]);
+    }
+    if has_systemd {
+        managers.push(&["--systemd-cgroup"]);
+    }
+    managers
+}
+
 /// How many times longer than usual everything may take: `PINNACE_TESTS_PATIENCE`, for emulated machines.
 pub(crate) fn patience() -> u32 {
     env::var("PINNACE_TESTS_PATIENCE").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)

@@ -19,7 +19,6 @@ use self::message::{Incoming, Target, Value};
 use self::properties::Property;
 use crate::config::Resources;
 use crate::error::{Error, Result};
-use crate::host::CGROUP_MOUNT;
 
 /// The manager is compiled in: what `features` tells.
 pub const SUPPORTED: bool = true;
@@ -176,11 +175,13 @@ impl Scope {
     }
 
     fn limits(&self, change: &Resources, all: &Resources) -> Vec<Property> {
-        if !self.is_v2 {
-            return properties::of_v1(change, all);
-        }
         let has_weights = change.block_io.weight.is_some() || !change.block_io.weight_devices.is_empty();
-        properties::of_v2(change, all, has_weights && has_bfq())
+        let has_bfq = has_weights && has_bfq();
+        if self.is_v2 {
+            properties::of_v2(change, all, has_bfq)
+        } else {
+            properties::of_v1(change, all, has_bfq)
+        }
     }
 
     /// Tells systemd of new limits: those that `change` sets, out of all that are in force then.
@@ -293,10 +294,11 @@ fn unknown_property(wanted: &[Property], error: &str, text: &str) -> Option<usiz
     words.find_map(|word| wanted.iter().position(|property| property.optional && property.name == word))
 }
 
-/// Whether the host's cgroups have weights of the BFQ scheduler. That every cgroup below the root has, once one has them.
+/// Whether the kernel has the BFQ scheduler, and so files for its weights: every disk lists it then.
 fn has_bfq() -> bool {
-    let entries = std::fs::read_dir(CGROUP_MOUNT).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path().join("io.bfq.weight")).any(|file| file.exists())
+    let disks = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let schedulers = disks.map(|disk| std::fs::read_to_string(disk.path().join("queue/scheduler")));
+    schedulers.flatten().any(|list| list.contains("bfq"))
 }
 
 /// `a-b.slice` lies in `a.slice`: its path below the root.

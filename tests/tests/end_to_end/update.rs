@@ -2,24 +2,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Value, cgroup_hierarchies, find_program, is_pinnace, json, skip, spawn,
+    Bundle, Container, Outcome, Value, cgroup_hierarchies, is_pinnace, json, managers, skip, spawn,
 };
 
 const MIB: i64 = 1 << 20;
-
-/// The global options that choose each manager of this machine.
-fn managers() -> Vec<&'static [&'static str]> {
-    let has_systemd = Path::new("/run/systemd/system").is_dir() && find_program("systemctl").is_some();
-    let mut managers: Vec<&[&str]> = vec![&[]];
-    if has_systemd {
-        managers.push(&["--systemd-cgroup"]);
-    }
-    managers
-}
 
 fn is_v2() -> bool {
     !cgroup_hierarchies().contains_key("memory")
@@ -395,7 +385,7 @@ fn what_cannot_be_updated_is_said() {
 
 #[test]
 fn created_and_paused_containers_are_updated_too() {
-    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container().with_global_options(managers()[0]);
     container.create().succeeded();
     update(&container, &["--pids-limit", "40"]).succeeded();
     container.start().succeeded();

@@ -68,7 +68,7 @@ pub(super) fn of_v2(change: &Resources, all: &Resources, has_bfq: bool) -> Vec<P
 }
 
 /// cgroup v1: the few that systemd has.
-pub(super) fn of_v1(change: &Resources, all: &Resources) -> Vec<Property> {
+pub(super) fn of_v1(change: &Resources, all: &Resources, has_bfq: bool) -> Vec<Property> {
     let mut found = Vec::new();
     let mut push = |name: &str, value: Value| found.push(Property::optional(name, value));
     if let Some(limit) = change.memory.limit {
@@ -82,7 +82,10 @@ pub(super) fn of_v1(change: &Resources, all: &Resources) -> Vec<Property> {
         push("TasksMax", Value::U64(tasks_max(limit)));
     }
     if let Some(weight) = change.block_io.weight {
-        push("BlockIOWeight", Value::U64(weight.into()));
+        /// More it does not take.
+        const WEIGHT_MAX: u64 = 1000;
+        let weight = if has_bfq { io_weight(weight, true).min(WEIGHT_MAX) } else { weight.into() };
+        push("BlockIOWeight", Value::U64(weight));
     }
     found
 }
@@ -408,7 +411,7 @@ mod tests {
                 ("TasksMax", 1),
             ]
         );
-        assert_eq!(numbers(&of_v1(&resources, &resources))[0], ("MemoryLimit", 100));
+        assert_eq!(numbers(&of_v1(&resources, &resources, false))[0], ("MemoryLimit", 100));
     }
 
     #[test]
