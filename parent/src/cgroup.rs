@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
 pub use needs::unsupported;
-pub use oom::OomWatch;
+pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
 pub use systemd::SUPPORTED as SYSTEMD_SUPPORTED;
@@ -186,7 +187,8 @@ impl Cgroups {
             self.made.new.extend(self.placement.all().map(Directory::absolute));
             self.made.moved_to = Some(path);
         }
-        Ok(())
+        // Its slice may be, which nobody could ask before.
+        self.placement.unified.as_ref().map_or(Ok(()), refuse_frozen)
     }
 
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
@@ -241,33 +243,62 @@ impl Cgroups {
         if self.placement.is_empty() && change.has_limits() {
             return Err(Error::new("the container has no cgroups: there are no limits to change"));
         }
-        if let Some(scope) = self.placement.scope() {
-            // First: systemd rounds, and what is written behind it does not.
-            scope.update(change, all)?;
-        }
-        let mut writers = Vec::new();
-        let updated = self.write_update(change, &mut writers).and_then(|()| keep());
+        self.check_update(change)?;
+        let Some(scope) = self.placement.scope() else {
+            return self.write_update(change, Writer::with_undo, keep);
+        };
+        // systemd writes all that it knows beside the change, rounded, and does not write everything back.
+        let mut old = Vec::new();
+        // Ignored: what cannot be read is missing for the update as well, and that says so.
+        let _ = self.visit_limits(all, Writer::only_reading, &mut old);
+        scope.update(change, all)?;
+        let updated = self.write_update(all, Writer::new, keep);
         if updated.is_err() {
-            if let Some(scope) = self.placement.scope() {
-                scope.undo_update(change, all, before);
-            }
+            scope.undo_update(change, all, before);
+            old.into_iter().rev().for_each(Writer::undo);
+        }
+        updated
+    }
+
+    /// What can be said without a write: once systemd has been told, the kernel may already have killed.
+    fn check_update(&self, change: &Resources) -> Result<()> {
+        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
+            v2::check_possible(change)?;
+            return v2::check_usage(unified, &change.memory);
+        }
+        v1::check_controllers(&self.placement.hierarchies, change)
+    }
+
+    fn write_update(
+        &self,
+        limits: &Resources,
+        writer: impl Fn(String) -> Writer,
+        keep: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let mut writers = Vec::new();
+        let updated = self.visit_limits(limits, writer, &mut writers).and_then(|()| keep());
+        if updated.is_err() {
             writers.into_iter().rev().for_each(Writer::undo);
         }
         updated
     }
 
-    fn write_update(&self, change: &Resources, writers: &mut Vec<Writer>) -> Result<()> {
+    /// Has a writer of each directory write the limits that belong there.
+    fn visit_limits(
+        &self,
+        limits: &Resources,
+        writer: impl Fn(String) -> Writer,
+        writers: &mut Vec<Writer>,
+    ) -> Result<()> {
         if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            v2::check_possible(change)?;
-            let writer = Writer::with_undo(unified.absolute());
-            let written = v2::limit(&writer, change);
+            let writer = writer(unified.absolute());
+            let written = v2::limit(&writer, limits);
             writers.push(writer);
             return written;
         }
-        v1::check_controllers(&self.placement.hierarchies, change)?;
         for directory in &self.placement.hierarchies {
-            let writer = Writer::with_undo(directory.absolute());
-            let written = v1::limit(directory, &writer, change);
+            let writer = writer(directory.absolute());
+            let written = v1::limit(directory, &writer, limits);
             writers.push(writer);
             written?;
         }
@@ -379,6 +410,11 @@ impl Cgroups {
             files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
         let (limit, peak) = (limit.trim_end(), peak.trim_end());
+        if !oom::has_reached_own_limit(&path, v2.is_some()) {
+            return Some(format!(
+                "out of memory in a cgroup above {path}, or on the host: peak usage {peak}, processes killed: {killed}"
+            ));
+        }
         Some(format!(
             "out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}; \
              {MEMORY_TO_START} is enough to come to the program's start"
@@ -395,10 +431,10 @@ impl Cgroups {
         self.freezer().is_some_and(freezer::is_frozen)
     }
 
-    /// Lets frozen processes go on.
+    /// Lets frozen processes go on, also those that the container has frozen itself, so that they can end.
     pub fn thaw(&self) {
-        if let Some(directory) = self.freezer().filter(|directory| freezer::is_frozen(directory)) {
-            freezer::ask(directory, false);
+        if let Some(directory) = self.freezer() {
+            freezer::release(directory);
         }
     }
 
@@ -440,12 +476,15 @@ fn make(directory: &Directory, made: &mut Made) -> Result<()> {
     match tried {
         Ok(()) => {
             made.new.insert(path);
-            return Ok(());
+            // It is born frozen where one above it is, which the hierarchy's root cannot be.
+            if directory.parents().next().is_some() { refuse_frozen(directory) } else { Ok(()) }
         }
-        Err(Errno::EXIST) => made.kept.insert(path),
-        Err(errno) => return Err(Error::call(format_args!("mkdir {path}"), errno)),
-    };
-    refuse_used(directory)
+        Err(Errno::EXIST) => {
+            made.kept.insert(path);
+            refuse_used(directory)
+        }
+        Err(errno) => Err(Error::call(format_args!("mkdir {path}"), errno)),
+    }
 }
 
 /// Errors: somebody is in it, or it is frozen, and the child would never come to its start.
@@ -460,9 +499,17 @@ fn whose(directory: &Directory) -> Option<String> {
     if !inside.is_empty() {
         return Some(format!("container's cgroup is not empty: {path} has processes {inside:?}"));
     }
+    frozen(directory)
+}
+
+fn refuse_frozen(directory: &Directory) -> Result<()> {
+    frozen(directory).map_or(Ok(()), |reason| Err(Error::new(reason)))
+}
+
+fn frozen(directory: &Directory) -> Option<String> {
     let has_freezer = directory.is_unified() || directory.has("freezer");
     (has_freezer && freezer::is_frozen(directory))
-        .then(|| format!("container's cgroup unexpectedly frozen: {path}"))
+        .then(|| format!("container's cgroup unexpectedly frozen: {}", directory.absolute()))
 }
 
 /// Why the container's cgroups cannot be its own: somebody is in them. Nothing is made.
@@ -520,8 +567,12 @@ fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
             Err(Errno::BUSY | Errno::NOTEMPTY) => {}
             Err(errno) => return Err(Error::call(format_args!("rmdir {path}"), errno)),
         }
+        let mut has_removed = false;
         if below {
-            files::subdirectories(path).iter().try_for_each(|child| remove(child, deadline, true))?;
+            // One that stays is busy for a moment, like its parents.
+            files::visit_below(path, |parent, name| {
+                has_removed |= rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).is_ok();
+            });
         }
         if Instant::now() >= deadline {
             let inside = processes_below(path);
@@ -529,16 +580,20 @@ fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
                 "unable to remove cgroup {path}: busy; processes in it: {inside:?}"
             )));
         }
+        if has_removed {
+            continue;
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
 
 fn processes_below(path: &str) -> Vec<i32> {
-    let own = files::read(&format!("{path}/cgroup.procs")).unwrap_or_default();
-    let mut pids: Vec<i32> = own.lines().filter_map(|line| line.parse().ok()).collect();
-    for child in files::subdirectories(path) {
-        pids.extend(processes_below(&child));
-    }
+    let parse = |text: String| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>();
+    let mut pids = parse(files::read(&format!("{path}/cgroup.procs")).unwrap_or_default());
+    files::visit_below(path, |parent, name| {
+        let own = files::read_at(parent, &format!("{name}/cgroup.procs"));
+        pids.extend(own.map_or(Vec::new(), |(text, _)| parse(text)));
+    });
     pids
 }

@@ -22,6 +22,8 @@ pub enum Kind {
     HookFailed,
     /// The cgroup has others below it that have its controllers, and takes no process itself.
     CgroupBusy,
+    /// The cgroup is in a part of the tree into which the caller may not move a process.
+    CgroupForbidden,
     /// A signal of this number asked a foreground command to end before there was a program to pass it on to.
     Interrupted(i32),
 }

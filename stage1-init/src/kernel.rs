@@ -122,7 +122,7 @@ pub enum Open {
 /// How a path is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolve {
-    /// As the host does. Only before the root has changed.
+    /// As the host does. Only before the root has changed, or in a file system that nobody else has.
     Host,
     /// The directory is the root: neither `..` nor a symlink leaves it. No magic links.
     InRoot,

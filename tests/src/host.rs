@@ -57,6 +57,17 @@ pub fn shared_configs() -> Option<PathBuf> {
     directory.is_dir().then_some(directory)
 }
 
+/// runc, to compare with: the program that `RUNC` names, one in PATH, or that of the peers beside the workspace, unpacked into `scratch`.
+pub fn runc(scratch: &Path) -> Option<PathBuf> {
+    if let Some(named) = env::var_os("RUNC").map(PathBuf::from).or_else(|| find_program("runc")) {
+        return Some(named);
+    }
+    let archives = fs::read_dir(workspace().parent()?.join("shared/peers")).ok()?.flatten();
+    let archive = archives.map(|entry| entry.path()).find(|path| path.extension() == Some("xz".as_ref()))?;
+    let status = Command::new("tar").arg("xf").arg(archive).arg("-C").arg(scratch).arg("runc").status();
+    status.is_ok_and(|status| status.success()).then(|| scratch.join("runc"))
+}
+
 /// A copy of the program under test. Another process makes it: what this one has open for writing, the children of other tests have open
 /// too for a moment, and the kernel executes no such file.
 pub fn copy_program(to: &Path) {
@@ -100,14 +111,30 @@ pub fn cgroup_hierarchies() -> BTreeMap<String, PathBuf> {
             Some("cgroup2") => found.insert(String::new(), point),
             Some("cgroup") => {
                 let options = fields.nth(1).unwrap_or_default();
-                let controllers: Vec<_> =
-                    options.split(',').filter(|word| !matches!(*word, "rw" | "ro" | "xattr")).collect();
+                let is_name = |word: &&str| {
+                    !matches!(*word, "rw" | "ro" | "xattr") && !word.starts_with("release_agent=")
+                };
+                let controllers: Vec<_> = options.split(',').filter(is_name).collect();
                 found.insert(controllers.join(","), point)
             }
             _ => None,
         };
     }
     found
+}
+
+/// The global options that choose each cgroup manager of this machine. On v1 a systemd takes away what others have made: there it is alone.
+pub fn managers() -> Vec<&'static [&'static str]> {
+    let has_systemd = Path::new("/run/systemd/system").is_dir() && find_program("systemctl").is_some();
+    let is_v1 = cgroup_hierarchies().keys().any(|list| list == "memory");
+    let mut managers: Vec<&[&str]> = Vec::new();
+    if !(has_systemd && is_v1) {
+        managers.push(&[]);
+    }
+    if has_systemd {
+        managers.push(&["--systemd-cgroup"]);
+    }
+    managers
 }
 
 /// How many times longer than usual everything may take: `PINNACE_TESTS_PATIENCE`, for emulated machines.

@@ -92,6 +92,10 @@ fn processes_of(id: &str) -> BTreeSet<String> {
         if matches!(state, "" | "Z" | "X") {
             continue;
         }
+        // The kernel starts this one for every cgroup that v1's systemd has lost, with its path.
+        if stat.contains("(systemd-cgroups)") {
+            continue;
+        }
         let places = ["cmdline", "cgroup", "mountinfo", "environ"];
         if places.iter().any(|file| {
             fs::read(path.join(file)).is_ok_and(|bytes| names(&String::from_utf8_lossy(&bytes), id))

@@ -1,4 +1,4 @@
-//! COVERAGE.md tells the truth: every field, every kind of step, and only tests and files that exist.
+//! COVERAGE.md and CGROUPS.md tell the truth: every field, every kind of step, and only tests and files that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -103,12 +103,51 @@ fn every_field_of_the_specification_has_a_row() {
 fn every_test_that_is_named_exists() {
     for row in rows() {
         assert!(!row.tests.is_empty(), "{}", row.field);
-        for test in &row.tests {
-            let (module, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{test}"));
-            let file = format!("tests/tests/end_to_end/{}.rs", module.replace("::", "/"));
-            let source = fs::read_to_string(workspace().join(&file)).unwrap_or_else(|_| panic!("{file}"));
-            assert!(source.contains(&format!("#[test]\nfn {name}()")), "{}: {file} has no {name}", row.field);
+        row.tests.iter().for_each(|test| assert_exists(&row.field, test));
+    }
+}
+
+fn assert_exists(row: &str, test: &str) {
+    let (module, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{row}: {test}"));
+    let file = format!("tests/tests/end_to_end/{}.rs", module.replace("::", "/"));
+    let source = fs::read_to_string(workspace().join(&file)).unwrap_or_else(|_| panic!("{file}"));
+    assert!(source.contains(&format!("#[test]\nfn {name}()")), "{row}: {file} has no {name}");
+}
+
+/// The rows of CGROUPS.md: what, three managers, tests.
+fn cgroup_rows() -> Vec<Vec<String>> {
+    let document = fs::read_to_string(workspace().join("tests/CGROUPS.md")).expect("read CGROUPS.md");
+    let cells =
+        |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let rows = document.lines().filter(|line| line.starts_with("| ")).map(cells);
+    rows.filter(|cells| cells.len() == 5 && !matches!(cells[0].as_str(), "resource" | "what")).collect()
+}
+
+#[test]
+fn every_limit_has_a_row_with_every_manager_and_tests_that_exist() {
+    let rows = cgroup_rows();
+    for cells in &rows {
+        for cell in &cells[1..4] {
+            let reason = cell.strip_prefix('—').unwrap_or(cell).trim();
+            assert!(!reason.is_empty(), "{}: a cell has neither a file nor a reason", cells[0]);
         }
+        let tests: Vec<&str> = cells[4].split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "{} has no test", cells[0]);
+        tests.iter().for_each(|test| assert_exists(&cells[0], test));
+    }
+    // Lists and maps have one row each.
+    let resources =
+        FIELDS.iter().filter_map(|(object, names)| Some((object.strip_prefix("linux.resources.")?, names)));
+    let mut expected = BTreeSet::new();
+    for (object, names) in resources {
+        match object.strip_suffix("[].").or(object.strip_suffix("*.")) {
+            Some(_) => drop(expected.insert(object.trim_end_matches('.').to_owned())),
+            None => expected.extend(names.split_whitespace().map(|name| format!("{object}{name}"))),
+        }
+    }
+    for field in expected {
+        let count = rows.iter().filter(|cells| cells[0] == format!("`{field}`")).count();
+        assert_eq!(count, 1, "{field} has {count} rows");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::process::Pid;
+
 use super::place::Directory;
 use super::{Cgroups, Doors, files};
 use crate::error::{Error, Result};
@@ -96,6 +98,20 @@ impl Cgroups {
         };
         let unified = unified.map(|path| files::open_directory(&path).map_err(adding)).transpose()?;
         Ok(WayIn { unified, doors })
+    }
+
+    /// Whether there is somebody to ask for what we may not do.
+    pub fn has_manager(&self) -> bool {
+        self.placement.scope().is_some()
+    }
+
+    /// Has the manager move a process into the container's v2 cgroup, or one below it.
+    pub fn attach(&self, pid: Pid, sub: &SubCgroups) -> Result<()> {
+        let (Some(scope), Some(directory)) = (self.placement.scope(), &self.placement.unified) else {
+            return Err(Error::new("the container's cgroups have no manager"));
+        };
+        let path = sub.path(directory)?;
+        scope.attach(pid, path.strip_prefix(&directory.absolute()).unwrap_or_default())
     }
 
     /// The v2 directory in which process `pid` of the container is, for where the container's own takes nobody.

@@ -1,6 +1,6 @@
 //! Files of cgroup hierarchies. They have no symlinks; the last component is not followed all the same.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -14,7 +14,16 @@ pub(super) fn read(path: &str) -> std::result::Result<String, Errno> {
 
 /// The same, with the file, for who closes many at once.
 pub(super) fn read_and_keep(path: &str) -> std::result::Result<(String, OwnedFd), Errno> {
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    read_at(rustix::fs::CWD, path)
+}
+
+/// The same for a path that counts from a directory.
+pub(super) fn read_at(
+    directory: BorrowedFd<'_>,
+    path: &str,
+) -> std::result::Result<(String, OwnedFd), Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(directory, path, flags, Mode::empty())?;
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -28,11 +37,17 @@ pub(super) fn read_and_keep(path: &str) -> std::result::Result<(String, OwnedFd)
 }
 
 pub(super) fn write(path: &str, value: &str) -> std::result::Result<(), Errno> {
-    write_and_keep(path, value).map(drop)
+    write_at(rustix::fs::CWD, path, value).map(drop)
 }
 
-fn write_and_keep(path: &str, value: &str) -> std::result::Result<OwnedFd, Errno> {
-    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+/// Writes a file whose path counts from a directory.
+pub(super) fn write_at(
+    directory: BorrowedFd<'_>,
+    path: &str,
+    value: &str,
+) -> std::result::Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(directory, path, flags, Mode::empty())?;
     rustix::io::write(&file, value.as_bytes())?;
     Ok(file)
 }
@@ -45,7 +60,7 @@ pub(super) fn set(directory: &str, file: &str, value: impl ToString) -> Result<(
 /// The same, with the file, for who closes many at once.
 pub(super) fn set_and_keep(directory: &str, file: &str, value: impl ToString) -> Result<OwnedFd> {
     let (path, value) = (format!("{directory}/{file}"), value.to_string());
-    write_and_keep(&path, &value)
+    write_at(rustix::fs::CWD, &path, &value)
         .map_err(|errno| Error::call(format_args!("write {value:?} to {path}"), errno))
 }
 
@@ -66,8 +81,12 @@ pub(super) fn open_directory(path: &str) -> Result<OwnedFd> {
 }
 
 pub(super) fn try_open_directory(path: &str) -> std::result::Result<OwnedFd, Errno> {
+    directory_at(rustix::fs::CWD, path)
+}
+
+fn directory_at(directory: BorrowedFd<'_>, path: &str) -> std::result::Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(path, flags, Mode::empty())
+    rustix::fs::openat(directory, path, flags, Mode::empty())
 }
 
 /// Makes a directory that bears our mark: the sticky bit, which nobody else gives a cgroup. It comes in the same call as the directory,
@@ -87,19 +106,72 @@ pub(super) fn give(path: &str, uid: u32) -> std::result::Result<(), Errno> {
     rustix::fs::chownat(rustix::fs::CWD, path, owner, None, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// The absolute paths of the cgroups below one; none if it is gone.
-pub(super) fn subdirectories(path: &str) -> Vec<String> {
-    let names = entries(path, |kind| kind == FileType::Directory);
-    names.filter(|name| name != "." && name != "..").map(|name| format!("{path}/{name}")).collect()
+/// Shows every cgroup below one to `visit`, the innermost first: the directory that it lies in, and its name there. Whoever made them may
+/// have made their paths longer than the kernel takes, and more levels than we may have files open: there is one at a time.
+pub(super) fn visit_below(path: &str, mut visit: impl FnMut(BorrowedFd<'_>, &str)) {
+    let Ok(mut current) = try_open_directory(path) else { return };
+    // For each level: the cgroups in it that are still to be visited.
+    let mut levels = vec![subdirectories(&current)];
+    let mut names: Vec<String> = Vec::new();
+    while let Some(level) = levels.last_mut() {
+        if let Some(name) = level.pop() {
+            // One that cannot be opened is gone.
+            if let Ok(inner) = directory_at(current.as_fd(), &name) {
+                current = inner;
+                levels.push(subdirectories(&current));
+                names.push(name);
+            }
+            continue;
+        }
+        levels.pop();
+        // Without a parent it is gone, and so is all that it was in.
+        let (Some(name), Ok(parent)) = (names.pop(), directory_at(current.as_fd(), "..")) else { return };
+        visit(parent.as_fd(), &name);
+        current = parent;
+    }
+}
+
+fn subdirectories(directory: &OwnedFd) -> Vec<String> {
+    let names = entries(Dir::read_from(directory).ok(), |kind| kind == FileType::Directory);
+    names.filter(|name| name != "." && name != "..").collect()
 }
 
 /// The names of the files of a cgroup; none if it is gone.
 pub(super) fn names(path: &str) -> Vec<String> {
-    entries(path, |kind| kind != FileType::Directory).collect()
+    let directory = try_open_directory(path).and_then(Dir::new).ok();
+    entries(directory, |kind| kind != FileType::Directory).collect()
 }
 
-fn entries(path: &str, is_wanted: impl Fn(FileType) -> bool) -> impl Iterator<Item = String> {
-    let entries = open_directory(path).ok().and_then(|directory| Dir::new(directory).ok());
-    let wanted = entries.into_iter().flatten().flatten().filter(move |entry| is_wanted(entry.file_type()));
+fn entries(directory: Option<Dir>, is_wanted: impl Fn(FileType) -> bool) -> impl Iterator<Item = String> {
+    let wanted = directory.into_iter().flatten().flatten().filter(move |entry| is_wanted(entry.file_type()));
     wanted.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn trees_are_visited_from_within_however_long_their_paths_are() {
+        let top = std::env::temp_dir().join(format!("pinnace-visit-{}", std::process::id()));
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        fs::create_dir_all(top.join("c")).unwrap();
+        let mut seen = Vec::new();
+        visit_below(top.to_str().unwrap(), |_, name| seen.push(name.to_owned()));
+        let position = |wanted: &str| seen.iter().position(|name| name == wanted).unwrap();
+        assert!(seen.len() == 3 && position("b") < position("a"), "{seen:?}");
+
+        // Below 30 levels of 200 letters, which no path can name.
+        let long = "x".repeat(200);
+        let mut directory = try_open_directory(top.to_str().unwrap()).unwrap();
+        for _ in 0..30 {
+            rustix::fs::mkdirat(&directory, &long, Mode::RWXU).unwrap();
+            directory = directory_at(directory.as_fd(), &long).unwrap();
+        }
+        visit_below(top.to_str().unwrap(), |parent, name| {
+            rustix::fs::unlinkat(parent, name, rustix::fs::AtFlags::REMOVEDIR).unwrap();
+        });
+        fs::remove_dir(&top).unwrap();
+    }
 }

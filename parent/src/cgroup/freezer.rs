@@ -52,6 +52,22 @@ pub(super) fn thaw(directory: &Directory) -> Result<()> {
     wait(directory, false)
 }
 
+/// Lets every process go on that may have to end, without waiting for it. v1's frozen processes do not die, and the container may have
+/// frozen some in cgroups of its own; v2's do.
+pub(super) fn release(directory: &Directory) {
+    if directory.is_unified() {
+        if is_frozen(directory) {
+            ask(directory, false);
+        }
+        return;
+    }
+    files::visit_below(&directory.absolute(), |parent, name| {
+        // Ignored, here and below: one that is gone holds nobody.
+        let _ = files::write_at(parent, &format!("{name}/freezer.state"), "THAWED");
+    });
+    let _ = ask(directory, false);
+}
+
 fn set(directory: &Directory, frozen: bool) -> Result<()> {
     let (file, value) = request(directory, frozen);
     files::write(&file, value).map_err(|errno| Error::call(format_args!("write {value:?} to {file}"), errno))

@@ -33,7 +33,9 @@ pub(super) fn signal_all(directory: &Directory, signal: i32) -> Result<BTreeSet<
     let was_frozen = freezer::is_frozen(directory);
     let frozen = !was_frozen && freezer::ask(directory, true);
     let reached = signal_each(&path, signal);
-    if frozen || is_kill {
+    if is_kill {
+        freezer::release(directory);
+    } else if frozen {
         freezer::ask(directory, false);
     }
     Ok(reached)

@@ -11,6 +11,16 @@ use super::place::Directory;
 use super::stats::parse_names;
 use crate::error::{Error, Result};
 
+/// Whose limit it was that left no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OomReason {
+    /// The container's, or that of a cgroup which it has made.
+    OwnLimit,
+    /// That of a cgroup above, or the host has no more.
+    AncestorLimit,
+}
+
 /// A descriptor that can be read when there may be news.
 #[derive(Debug)]
 pub struct OomWatch {
@@ -22,8 +32,8 @@ pub struct OomWatch {
 enum Source {
     /// v1: the kernel adds to an eventfd as long as `_control` is open.
     Eventfd { events: OwnedFd, _control: OwnedFd },
-    /// v2: a file that counts has changed. `killed` is the count that has been told.
-    Inotify { events: OwnedFd, killed: u64 },
+    /// v2: a file that counts has changed. The counts are those that have been told: kills, and how often the own limit led to one.
+    Inotify { events: OwnedFd, killed: u64, at_own_limit: u64 },
 }
 
 impl OomWatch {
@@ -47,32 +57,55 @@ impl OomWatch {
         let file = format!("{path}/memory.events");
         rustix::fs::inotify::add_watch(&events, &file, WatchFlags::MODIFY)
             .map_err(|errno| Error::call(format_args!("inotify_add_watch {file}"), errno))?;
-        let killed = killed(&path).unwrap_or(0);
-        Ok(Self { path, source: Source::Inotify { events, killed } })
+        let [killed, at_own_limit] = ["oom_kill", "oom"].map(|name| count(&path, name).unwrap_or(0));
+        Ok(Self { path, source: Source::Inotify { events, killed, at_own_limit } })
     }
 
-    /// Whether the kernel has killed since the last question.
-    pub fn take(&mut self) -> bool {
+    /// Why, if the kernel has killed since the last question.
+    pub fn take(&mut self) -> Option<OomReason> {
         let mut news = [0u8; 4096];
-        match &mut self.source {
+        let is_own = match &mut self.source {
             Source::Eventfd { events, .. } => {
-                let has_news = rustix::io::read(events, &mut news[..8]).is_ok();
+                rustix::io::read(events, &mut news[..8]).ok()?;
                 // The end of the cgroup makes the same noise.
-                has_news && files::read(&format!("{}/memory.oom_control", self.path)).is_ok()
+                files::read(&format!("{}/memory.oom_control", self.path)).ok()?;
+                has_reached_own_limit(&self.path, false)
             }
-            Source::Inotify { events, killed: told } => {
+            Source::Inotify { events, killed, at_own_limit } => {
                 // Ignored: what has changed is in the file, and who asks without news may ask.
                 let _ = rustix::io::read(events, &mut news);
-                let now = killed(&self.path).unwrap_or(*told);
-                std::mem::replace(told, now) < now
+                let now = count(&self.path, "oom_kill").unwrap_or(*killed);
+                if std::mem::replace(killed, now) >= now {
+                    return None;
+                }
+                let now = count(&self.path, "oom").unwrap_or(*at_own_limit);
+                std::mem::replace(at_own_limit, now) < now
             }
-        }
+        };
+        Some(if is_own { OomReason::OwnLimit } else { OomReason::AncestorLimit })
     }
 }
 
-fn killed(path: &str) -> Option<u64> {
+/// Whether the limit of a cgroup itself has ever left no memory.
+pub(super) fn has_reached_own_limit(path: &str, is_v2: bool) -> bool {
+    if is_v2 {
+        return count(path, "oom").is_some_and(|hits| hits > 0);
+    }
+    /// The kernel's biggest piece that it would kill for: eight pages.
+    const PIECE: u64 = 8 * 4096;
+    let number = |file: &str| files::read(&format!("{path}/{file}")).ok()?.trim_end().parse::<u64>().ok();
+    // v1 counts failures (memory.failcnt) by kernel version or not at all.
+    ["memory", "memory.memsw"].iter().any(|prefix| {
+        let peak = number(&format!("{prefix}.max_usage_in_bytes"));
+        let limit = number(&format!("{prefix}.limit_in_bytes"));
+        peak.zip(limit).is_some_and(|(peak, limit)| peak + PIECE >= limit)
+    })
+}
+
+/// A count of v2's, which has those of the cgroups below in it.
+fn count(path: &str, name: &str) -> Option<u64> {
     let text = files::read(&format!("{path}/memory.events")).ok()?;
-    parse_names(&text).get("oom_kill").copied()
+    parse_names(&text).get(name).copied()
 }
 
 impl AsFd for OomWatch {

@@ -92,6 +92,9 @@ pub(super) struct MemoryStats {
     /// The file memory.stat.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) raw: BTreeMap<String, u64>,
+    /// The file memory.events; on v1 what of it is in memory.oom_control. runc's document does not have it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) events: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) psi: Option<Pressure>,
 }

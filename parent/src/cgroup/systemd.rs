@@ -41,6 +41,9 @@ const MANAGER: Target = Target {
     interface: "org.freedesktop.systemd1.Manager",
 };
 
+/// What every service on a bus answers.
+const PEER: Target = Target { interface: "org.freedesktop.DBus.Peer", ..MANAGER };
+
 /// systemd's names of errors that are no end.
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
@@ -172,7 +175,13 @@ impl Scope {
     }
 
     fn limits(&self, change: &Resources, all: &Resources) -> Vec<Property> {
-        if self.is_v2 { properties::of_v2(change, all) } else { properties::of_v1(change, all) }
+        let has_weights = change.block_io.weight.is_some() || !change.block_io.weight_devices.is_empty();
+        let has_bfq = has_weights && has_bfq();
+        if self.is_v2 {
+            properties::of_v2(change, all, has_bfq)
+        } else {
+            properties::of_v1(change, all, has_bfq)
+        }
     }
 
     /// Tells systemd of new limits: those that `change` sets, out of all that are in force then.
@@ -199,8 +208,12 @@ impl Scope {
                 Value::Bool(true),
                 Value::Array("(sv)".into(), wanted.iter().map(Property::encoded).collect()),
             ];
-            match self.call(&mut bus, "SetUnitProperties", &body) {
-                Ok(_) => return Ok(()),
+            match self.call(&mut bus, MANAGER, "SetUnitProperties", &body) {
+                // systemd answers first and writes then, before it looks at the next call.
+                Ok(_) => {
+                    let written = self.call(&mut bus, PEER, "Ping", &[]);
+                    return written.map(drop).map_err(|refusal| refusal.into_error(&doing));
+                }
                 Err(Refusal::Said { name, text }) => match unknown_property(&wanted, &name, &text) {
                     Some(index) => drop(wanted.remove(index)),
                     None => return Err(Refusal::Said { name, text }.into_error(&doing)),
@@ -208,6 +221,16 @@ impl Scope {
                 Err(refusal) => return Err(refusal.into_error(&doing)),
             }
         }
+    }
+
+    /// Moves a process into the scope, or into a cgroup below it, which begins with a slash.
+    pub(super) fn attach(&self, pid: Pid, below: &str) -> Result<()> {
+        let doing = format!("unable to attach process {} to unit {:?}", pid.as_raw_pid(), self.unit);
+        let mut bus = Bus::connect(self.owner, &self.unit).map_err(|error| error.context(&doing))?;
+        let pids = Value::Array("u".into(), vec![Value::U32(pid.as_raw_pid() as u32)]);
+        let body = [Value::text(&self.unit), Value::text(below), pids];
+        let attached = self.call(&mut bus, MANAGER, "AttachProcessesToUnit", &body);
+        attached.map(drop).map_err(|refusal| refusal.into_error(&doing))
     }
 
     /// Ends the scope, and returns when it is gone. One that is gone already is no error.
@@ -223,7 +246,7 @@ impl Scope {
 
     /// Calls a method that makes a job, and waits for the job's end.
     fn job(&self, bus: &mut Bus, method: &str, body: &[Value]) -> std::result::Result<(), Refusal> {
-        let job = self.call(bus, method, body)?;
+        let job = self.call(bus, MANAGER, method, body)?;
         let what_for = format!("systemd to end the job of {method} for {}", self.unit);
         loop {
             match bus.next(&what_for).map_err(Refusal::Other)? {
@@ -241,9 +264,15 @@ impl Scope {
     }
 
     /// Calls a method and waits for its answer.
-    fn call(&self, bus: &mut Bus, method: &str, body: &[Value]) -> std::result::Result<String, Refusal> {
+    fn call(
+        &self,
+        bus: &mut Bus,
+        target: Target,
+        method: &str,
+        body: &[Value],
+    ) -> std::result::Result<String, Refusal> {
         let what_for = format!("systemd to answer {method} for {}", self.unit);
-        let serial = bus.queue(MANAGER, method, true, body);
+        let serial = bus.queue(target, method, true, body);
         bus.flush(&what_for).map_err(Refusal::Other)?;
         loop {
             match bus.next(&what_for).map_err(Refusal::Other)? {
@@ -263,6 +292,13 @@ fn unknown_property(wanted: &[Property], error: &str, text: &str) -> Option<usiz
     let is_about_one = matches!(error, PROPERTY_READ_ONLY | INVALID_ARGUMENTS);
     let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|_| is_about_one);
     words.find_map(|word| wanted.iter().position(|property| property.optional && property.name == word))
+}
+
+/// Whether the kernel has the BFQ scheduler, and so files for its weights: every disk lists it then.
+fn has_bfq() -> bool {
+    let disks = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let schedulers = disks.map(|disk| std::fs::read_to_string(disk.path().join("queue/scheduler")));
+    schedulers.flatten().any(|list| list.contains("bfq"))
 }
 
 /// `a-b.slice` lies in `a.slice`: its path below the root.

@@ -14,8 +14,9 @@ use crate::config::Resources;
 use crate::error::{Error, Result};
 use crate::host;
 
+pub(super) use block_io::general_weight;
 pub(super) use cpu::weight;
-pub(super) use memory::swap_alone;
+pub(super) use memory::{check_usage, swap_alone};
 pub(super) use stats::stats;
 
 /// Turns on, in every cgroup above the container's, the controllers that it has, as runc does. What is on already is left alone:

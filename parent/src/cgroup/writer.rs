@@ -12,6 +12,8 @@ pub(super) struct Writer {
     path: String,
     /// What was in each file before it was written, the first first. A start needs none of it: the whole cgroup goes if it fails.
     undo: Option<RefCell<Vec<Undo>>>,
+    /// Nothing is written: somebody else is about to.
+    only_reads: bool,
 }
 
 #[derive(Debug)]
@@ -24,12 +26,17 @@ struct Undo {
 impl Writer {
     /// Writes and forgets.
     pub(super) fn new(path: String) -> Self {
-        Self { path, undo: None }
+        Self { path, undo: None, only_reads: false }
     }
 
     /// Reads each file before it is written.
     pub(super) fn with_undo(path: String) -> Self {
-        Self { path, undo: Some(RefCell::default()) }
+        Self { path, undo: Some(RefCell::default()), only_reads: false }
+    }
+
+    /// Reads each file that would be written, and writes none: for what another changes.
+    pub(super) fn only_reading(path: String) -> Self {
+        Self { only_reads: true, ..Self::with_undo(path) }
     }
 
     pub(super) fn path(&self) -> &str {
@@ -54,8 +61,12 @@ impl Writer {
     /// The same for callers that know what to do about an errno.
     pub(super) fn try_set(&self, file: &str, value: &str) -> std::result::Result<(), Errno> {
         self.write(file, value, |old| match old.trim_end() {
-            // A file that is empty is emptied by an empty line.
-            "" => vec![String::from("\n")],
+            // A file that is empty is emptied by an empty line. Not every kernel takes that for a cpuset with processes: what it came to
+            // is the next best.
+            "" => {
+                let effective = self.read(&format!("{file}.effective"));
+                effective.into_iter().chain([String::from("\n")]).collect()
+            }
             old => old.lines().map(str::to_owned).collect(),
         })
     }
@@ -88,10 +99,15 @@ impl Writer {
         let path = format!("{}/{file}", self.path);
         let Some(log) = &self.undo else { return files::write(&path, value) };
         // What cannot be read cannot be brought back; whether it can be written is another question.
-        let old = files::read(&path).ok();
-        files::write(&path, value)?;
-        if let Some(old) = old {
-            log.borrow_mut().push(Undo { file: path, lines: undo(&old) });
+        let lines = files::read(&path).map(|old| undo(&old));
+        if !self.only_reads {
+            files::write(&path, value)?;
+        } else if lines == Err(Errno::NOENT) {
+            // There may be another file for it.
+            return Err(Errno::NOENT);
+        }
+        if let Ok(lines) = lines {
+            log.borrow_mut().push(Undo { file: path, lines });
         }
         Ok(())
     }
@@ -133,6 +149,14 @@ mod tests {
         writer.undo();
         assert_eq!(fs::read_to_string(directory.join("limit")).unwrap(), "7");
         assert_eq!(fs::read_to_string(directory.join("io.max")).unwrap(), "8:0 rbps=1");
+
+        fs::write(directory.join("limit"), "8").unwrap();
+        let writer = Writer::only_reading(path.clone());
+        writer.set("limit", 9).unwrap();
+        assert!(writer.set("missing", 1).is_err());
+        fs::write(directory.join("limit"), "9").unwrap();
+        writer.undo();
+        assert_eq!(fs::read_to_string(directory.join("limit")).unwrap(), "8");
 
         let writer = Writer::with_undo(path);
         writer.set_key("io.max", "8:9", "rbps=2", "rbps=max").unwrap();

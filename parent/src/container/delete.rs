@@ -103,21 +103,21 @@ fn end(container: &Container) -> Result<()> {
     }
     // Ignored: it may have ended by itself meanwhile, which the wait below sees.
     let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
-    // A frozen process does not even die.
-    container.cgroups().thaw();
-    if !wait_for_end(&handle, END_TIMEOUT)? {
-        return Err(Error::new(format!(
-            "container init still runs {} s after SIGKILL",
-            END_TIMEOUT.as_secs()
-        )));
+    let deadline = Instant::now() + END_TIMEOUT;
+    while Instant::now() < deadline {
+        // A frozen process does not even die; and one that still lives may have frozen others meanwhile.
+        container.cgroups().thaw();
+        if wait_for_end(&handle, Duration::from_millis(100))? {
+            return Ok(());
+        }
     }
-    Ok(())
+    Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs())))
 }
 
 /// Whether the process behind `handle` ends in time.
 pub(super) fn wait_for_end(handle: &OwnedFd, limit: Duration) -> Result<bool> {
     let mut polled = [PollFd::new(handle, PollFlags::IN)];
-    let timeout = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: 0 };
+    let timeout = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout)))
         .map(|count| count > 0)
         .map_err(|errno| Error::call("wait for the container's end", errno))

@@ -7,7 +7,7 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use serde::Serialize;
 
 use super::Container;
-use crate::cgroup::{Cgroups, Stats};
+use crate::cgroup::{Cgroups, OomReason, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::launch::{Reactor, block_on};
 
@@ -25,8 +25,17 @@ struct Event<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Stats>,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Stats(&'a Stats),
+    /// Not one of runc's words, whose readers pass over what they do not know.
+    Oom {
+        reason: OomReason,
+    },
 }
 
 /// Errors: the container has ended.
@@ -41,10 +50,10 @@ pub fn events(container: &Container) -> Result<Events<'_>> {
 impl Events<'_> {
     /// What the container uses now.
     pub fn stats(&self) -> Result<String> {
-        self.line("stats", Some(&self.cgroups.stats()))
+        self.line("stats", Data::Stats(&self.cgroups.stats()))
     }
 
-    fn line(&self, kind: &'static str, data: Option<&Stats>) -> Result<String> {
+    fn line(&self, kind: &'static str, data: Data<'_>) -> Result<String> {
         let event = Event { kind, id: self.id, data };
         let text = serde_json::to_string(&event).map_err(|error| Error::new(format!("events: {error}")))?;
         Ok(text + "\n")
@@ -60,8 +69,8 @@ impl Events<'_> {
                 let Some(oom) = &mut oom else { return std::future::pending::<Result<()>>().await };
                 loop {
                     reactor.readable(oom.as_fd()).await;
-                    if oom.take() {
-                        print(&self.line("oom", None)?)?;
+                    if let Some(reason) = oom.take() {
+                        print(&self.line("oom", Data::Oom { reason })?)?;
                     }
                 }
             };
@@ -81,8 +90,8 @@ impl Events<'_> {
             smol::future::or(oom, smol::future::or(end, stats)).await
         })?;
         // The kernel may tell some milliseconds after the fact.
-        if oom.is_some_and(|mut oom| oom.take()) {
-            print(&self.line("oom", None)?)?;
+        if let Some(reason) = oom.and_then(|mut oom| oom.take()) {
+            print(&self.line("oom", Data::Oom { reason })?)?;
         }
         Ok(())
     }

@@ -119,13 +119,22 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
     };
     // An init such as systemd moves itself out of the way of the controllers: then its own cgroup is the place.
     let elsewhere = || container.cgroups().unified_of(init.pid);
+    let mut needs_attaching = false;
     let mut launch = match enter(way_in.unified.as_ref(), handle) {
+        // Outside of the user's own part of the tree; the program begins later than that is mended.
+        Err(error) if error.kind() == Kind::CgroupForbidden && container.cgroups().has_manager() => {
+            needs_attaching = true;
+            enter(None, init.handle()?.ok_or(error)?)?
+        }
         Err(error) if error.kind() == Kind::CgroupBusy => {
             let handle = init.handle()?.ok_or(error)?;
             enter(elsewhere()?.as_ref(), handle)?
         }
         entered => entered?,
     };
+    if needs_attaching {
+        container.cgroups().attach(launch.pid(), &sub_cgroups)?;
+    }
     if plan.bootstrap.await_cgroups {
         launch.send_cgroups(&way_in.doors.descriptors())?;
     }

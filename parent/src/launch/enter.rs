@@ -28,7 +28,7 @@ pub struct Entrance<'a> {
 impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
     ///
-    /// Errors: `Kind::CgroupBusy` if the cgroup takes no process.
+    /// Errors: `Kind::CgroupBusy` if the cgroup takes no process, `Kind::CgroupForbidden` if we may not put one there.
     pub fn enter(plan: &Plan<'_>, entrance: Entrance<'_>) -> Result<Self> {
         let (socket, childs_end) = Socket::pair()?;
         let mut descriptors = Vec::new();

@@ -201,15 +201,26 @@ pub(super) fn spawn(birth: &Birth<'_>) -> Result<Child> {
     // SAFETY: `shared` holds the child's stack and all that `child` reads; it is freed only once the child has executed stage1 or
     // is gone (`Child`). The descriptors in it are open until after the clone, which copies the table.
     let cloned = unsafe { clone3(&arguments, child, shared.as_ptr().cast::<u8>().cast_const()) };
-    let pid = cloned.map_err(|errno| {
-        // A cgroup whose controllers are on for those below it takes no process itself (cgroups(7), "no internal processes").
-        let is_busy = errno == Errno::BUSY && birth.cgroup.is_some();
-        let kind = if is_busy { Kind::CgroupBusy } else { Kind::Other };
-        Error::of_kind(kind, Error::call("clone container init", errno).to_string())
-    })?;
+    let pid = cloned.map_err(|errno| not_born(birth, errno))?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Child { pid, pidfd, shared: Some(shared), gate: None })
+}
+
+/// Why there is no child.
+fn not_born(birth: &Birth<'_>, errno: Errno) -> Error {
+    let (kind, error) = match errno {
+        // A cgroup whose controllers are on for those below it takes no process itself (cgroups(7), "no internal processes").
+        Errno::BUSY if birth.cgroup.is_some() => {
+            (Kind::CgroupBusy, Error::call("clone container init", errno))
+        }
+        // Whoever moves a process needs the right to that in the cgroup above both of its places.
+        Errno::ACCESS if birth.cgroup.is_some() => {
+            (Kind::CgroupForbidden, Error::call("clone container init into its cgroup", errno))
+        }
+        errno => return Error::call("clone container init", errno),
+    };
+    Error::of_kind(kind, error.to_string())
 }
 
 /// CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of linux/sched.h: they exceed the 32 bits of linux-raw-sys's constants.

@@ -114,7 +114,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 },
             ),
             MountKind::Cgroup { is_unified } => {
-                plan_cgroup(draft, request, mount, phase, propagations, *is_unified)
+                plan_cgroup(draft, request, index, phase, propagations, *is_unified)
             }
         }
     }
@@ -138,6 +138,17 @@ fn covered<'a>(draft: &Draft<'a>, request: &Request<'a>, index: usize) -> Option
         }
     }
     Some(Content { root: request.root, path })
+}
+
+/// Whether mount `index` lies in a tree of the host's that comes with all that is mounted there, such as /sys for who has no network namespace.
+fn is_on_host_tree(request: &Request<'_>, index: usize) -> bool {
+    let mounts = &request.config.mounts;
+    let holds = |mount: &&Mount| below(&mounts[index].destination, &mount.destination).is_some();
+    mounts[..index].iter().rev().find(holds).is_some_and(|mount| match &mount.kind {
+        MountKind::Bind { recursive, .. } => *recursive,
+        MountKind::Filesystem { fstype, .. } => user_namespace::binds_filesystem(request, fstype),
+        MountKind::Cgroup { .. } | MountKind::Remount { .. } => false,
+    })
 }
 
 /// The rest of `path` below `directory`.
@@ -234,11 +245,12 @@ fn absolute<'a>(draft: &Draft<'a>, bundle: &str, source: &'a str) -> &'a str {
 fn plan_cgroup<'a>(
     draft: &mut Draft<'a>,
     request: &Request<'a>,
-    mount: &'a Mount,
+    index: usize,
     phase: Phase,
     propagations: Propagations,
     is_unified: bool,
 ) {
+    let mount = &request.config.mounts[index];
     let target = mount.destination.as_str();
     if user_namespace::binds_cgroups(request) {
         return plan_own_cgroups(draft, request, mount, phase, propagations);
@@ -256,6 +268,18 @@ fn plan_cgroup<'a>(
     };
     if !shows_v2 {
         return plan_cgroup_v1(draft, request, mount, phase, propagations);
+    }
+    if is_on_host_tree(request, index) {
+        // The host's own may be mounted there, and the kernel refuses a filesystem on top of itself.
+        let step = Step::MountFilesystem {
+            fstype: "tmpfs",
+            source: "tmpfs",
+            target,
+            data: lsm::labelled(draft, request, "tmpfs", "mode=755"),
+            flags: flags(mount, mount.attributes),
+            propagations: Propagations::default(),
+        };
+        draft.push(phase, step);
     }
     let step = Step::MountFilesystem {
         fstype: "cgroup2",

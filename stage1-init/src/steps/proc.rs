@@ -20,6 +20,15 @@ pub(super) fn write<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, value:
     kernel.write(file, value).at(Call::Write)
 }
 
+/// Opens a namespace, behind a magic link of the private procfs.
+pub(super) fn open_namespace<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &CStr,
+) -> Result<Descriptor, Fault> {
+    let proc = private_proc(context)?;
+    context.kernel.open(proc, path, Open::Read, Resolve::Host).at(Call::Open)
+}
+
 fn private_proc<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fault> {
     if let Some(proc) = context.proc {
         return Ok(proc);

@@ -1,9 +1,11 @@
 //! Where the container's cgroup lies, what limits it has, and that it goes when the container goes.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use pinnace_tests::{Bundle, Container, cgroup_hierarchies, json, skip};
+use pinnace_tests::{Bundle, Container, cgroup_hierarchies, json, skip, wait_until};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 
 /// The directory of a hierarchy, or a reason to skip.
 fn hierarchy(name: &str) -> Option<PathBuf> {
@@ -309,7 +311,8 @@ fn limit_without_its_controller_is_refused_and_leaves_nothing() {
         ("hugetlb", "hugepageLimits", json!([{"pageSize": "2MB", "limit": 2097152}])),
         ("rdma", "rdma", json!({"mlx5_1": {"hcaHandles": 3}})),
     ] {
-        if cgroup_hierarchies().contains_key(hierarchy) || !cgroup_hierarchies().contains_key("memory") {
+        let has = cgroup_hierarchies().keys().any(|list| list.split(',').any(|name| name == hierarchy));
+        if has || !cgroup_hierarchies().contains_key("memory") {
             continue;
         }
         let container = sleeping().set(&format!("/linux/resources/{field}"), value).container();
@@ -396,4 +399,102 @@ fn cpuset_above_that_is_still_empty_is_filled() {
     container.delete_force().succeeded();
     let _ = fs::remove_dir(directory.join(&name));
     assert_eq!(ran, 0, "{}", outcome.describe());
+}
+
+/// The hierarchy that freezes, and the name of its file: v2 alone, or v1's own.
+fn freezer(test: &str) -> Option<(PathBuf, &'static str, &'static str)> {
+    let hierarchies = cgroup_hierarchies();
+    let found = match hierarchies.get("freezer") {
+        Some(mount) => Some((mount.clone(), "freezer.state", "FROZEN")),
+        None => hierarchies.get("").map(|mount| (mount.clone(), "cgroup.freeze", "1")),
+    };
+    if found.is_none() {
+        skip(test, "nobody can freeze here");
+    }
+    found
+}
+
+/// The container's directory in the hierarchy that freezes.
+fn frozen_directory(container: &Container, mount: &Path) -> PathBuf {
+    let name = if cgroup_hierarchies().contains_key("freezer") { "freezer" } else { "" };
+    mount.join(path_of(container, name).trim_start_matches('/'))
+}
+
+/// The child would be frozen from its birth, and its start would never end.
+#[test]
+fn cgroup_below_a_frozen_one_is_refused() {
+    let Some((mount, file, value)) = freezer("cgroup_below_a_frozen_one") else { return };
+    // runc waits.
+    if !pinnace_tests::is_pinnace() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = format!("{}-top", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let top = mount.join(&name);
+    fs::create_dir(&top).expect("mkdir");
+    fs::write(top.join(file), value).expect("freeze");
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
+    let outcome = container.run_detached();
+    let left = top.join("inner").exists();
+    fs::write(top.join(file), if value == "1" { "0" } else { "THAWED" }).expect("thaw");
+    fs::remove_dir(&top).expect("rmdir");
+    outcome.failed_with(&["container's cgroup unexpectedly frozen", "/inner"]);
+    assert!(!left);
+    assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
+}
+
+/// v1's frozen processes do not die.
+#[test]
+fn container_that_froze_some_of_its_own_is_killed_and_deleted() {
+    let Some((mount, file, value)) = freezer("container_that_froze_some_of_its_own") else { return };
+    // With runc somebody has to thaw it by hand.
+    if !pinnace_tests::is_pinnace() {
+        return;
+    }
+    for by_delete in [true, false] {
+        let container = Bundle::new().shell("sleep 1000 & sleep 1000 & wait").container();
+        let before = container.snapshot();
+        container.run_detached().succeeded();
+        let own = frozen_directory(&container, &mount);
+        wait_until("three are there", || read(&own, "cgroup.procs").lines().count() == 3);
+        let inner = own.join("inner/most");
+        fs::create_dir_all(&inner).expect("mkdir");
+        let pid = read(&own, "cgroup.procs").lines().last().expect("a pid").to_owned();
+        fs::write(inner.join("cgroup.procs"), &pid).expect("move");
+        fs::write(inner.join(file), value).expect("freeze");
+        if by_delete {
+            container.delete_force().succeeded();
+        } else {
+            container.kill("KILL").succeeded();
+            container.wait_stopped();
+            container.delete().succeeded();
+        }
+        let _ = fs::remove_dir(container.state_root());
+        container.snapshot().assert_same_as(&before);
+    }
+}
+
+/// A container that may make cgroups may make more levels than a path can name.
+#[test]
+fn cgroups_deeper_than_any_path_go_with_the_container() {
+    let Some((mount, ..)) = freezer("cgroups_deeper_than_any_path") else { return };
+    if !pinnace_tests::is_pinnace() {
+        return;
+    }
+    let container = sleeping().container();
+    container.run_detached().succeeded();
+    let own = frozen_directory(&container, &mount);
+    let name = "x".repeat(200);
+    let open = |directory: &OwnedFd, name: &str| openat(directory, name, OFlags::DIRECTORY, Mode::empty());
+    let mut directory = open(&fs::File::open(&own).expect("open").into(), ".").expect("open");
+    for _ in 0..30 {
+        mkdirat(&directory, &name, Mode::RWXU).expect("mkdir");
+        directory = open(&directory, &name).expect("open");
+    }
+    let procs = openat(&directory, "cgroup.procs", OFlags::WRONLY, Mode::empty()).expect("open");
+    let pid = container.pid().to_string();
+    rustix::io::write(&procs, pid.as_bytes()).expect("move");
+    assert_eq!(container.call(&["ps", "--format", "json", &container.id]).succeeded(), format!("[{pid}]"));
+    container.delete_force().succeeded();
+    assert!(!own.exists());
 }

@@ -1,9 +1,11 @@
 //! What a container uses, and what happens to it: one line of JSON each, in runc's words.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pinnace_tests::{
-    Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, skip, spawn, wait_until,
+    Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, run_within_limit, runc, skip, spawn,
+    wait_until,
 };
 
 const MIB: u64 = 1 << 20;
@@ -148,11 +150,13 @@ fn want_of_memory_is_an_event() {
     let stream = spawn(container.command(&["events", "--interval", "10ms", &container.id]));
     wait_until("the stream has begun", || !stream.stdout_now().is_empty());
     std::fs::write(container.bundle.rootfs().join("go"), "go\n").expect("write");
-    wait_until("the kernel has killed", || stream.stdout_now().contains("oom"));
+    wait_until("the kernel has killed", || stream.stdout_now().contains("\"type\":\"oom\""));
     container.delete_force().succeeded();
     let outcome = stream.finish();
     let events = lines(outcome.succeeded());
-    assert!(events.contains(&json!({"type": "oom", "id": container.id})), "{}", outcome.describe());
+    let oom = json!({"type": "oom", "id": container.id, "data": {"reason": "own_limit"}});
+    let is_it = |event: &Value| if is_pinnace() { *event == oom } else { event["type"] == "oom" };
+    assert!(events.iter().any(is_it), "{}", outcome.describe());
 }
 
 #[test]
@@ -178,7 +182,9 @@ fn want_of_memory_that_ends_the_container_is_told() {
     std::fs::write(container.bundle.rootfs().join("go"), "go\n").expect("write");
     let outcome = stream.finish();
     let events = lines(outcome.succeeded());
-    assert!(events.contains(&json!({"type": "oom", "id": container.id})), "{}", outcome.describe());
+    let oom = json!({"type": "oom", "id": container.id, "data": {"reason": "own_limit"}});
+    let is_it = |event: &Value| if is_pinnace() { *event == oom } else { event["type"] == "oom" };
+    assert!(events.iter().any(is_it), "{}", outcome.describe());
 }
 
 #[test]
@@ -194,5 +200,165 @@ fn what_is_wrong_is_said_as_runc_says_it() {
         let outcome = container.call(&[options[0], options[1], &container.id]);
         let expected = format!("container with id {} is not running", container.id);
         assert_eq!(outcome.failed_with(&[]).message(), expected);
+    }
+}
+
+/// The container has a limit of its own, which it does not reach.
+#[test]
+fn want_of_memory_above_the_container_is_told_as_such() {
+    if !is_pinnace() {
+        return;
+    }
+    let hierarchies = cgroup_hierarchies();
+    let (mount, limits) = match (hierarchies.get("memory"), hierarchies.get("")) {
+        (Some(mount), _) => (mount, ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]),
+        (None, Some(mount)) => (mount, ["memory.max", "memory.swap.max"]),
+        (None, None) => return skip("want_of_memory_above_the_container", "nobody limits memory here"),
+    };
+    let is_v2 = limits[0] == "memory.max";
+    if !is_v2 && !mount.join(limits[1]).exists() {
+        return skip("want_of_memory_above_the_container", "no swap accounting");
+    }
+    let script =
+        "read line < /go; head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null; read line < /end";
+    let bundle = Bundle::new()
+        .writable()
+        .set("/linux/resources/memory", json!({"limit": 1024 * MIB, "swap": 1024 * MIB}))
+        .shell(&format!("/bin/busybox mkfifo /go /end; echo ready; {script}"));
+    let name = format!("{}-top", bundle.id());
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
+    let outcome = container.run_detached();
+    outcome.succeeded();
+    let top = mount.join(&name);
+    let limit = (16 * MIB).to_string();
+    std::fs::write(top.join(limits[0]), &limit).expect("limit");
+    std::fs::write(top.join(limits[1]), if is_v2 { "0" } else { &limit }).expect("limit");
+    wait_until("the program waits", || outcome.stdout_now().contains("ready"));
+    let stream = spawn(container.command(&["events", "--interval", "10ms", &container.id]));
+    wait_until("the stream has begun", || !stream.stdout_now().is_empty());
+    std::fs::write(container.bundle.rootfs().join("go"), "go\n").expect("write");
+    wait_until("the kernel has killed", || stream.stdout_now().contains("\"type\":\"oom\""));
+    let killed = stats(&container)["memory"]["events"]["oom_kill"].clone();
+    container.delete_force().succeeded();
+    for hierarchy in hierarchies.values() {
+        let _ = std::fs::remove_dir(hierarchy.join(&name));
+    }
+    let outcome = stream.finish();
+    let expected = json!({"type": "oom", "id": container.id, "data": {"reason": "ancestor_limit"}});
+    assert!(lines(outcome.succeeded()).contains(&expected), "{}", outcome.describe());
+    assert_eq!(killed, json!(1));
+}
+
+/// Both ask the kernel about the same cgroups: runc by the state of a container of its own, in which ours takes that one's place.
+#[test]
+fn stats_are_those_of_runc_field_by_field() {
+    const TEST: &str = "stats_are_those_of_runc";
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new()
+        .set("/linux/resources/memory", json!({"limit": 64 * MIB, "swap": 96 * MIB}))
+        .set("/linux/resources/pids", json!({"limit": 17}))
+        .set("/linux/resources/cpu", json!({"quota": 20000, "period": 100_000}))
+        .shell("i=0; while [ $i -lt 9000 ]; do i=$((i + 1)); done; head -c 3000000 /dev/zero > /dev/shm/x; echo ready; sleep 1000")
+        .container();
+    let Some(runc) = runc(container.bundle.scratch()) else {
+        return skip(TEST, "runc is neither in PATH nor beside the workspace");
+    };
+    // The document has pressure since 1.3.
+    let version = run_within_limit({
+        let mut command = Command::new(&runc);
+        command.arg("--version");
+        command
+    });
+    if ["runc version 1.0.", "runc version 1.1.", "runc version 1.2."]
+        .iter()
+        .any(|old| version.stdout.starts_with(old))
+    {
+        return skip(
+            TEST,
+            &format!("this runc is too old: {}", version.stdout.lines().next().unwrap_or_default()),
+        );
+    }
+    let outcome = container.run_detached();
+    outcome.succeeded();
+    wait_until("the program has worked", || outcome.stdout_now().contains("ready"));
+    container.call(&["pause", &container.id]).succeeded();
+
+    let other = Bundle::new().args(&["/bin/sleep", "1000"]);
+    let root = other.scratch().join("runc-state");
+    let id = other.id().to_owned();
+    let runc = |arguments: &[&str]| {
+        let mut command = Command::new(&runc);
+        command.arg("--root").arg(&root).args(arguments);
+        run_within_limit(command)
+    };
+    runc(&["run", "--detach", "--bundle", other.path().to_str().expect("UTF-8"), &id]).succeeded();
+    let path = root.join(&id).join("state.json");
+    let original = std::fs::read_to_string(&path).expect("read runc's state");
+    let mut state: Value = serde_json::from_str(&original).expect("JSON");
+    let pid = container.pid();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("read stat");
+    let start = stat.rsplit_once(')').expect("a name").1.split_whitespace().nth(19).expect("a start time");
+    state["init_process_pid"] = json!(pid);
+    state["init_process_start"] = json!(start.parse::<u64>().expect("a number"));
+    let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("read cgroup");
+    for (controller, directory) in state["cgroup_paths"].as_object_mut().expect("paths") {
+        let is_it = |list: &str| {
+            list.split(',')
+                .any(|name| name.trim_start_matches("name=") == controller.trim_start_matches("name="))
+        };
+        let line =
+            cgroup.lines().find(|line| line.split(':').nth(1).is_some_and(is_it)).expect("the hierarchy");
+        let mut fields = line.splitn(3, ':').skip(1);
+        let list = fields.next().expect("controllers");
+        let mount = &cgroup_hierarchies()[list];
+        *directory = json!(mount.join(fields.next().expect("a path").trim_start_matches('/')));
+    }
+    std::fs::write(&path, state.to_string()).expect("write runc's state");
+
+    let ask = || {
+        let ours = stats(&container);
+        let theirs = runc(&["events", "--stats", &id]);
+        (ours, serde_json::from_str::<Value>(theirs.succeeded()).expect("JSON")["data"].clone())
+    };
+    let differences = || {
+        let (ours, theirs) = ask();
+        let mut found = Vec::new();
+        compare("", &ours, &theirs, &mut found);
+        found
+    };
+    // The kernel's own work goes on, and its figures come late: at some moment nothing moves.
+    let last = (0..20).map(|_| differences()).find(Vec::is_empty).map_or_else(differences, |_| Vec::new());
+    std::fs::write(&path, original).expect("write runc's state");
+    runc(&["delete", "--force", &id]).succeeded();
+    assert!(last.is_empty(), "{last:#?}");
+}
+
+/// What is in one document and not, or not so, in the other.
+fn compare(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
+    match (ours, theirs) {
+        (Value::Object(left), Value::Object(right)) => {
+            let names: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            for name in names {
+                let path = format!("{path}.{name}");
+                // Averages over time; and what runc's document does not have.
+                if name.starts_with("avg") && left.contains_key(name) && right.contains_key(name)
+                    || path == ".memory.events"
+                {
+                    continue;
+                }
+                let missing = Value::String(String::from("missing"));
+                let [left, right] = [left, right].map(|side| side.get(name).unwrap_or(&missing));
+                compare(&path, left, right, found);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            for (index, (left, right)) in left.iter().zip(right).enumerate() {
+                compare(&format!("{path}[{index}]"), left, right, found);
+            }
+        }
+        _ if ours == theirs => {}
+        _ => found.push(format!("{path}: {ours} here, {theirs} of runc")),
     }
 }

@@ -27,6 +27,7 @@ mod pause;
 mod plan;
 mod ps;
 mod real_input;
+mod resources;
 mod root;
 mod scheduling;
 mod seccomp;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, Value, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip,
-    wait_until,
+    Bundle, Container, Value, cgroup_hierarchies, copy_program, find_program, is_pinnace, json,
+    run_within_limit, skip, wait_until,
 };
 
 /// Whether there is a systemd to ask.
@@ -359,4 +359,95 @@ fn disabled_manager_makes_no_cgroups() {
         .with_global_options(&["--cgroup-manager", "disabled"])
         .run_detached()
         .failed_with(&["$.linux.resources: limits cannot be set with the cgroup manager disabled"]);
+}
+
+/// An ordinary user whose own systemd runs, and the directory of its sockets.
+fn user_with_systemd(test: &str) -> Option<(u32, PathBuf)> {
+    let entries = fs::read_dir("/run/user").into_iter().flatten().flatten();
+    let users = entries.filter_map(|entry| {
+        let uid = entry.file_name().to_str()?.parse().ok().filter(|uid| *uid != 0)?;
+        entry.path().join("systemd/private").exists().then(|| (uid, entry.path()))
+    });
+    let found = users.min();
+    if found.is_none() {
+        skip(test, "no ordinary user's systemd runs here");
+    }
+    found
+}
+
+#[test]
+fn an_ordinary_users_container_is_made_limited_and_ended_by_the_users_own_systemd() {
+    let test = "an_ordinary_users_container";
+    if !has_systemd(test) || !is_v2() || !is_pinnace() {
+        return;
+    }
+    let Some((uid, runtime)) = user_with_systemd(test) else { return };
+    let Some(setpriv) = find_program("setpriv") else { return skip(test, "setpriv is not installed") };
+    let resources = json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 30}});
+    let container = sleeping().set("/linux/resources", resources).container();
+    let scratch = container.bundle.scratch();
+    for path in [scratch.to_owned(), container.bundle.path(), container.bundle.rootfs()] {
+        std::os::unix::fs::chown(path, Some(uid), Some(uid)).expect("chown");
+    }
+    // The program under test may lie where others may not look.
+    let copy = scratch.join("under-test");
+    copy_program(&copy);
+    let by_user = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(&setpriv);
+        let uid = uid.to_string();
+        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups"]).arg(program).args(arguments);
+        command.env("XDG_RUNTIME_DIR", &runtime);
+        run_within_limit(command)
+    };
+    let state = scratch.join("state");
+    let root = state.to_str().expect("UTF-8");
+    let call = |arguments: &[&str]| by_user(&copy, &[&["--root", root], arguments].concat());
+    let bundle = container.bundle.path();
+    let run = ["--systemd-cgroup", "run", "--detach", "--bundle", bundle.to_str().expect("UTF-8")];
+    call(&[&run[..], &[&container.id]].concat()).succeeded();
+    let document = call(&["state", &container.id]);
+    let document: Value = serde_json::from_str(document.succeeded()).expect("JSON");
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", document["pid"])).expect("read cgroup");
+    let unit = unit_of(&container);
+    let expected = format!("/user@{uid}.service/user.slice/{unit}");
+    assert!(cgroup.trim().ends_with(&expected), "{cgroup}");
+    let own = cgroup_hierarchies()[""].join(cgroup.trim().trim_start_matches("0::/"));
+    assert_eq!((read(&own, "memory.max"), read(&own, "pids.max")), ("67108864".into(), "30".into()));
+
+    let systemctl = find_program("systemctl").expect("looked for before");
+    let reload = || by_user(&systemctl, &["--user", "daemon-reload"]).succeeded().to_owned();
+    reload();
+    call(&["update", "--memory", "32m", "--pids-limit", "20", &container.id]).succeeded();
+    reload();
+    assert_eq!((read(&own, "memory.max"), read(&own, "pids.max")), ("33554432".into(), "20".into()));
+    call(&["pause", &container.id]).succeeded();
+    assert!(read(&own, "cgroup.events").contains("frozen 1"));
+    call(&["resume", &container.id]).succeeded();
+    let stats = call(&["events", "--stats", &container.id]);
+    assert!(stats.succeeded().contains("\"limit\":33554432"), "{}", stats.describe());
+    call(&["exec", &container.id, "/bin/true"]).succeeded();
+    call(&["delete", "--force", &container.id]).succeeded();
+    assert!(!own.exists());
+    let load = by_user(&systemctl, &["--user", "show", &unit, "--value", "-p", "LoadState"]);
+    assert_eq!(load.succeeded(), "not-found");
+}
+
+/// systemd freezes slices as well: what is moved into one would never come to its start.
+#[test]
+fn scope_in_a_frozen_slice_is_refused() {
+    if !has_systemd("scope_in_a_frozen_slice") || !is_v2() || !is_pinnace() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().into_owned();
+    let slice = format!("ptfrozen{}.slice", std::process::id());
+    systemctl(&["start", &slice]);
+    let directory = cgroup_hierarchies()[""].join(&slice);
+    fs::write(directory.join("cgroup.freeze"), "1").expect("freeze");
+    let container = managed(bundle.set("/linux/cgroupsPath", json!(format!("{slice}:pt:{name}"))));
+    let outcome = container.run_detached();
+    fs::write(directory.join("cgroup.freeze"), "0").expect("thaw");
+    systemctl(&["stop", &slice]);
+    outcome.failed_with(&["container's cgroup unexpectedly frozen", &name]);
+    assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
 }

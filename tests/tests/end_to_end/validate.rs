@@ -5,7 +5,9 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, Outcome, Value, is_pinnace, json, program, run_within_limit};
+use pinnace_tests::{
+    Bundle, Container, Outcome, Value, cgroup_hierarchies, is_pinnace, json, program, run_within_limit,
+};
 
 #[track_caller]
 fn validate(container: &Container, format: &str) -> Outcome {
@@ -116,9 +118,16 @@ fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
         "$.linux.memoryPolicy.nodes",
         "none of the nodes is online",
     );
+    // Where pages are limited it is the size that is wrong, and that has an index.
+    let limits_pages = cgroup_hierarchies().iter().any(|(controllers, mount)| {
+        controllers == "hugetlb"
+            || cgroup_hierarchies().len() == 1
+                && fs::read_to_string(mount.join("cgroup.controllers"))
+                    .is_ok_and(|text| text.contains("hugetlb"))
+    });
     refused(
         Bundle::new().set("/linux/resources/hugepageLimits", json!([{"pageSize": "3MB", "limit": 0}])),
-        "$.linux.resources.hugepageLimits",
+        if limits_pages { "$.linux.resources.hugepageLimits[0]" } else { "$.linux.resources.hugepageLimits" },
         "",
     );
     refused(

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::super::devices::{Policy, group_names};
-use super::super::v2::{swap_alone, weight};
+use super::super::v2::{general_weight, swap_alone, weight};
 use super::message::Value;
 use super::variant;
-use crate::config::{Cpu, DeviceRule, DeviceRuleKind, Memory, Resources};
+use crate::config::{BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, Memory, Resources, Throttle};
 use crate::error::{Error, Result};
 
 /// A property of a unit.
@@ -43,7 +43,8 @@ const PERIOD_USEC: u64 = 100_000;
 const QUOTA_STEP_USEC: u64 = 10_000;
 
 /// cgroup v2: limits that `change` sets, with the values of `all`, which holds what belongs to them as well.
-pub(super) fn of_v2(change: &Resources, all: &Resources) -> Vec<Property> {
+/// `has_bfq` tells that the host has that scheduler: its weights are on another scale than the general ones.
+pub(super) fn of_v2(change: &Resources, all: &Resources, has_bfq: bool) -> Vec<Property> {
     let mut found = Vec::new();
     let mut push = |name: &str, value: Value| found.push(Property::optional(name, value));
     memory_v2(&change.memory, &mut push);
@@ -52,21 +53,22 @@ pub(super) fn of_v2(change: &Resources, all: &Resources) -> Vec<Property> {
         push("CPUWeight", Value::U64(0));
     } else if let Some(shares) = change.cpu.shares {
         push("CPUWeight", Value::U64(weight(shares)));
+    } else if change.cpu.idle == Some(0) {
+        // Idle no more: the kernel's own weight.
+        push("CPUWeight", Value::U64(INFINITY));
     }
     bandwidth(&change.cpu, &all.cpu, &mut push);
     cpu_sets(&change.cpu, &mut push);
     if let Some(limit) = change.pids_limit {
         push("TasksMax", Value::U64(tasks_max(limit)));
     }
-    if let Some(weight) = change.block_io.weight {
-        push("IOWeight", Value::U64(io_weight(weight)));
-    }
+    block_io(&change.block_io, has_bfq, &mut push);
     unified(&change.unified, &mut push);
     found
 }
 
 /// cgroup v1: the few that systemd has.
-pub(super) fn of_v1(change: &Resources, all: &Resources) -> Vec<Property> {
+pub(super) fn of_v1(change: &Resources, all: &Resources, has_bfq: bool) -> Vec<Property> {
     let mut found = Vec::new();
     let mut push = |name: &str, value: Value| found.push(Property::optional(name, value));
     if let Some(limit) = change.memory.limit {
@@ -80,7 +82,10 @@ pub(super) fn of_v1(change: &Resources, all: &Resources) -> Vec<Property> {
         push("TasksMax", Value::U64(tasks_max(limit)));
     }
     if let Some(weight) = change.block_io.weight {
-        push("BlockIOWeight", Value::U64(weight.into()));
+        /// More it does not take.
+        const WEIGHT_MAX: u64 = 1000;
+        let weight = if has_bfq { io_weight(weight, true).min(WEIGHT_MAX) } else { weight.into() };
+        push("BlockIOWeight", Value::U64(weight));
     }
     found
 }
@@ -94,9 +99,48 @@ fn tasks_max(limit: i64) -> u64 {
     u64::try_from(limit).map_or(INFINITY, |limit| limit.max(1))
 }
 
-/// 10 to 1000 as 1 to 10000, as v2's file takes it.
-fn io_weight(weight: u16) -> u64 {
-    1 + (u64::from(weight).saturating_sub(10)) * 9999 / 990
+/// What makes systemd write the same as we do: 10 to 1000 as 1 to 10000 for the general file, and for BFQ's, which takes the weight as it is,
+/// what systemd makes that of (it stretches above 100).
+fn io_weight(weight: u16, has_bfq: bool) -> u64 {
+    match u64::from(weight) {
+        weight if has_bfq => weight + weight.saturating_sub(100) * 10,
+        weight => general_weight(weight),
+    }
+}
+
+fn block_io(io: &BlockIo, has_bfq: bool, push: &mut impl FnMut(&str, Value)) {
+    if let Some(weight) = io.weight {
+        push("IOWeight", Value::U64(io_weight(weight, has_bfq)));
+    }
+    let weights =
+        io.weight_devices.iter().filter_map(|entry| Some((entry.device, io_weight(entry.weight?, has_bfq))));
+    push_devices("IODeviceWeight", weights, push);
+    for (name, throttles) in
+        IO_LIMITS.iter().zip([&io.read_bps, &io.write_bps, &io.read_iops, &io.write_iops])
+    {
+        // A rate of none is no limit.
+        let rate = |rate| if rate == 0 { INFINITY } else { rate };
+        push_devices(name, throttles.iter().map(|entry| (entry.device, rate(entry.rate))), push);
+    }
+}
+
+/// In the order of the configuration's lists.
+const IO_LIMITS: [&str; 4] = ["IOReadBandwidthMax", "IOWriteBandwidthMax", "IOReadIOPSMax", "IOWriteIOPSMax"];
+
+/// systemd adds to what it has, device by device.
+fn push_devices(
+    name: &str,
+    entries: impl Iterator<Item = (DeviceNumber, u64)>,
+    push: &mut impl FnMut(&str, Value),
+) {
+    let entries: Vec<Value> = entries
+        .map(|(device, number)| {
+            Value::Structure(vec![Value::text(format!("/dev/block/{device}")), Value::U64(number)])
+        })
+        .collect();
+    if !entries.is_empty() {
+        push(name, Value::Array("(st)".into(), entries));
+    }
 }
 
 fn memory_v2(memory: &Memory, push: &mut impl FnMut(&str, Value)) {
@@ -174,8 +218,15 @@ fn unified(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value))
             "memory.swap.max" => "MemorySwapMax",
             "pids.max" => "TasksMax",
             "cpu.weight" => "CPUWeight",
+            "io.weight" => "IOWeight",
             "cpu.idle" if value.trim() == "1" => {
                 push("CPUWeight", Value::U64(0));
+                continue;
+            }
+            "memory.oom.group" => {
+                // Scopes have that since 253.
+                let policy = if value.trim() == "1" { "kill" } else { "continue" };
+                push("OOMPolicy", Value::text(policy));
                 continue;
             }
             "cpu.max" => {
@@ -187,6 +238,10 @@ fn unified(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value))
                     &Cpu { quota: Some(quota), period, ..Cpu::default() },
                     push,
                 );
+                continue;
+            }
+            "io.max" => {
+                block_io(&io_max(value), false, push);
                 continue;
             }
             "cpuset.cpus" | "cpuset.mems" => {
@@ -205,20 +260,50 @@ fn unified(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value))
     }
 }
 
+/// Lines `8:0 rbps=4096 wiops=max`.
+fn io_max(text: &str) -> BlockIo {
+    let mut io = BlockIo::default();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let device = words.next().and_then(|device| device.split_once(':'));
+        let number = |text: &str| text.parse().ok();
+        let Some((Some(major), Some(minor))) = device.map(|(major, minor)| (number(major), number(minor)))
+        else {
+            continue;
+        };
+        for (name, rate) in words.filter_map(|word| word.split_once('=')) {
+            let list = match name {
+                "rbps" => &mut io.read_bps,
+                "wbps" => &mut io.write_bps,
+                "riops" => &mut io.read_iops,
+                "wiops" => &mut io.write_iops,
+                _ => continue,
+            };
+            let rate = rate.parse().unwrap_or(0);
+            list.push(Throttle { device: DeviceNumber { major, minor }, rate });
+        }
+    }
+    io
+}
+
 /// What takes the limits of `change` back to those of `before`.
 pub(super) fn undoing(made: &[Property], before: &[Property]) -> Vec<Property> {
+    let old = |property: &Property| before.iter().find(|old| old.name == property.name).cloned();
+    let nothing = |property: &Property| {
+        let value = match &property.value {
+            Value::Array(item, _) => Value::Array(item.clone(), Vec::new()),
+            // "Nothing was said" for weights and periods, "no limit" for the others.
+            _ if matches!(property.name.as_str(), "MemoryLow" | "MemoryMin") => Value::U64(0),
+            _ => Value::U64(INFINITY),
+        };
+        Property::optional(&property.name, value)
+    };
     made.iter()
-        .map(|property| {
-            let old = before.iter().find(|old| old.name == property.name).cloned();
-            old.unwrap_or_else(|| {
-                let value = match &property.value {
-                    Value::Array(item, _) => Value::Array(item.clone(), Vec::new()),
-                    // "Nothing was said" for weights and periods, "no limit" for the others.
-                    _ if matches!(property.name.as_str(), "MemoryLow" | "MemoryMin") => Value::U64(0),
-                    _ => Value::U64(INFINITY),
-                };
-                Property::optional(&property.name, value)
-            })
+        .flat_map(|property| match old(property) {
+            // Lists of devices are added to: what was not said before goes first.
+            Some(old) if matches!(old.value, Value::Array(..)) => vec![nothing(property), old],
+            Some(old) => vec![old],
+            None => vec![nothing(property)],
         })
         .collect()
 }
@@ -314,7 +399,7 @@ mod tests {
         let cpu = Cpu { shares: Some(1024), quota: Some(12_345), period: Some(50_000), ..Cpu::default() };
         let resources = Resources { memory, cpu, pids_limit: Some(0), ..Resources::default() };
         assert_eq!(
-            numbers(&of_v2(&resources, &resources)),
+            numbers(&of_v2(&resources, &resources, false)),
             [
                 ("MemoryMax", 100),
                 ("MemoryLow", 50),
@@ -326,7 +411,7 @@ mod tests {
                 ("TasksMax", 1),
             ]
         );
-        assert_eq!(numbers(&of_v1(&resources, &resources))[0], ("MemoryLimit", 100));
+        assert_eq!(numbers(&of_v1(&resources, &resources, false))[0], ("MemoryLimit", 100));
     }
 
     #[test]
@@ -338,7 +423,7 @@ mod tests {
         let mut all = change.clone();
         all.cpu.quota = Some(20_000);
         assert_eq!(
-            numbers(&of_v2(&change, &all)),
+            numbers(&of_v2(&change, &all, false)),
             [("CPUQuotaPeriodUSec", 200_000), ("CPUQuotaPerSecUSec", 100_000)]
         );
     }
@@ -346,8 +431,8 @@ mod tests {
     #[test]
     fn an_update_is_taken_back_to_what_was_said_or_to_nothing() {
         let set = |pids| Resources { pids_limit: pids, ..Resources::default() };
-        let made = of_v2(&set(Some(7)), &set(Some(7)));
-        assert_eq!(numbers(&undoing(&made, &of_v2(&set(Some(5)), &set(Some(5))))), [("TasksMax", 5)]);
+        let made = of_v2(&set(Some(7)), &set(Some(7)), false);
+        assert_eq!(numbers(&undoing(&made, &of_v2(&set(Some(5)), &set(Some(5)), false))), [("TasksMax", 5)]);
         assert_eq!(numbers(&undoing(&made, &[])), [("TasksMax", INFINITY)]);
     }
 
@@ -370,7 +455,7 @@ mod tests {
         let files = files.iter().map(|(file, value)| (String::from(*file), String::from(*value))).collect();
         let resources = Resources { unified: files, ..Resources::default() };
         assert_eq!(
-            numbers(&of_v2(&resources, &resources)),
+            numbers(&of_v2(&resources, &resources, false)),
             [
                 ("CPUQuotaPeriodUSec", 100_000),
                 ("CPUQuotaPerSecUSec", INFINITY),
@@ -378,6 +463,39 @@ mod tests {
                 ("TasksMax", INFINITY)
             ]
         );
+    }
+
+    #[test]
+    fn limits_of_disks_are_lists_by_device() {
+        let text = "8:0 rbps=4096 wiops=max\n8:16 rbps=7\n";
+        let resources = Resources { block_io: io_max(text), ..Resources::default() };
+        let files = [(String::from("io.max"), String::from(text))].into();
+        let by_unified = Resources { unified: files, ..Resources::default() };
+        let entry = |device: &str, rate| {
+            Value::Structure(vec![Value::text(format!("/dev/block/{device}")), Value::U64(rate)])
+        };
+        let list = |name: &str, entries| Property::optional(name, Value::Array("(st)".into(), entries));
+        let expected = [
+            list("IOReadBandwidthMax", vec![entry("8:0", 4096), entry("8:16", 7)]),
+            list("IOWriteIOPSMax", vec![entry("8:0", INFINITY)]),
+        ];
+        assert_eq!(of_v2(&resources, &resources, false), expected);
+        assert_eq!(of_v2(&by_unified, &by_unified, false), expected);
+        // Before there was a limit for one of the devices.
+        let before = [list("IOReadBandwidthMax", vec![entry("8:0", 1)])];
+        let none = |name| list(name, Vec::new());
+        let undone = undoing(&expected, &before);
+        assert_eq!(undone, [none("IOReadBandwidthMax"), before[0].clone(), none("IOWriteIOPSMax")]);
+    }
+
+    #[test]
+    fn weights_become_what_systemd_makes_the_same_of() {
+        // systemd's way from its own scale to BFQ's.
+        let bfq = |weight: u64| if weight <= 100 { weight } else { 100 + (weight - 100) * 900 / 9900 };
+        for weight in [10, 100, 101, 123, 1000] {
+            assert_eq!(bfq(io_weight(weight, true)), u64::from(weight));
+        }
+        assert_eq!(io_weight(500, false), 4950);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(in super::super) fn add_stats(directory: &Directory, stats: &mut Stats) {
     if directory.has("memory") {
         stats.memory.raw = parse_names(&files.text("memory.stat"));
         stats.memory.cache = stats.memory.raw.get("cache").copied().unwrap_or(0);
+        stats.memory.events = parse_names(&files.text("memory.oom_control"));
+        stats.memory.events.retain(|name, _| name == "oom_kill");
         stats.memory.usage = memory_entry(&files, "memory");
         stats.memory.swap = memory_entry(&files, "memory.memsw");
         stats.memory.kernel = memory_entry(&files, "memory.kmem");

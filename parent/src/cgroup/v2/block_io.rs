@@ -41,7 +41,7 @@ pub(super) fn limit(writer: &Writer, io: &BlockIo) -> Result<()> {
 
 /// BFQ's file takes the configuration's weights, the general one has a scale of its own. `set` tells whether the file is there.
 fn set_weight(field: &str, set: impl Fn(&str, fn(u16) -> u64) -> Result<bool>) -> Result<()> {
-    if set("io.bfq.weight", u64::from)? || set("io.weight", general_weight)? {
+    if set("io.bfq.weight", u64::from)? || set("io.weight", |weight| general_weight(weight.into()))? {
         return Ok(());
     }
     Err(Error::new(format!(
@@ -50,8 +50,8 @@ fn set_weight(field: &str, set: impl Fn(&str, fn(u16) -> u64) -> Result<bool>) -
 }
 
 /// 10 to 1000 as 1 to 10000, in a straight line.
-fn general_weight(weight: u16) -> u64 {
-    1 + u64::from(weight).saturating_sub(10) * 9999 / 990
+pub(in super::super) fn general_weight(weight: u64) -> u64 {
+    1 + weight.saturating_sub(10) * 9999 / 990
 }
 
 #[cfg(test)]

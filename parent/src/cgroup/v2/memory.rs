@@ -2,15 +2,13 @@
 
 use rustix::io::Errno;
 
+use super::super::place::Directory;
 use super::super::writer::Writer;
 use super::max_or;
 use crate::config::Memory;
 use crate::error::{Error, Result};
 
 pub(super) fn limit(writer: &Writer, memory: &Memory) -> Result<()> {
-    if memory.check_before_update {
-        check_usage(writer, memory)?;
-    }
     if let Some(swap) = swap_alone(memory) {
         limit_swap(writer, &max_or(swap))?;
     }
@@ -24,8 +22,11 @@ pub(super) fn limit(writer: &Writer, memory: &Memory) -> Result<()> {
 }
 
 /// A limit below the usage makes v2's kernel kill until the rest fits; v1's refuses it.
-fn check_usage(writer: &Writer, memory: &Memory) -> Result<()> {
-    let Some(usage) = writer.number("memory.current") else { return Ok(()) };
+pub(in super::super) fn check_usage(directory: &Directory, memory: &Memory) -> Result<()> {
+    if !memory.check_before_update {
+        return Ok(());
+    }
+    let Some(usage) = Writer::new(directory.absolute()).number("memory.current") else { return Ok(()) };
     for (what, limit) in [("memory+swap", memory.swap), ("memory", memory.limit)] {
         if let Some(limit @ 1..) = limit
             && limit.unsigned_abs() <= usage

@@ -76,6 +76,7 @@ fn memory(files: &Files<'_>) -> MemoryStats {
         usage: usage.unwrap_or_default(),
         swap: swap.unwrap_or_default(),
         raw,
+        events: parse_names(&files.text("memory.events").unwrap_or_default()),
         psi: files.pressure("memory"),
         ..MemoryStats::default()
     }
