@@ -22,8 +22,9 @@ pub enum Format {
     Json,
 }
 
+/// How grave a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub enum Level {
     Debug,
     Warning,
     Error,
@@ -34,23 +35,24 @@ enum Level {
 pub struct Log {
     file: Option<File>,
     format: Format,
-    debug: bool,
+    /// What is less grave is not written.
+    level: Level,
 }
 
 impl Log {
     /// Opens (and if need be makes) the log file.
-    pub fn open(path: Option<&Path>, format: Format, debug: bool) -> Result<Self> {
+    pub fn open(path: Option<&Path>, format: Format, level: Level) -> Result<Self> {
         let open = |path: &Path| {
             let mut options = OpenOptions::new();
             options.append(true).create(true).mode(0o644).custom_flags(OFlags::SYNC.bits() as i32);
             options.open(path).map_err(|error| Error::io(format_args!("open {}", path.display()), &error))
         };
-        Ok(Self { file: path.map(open).transpose()?, format, debug })
+        Ok(Self { file: path.map(open).transpose()?, format, level })
     }
 
     /// A logger to standard error, for what goes wrong before the arguments are read.
     pub fn to_stderr() -> Self {
-        Self { file: None, format: Format::Text, debug: false }
+        Self { file: None, format: Format::Text, level: Level::Warning }
     }
 
     pub fn error(&self, message: &str) {
@@ -62,11 +64,13 @@ impl Log {
     }
 
     pub fn warning(&self, message: &str) {
-        self.record(Level::Warning, message);
+        if self.level <= Level::Warning {
+            self.record(Level::Warning, message);
+        }
     }
 
     pub fn debug(&self, message: impl FnOnce() -> String) {
-        if self.debug {
+        if self.level <= Level::Debug {
             self.record(Level::Debug, &message());
         }
     }

@@ -59,6 +59,7 @@ pub(super) fn creation<'a>(
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,
+        forgives_cgroups: context.global.forgives_cgroups()?,
         hold: false,
         terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches },
         preserved_count: surroundings.preserved_count,

@@ -40,6 +40,8 @@ pub struct Creation<'a> {
     pub no_pivot: bool,
     pub no_new_keyring: bool,
     pub manager: ManagerKind,
+    /// Whether it does without the cgroups that cannot be written; `None`: if the caller is not the host's root.
+    pub forgives_cgroups: Option<bool>,
     /// The program waits for `start` by another process.
     pub hold: bool,
     /// Who is told what is done, with `--debug`.
@@ -64,6 +66,7 @@ impl<'a> Creation<'a> {
             no_pivot: false,
             no_new_keyring: false,
             manager: ManagerKind::Cgroupfs,
+            forgives_cgroups: None,
             hold: false,
             terminal: TerminalChoice { socket: None, detaches: false },
             preserved_count: 0,
@@ -273,15 +276,13 @@ pub fn place(bundle: &mut Bundle, host: &HostFacts, creation: &Creation<'_>) -> 
     rootless::adapt(&mut bundle.config, host);
     let config = &bundle.config;
     let (path, id) = (config.cgroups_path.as_deref(), creation.id);
+    let forgives = creation.forgives_cgroups.unwrap_or(!host.is_privileged());
     match creation.manager {
         ManagerKind::Cgroupfs => {
             let placement = cgroup::place(&host.cgroups, path, id)?;
-            rootless::place(placement, config, host)
+            if forgives { rootless::place(placement, config, host) } else { Ok(placement) }
         }
-        ManagerKind::Systemd => {
-            let user = if host.is_privileged() { None } else { Some(host.uid) };
-            cgroup::place_scope(&host.cgroups, path, id, user)
-        }
+        ManagerKind::Systemd => cgroup::place_scope(&host.cgroups, path, id, forgives.then_some(host.uid)),
         ManagerKind::Disabled if config.resources.has_limits() => {
             Err(Error::new("$.linux.resources: limits cannot be set with the cgroup manager disabled"))
         }

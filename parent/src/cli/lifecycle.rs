@@ -1,0 +1,31 @@
+//! Options of the commands that lead a container from its creation to its end.
+
+use clap::Args;
+
+/// Commands that take an id and nothing else.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OneId {
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Kill {
+    /// Signal every process of the container
+    #[arg(short, long)]
+    pub all: bool,
+    /// Name of the container, then the signal as a name or number [default: SIGTERM]
+    #[arg(value_name = "ID [SIGNAL]", num_args = 0..)]
+    pub operands: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Delete {
+    /// Kill the container first; an unknown id is no error
+    #[arg(short, long)]
+    pub force: bool,
+    /// Name of the container
+    #[arg(value_name = "ID", num_args = 0..)]
+    pub ids: Vec<String>,
+}
