@@ -19,6 +19,7 @@ mod state;
 mod update;
 mod validate;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 
@@ -47,6 +48,18 @@ impl Context<'_> {
             self.log.warning(warning);
         }
     }
+
+    /// What fails when the container already is what it is to be.
+    pub(crate) fn warn_of(&self, done: Result<()>) {
+        if let Err(error) = done {
+            self.log.warning(&error.to_string());
+        }
+    }
+}
+
+/// Where a service manager wants to hear that a container is ready (sd_notify(3)).
+fn notify_socket() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())
 }
 
 /// Runs a command; its exit code is 0, or that of the container's program.

@@ -26,7 +26,7 @@ pub use pause::{pause, resume};
 pub use ps::{process_list, process_table};
 pub use seccomp::filter;
 pub use signal::{kill, kill_all, parse as parse_signal};
-pub use start::start;
+pub use start::{listen_for_readiness, start};
 pub use update::{Limit, LimitKind, limits_document, update};
 pub use validate::{Finding, Level, validate};
 

@@ -265,7 +265,11 @@ fn log_options_are_known_whatever_else_is_wrong() {
         "pinnace --debug=x --log /l --log-format json frobnicate",
     ] {
         let global = parse_line(line).unwrap_err().global;
-        assert_eq!((global.log.clone(), global.log_format.as_str()), (Some(PathBuf::from("/l")), "json"), "{line}");
+        assert_eq!(
+            (global.log.clone(), global.log_format.as_str()),
+            (Some(PathBuf::from("/l")), "json"),
+            "{line}"
+        );
     }
 }
 

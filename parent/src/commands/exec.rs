@@ -51,7 +51,7 @@ fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String])
     context.warn(&executed.warnings);
     let code = match &signals {
         None => 0,
-        Some(signals) => container::wait(&executed.launch, signals, executed.terminal)?,
+        Some(signals) => container::wait(&executed.launch, signals, executed.terminal, None)?,
     };
     // The process ends now: its descriptors need no closing one by one.
     std::mem::forget((executed.launch, signals, container));

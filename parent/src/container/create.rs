@@ -1,9 +1,11 @@
 //! From a bundle to a container that waits for its start, or begins at once.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use linux_raw_sys::general as uapi;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -12,7 +14,10 @@ use rustix::process::Signal;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
-use crate::config::{self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Namespace};
+use crate::config::{
+    self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Mount, MountAttributes, MountKind,
+    Namespace,
+};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::hooks;
@@ -20,6 +25,7 @@ use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Reactor, Surroundings, block_on};
 use crate::log::{Log, rfc3339_nanoseconds};
+use crate::notify;
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
 use crate::state::{
@@ -54,6 +60,8 @@ pub struct Creation<'a> {
     /// What the program's environment gets beside that of the configuration.
     pub environment: &'a [String],
     pub pidfd_socket: Option<&'a Path>,
+    /// The service manager's socket, which is to be told when the container is ready.
+    pub notify_socket: Option<&'a OsStr>,
 }
 
 impl<'a> Creation<'a> {
@@ -73,6 +81,7 @@ impl<'a> Creation<'a> {
             config: Path::new("config.json"),
             environment: &[],
             pidfd_socket: None,
+            notify_socket: None,
             log,
         }
     }
@@ -192,6 +201,8 @@ pub struct Created {
     pub record: Record,
     /// The program's terminal, if it is shown on ours.
     pub terminal: Option<HostRelay>,
+    /// Hears of the container's readiness, if somebody is to be told.
+    pub notify: Option<notify::Relay>,
     /// What should be said although all went well.
     pub warnings: Vec<String>,
 }
@@ -206,6 +217,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
         return Err(Error::new(NO_PROGRAM));
     }
     bundle.config.process.add_env(creation.environment)?;
+    if creation.notify_socket.is_some() {
+        bundle.config.process.add_env(&[String::from(notify::ENVIRONMENT)])?;
+        bundle.config.mounts.push(notify_mount(root.notify_path(creation.id)?));
+    }
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
     let host = HostFacts::read(questions(&bundle.config))?;
@@ -236,7 +251,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let places =
         Places { cgroups: &mut cgroups, rdt_groups: rdt_groups.as_mut(), terminal, pidfd_socket, basis };
     match launch(creation, &record, &bundle.config, &plan, &directory, places) {
-        Ok((launch, terminal, plan_warnings)) => {
+        Ok(Launched { launch, terminal, notify, warnings: plan_warnings }) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
@@ -247,6 +262,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
                 directory,
                 own_pid_namespace,
                 terminal,
+                notify,
                 record,
                 warnings,
             })
@@ -290,6 +306,29 @@ pub fn place(bundle: &mut Bundle, host: &HostFacts, creation: &Creation<'_>) -> 
     }
 }
 
+/// How the container sees the directory of its socket for readiness. runc does the same.
+fn notify_mount(source: String) -> Mount {
+    let attributes =
+        uapi::MOUNT_ATTR_RDONLY | uapi::MOUNT_ATTR_NOSUID | uapi::MOUNT_ATTR_NODEV | uapi::MOUNT_ATTR_NOEXEC;
+    Mount {
+        destination: String::from(notify::DIRECTORY),
+        kind: MountKind::Bind { source, recursive: false },
+        attributes: MountAttributes { set: u64::from(attributes), clear: 0 },
+        recursive_attributes: MountAttributes::default(),
+        superblock: 0,
+        data: String::new(),
+        propagation: Vec::new(),
+        idmap: None,
+        copies_up: false,
+    }
+}
+
+/// Listens for the container's readiness; `None` if it was created without a socket for that.
+pub(super) fn notify_relay(directory: &StateDirectory, host: &OsStr) -> Result<Option<notify::Relay>> {
+    let directory = directory.notify_directory()?;
+    directory.map(|directory| notify::Relay::listen(directory.as_fd(), host)).transpose()
+}
+
 fn record(
     bundle: &Bundle,
     host: &HostFacts,
@@ -329,6 +368,14 @@ struct Places<'a> {
     basis: Vec<u8>,
 }
 
+/// What `launch` has made.
+struct Launched {
+    launch: Launch,
+    terminal: Option<HostRelay>,
+    notify: Option<notify::Relay>,
+    warnings: Vec<String>,
+}
+
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
 fn launch(
     creation: &Creation<'_>,
@@ -337,12 +384,20 @@ fn launch(
     plan: &Plan<'_>,
     directory: &StateDirectory,
     places: Places<'_>,
-) -> Result<(Launch, Option<HostRelay>, Vec<String>)> {
+) -> Result<Launched> {
     let Places { cgroups, mut rdt_groups, terminal, pidfd_socket, basis } = places;
     if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
         groups.prepare(config)?;
     }
     let born_in = cgroups.prepare()?;
+    let notify = match creation.notify_socket {
+        None => None,
+        Some(host) => {
+            directory.make_notify_directory()?;
+            // Else `start` will listen.
+            if creation.hold { None } else { notify_relay(directory, host)? }
+        }
+    };
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
     let surroundings = Surroundings { cgroup: born_in, listener };
     let mut launch = Launch::begin(plan, surroundings)?;
@@ -429,7 +484,7 @@ fn launch(
         pid_file.keep();
     }
     let warnings = launch.warnings(plan);
-    Ok((launch, relay, warnings))
+    Ok(Launched { launch, terminal: relay, notify, warnings })
 }
 
 /// The hooks of a container that is being created: stage1 is in its namespaces, and has not left the host's tree.

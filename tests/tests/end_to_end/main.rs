@@ -23,6 +23,7 @@ mod mountinfo;
 mod mounts;
 mod namespaces;
 mod net_devices;
+mod notify;
 mod options;
 mod pause;
 mod plan;

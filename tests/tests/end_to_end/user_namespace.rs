@@ -9,7 +9,7 @@ use pinnace_tests::{Bundle, Container, copy_program, find_program, json, run_wit
 const USER: u32 = 4242;
 
 /// A container whose root is user 200000 on the host.
-fn mapped(bundle: Bundle) -> Bundle {
+pub(crate) fn mapped(bundle: Bundle) -> Bundle {
     // Mount points are made by the container's root.
     for name in ["", "etc"] {
         chown(bundle.rootfs().join(name), Some(200_000), Some(200_000)).unwrap();
