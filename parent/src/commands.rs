@@ -23,6 +23,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 
+use regex_lite::Regex;
 use rustix::io::{Errno, FdFlags};
 use rustix::process::Signal;
 
@@ -55,6 +56,21 @@ impl Context<'_> {
             self.log.warning(&error.to_string());
         }
     }
+}
+
+/// Does something with every container whose id matches the regular expression. None at all is no error (crun's way).
+///
+/// Errors: the expression is wrong; what has failed, with the ids, after all have had their turn.
+fn for_matching(root: &StateRoot, pattern: &str, act: impl Fn(&str) -> Result<()>) -> Result<()> {
+    let expression = Regex::new(pattern)
+        .map_err(|error| Error::new(format!("{pattern:?} is no regular expression: {error}")))?;
+    let ids = root.ids()?;
+    let failures: Vec<String> = ids
+        .iter()
+        .filter(|id| expression.is_match(id))
+        .filter_map(|id| act(id).err().map(|error| format!("{id}: {error}")))
+        .collect();
+    if failures.is_empty() { Ok(()) } else { Err(Error::new(failures.join("; "))) }
 }
 
 /// Where a service manager wants to hear that a container is ready (sd_notify(3)).

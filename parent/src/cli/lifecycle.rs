@@ -15,6 +15,9 @@ pub struct Kill {
     /// Signal every process of the container
     #[arg(short, long)]
     pub all: bool,
+    /// Signal every container whose id the regular expression in place of the ID matches; ^ and $ are its ends
+    #[arg(short, long)]
+    pub regex: bool,
     /// Name of the container, then the signal as a name or number [default: SIGTERM]
     #[arg(value_name = "ID [SIGNAL]", num_args = 0..)]
     pub operands: Vec<String>,
@@ -25,6 +28,9 @@ pub struct Delete {
     /// Kill the container first; an unknown id is no error
     #[arg(short, long)]
     pub force: bool,
+    /// Delete every container whose id the regular expression in place of the ID matches; ^ and $ are its ends
+    #[arg(short, long)]
+    pub regex: bool,
     /// Name of the container
     #[arg(value_name = "ID", num_args = 0..)]
     pub ids: Vec<String>,

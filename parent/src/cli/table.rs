@@ -48,7 +48,7 @@ static ENTRIES: [Entry; 18] = [
         "kill",
         Kill(Kill),
         "Send a signal to a container [default: SIGTERM]",
-        "pinnace kill web\n  pinnace kill --all web KILL"
+        "pinnace kill web\n  pinnace kill --all web KILL\n  pinnace kill --regex '^web-[0-9]+$' HUP"
     ),
     entry!("delete", Delete(Delete), "Delete a container that has stopped", "pinnace delete --force web"),
     entry!("pause", Pause(OneId), "Stop all processes of a container for a while", "pinnace pause web"),

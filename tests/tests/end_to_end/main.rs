@@ -29,6 +29,7 @@ mod pause;
 mod plan;
 mod ps;
 mod real_input;
+mod regex;
 mod root;
 mod scheduling;
 mod seccomp;
