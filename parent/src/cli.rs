@@ -19,7 +19,7 @@ use clap::FromArgMatches;
 pub use create::{Create, Run};
 pub use exec::Exec;
 pub use global::Global;
-pub use lifecycle::{Delete, Kill, OneId};
+pub use lifecycle::{Delete, Kill, Mounts, OneId};
 pub use show::{Demo, Events, Features, List, Plan, Ps, Spec, Validate};
 pub use table::definition;
 pub use update::Update;
@@ -36,6 +36,7 @@ pub enum Invocation {
     State(OneId),
     Kill(Kill),
     Delete(Delete),
+    Mounts(Mounts),
     Pause(OneId),
     Resume(OneId),
     Ps(Ps),

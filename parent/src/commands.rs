@@ -8,6 +8,7 @@ mod exec;
 mod features;
 mod kill;
 mod list;
+mod mounts;
 mod pause;
 mod plan;
 mod ps;
@@ -95,6 +96,7 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         Invocation::State(arguments) => succeeded(state::run(&context, arguments)),
         Invocation::Kill(arguments) => succeeded(kill::run(&context, arguments)),
         Invocation::Delete(arguments) => succeeded(delete::run(&context, arguments)),
+        Invocation::Mounts(arguments) => succeeded(mounts::run(&context, arguments)),
         Invocation::Pause(arguments) => succeeded(pause::run(&context, arguments)),
         Invocation::Resume(arguments) => succeeded(resume::run(&context, arguments)),
         Invocation::Ps(arguments) => succeeded(ps::run(&context, arguments)),

@@ -111,12 +111,18 @@ impl Launch {
             set_host_limits(launch.pid(), &user)?;
         }
         // There is a reader now: however small the socket's buffer is, this comes through.
+        launch.send_trees(plan)?;
+        Ok(launch)
+    }
+
+    /// Opens the trees of the plan's `Sent` steps and hands them over.
+    fn send_trees(&self, plan: &Plan<'_>) -> Result<()> {
         for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
             let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
             let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
-            launch.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
+            self.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
         }
-        Ok(launch)
+        Ok(())
     }
 
     fn new(child: Child, socket: Socket) -> Self {

@@ -31,7 +31,7 @@ use crate::cgroup::Placement;
 use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
-pub use exec::{Entry, plan_exec};
+pub use exec::{Entry, plan_exec, plan_mount, plan_unmount};
 pub use identity::early_limit;
 use keep::Keep;
 pub use seccomp::Filter;
@@ -59,6 +59,8 @@ pub struct Request<'a> {
     pub hold: bool,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
+    /// The container exists: paths of the host cannot be looked up from where stage1 is.
+    pub is_entered: bool,
 }
 
 /// An ordered list of steps, and what the skeleton around them needs.

@@ -23,7 +23,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-pub use record::{Init, Record, SeccompListener};
+pub use record::{AddedMount, Init, Record, SeccompListener};
 pub use status::{ProcessFacts, Status, own_ignored_signals};
 
 use crate::error::{Error, Kind, Result};

@@ -35,3 +35,10 @@ pub struct Delete {
     #[arg(value_name = "ID", num_args = 0..)]
     pub ids: Vec<String>,
 }
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Mounts {
+    /// add or remove, the name of the container, and a JSON file with a list of mounts, as in config.json, or standard input (-)
+    #[arg(value_name = "ACTION ID FILE", num_args = 0..)]
+    pub operands: Vec<String>,
+}

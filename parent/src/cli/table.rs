@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::go::Options;
 use super::{
-    Create, Delete, Demo, Events, Exec, Features, Global, Invocation, Kill, List, OneId, Plan, Ps, Run, Spec,
-    Update, Validate,
+    Create, Delete, Demo, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId, Plan, Ps,
+    Run, Spec, Update, Validate,
 };
 
 /// A command's name, its line in the overview, and an example.
@@ -29,7 +29,7 @@ macro_rules! entry {
     };
 }
 
-static ENTRIES: [Entry; 18] = [
+static ENTRIES: [Entry; 19] = [
     entry!(
         "create",
         Create(Create),
@@ -51,6 +51,13 @@ static ENTRIES: [Entry; 18] = [
         "pinnace kill web\n  pinnace kill --all web KILL\n  pinnace kill --regex '^web-[0-9]+$' HUP"
     ),
     entry!("delete", Delete(Delete), "Delete a container that has stopped", "pinnace delete --force web"),
+    entry!(
+        "mounts",
+        Mounts(Mounts),
+        "Add mounts to a container that runs, or remove those that were added",
+        "echo '[{\"destination\": \"/data\", \"source\": \"/srv/data\", \"options\": [\"bind\", \"ro\"]}]' >data.json\n  \
+         pinnace mounts add web data.json\n  pinnace mounts remove web data.json"
+    ),
     entry!("pause", Pause(OneId), "Stop all processes of a container for a while", "pinnace pause web"),
     entry!("resume", Resume(OneId), "Let the processes of a paused container go on", "pinnace resume web"),
     entry!(
@@ -134,6 +141,7 @@ impl Entry {
             "list" | "spec" | "plan" | "demo" | "validate" | "features" => "",
             "exec" => " <ID> PROGRAM [ARGUMENTS]",
             "kill" => " <ID> [SIGNAL]",
+            "mounts" => " add|remove <ID> FILE",
             "ps" => " <ID> [PS OPTIONS]",
             _ => " <ID>",
         };

@@ -186,6 +186,7 @@ pub fn plan_request<'a>(
         no_new_keyring: creation.no_new_keyring,
         hold: creation.hold,
         preserved_count: creation.preserved_count,
+        is_entered: false,
     }
 }
 
@@ -352,6 +353,7 @@ fn record(
         cgroups: placement,
         intel_rdt,
         resources: bundle.config.resources.clone(),
+        added_mounts: Vec::new(),
         seccomp_listener: bundle.config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()).map(
             |listener| SeccompListener { path: listener.path.clone(), metadata: listener.metadata.clone() },
         ),

@@ -98,6 +98,7 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
         no_new_keyring,
         hold: false,
         preserved_count: execution.preserved_count,
+        is_entered: true,
     };
     let store = Store::default();
     let entry = Entry { namespaces: &namespaces, sends_root };
@@ -180,7 +181,7 @@ fn questions(config: &Config) -> Questions {
 }
 
 /// The container's root, where it is not that of its mount namespace.
-fn open_root(pid: i32) -> Result<OwnedFd> {
+pub(super) fn open_root(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
     rustix::fs::open(path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| Error::call(format_args!("open {path}"), errno))

@@ -71,6 +71,7 @@ impl Launch {
         if let Some(user) = plan.user_namespace {
             set_host_limits(launch.pid(), &user)?;
         }
+        launch.send_trees(plan)?;
         Ok(launch)
     }
 }

@@ -66,6 +66,7 @@ fn planned(text: &[u8], host: &HostFacts) -> String {
         no_new_keyring: false,
         hold: true,
         preserved_count: 0,
+        is_entered: false,
     };
     let store = Store::default();
     match plan(&request, &store) {

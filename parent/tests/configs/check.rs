@@ -28,6 +28,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(), String> {
             no_new_keyring: false,
             hold: true,
             preserved_count: 0,
+            is_entered: false,
         };
         let store = Store::default();
         let plan = plan(&request, &store).map_err(|error| error.to_string())?;

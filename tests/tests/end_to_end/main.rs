@@ -16,6 +16,7 @@ mod keyring;
 mod landlock;
 mod leftovers;
 mod lifecycle;
+mod live_mounts;
 mod lsm;
 mod masks;
 mod memory;
