@@ -67,7 +67,13 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
         .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
     let mut warnings = Vec::new();
     match execution.process {
-        Some(path) => (basis.process, warnings) = config::load_process(path)?,
+        Some(path) => {
+            let (umask, score) = (basis.process.user.umask, basis.process.oom_score_adj);
+            (basis.process, warnings) = config::load_process(path)?;
+            // Of these two the container's count where nothing is said: ours, which would count then, mean nothing to it.
+            basis.process.user.umask = basis.process.user.umask.or(umask);
+            basis.process.oom_score_adj = basis.process.oom_score_adj.or(score);
+        }
         None => change(&mut basis.process, &execution.changes, &mut warnings)?,
     }
     let terminal = TerminalEnd::choose(&basis.process, execution.terminal)?;

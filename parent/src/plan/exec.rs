@@ -4,10 +4,10 @@ use linux_raw_sys::general as uapi;
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, RootChange};
 use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Step};
 
-use super::{Draft, Plan, Request, Store, check_bounds, root};
+use super::{Draft, Plan, Request, Store, check_bounds, root, unsupported};
 use super::{capabilities, console, identity, landlock, lsm, mounts, scheduling, seccomp, user_namespace};
 use crate::config::{Namespace, Namespaces};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How the process gets into the container.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,9 @@ pub struct Entry<'a> {
 /// Decides everything of one `exec`. The request's configuration is that of the process, as `Basis::into_config` makes it.
 pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
     let config = request.config;
+    if let Some(first) = unsupported(config, request.host).into_iter().next() {
+        return Err(Error::new(first.to_string()));
+    }
     let mut draft = Draft { steps: Vec::with_capacity(16), sent: Vec::new(), store };
     let last = &config.process.exec_cpu_affinity.last;
     if !last.is_empty() {
