@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 
 use super::Container;
 use super::exec::open_root;
-use crate::config::{self, Basis, Config, Mount, MountKind, Namespace, Namespaces};
+use crate::config::{self, Basis, Config, Mount, MountKind, Namespace};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Reactor, block_on};
@@ -113,8 +113,7 @@ struct Tree {
     pid: i32,
     /// Its root, in its mount namespace.
     root: OwnedFd,
-    config: Config,
-    namespaces: Namespaces,
+    basis: Basis,
 }
 
 impl Tree {
@@ -125,17 +124,15 @@ impl Tree {
             Status::Creating | Status::Stopped => None,
         };
         let init = init.ok_or_else(|| Error::of_kind(Kind::NotRunning, "container not running"))?;
-        let basis: Basis = serde_json::from_slice(&init.basis)
+        let mut basis: Basis = serde_json::from_slice(&init.basis)
             .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
-        let namespaces = basis.namespaces.clone();
-        if namespaces.mount != Namespace::New {
+        if basis.namespaces.mount != Namespace::New {
             return Err(Error::new("the container has no mount namespace of its own"));
         }
-        let mut config = basis.into_config();
         // Nothing is executed.
-        config.process.args.clear();
-        config.process.env.clear();
-        Ok(Self { pid: init.pid, root: open_root(init.pid)?, config, namespaces })
+        basis.process.args.clear();
+        basis.process.env.clear();
+        Ok(Self { pid: init.pid, root: open_root(init.pid)?, basis })
     }
 
     /// Has stage1 make the change from within.
@@ -146,7 +143,7 @@ impl Tree {
             Change::Mount(mount) => (vec![mount], None),
             Change::Unmount(path) => (Vec::new(), Some(path)),
         };
-        let config = Config { mounts, ..self.config.clone() };
+        let config = Config { mounts, ..self.basis.clone().into_config() };
         let host = HostFacts::read_without_cgroups(Questions::default())?;
         let root = format!("/proc/{}/root", self.pid);
         let request = Request {
@@ -164,14 +161,14 @@ impl Tree {
             is_entered: true,
         };
         let store = Store::default();
-        let entry = Entry { namespaces: &self.namespaces, sends_root: true };
+        let entry = Entry { namespaces: &self.basis.namespaces, sends_root: true };
         let plan = match unmounted {
             None => plan::plan_mount(&request, &entry, &store)?,
             Some(path) => plan::plan_unmount(&request, &entry, path, &store)?,
         };
         let entrance = Entrance {
             init,
-            enters_pid_namespace: self.namespaces.pid != Namespace::Inherit,
+            enters_pid_namespace: self.basis.namespaces.pid != Namespace::Inherit,
             cgroup: None,
             root: Some(self.root.as_fd()),
             processors: &[],
