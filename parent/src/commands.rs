@@ -21,8 +21,9 @@ mod update;
 mod validate;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use regex_lite::Regex;
 use rustix::io::{Errno, FdFlags};
@@ -72,6 +73,17 @@ fn for_matching(root: &StateRoot, pattern: &str, act: impl Fn(&str) -> Result<()
         .filter_map(|id| act(id).err().map(|error| format!("{id}: {error}")))
         .collect();
     if failures.is_empty() { Ok(()) } else { Err(Error::new(failures.join("; "))) }
+}
+
+/// A file, or standard input for `-`.
+fn read_document(path: &Path) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path)
+            .map_err(|error| Error::io(format_args!("open {}", path.display()), &error));
+    }
+    let mut text = Vec::new();
+    std::io::stdin().read_to_end(&mut text).map_err(|error| Error::io("read standard input", &error))?;
+    Ok(text)
 }
 
 /// Where a service manager wants to hear that a container is ready (sd_notify(3)).

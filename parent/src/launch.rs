@@ -111,7 +111,8 @@ impl Launch {
             set_host_limits(launch.pid(), &user)?;
         }
         // There is a reader now: however small the socket's buffer is, this comes through.
-        launch.send_trees(plan)?;
+        let doing = "unable to start container process";
+        launch.send_trees(plan).map_err(|error| error.context(doing))?;
         Ok(launch)
     }
 

@@ -11,16 +11,22 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Mounts) -> Result<()> 
     let [action, id, file] = arguments.operands.as_slice() else {
         return Err(Error::new("\"mounts\" requires exactly 3 argument(s)"));
     };
-    let file = Path::new(if file == "-" { "/proc/self/fd/0" } else { file });
-    let open = || Container::open_locked(&context.state_root()?, id);
-    let done = match action.as_str() {
-        "add" => open().and_then(|mut container| container::add_mounts(&mut container, file)),
-        "remove" => open()
-            .and_then(|mut container| container::remove_mounts(&mut container, file))
-            .map(|()| Vec::new()),
+    let (add, failed) = match action.as_str() {
+        "add" => (true, "mounts add failed"),
+        "remove" => (false, "mounts remove failed"),
         other => return Err(Error::new(format!("unknown action {other:?}: it is add or remove"))),
     };
-    let warnings = done.map_err(|error| error.context(format_args!("mounts {action} failed")))?;
+    let warnings = change(context, id, Path::new(file), add).map_err(|error| error.context(failed))?;
     context.warn(&warnings);
     Ok(())
+}
+
+fn change(context: &Context<'_>, id: &str, file: &Path, add: bool) -> Result<Vec<String>> {
+    // Whoever writes it may take a while, in which nobody is to be kept out.
+    let list = super::read_document(file)?;
+    let mut container = Container::open_locked(&context.state_root()?, id)?;
+    if add {
+        return container::add_mounts(&mut container, &list);
+    }
+    container::remove_mounts(&mut container, &list).map(|()| Vec::new())
 }

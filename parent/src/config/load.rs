@@ -48,28 +48,6 @@ fn read_file(bundle: BorrowedFd<'_>, name: &Path) -> Result<Vec<u8>> {
 
 /// Reads and checks a file with a `process` object alone, perhaps a pipe; and warnings.
 pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
-    parse_process(&read_whole(path)?)
-}
-
-/// Reads and checks a file with a list of mounts alone, as `$.mounts` of a config.json; and warnings.
-pub fn load_mounts(path: &Path) -> Result<(Vec<Mount>, Vec<String>)> {
-    let text = read_whole(path)?;
-    let config = parse_part("mounts", &text)?;
-    Ok((config.mounts, config.warnings))
-}
-
-/// The destinations in such a file, of which nothing else is read.
-pub fn load_destinations(path: &Path) -> Result<Vec<String>> {
-    #[derive(serde::Deserialize)]
-    struct Place {
-        destination: String,
-    }
-    let places: Vec<Place> =
-        serde_json::from_slice(&read_whole(path)?).map_err(|error| Error::new(format!("mounts: {error}")))?;
-    Ok(places.iter().map(|place| check::clean(&place.destination)).collect())
-}
-
-fn read_whole(path: &Path) -> Result<Vec<u8>> {
     let failed = |errno| Error::call(format_args!("open {}", path.display()), errno);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
@@ -77,7 +55,24 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
     if text.len() > FILE_BYTES_MAX {
         return Err(Error::new(format!("{} is larger than {FILE_BYTES_MAX} bytes", path.display())));
     }
-    Ok(text)
+    parse_process(&text)
+}
+
+/// Checks a list of mounts alone, as `$.mounts` of a config.json; and warnings.
+pub fn parse_mounts(text: &[u8]) -> Result<(Vec<Mount>, Vec<String>)> {
+    let config = parse_part("mounts", text)?;
+    Ok((config.mounts, config.warnings))
+}
+
+/// The destinations in such a list, of which nothing else is looked at.
+pub fn parse_destinations(text: &[u8]) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Place {
+        destination: String,
+    }
+    let places: Vec<Place> =
+        serde_json::from_slice(text).map_err(|error| Error::new(format!("mounts: {error}")))?;
+    Ok(places.iter().map(|place| check::clean(&place.destination)).collect())
 }
 
 /// A `process` object is judged as in a config.json that has nothing else.

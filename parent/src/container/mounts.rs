@@ -1,7 +1,6 @@
 //! Mounts in a container that exists. They are in its record, so that they can be taken away again, and nothing else is.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 
@@ -14,9 +13,9 @@ use crate::launch::{Entrance, Launch, Reactor, block_on};
 use crate::plan::{self, Entry, Request, Store};
 use crate::state::{AddedMount, Status};
 
-/// Mounts what is in the file, all or nothing. Returns what should be said although all went well.
-pub fn add_mounts(container: &mut Container, file: &Path) -> Result<Vec<String>> {
-    let (mounts, warnings) = config::load_mounts(file)?;
+/// Mounts what is in the list, which is JSON text as `$.mounts` of a config.json, all or nothing. Returns what should be said although all went well.
+pub fn add_mounts(container: &mut Container, list: &[u8]) -> Result<Vec<String>> {
+    let (mounts, warnings) = config::parse_mounts(list)?;
     for (index, mount) in mounts.iter().enumerate() {
         if matches!(mount.kind, MountKind::Cgroup { .. }) {
             let path = format!("$.mounts[{index}].type");
@@ -33,11 +32,11 @@ pub fn add_mounts(container: &mut Container, file: &Path) -> Result<Vec<String>>
     Ok(warnings)
 }
 
-/// Unmounts what is in the file, the last first.
+/// Unmounts what is in the list, the last first.
 ///
 /// Errors: something of it was not added by `add_mounts`, or is covered by another mount.
-pub fn remove_mounts(container: &mut Container, file: &Path) -> Result<()> {
-    let destinations = config::load_destinations(file)?;
+pub fn remove_mounts(container: &mut Container, list: &[u8]) -> Result<()> {
+    let destinations = config::parse_destinations(list)?;
     let tree = Tree::open(container)?;
     let added = |container: &Container, destination: &str| {
         container.record.added_mounts.iter().rposition(|added| added.destination == destination)

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use pinnace_tests::{Bundle, Container, Outcome, Value, is_pinnace, json, run_within_limit};
+use pinnace_tests::{Bundle, Container, Outcome, Value, is_pinnace, json, run_within_limit, skip};
 
-use crate::user_namespace::mapped;
+use crate::user_namespace::{by_user, mapped, of_user};
 
 fn running(bundle: Bundle) -> Container {
     let container = bundle.args(&["/bin/sleep", "1000"]).container();
@@ -89,7 +89,7 @@ fn one_that_fails_takes_the_others_with_it() {
     let before = table(&container);
     let good = || [tmpfs("/tmp", &[]), bind(&container, "", "/tmp/volume", &["bind"])];
     for (bad, reason) in [
-        (bind(&container, "missing", "/etc/x", &["bind"]), "no such file or directory"),
+        (bind(&container, "missing", "/etc/x", &["bind"]), "mounts add failed: bind /"),
         (tmpfs("/bin/busybox", &[]), "not a directory"),
         (tmpfs("/etc/x", &["size=nonsense"]), "the filesystem does not know a mount option"),
     ] {
@@ -227,4 +227,47 @@ fn a_list_may_come_from_standard_input_and_usage_is_checked() {
     ] {
         container.call(arguments).failed_with(&[message]);
     }
+}
+
+/// What is the host's only the host's root may bring in.
+#[test]
+fn an_ordinary_user_mounts_new_filesystems() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = of_user(Bundle::new().writable().args(&["/bin/sleep", "100"]));
+    let call = |args: &[&str]| by_user(&container, args).map(run_within_limit);
+    let bundle = container.bundle.path();
+    let run = ["run", "--detach", "--bundle", bundle.to_str().expect("UTF-8"), &container.id];
+    let Some(outcome) = call(&run) else {
+        return skip("an_ordinary_user_mounts_new_filesystems", "setpriv is not installed");
+    };
+    outcome.succeeded();
+    let file = container.bundle.scratch().join("mounts.json");
+    let mounts = |action: &str, list: Value| {
+        fs::write(&file, list.to_string()).expect("write");
+        let command = by_user(&container, &["mounts", action, &container.id, "-"]);
+        let mut command = command.expect("setpriv is there");
+        // A descriptor of somebody else's, which may be read and not be opened again.
+        command.stdin(fs::File::open(&file).expect("open"));
+        let output = command.output().expect("run");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(mounts("add", json!([tmpfs("/tmp", &["size=1m"])])), (Some(0), String::new()));
+    let look = [
+        "exec",
+        &container.id,
+        "sh",
+        "-c",
+        "echo x >/tmp/x && stat -c %u /tmp/x; grep -c ' /tmp ' /proc/mounts",
+    ];
+    assert_eq!(call(&look).expect("setpriv is there").succeeded(), "0\n1");
+    let (code, said) = mounts("add", json!([{"destination": "/etc", "source": "/etc", "options": ["bind"]}]));
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("mounts add failed: bind /etc on /etc: open_tree: operation not permitted"),
+        "{said}"
+    );
+    assert_eq!(mounts("remove", json!([{"destination": "/tmp"}])), (Some(0), String::new()));
+    call(&["delete", "--force", &container.id]).expect("setpriv is there").succeeded();
 }
