@@ -25,7 +25,7 @@ function __fish_pinnace_using_subcommand
 end
 
 complete -c pinnace -n "__fish_pinnace_needs_command" -l root -d 'Directory of the containers\' state [default: /run/pinnace; of ordinary users $XDG_RUNTIME_DIR/pinnace]' -r -F
-complete -c pinnace -n "__fish_pinnace_needs_command" -l log -d 'Append log records to this file instead of standard error' -r -F
+complete -c pinnace -n "__fish_pinnace_needs_command" -l log -d 'Append log records to this file instead of standard error, or give them to a daemon: syslog:NAME or journald:NAME' -r -F
 complete -c pinnace -n "__fish_pinnace_needs_command" -l log-format -d 'Format of log records: text or json' -r
 complete -c pinnace -n "__fish_pinnace_needs_command" -l log-level -d 'Log only what is at least this grave: debug, warning or error [default: warning]' -r
 complete -c pinnace -n "__fish_pinnace_needs_command" -l cgroup-manager -d 'Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]' -r

@@ -17,7 +17,7 @@ pub struct Global {
     /// Directory of the containers' state [default: /run/pinnace; of ordinary users $XDG_RUNTIME_DIR/pinnace]
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Append log records to this file instead of standard error
+    /// Append log records to this file instead of standard error, or give them to a daemon: syslog:NAME or journald:NAME
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// Format of log records: text or json

@@ -224,3 +224,50 @@ fn rootless_says_whether_cgroups_are_needed() {
         run(choice).failed_with(&["read-only file system"]);
     }
 }
+
+/// In a mount namespace of its own, in which the daemons' sockets are the test's.
+#[test]
+fn log_may_be_a_daemon_of_the_host() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let scratch = container.bundle.scratch().to_owned();
+    let script = "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && touch /dev/log && \
+                  mount --bind \"$0/syslog\" /dev/log && mount -t tmpfs none /run && \
+                  mkdir -p /run/systemd/journal && touch /run/systemd/journal/socket && \
+                  mount --bind \"$0/journal\" /run/systemd/journal/socket && exec \"$@\"";
+    let call = |log: &str| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c", script])
+            .arg(&scratch)
+            .arg(program());
+        command.args(["--log", log, "state", "nobody"]);
+        run_within_limit(command)
+    };
+    let listen = |name: &str| {
+        let socket = std::os::unix::net::UnixDatagram::bind(scratch.join(name)).expect("bind");
+        socket.set_nonblocking(true).expect("fcntl");
+        socket
+    };
+    let (syslog, journal) = (listen("syslog"), listen("journal"));
+    let heard = |socket: &std::os::unix::net::UnixDatagram| {
+        let mut bytes = [0; 512];
+        let count = socket.recv(&mut bytes).expect("a record");
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    };
+    let message = "container does not exist";
+    assert_eq!(call("syslog:web").exited(1), "");
+    assert_eq!(heard(&syslog), format!("<11>web: {message}"));
+    assert_eq!(call("journald:web").stderr.trim(), message, "standard error has the bare message");
+    let record = heard(&journal);
+    assert!(record.starts_with("PRIORITY=3\nSYSLOG_IDENTIFIER=web\nMESSAGE\n"), "{record}");
+    assert!(record.ends_with(&format!("{message}\n")), "{record}");
+    let file = scratch.join("log");
+    call(&format!("file:{}", file.display())).exited(1);
+    assert!(fs::read_to_string(&file).expect("the log").contains(message));
+    drop((syslog, journal));
+    // Nobody listens any more.
+    assert!(call("syslog:web").stderr.contains("connect /dev/log: connection refused"));
+}
