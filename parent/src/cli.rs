@@ -115,6 +115,9 @@ fn understand(
     if let Some(text) = of_command.text {
         return Ok(Parsed::Text(render(text, entry.described())));
     }
+    if command.get_positionals().next().is_none() && !of_command.operands.is_empty() {
+        return Err((format!("{:?} requires exactly 0 argument(s)", entry.name), 1));
+    }
     let global = std::iter::once(program).chain(words.options.iter().cloned());
     let options = [OsString::from(entry.name)].into_iter().chain(of_command.options);
     // Behind the dashes whatever looks like an option is none.

@@ -146,6 +146,8 @@ fn what_is_no_option_is_refused_in_runcs_words() {
         ("pinnace create ---b web", "bad flag syntax: ---b"),
         ("pinnace list --=x", "bad flag syntax: --=x"),
         ("pinnace create web -b", "flag needs an argument: -bundle"),
+        ("pinnace list web", "\"list\" requires exactly 0 argument(s)"),
+        ("pinnace features -- -q", "\"features\" requires exactly 0 argument(s)"),
     ] {
         assert_eq!(refused(line), message, "{line}");
     }

@@ -19,6 +19,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("resume", ""),
     ("kill", "all a regex r"),
     ("delete", "force f regex r"),
+    ("mounts", ""),
     ("exec", "console-socket= pidfd-socket= cwd= env= e= tty t user= u= additional-gids= g= process= p="),
     ("exec", "detach d pid-file= process-label= apparmor= no-new-privs cap= c= preserve-fds= cgroup="),
     ("exec", "ignore-paused"),
