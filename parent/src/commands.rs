@@ -8,6 +8,7 @@ mod exec;
 mod features;
 mod kill;
 mod list;
+mod mounts;
 mod pause;
 mod plan;
 mod ps;
@@ -19,10 +20,12 @@ mod state;
 mod update;
 mod validate;
 
-use std::io::Write;
+use std::ffi::OsString;
+use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use regex_lite::Regex;
 use rustix::io::{Errno, FdFlags};
 use rustix::process::Signal;
 
@@ -50,6 +53,44 @@ impl Context<'_> {
             self.log.warning(warning);
         }
     }
+
+    /// What fails when the container already is what it is to be.
+    pub(crate) fn warn_of(&self, done: Result<()>) {
+        if let Err(error) = done {
+            self.log.warning(&error.to_string());
+        }
+    }
+}
+
+/// Does something with every container whose id matches the regular expression. None at all is no error (crun's way).
+///
+/// Errors: the expression is wrong; what has failed, with the ids, after all have had their turn.
+fn for_matching(root: &StateRoot, pattern: &str, act: impl Fn(&str) -> Result<()>) -> Result<()> {
+    let expression = Regex::new(pattern)
+        .map_err(|error| Error::new(format!("{pattern:?} is no regular expression: {error}")))?;
+    let ids = root.ids()?;
+    let failures: Vec<String> = ids
+        .iter()
+        .filter(|id| expression.is_match(id))
+        .filter_map(|id| act(id).err().map(|error| format!("{id}: {error}")))
+        .collect();
+    if failures.is_empty() { Ok(()) } else { Err(Error::new(failures.join("; "))) }
+}
+
+/// A file, or standard input for `-`.
+fn read_document(path: &Path) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path)
+            .map_err(|error| Error::io(format_args!("open {}", path.display()), &error));
+    }
+    let mut text = Vec::new();
+    std::io::stdin().read_to_end(&mut text).map_err(|error| Error::io("read standard input", &error))?;
+    Ok(text)
+}
+
+/// Where a service manager wants to hear that a container is ready (sd_notify(3)).
+fn notify_socket() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())
 }
 
 /// Runs a command; its exit code is 0, or that of the container's program.
@@ -80,6 +121,7 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
         Invocation::State(arguments) => succeeded(state::run(context, arguments)),
         Invocation::Kill(arguments) => succeeded(kill::run(context, arguments)),
         Invocation::Delete(arguments) => succeeded(delete::run(context, arguments)),
+        Invocation::Mounts(arguments) => succeeded(mounts::run(context, arguments)),
         Invocation::Pause(arguments) => succeeded(pause::run(context, arguments)),
         Invocation::Resume(arguments) => succeeded(resume::run(context, arguments)),
         Invocation::Ps(arguments) => succeeded(ps::run(context, arguments)),

@@ -108,16 +108,23 @@ impl Launch {
         // From here on whatever fails ends the child.
         let mut launch = Self::new(child, socket);
         // There is a reader now: however small the socket's buffer is, this comes through.
-        for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
-            let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
-            let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
-            launch.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
-        }
+        let doing = "unable to start container process";
+        launch.send_trees(plan).map_err(|error| error.context(doing))?;
         launch.await_birth(plan)?;
         if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
             set_host_limits(launch.pid(), &user)?;
         }
         Ok(launch)
+    }
+
+    /// Opens the trees of the plan's `Sent` steps and hands them over.
+    fn send_trees(&self, plan: &Plan<'_>) -> Result<()> {
+        for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
+            let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
+            let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
+            self.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
+        }
+        Ok(())
     }
 
     /// Waits for the process that is to be the container's, where stage1 has to make that one itself.

@@ -15,6 +15,7 @@ pub mod host;
 pub mod intel_rdt;
 pub mod launch;
 pub mod log;
+pub mod notify;
 pub mod plan;
 pub mod seccomp;
 pub mod signals;

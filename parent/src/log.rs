@@ -1,12 +1,13 @@
 //! Where errors and warnings leave the program: runc's formats, since engines parse them.
 //!
 //! Without `--log` a record goes to standard error. With it the record goes to the file, and an error's bare message goes to
-//! standard error as well.
+//! standard error as well. As with crun the file may be a daemon of the host's, `syslog:NAME` or `journald:NAME`.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,8 +23,9 @@ pub enum Format {
     Json,
 }
 
+/// How grave a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub enum Level {
     Debug,
     Warning,
     Error,
@@ -32,57 +34,117 @@ enum Level {
 /// The one logger of a command.
 #[derive(Debug)]
 pub struct Log {
-    file: Option<File>,
+    destination: Destination,
     format: Format,
-    debug: bool,
+    /// What is less grave is not written.
+    level: Level,
+}
+
+/// Where records go.
+#[derive(Debug)]
+enum Destination {
+    Stderr,
+    File(File),
+    /// Daemons, and the name under which they keep our records; the format is theirs.
+    Syslog(UnixDatagram, String),
+    Journal(UnixDatagram, String),
+}
+
+impl Destination {
+    /// Opens (and if need be makes) the log file, or finds the daemon.
+    fn open(path: &Path) -> Result<Self> {
+        let text = path.to_str().unwrap_or_default();
+        if let Some(name) = text.strip_prefix("syslog:") {
+            return Ok(Self::Syslog(connect("/dev/log")?, name.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("journald:") {
+            return Ok(Self::Journal(connect("/run/systemd/journal/socket")?, name.to_owned()));
+        }
+        let path = text.strip_prefix("file:").map_or(path, Path::new);
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o644).custom_flags(OFlags::SYNC.bits() as i32);
+        let opened = options.open(path);
+        opened.map(Self::File).map_err(|error| Error::io(format_args!("open {}", path.display()), &error))
+    }
+}
+
+fn connect(path: &str) -> Result<UnixDatagram> {
+    let connected = UnixDatagram::unbound().and_then(|socket| socket.connect(path).map(|()| socket));
+    connected.map_err(|error| Error::io(format_args!("connect {path}"), &error))
 }
 
 impl Log {
-    /// Opens (and if need be makes) the log file.
-    pub fn open(path: Option<&Path>, format: Format, debug: bool) -> Result<Self> {
-        let open = |path: &Path| {
-            let mut options = OpenOptions::new();
-            options.append(true).create(true).mode(0o644).custom_flags(OFlags::SYNC.bits() as i32);
-            options.open(path).map_err(|error| Error::io(format_args!("open {}", path.display()), &error))
-        };
-        Ok(Self { file: path.map(open).transpose()?, format, debug })
+    /// Errors: the file cannot be opened, or the daemon is not there.
+    pub fn open(path: Option<&Path>, format: Format, level: Level) -> Result<Self> {
+        let destination = path.map_or(Ok(Destination::Stderr), Destination::open)?;
+        Ok(Self { destination, format, level })
     }
 
     /// A logger to standard error, for what goes wrong before the arguments are read.
     pub fn to_stderr() -> Self {
-        Self { file: None, format: Format::Text, debug: false }
+        Self { destination: Destination::Stderr, format: Format::Text, level: Level::Warning }
     }
 
     pub fn error(&self, message: &str) {
         self.record(Level::Error, message);
-        if self.file.is_some() {
+        if !matches!(self.destination, Destination::Stderr) {
             // Ignored: nothing is left to tell it to.
             let _ = writeln!(std::io::stderr(), "{message}");
         }
     }
 
     pub fn warning(&self, message: &str) {
-        self.record(Level::Warning, message);
+        if self.level <= Level::Warning {
+            self.record(Level::Warning, message);
+        }
     }
 
     pub fn debug(&self, message: impl FnOnce() -> String) {
-        if self.debug {
+        if self.level <= Level::Debug {
             self.record(Level::Debug, &message());
         }
     }
 
     fn record(&self, level: Level, message: &str) {
-        let time = rfc3339_seconds(SystemTime::now());
-        let record = match self.format {
-            Format::Text => text_record(level, message, &time),
-            Format::Json => json_record(level, message, &time),
+        let record = || {
+            let time = rfc3339_seconds(SystemTime::now());
+            match self.format {
+                Format::Text => text_record(level, message, &time),
+                Format::Json => json_record(level, message, &time),
+            }
         };
         // Ignored: a full disk must not change what the command does.
-        let _ = match &self.file {
-            Some(file) => (&mut &*file).write_all(record.as_bytes()),
-            None => std::io::stderr().write_all(record.as_bytes()),
+        let _ = match &self.destination {
+            Destination::Stderr => std::io::stderr().write_all(record().as_bytes()),
+            Destination::File(file) => (&mut &*file).write_all(record().as_bytes()),
+            Destination::Syslog(socket, name) => {
+                socket.send(syslog_record(level, message, name).as_bytes()).map(drop)
+            }
+            Destination::Journal(socket, name) => {
+                socket.send(&journal_record(level, message, name)).map(drop)
+            }
         };
     }
+}
+
+/// The severities of syslog(3).
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warning => 4,
+        Level::Debug => 7,
+    }
+}
+
+/// The facility is `user`, 1. Source: syslog(3), RFC 3164.
+fn syslog_record(level: Level, message: &str, name: &str) -> String {
+    format!("<{}>{name}: {message}", (1 << 3) + severity(level))
+}
+
+/// systemd's native protocol: the one field that may have line breaks has its length before it.
+fn journal_record(level: Level, message: &str, name: &str) -> Vec<u8> {
+    let fields = format!("PRIORITY={}\nSYSLOG_IDENTIFIER={name}\nMESSAGE\n", severity(level));
+    [fields.as_bytes(), &(message.len() as u64).to_le_bytes(), message.as_bytes(), b"\n"].concat()
 }
 
 fn word(level: Level) -> &'static str {
@@ -155,6 +217,15 @@ mod tests {
         assert_eq!(
             json_record(Level::Warning, "x", "T"),
             "{\"level\":\"warning\",\"msg\":\"x\",\"time\":\"T\"}\n"
+        );
+    }
+
+    #[test]
+    fn records_of_daemons_are_in_their_formats() {
+        assert_eq!(syslog_record(Level::Error, "a", "web"), "<11>web: a");
+        assert_eq!(
+            journal_record(Level::Warning, "a\nb", "web"),
+            b"PRIORITY=4\nSYSLOG_IDENTIFIER=web\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n"
         );
     }
 }

@@ -50,9 +50,7 @@ fn run() -> c_int {
             };
         }
         Err(usage) => {
-            // Engines read the log file for this error as for any other.
-            let global = cli::log_options(std::env::args_os());
-            open_log(&global).unwrap_or_else(|_| Log::to_stderr()).error(&usage.message);
+            open_log(&usage.global).unwrap_or_else(|_| Log::to_stderr()).error(&usage.message);
             return usage.exit_code;
         }
     };
@@ -79,7 +77,7 @@ fn open_log(global: &cli::Global) -> pinnace::error::Result<Log> {
         "json" => Format::Json,
         other => return Err(Error::new(format!("invalid log-format: {other}"))),
     };
-    Log::open(global.log.as_deref(), format, global.debug)
+    Log::open(global.log.as_deref(), format, global.log_level()?)
 }
 
 /// Puts /dev/null where the caller has closed a standard descriptor: a socket of ours would take the number, and the container would

@@ -31,7 +31,7 @@ use crate::cgroup::Placement;
 use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
-pub use exec::{Entry, plan_exec};
+pub use exec::{Entry, plan_exec, plan_mount, plan_unmount};
 pub use identity::early_limit;
 use keep::Keep;
 pub use seccomp::Filter;
@@ -61,6 +61,8 @@ pub struct Request<'a> {
     pub preserved_count: u32,
     /// stage1 is to note what it does, and when.
     pub takes_notes: bool,
+    /// The container exists: paths of the host cannot be looked up from where stage1 is.
+    pub is_entered: bool,
 }
 
 /// An ordered list of steps, and what the skeleton around them needs.

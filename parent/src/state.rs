@@ -23,7 +23,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-pub use record::{Init, Record, SeccompListener};
+pub use record::{AddedMount, Init, Record, SeccompListener};
 pub use status::{ProcessFacts, Status, own_ignored_signals};
 
 use crate::error::{Error, Kind, Result};
@@ -35,10 +35,12 @@ const INIT: &str = "init.json";
 const READ_BYTES: usize = 16 << 10;
 /// The socket's name, for those who listen and those who call.
 pub const START_SOCKET: &str = "start.sock";
+/// The directory of the socket at which the container says that it is ready; the container sees it.
+const NOTIFY: &str = "notify";
 /// Behind the name of a file that is being written.
 const NEW: &str = ".new";
 /// Every name that a container's directory may hold: `delete` removes these and nothing else.
-const FILES: [&str; 5] = [RECORD, INIT, START_SOCKET, "record.json.new", "init.json.new"];
+const NAMES: [&str; 6] = [RECORD, INIT, START_SOCKET, "record.json.new", "init.json.new", NOTIFY];
 
 /// The directory of all containers.
 #[derive(Clone, Debug)]
@@ -61,6 +63,17 @@ impl StateRoot {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the directory with a container's socket for its readiness will be.
+    ///
+    /// Errors: the path cannot stand in a configuration.
+    pub fn notify_path(&self, id: &str) -> Result<String> {
+        let failed =
+            |reason: &dyn std::fmt::Display| Error::new(format!("{}: {reason}", self.path.display()));
+        let root = std::path::absolute(&self.path).map_err(|error| failed(&error))?;
+        let path = root.join(id).join(NOTIFY).into_os_string();
+        path.into_string().map_err(|_| failed(&"not UTF-8"))
     }
 
     /// Where compiled seccomp profiles are kept: a name that no container can have.
@@ -261,7 +274,7 @@ impl StateDirectory {
         }
         let entries = fs::read_dir(&self.path)
             .map_err(|error| Error::io(format_args!("open {}", self.path.display()), &error))?;
-        let is_own = |name: std::ffi::OsString| FILES.iter().any(|own| name == *own);
+        let is_own = |name: std::ffi::OsString| NAMES.iter().any(|own| name == *own);
         Ok(entries.flatten().all(|entry| is_own(entry.file_name())))
     }
 
@@ -327,6 +340,25 @@ impl StateDirectory {
         let _ = rustix::fs::unlinkat(&self.descriptor, START_SOCKET, AtFlags::empty());
     }
 
+    /// Makes the directory in which the container will find the socket for its readiness.
+    pub fn make_notify_directory(&self) -> Result<()> {
+        let failed = |errno| Error::call(format_args!("mkdir {}", self.path.join(NOTIFY).display()), errno);
+        let mode = Mode::from_raw_mode(0o755);
+        rustix::fs::mkdirat(&self.descriptor, NOTIFY, mode).map_err(failed)?;
+        // Whatever our umask is.
+        rustix::fs::chmodat(&self.descriptor, NOTIFY, mode, AtFlags::empty()).map_err(failed)
+    }
+
+    /// That directory, if the container has one.
+    pub fn notify_directory(&self) -> Result<Option<OwnedFd>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.descriptor, NOTIFY, flags, Mode::empty()) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::call(format_args!("open {}", self.path.join(NOTIFY).display()), errno)),
+        }
+    }
+
     /// Removes the directory with our own files in it, under the lock. Files that are not ours stay, and then the directory does.
     pub fn remove(&self) -> Result<()> {
         // The two that are always there; the others only if the directory is not empty without them.
@@ -334,12 +366,23 @@ impl StateDirectory {
         self.unlink(RECORD)?;
         let mut removed = rustix::fs::rmdir(&self.path);
         if removed == Err(Errno::NOTEMPTY) {
-            FILES.iter().try_for_each(|name| self.unlink(name))?;
+            self.remove_notify_directory()?;
+            NAMES.iter().try_for_each(|name| self.unlink(name))?;
             removed = rustix::fs::rmdir(&self.path);
         }
         match removed {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(Error::call(format_args!("rmdir {}", self.path.display()), errno)),
+        }
+    }
+
+    fn remove_notify_directory(&self) -> Result<()> {
+        let path = self.path.join(NOTIFY);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io(format_args!("rmdir {}", path.display()), &error))
+            }
+            _ => Ok(()),
         }
     }
 

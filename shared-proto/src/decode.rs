@@ -160,9 +160,10 @@ impl<'a> View<'a> {
         let argument_count = count(header.argument_count, ARGUMENT_COUNT_MAX, Refusal::TooManyArguments)?;
         let environment_count =
             count(header.environment_count, ARGUMENT_COUNT_MAX, Refusal::TooManyArguments)?;
-        // Who is held may have no program, and is never started then (runtime-spec config.md "Process").
+        // Who is held may have no program, and is never started then (runtime-spec config.md "Process"); nor is who only mounts in a container.
         let slots = DescriptorSlots::from_bits(header.descriptors.get()).unwrap_or_default();
-        if argument_count == 0 && !slots.contains(DescriptorSlot::Listener) {
+        let enters = header.root_change == RootChange::Enter as u8;
+        if argument_count == 0 && !slots.contains(DescriptorSlot::Listener) && !enters {
             return Err(Refusal::NoArguments);
         }
         let (steps, rest) =
@@ -458,6 +459,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             Step::MakeSymlink { path: fields.path()?, target: fields.text(PATH_BYTES_MAX)? }
         }
         StepKind::MakeDirectory => Step::MakeDirectory { path: fields.path()? },
+        StepKind::Unmount => Step::Unmount { path: fields.path()? },
         StepKind::ReadonlyPath => Step::ReadonlyPath { path: fields.path()? },
         StepKind::MaskPath => Step::MaskPath { path: fields.path()?, data: fields.text(OPTION_BYTES_MAX)? },
         StepKind::FinishRoot => {

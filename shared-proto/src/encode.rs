@@ -258,7 +258,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::MakeSymlink { path, target } => {
             (0, [text.text(path), text.text(target), NONE, NONE], [zero; 4])
         }
-        Step::MakeDirectory { path } | Step::ReadonlyPath { path } => {
+        Step::MakeDirectory { path } | Step::ReadonlyPath { path } | Step::Unmount { path } => {
             (0, [text.text(path), NONE, NONE, NONE], [zero; 4])
         }
         Step::MaskPath { path, data } => (0, [text.text(path), text.text(data), NONE, NONE], [zero; 4]),

@@ -242,6 +242,7 @@ kinds! {
     SetAffinity = 31 "set-affinity" VIEWS,
     OwnStreams = 32 "own-streams" IDENTITY,
     RunHook = 35 "run-hook" LOCKDOWN,
+    Unmount = 36 "unmount" MOUNTS,
 }
 
 /// Where the tree of a bind mount comes from.
@@ -312,6 +313,10 @@ pub enum Step<F: Form> {
         path: F::Text,
         recursive: bool,
         attributes: Attributes,
+    },
+    /// Takes the top mount at `path` away, with all below it.
+    Unmount {
+        path: F::Text,
     },
     /// A device node or fifo. An existing one of the same kind and number is taken; another is an error.
     MakeDevice {
@@ -478,6 +483,7 @@ impl<F: Form> Step<F> {
             Step::MountFilesystem { .. } => StepKind::MountFilesystem,
             Step::BindMount { .. } => StepKind::BindMount,
             Step::SetMountAttributes { .. } => StepKind::SetMountAttributes,
+            Step::Unmount { .. } => StepKind::Unmount,
             Step::MakeDevice { .. } => StepKind::MakeDevice,
             Step::MakeSymlink { .. } => StepKind::MakeSymlink,
             Step::MakeDirectory { .. } => StepKind::MakeDirectory,

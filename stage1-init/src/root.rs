@@ -44,13 +44,13 @@ pub(crate) fn enter<K: Kernel>(
         return Ok(Root { new, sources: Vec::new(), is_shared: true });
     }
     if bootstrap.root_change == RootChange::Enter {
-        return match received.descriptor(DescriptorSlot::Root) {
-            Some(new) => {
-                change_root(kernel, new).map(|()| Root { new, sources: Vec::new(), is_shared: true })
-            }
+        let sources = open_sources(kernel, socket, view)?;
+        let new = match received.descriptor(DescriptorSlot::Root) {
+            Some(new) => change_root(kernel, new).map(|()| new)?,
             // Joining the mount namespace has made its root ours, and the working directory.
-            None => Ok(Root { new: host, sources: Vec::new(), is_shared: true }),
+            None => host,
         };
+        return Ok(Root { new, sources, is_shared: true });
     }
     let sources = match bootstrap.root_change {
         RootChange::Bind => open_sources(kernel, socket, view)?,

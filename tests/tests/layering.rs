@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("seccomp", &["error", "config"]),
     ("plan", &["error", "config", "host", "cgroup"]),
     ("terminal", &["error", "launch"]),
+    ("notify", &["error", "launch"]),
     ("launch", &["error", "config", "descriptors", "hooks", "plan", "host"]),
     (
         "container",
@@ -38,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "hooks",
             "host",
             "log",
+            "notify",
             "signals",
             "terminal",
         ],

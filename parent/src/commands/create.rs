@@ -1,5 +1,7 @@
 //! `create`: everything up to the wait for `start`.
 
+use std::ffi::OsString;
+
 use super::Context;
 use crate::cli;
 use crate::container::{self, Creation, TerminalChoice};
@@ -22,6 +24,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> 
 /// What the caller's environment and descriptors add to a container.
 pub(super) struct Surroundings {
     environment: Vec<String>,
+    notify_socket: Option<OsString>,
     preserved_count: u32,
 }
 
@@ -41,7 +44,12 @@ impl Surroundings {
             let names = std::env::var("LISTEN_FDNAMES").ok();
             environment.extend(names.map(|names| format!("LISTEN_FDNAMES={names}")));
         }
-        Ok(Self { environment, preserved_count: super::preserved_count(sockets, arguments.preserve_fds)? })
+        let notify_socket = super::notify_socket();
+        Ok(Self {
+            environment,
+            notify_socket,
+            preserved_count: super::preserved_count(sockets, arguments.preserve_fds)?,
+        })
     }
 }
 
@@ -60,12 +68,14 @@ pub(super) fn creation<'a>(
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,
+        forgives_cgroups: context.global.forgives_cgroups()?,
         hold: false,
         terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches },
         preserved_count: surroundings.preserved_count,
         config: &arguments.config,
         environment: &surroundings.environment,
         pidfd_socket: arguments.pidfd_socket.as_deref(),
+        notify_socket: surroundings.notify_socket.as_deref(),
         log: context.log,
         trace: context.trace,
     })

@@ -3,11 +3,19 @@
 use super::Context;
 use crate::cli;
 use crate::container;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Delete) -> Result<()> {
     let id = cli::one_id("delete", &arguments.ids)?;
-    let warnings = container::delete(&context.state_root()?, id, arguments.force)?;
-    context.warn(&warnings);
-    Ok(())
+    let root = context.state_root()?;
+    let delete =
+        |id: &str| container::delete(&root, id, arguments.force).map(|warnings| context.warn(&warnings));
+    if !arguments.regex {
+        return delete(id);
+    }
+    super::for_matching(&root, id, |id| match delete(id) {
+        // Somebody else was quicker.
+        Err(error) if error.kind() == Kind::NoSuchContainer => Ok(()),
+        deleted => deleted,
+    })
 }

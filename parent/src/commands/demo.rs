@@ -36,6 +36,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
     let creation = Creation {
         bundle: Some(&bundle),
         manager: context.global.cgroup_manager()?,
+        forgives_cgroups: context.global.forgives_cgroups()?,
         ..Creation::new(ID, context.log, context.trace)
     };
     print("The container, as it sees itself:\n")?;

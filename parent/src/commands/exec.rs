@@ -37,7 +37,7 @@ fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String])
             additional_gids: &arguments.additional_gids,
             process_label: arguments.process_label.as_deref(),
             apparmor: arguments.apparmor.as_deref(),
-            no_new_privileges: arguments.no_new_privs.then_some(true),
+            no_new_privileges: arguments.no_new_privs,
             capabilities: &arguments.cap,
         },
         terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches: arguments.detach },
@@ -51,7 +51,7 @@ fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String])
     context.warn(&executed.warnings);
     let code = match &signals {
         None => 0,
-        Some(signals) => container::wait(&executed.launch, signals, executed.terminal)?,
+        Some(signals) => container::wait(&executed.launch, signals, executed.terminal, None)?,
     };
     // The process ends now: its descriptors need no closing one by one.
     std::mem::forget((executed.launch, signals, container));

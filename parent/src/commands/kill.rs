@@ -3,7 +3,7 @@
 use super::Context;
 use crate::cli;
 use crate::container::{self, Container};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Kill) -> Result<()> {
     let (id, signal) = match arguments.operands.as_slice() {
@@ -12,7 +12,23 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Kill) -> Result<()> {
         [] => return Err(Error::new("\"kill\" requires a minimum of 1 argument")),
         _ => return Err(Error::new("\"kill\" requires a maximum of 2 arguments")),
     };
-    let container = Container::open(&context.state_root()?, id)?;
-    let signal = container::parse_signal(signal)?;
-    if arguments.all { container::kill_all(&container, signal) } else { container::kill(&container, signal) }
+    let root = context.state_root()?;
+    let kill = |id: &str| {
+        let container = Container::open(&root, id)?;
+        let signal = container::parse_signal(signal)?;
+        if arguments.all {
+            container::kill_all(&container, signal)
+        } else {
+            container::kill(&container, signal)
+        }
+    };
+    if !arguments.regex {
+        return kill(id);
+    }
+    container::parse_signal(signal)?;
+    super::for_matching(&root, id, |id| match kill(id) {
+        // Those that live are meant.
+        Err(error) if matches!(error.kind(), Kind::NotRunning | Kind::NoSuchContainer) => Ok(()),
+        killed => killed,
+    })
 }

@@ -16,6 +16,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,
+        forgives_cgroups: context.global.forgives_cgroups()?,
         ..Creation::new("CONTAINER-ID", context.log, context.trace)
     };
     let placement = container::place(&mut bundle, &host, &creation)?;

@@ -28,7 +28,14 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     };
     context.warn(&created.warnings);
     match signals {
-        None => Ok(0),
+        None => {
+            if let Some(notify) = &created.notify {
+                created.directory.unlock();
+                let launch = &created.launch;
+                context.warn_of(notify.wait(launch.pidfd(), launch.pid().as_raw_pid()));
+            }
+            Ok(0)
+        }
         Some(signals) => wait(context, id, created, signals, arguments.keep),
     }
 }
@@ -37,9 +44,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
 fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals, keep: bool) -> Result<i32> {
     created.directory.unlock();
     // Whatever became of the status, what was made goes.
-    let code = context
-        .trace
-        .wait("wait for the program's end", || container::wait(&created.launch, &signals, created.terminal));
+    let code = context.trace.wait("wait for the program's end", || {
+        container::wait(&created.launch, &signals, created.terminal, created.notify)
+    });
     if keep {
         std::mem::forget((created.launch, created.directory, signals));
         return code;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::host::{CgroupHost, HostFacts, Questions};
 
 pub(super) fn run(arguments: &cli::Spec) -> Result<()> {
-    let path = arguments.bundle.as_deref().unwrap_or(Path::new("")).join("config.json");
+    let path = arguments.bundle.as_deref().unwrap_or(Path::new("")).join(&arguments.file);
     // On a v2 host runc's default has a cgroup namespace.
     let host = HostFacts::read(Questions::default())?;
     let unified = matches!(host.cgroups, CgroupHost::V2 { .. });
@@ -24,7 +24,9 @@ pub(super) fn run(arguments: &cli::Spec) -> Result<()> {
         .open(&path)
         .and_then(|mut file| file.write_all(spec.as_bytes()));
     written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Error::new("File config.json exists. Remove it first"),
+        ErrorKind::AlreadyExists => {
+            Error::new(format!("File {} exists. Remove it first", arguments.file.display()))
+        }
         _ => Error::io(format_args!("open {}", path.display()), &error),
     })
 }

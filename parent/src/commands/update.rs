@@ -1,19 +1,16 @@
 //! `update`: changes the limits of a container.
 
-use std::io::Read;
-use std::path::Path;
-
 use super::Context;
 use crate::cli;
 use crate::config;
 use crate::container::{self, Container};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Update) -> Result<()> {
     let id = cli::one_id("update", &arguments.ids)?;
     let container = Container::open_locked(&context.state_root()?, id)?;
     let document = match arguments.resources.as_deref().filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => read(path)?,
+        Some(path) => super::read_document(path)?,
         None => container::limits_document(&limits(arguments))?,
     };
     let (asked, warnings) = config::parse_update(&document)?;
@@ -32,16 +29,6 @@ fn rdt(arguments: &cli::Update) -> Option<config::IntelRdt> {
         enable_monitoring: false,
     };
     (change.l3_cache_schema.is_some() || change.mem_bw_schema.is_some()).then_some(change)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    if path != Path::new("-") {
-        return std::fs::read(path)
-            .map_err(|error| Error::io(format_args!("open {}", path.display()), &error));
-    }
-    let mut text = Vec::new();
-    std::io::stdin().read_to_end(&mut text).map_err(|error| Error::io("read standard input", &error))?;
-    Ok(text)
 }
 
 /// Each option that was given, its text, and the field of linux.resources that it means.

@@ -17,6 +17,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Validate) -> Result<i3
     let creation = Creation {
         bundle: arguments.bundle.as_deref(),
         manager: context.global.cgroup_manager()?,
+        forgives_cgroups: context.global.forgives_cgroups()?,
         hold: true,
         ..Creation::new(ID, context.log, context.trace)
     };

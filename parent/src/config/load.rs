@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use serde::de::IgnoredAny;
 
 use super::problems::Refusal;
-use super::{Config, Process, check, faults, shape};
+use super::{Config, Mount, Process, check, faults, shape};
 use crate::error::{Error, Result};
 
 /// Bytes of the largest file that is read: arguments and environment may have 6 MiB, and JSON may escape each byte of them.
@@ -58,15 +58,39 @@ pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
     parse_process(&text)
 }
 
+/// Checks a list of mounts alone, as `$.mounts` of a config.json; and warnings.
+pub fn parse_mounts(text: &[u8]) -> Result<(Vec<Mount>, Vec<String>)> {
+    let config = parse_part("mounts", text)?;
+    Ok((config.mounts, config.warnings))
+}
+
+/// The destinations in such a list, of which nothing else is looked at.
+pub fn parse_destinations(text: &[u8]) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Place {
+        destination: String,
+    }
+    let places: Vec<Place> =
+        serde_json::from_slice(text).map_err(|error| Error::new(format!("mounts: {error}")))?;
+    Ok(places.iter().map(|place| check::clean(&place.destination)).collect())
+}
+
 /// A `process` object is judged as in a config.json that has nothing else.
 fn parse_process(text: &[u8]) -> Result<(Process, Vec<String>)> {
+    let config = parse_part("process", text)?;
+    Ok((config.process, config.warnings))
+}
+
+/// A config.json in which nothing stands but this value at `key`.
+fn parse_part(key: &str, text: &[u8]) -> Result<Config> {
     // One value, so that nothing in it gets out of its place below.
     serde_json::from_slice::<IgnoredAny>(text)
-        .map_err(|error| Error::new(format!("process is not valid JSON: {error}")))?;
-    let whole = [br#"{"ociVersion":"1.3.0","root":{"path":"/"},"process":"#, text, b"}"].concat();
-    let config = parse(&whole)
-        .map_err(|error| Error::new(error.to_string().trim_start_matches("config.json: ").to_owned()))?;
-    Ok((config.process, config.warnings))
+        .map_err(|error| Error::new(format!("{key} is not valid JSON: {error}")))?;
+    let start = format!(
+        r#"{{"ociVersion":"1.3.0","root":{{"path":"/"}},"linux":{{"namespaces":[{{"type":"mount"}}]}},"{key}":"#
+    );
+    parse(&[start.as_bytes(), text, b"}"].concat())
+        .map_err(|error| Error::new(error.to_string().trim_start_matches("config.json: ").to_owned()))
 }
 
 /// Everything in the file, up to one byte more than may be. `size` is what is expected.

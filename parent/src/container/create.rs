@@ -1,9 +1,11 @@
 //! From a bundle to a container that waits for its start, or begins at once.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use linux_raw_sys::general as uapi;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -12,7 +14,10 @@ use rustix::process::Signal;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
-use crate::config::{self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Namespace};
+use crate::config::{
+    self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Mount, MountAttributes, MountKind,
+    Namespace,
+};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::hooks;
@@ -20,6 +25,7 @@ use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
 use crate::log::{Log, rfc3339_nanoseconds};
+use crate::notify;
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
 use crate::state::{
@@ -41,6 +47,8 @@ pub struct Creation<'a> {
     pub no_pivot: bool,
     pub no_new_keyring: bool,
     pub manager: ManagerKind,
+    /// Whether it does without the cgroups that cannot be written; `None`: if the caller is not the host's root.
+    pub forgives_cgroups: Option<bool>,
     /// The program waits for `start` by another process.
     pub hold: bool,
     /// Who is told what is done, with `--debug`.
@@ -55,6 +63,8 @@ pub struct Creation<'a> {
     /// What the program's environment gets beside that of the configuration.
     pub environment: &'a [String],
     pub pidfd_socket: Option<&'a Path>,
+    /// The service manager's socket, which is to be told when the container is ready.
+    pub notify_socket: Option<&'a OsStr>,
 }
 
 impl<'a> Creation<'a> {
@@ -67,6 +77,7 @@ impl<'a> Creation<'a> {
             no_pivot: false,
             no_new_keyring: false,
             manager: ManagerKind::Cgroupfs,
+            forgives_cgroups: None,
             hold: false,
             terminal: TerminalChoice { socket: None, detaches: false },
             preserved_count: 0,
@@ -74,6 +85,7 @@ impl<'a> Creation<'a> {
             environment: &[],
             pidfd_socket: None,
             trace,
+            notify_socket: None,
             log,
         }
     }
@@ -179,6 +191,7 @@ pub fn plan_request<'a>(
         hold: creation.hold,
         preserved_count: creation.preserved_count,
         takes_notes: creation.trace.is_on(),
+        is_entered: false,
     }
 }
 
@@ -194,6 +207,8 @@ pub struct Created {
     pub record: Record,
     /// The program's terminal, if it is shown on ours.
     pub terminal: Option<HostRelay>,
+    /// Hears of the container's readiness, if somebody is to be told.
+    pub notify: Option<notify::Relay>,
     /// What should be said although all went well.
     pub warnings: Vec<String>,
 }
@@ -211,6 +226,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
         return Err(Error::new(NO_PROGRAM));
     }
     bundle.config.process.add_env(creation.environment)?;
+    if creation.notify_socket.is_some() {
+        bundle.config.process.add_env(&[String::from(notify::ENVIRONMENT)])?;
+        bundle.config.mounts.push(notify_mount(root.notify_path(creation.id)?));
+    }
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
     let host = trace.span("ask the host", || HostFacts::read(questions(&bundle.config)))?;
@@ -255,7 +274,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
         trace.add(notes.spans(&plan));
     }
     match launched {
-        Ok((launch, terminal, plan_warnings)) => {
+        Ok(Launched { launch, terminal, notify, warnings: plan_warnings }) => {
             let mut warnings = bundle.config.warnings.clone();
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
@@ -266,6 +285,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
                 directory,
                 own_pid_namespace,
                 terminal,
+                notify,
                 record,
                 warnings,
             })
@@ -295,20 +315,41 @@ pub fn place(bundle: &mut Bundle, host: &HostFacts, creation: &Creation<'_>) -> 
     rootless::adapt(&mut bundle.config, host);
     let config = &bundle.config;
     let (path, id) = (config.cgroups_path.as_deref(), creation.id);
+    let forgives = creation.forgives_cgroups.unwrap_or(!host.is_privileged());
     match creation.manager {
         ManagerKind::Cgroupfs => {
             let placement = cgroup::place(&host.cgroups, path, id)?;
-            rootless::place(placement, config, host)
+            if forgives { rootless::place(placement, config, host) } else { Ok(placement) }
         }
-        ManagerKind::Systemd => {
-            let user = if host.is_privileged() { None } else { Some(host.uid) };
-            cgroup::place_scope(&host.cgroups, path, id, user)
-        }
+        ManagerKind::Systemd => cgroup::place_scope(&host.cgroups, path, id, forgives.then_some(host.uid)),
         ManagerKind::Disabled if config.resources.has_limits() => {
             Err(Error::new("$.linux.resources: limits cannot be set with the cgroup manager disabled"))
         }
         ManagerKind::Disabled => Ok(cgroup::place_nowhere()),
     }
+}
+
+/// How the container sees the directory of its socket for readiness. runc does the same.
+fn notify_mount(source: String) -> Mount {
+    let attributes =
+        uapi::MOUNT_ATTR_RDONLY | uapi::MOUNT_ATTR_NOSUID | uapi::MOUNT_ATTR_NODEV | uapi::MOUNT_ATTR_NOEXEC;
+    Mount {
+        destination: String::from(notify::DIRECTORY),
+        kind: MountKind::Bind { source, recursive: false },
+        attributes: MountAttributes { set: u64::from(attributes), clear: 0 },
+        recursive_attributes: MountAttributes::default(),
+        superblock: 0,
+        data: String::new(),
+        propagation: Vec::new(),
+        idmap: None,
+        copies_up: false,
+    }
+}
+
+/// Listens for the container's readiness; `None` if it was created without a socket for that.
+pub(super) fn notify_relay(directory: &StateDirectory, host: &OsStr) -> Result<Option<notify::Relay>> {
+    let directory = directory.notify_directory()?;
+    directory.map(|directory| notify::Relay::listen(directory.as_fd(), host)).transpose()
 }
 
 fn record(
@@ -334,6 +375,7 @@ fn record(
         cgroups: placement,
         intel_rdt,
         resources: bundle.config.resources.clone(),
+        added_mounts: Vec::new(),
         seccomp_listener: bundle.config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()).map(
             |listener| SeccompListener { path: listener.path.clone(), metadata: listener.metadata.clone() },
         ),
@@ -351,6 +393,14 @@ struct Places<'a> {
     notes: Option<&'a Notes>,
 }
 
+/// What `launch` has made.
+struct Launched {
+    launch: Launch,
+    terminal: Option<HostRelay>,
+    notify: Option<notify::Relay>,
+    warnings: Vec<String>,
+}
+
 /// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
 fn launch(
     creation: &Creation<'_>,
@@ -359,13 +409,21 @@ fn launch(
     plan: &Plan<'_>,
     directory: &StateDirectory,
     places: Places<'_>,
-) -> Result<(Launch, Option<HostRelay>, Vec<String>)> {
+) -> Result<Launched> {
     let Places { cgroups, mut rdt_groups, terminal, pidfd_socket, basis, notes } = places;
     let trace = creation.trace;
     if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
         groups.prepare(config)?;
     }
     let born_in = cgroups.prepare()?;
+    let notify = match creation.notify_socket {
+        None => None,
+        Some(host) => {
+            directory.make_notify_directory()?;
+            // Else `start` will listen.
+            if creation.hold { None } else { notify_relay(directory, host)? }
+        }
+    };
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
     let surroundings = Surroundings { cgroup: born_in, listener, notes };
     let mut launch = trace.span("send the plan, clone stage1", || Launch::begin(plan, surroundings))?;
@@ -456,7 +514,7 @@ fn launch(
         pid_file.keep();
     }
     let warnings = launch.warnings(plan);
-    Ok((launch, relay, warnings))
+    Ok(Launched { launch, terminal: relay, notify, warnings })
 }
 
 /// The hooks of a container that is being created: stage1 is in its namespaces, and has not left the host's tree.

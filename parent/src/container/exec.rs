@@ -67,7 +67,13 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
         .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
     let mut warnings = Vec::new();
     match execution.process {
-        Some(path) => (basis.process, warnings) = config::load_process(path)?,
+        Some(path) => {
+            let (umask, score) = (basis.process.user.umask, basis.process.oom_score_adj);
+            (basis.process, warnings) = config::load_process(path)?;
+            // Of these two the container's count where nothing is said: ours, which would count then, mean nothing to it.
+            basis.process.user.umask = basis.process.user.umask.or(umask);
+            basis.process.oom_score_adj = basis.process.oom_score_adj.or(score);
+        }
         None => change(&mut basis.process, &execution.changes, &mut warnings)?,
     }
     let terminal = TerminalEnd::choose(&basis.process, execution.terminal)?;
@@ -99,6 +105,7 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
         hold: false,
         preserved_count: execution.preserved_count,
         takes_notes: false,
+        is_entered: true,
     };
     let store = Store::default();
     let entry = Entry { namespaces: &namespaces, sends_root };
@@ -189,7 +196,7 @@ fn questions(config: &Config) -> Questions {
 }
 
 /// The container's root, where it is not that of its mount namespace.
-fn open_root(pid: i32) -> Result<OwnedFd> {
+pub(super) fn open_root(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
     rustix::fs::open(path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| Error::call(format_args!("open {path}"), errno))

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use crate::config::Process;
 use crate::error::{Error, Result};
 use crate::launch::{Launch, Reactor, block_on};
+use crate::notify;
 use crate::signals::Signals;
 use crate::terminal::{CallersSocket, HostTerminal, Relay, clear_onlcr};
 
@@ -71,10 +72,22 @@ impl HostRelay {
     }
 }
 
-/// Passes signals and the terminal's bytes on until the program ends. Its exit code.
-pub fn wait(launch: &Launch, signals: &Signals, terminal: Option<HostRelay>) -> Result<i32> {
+/// Passes signals, the terminal's bytes and the news of the program's readiness on until it ends. Its exit code.
+pub fn wait(
+    launch: &Launch,
+    signals: &Signals,
+    terminal: Option<HostRelay>,
+    notify: Option<notify::Relay>,
+) -> Result<i32> {
     let reactor = Reactor::default();
-    let ended = async { reactor.readable(launch.pidfd()).await };
+    let tell = async {
+        match &notify {
+            Some(notify) => notify.run(&reactor).await,
+            None => std::future::pending().await,
+        }
+    };
+    // Before the end, since what was said last is to be passed on, too.
+    let ended = smol::future::or(tell, async { reactor.readable(launch.pidfd()).await });
     let Some(HostRelay { host, mut relay }) = terminal else {
         block_on(&reactor, async {
             let forward = async {

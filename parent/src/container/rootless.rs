@@ -102,13 +102,10 @@ fn range(text: &str, name: &str, uid: u32) -> Option<(u32, u32)> {
     })
 }
 
-/// The cgroups that the caller can make. Who cannot make any goes without, unless they were asked for.
+/// The cgroups that the caller can make. Where there are none the container goes without, unless they were asked for.
 ///
 /// Errors: limits or a path were asked for, and nothing can be made.
 pub(super) fn place(placement: Placement, config: &Config, host: &HostFacts) -> Result<Placement> {
-    if host.is_privileged() {
-        return Ok(placement);
-    }
     let writable = placement.writable();
     if writable.is_empty() && host.uid != 0 && config.cgroups_path.is_some() {
         return Err(Error::new(

@@ -18,12 +18,7 @@ const DEPTH_MAX: usize = 64;
 pub(super) fn make(sent: &SentTree<'_>, filesystem: &NewFilesystem<'_>) -> Result<OwnedFd> {
     let failed = |call: &'static str| {
         let (fstype, target) = (filesystem.fstype, sent.target);
-        move |errno| {
-            Error::call(
-                format_args!("unable to start container process: mount {fstype} on {target}: {call}"),
-                errno,
-            )
-        }
+        move |errno| Error::call(format_args!("mount {fstype} on {target}: {call}"), errno)
     };
     let content = match filesystem.content {
         Some(content) => open_content(&content).map_err(failed("open what it covers"))?,

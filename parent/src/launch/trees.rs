@@ -31,12 +31,7 @@ pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
 fn open_source(plan: &Plan<'_>, sent: &SentTree<'_>) -> Result<OwnedFd> {
     let failed = |call: &'static str| {
         let (source, target) = (sent.source, sent.target);
-        move |errno| {
-            Error::call(
-                format_args!("unable to start container process: bind {source} on {target}: {call}"),
-                errno,
-            )
-        }
+        move |errno| Error::call(format_args!("bind {source} on {target}: {call}"), errno)
     };
     let tree = match &sent.filesystem {
         Some(filesystem) => filesystem::make(sent, filesystem)?,

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
+use shared_proto::bootstrap::RootChange;
 use shared_proto::{Call, Failure, HookStatus, Phase, Refusal, Step};
 
 use super::filesystem;
@@ -34,7 +35,9 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let step = step.map(|phased| &phased.step);
     let refused = refused_option(failure, step);
     let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
-    Error::new(format!("unable to start container process: {place}: {}: {reason}{hint}", failure.call.name()))
+    let starts_nothing = plan.bootstrap.root_change == RootChange::Enter && program.is_empty();
+    let prefix = if starts_nothing { "" } else { "unable to start container process: " };
+    Error::new(format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
 }
 
 /// What was done without.

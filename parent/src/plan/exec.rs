@@ -1,12 +1,13 @@
 //! One more process in a container that exists: no mounts and no names, but its user, its terminal, and everything that confines it.
 
+use linux_raw_sys::general as uapi;
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, RootChange};
-use shared_proto::{Phase, Propagation, PropagationKind, Step};
+use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Step};
 
-use super::{Draft, Plan, Request, Store, check_bounds, root};
-use super::{capabilities, console, identity, landlock, lsm, scheduling, seccomp, user_namespace};
+use super::{Draft, Plan, Request, Store, check_bounds, root, unsupported};
+use super::{capabilities, console, identity, landlock, lsm, mounts, scheduling, seccomp, user_namespace};
 use crate::config::{Namespace, Namespaces};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How the process gets into the container.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,9 @@ pub struct Entry<'a> {
 /// Decides everything of one `exec`. The request's configuration is that of the process, as `Basis::into_config` makes it.
 pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
     let config = request.config;
+    if let Some(first) = unsupported(config, request.host).into_iter().next() {
+        return Err(Error::new(first.to_string()));
+    }
     let mut draft = Draft { steps: Vec::with_capacity(16), sent: Vec::new(), store };
     let last = &config.process.exec_cpu_affinity.last;
     if !last.is_empty() {
@@ -32,39 +36,76 @@ pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store)
     capabilities::plan(&mut draft, request);
     landlock::plan(&mut draft, request);
     seccomp::plan(&mut draft, request);
+    let home_of = root::home_of(config);
+    enter(request, draft, Bootstrap { home_of, ..bootstrap(request, entry) })
+}
+
+/// One more mount in a container: the request's configuration has it, and no program. Paths of the container are looked up in `entry`'s root, which
+/// has to be sent, since mounting changes the working directory.
+pub fn plan_mount<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
+    let mut draft = Draft { steps: Vec::with_capacity(2), sent: Vec::new(), store };
+    mounts::plan(&mut draft, request)?;
+    for mount in request.config.mounts.iter().filter(|mount| mounts::is_readonly_late(mount)) {
+        let attributes = Attributes { set: uapi::MOUNT_ATTR_RDONLY, clear: 0 };
+        let path = mount.destination.as_str();
+        draft.push(Phase::Mounts, Step::SetMountAttributes { path, recursive: false, attributes });
+    }
+    enter(request, draft, without_cgroups(request, entry))
+}
+
+/// The top mount at `path` less.
+pub fn plan_unmount<'a>(
+    request: &Request<'a>,
+    entry: &Entry<'a>,
+    path: &'a str,
+    store: &'a Store,
+) -> Result<Plan<'a>> {
+    let mut draft = Draft { steps: Vec::with_capacity(1), sent: Vec::new(), store };
+    draft.push(Phase::Mounts, Step::Unmount { path });
+    enter(request, draft, without_cgroups(request, entry))
+}
+
+/// stage1 mounts and is gone: the container's limits are none of its business.
+fn without_cgroups<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
+    Bootstrap { await_cgroups: false, ..bootstrap(request, entry) }
+}
+
+fn enter<'a>(request: &Request<'a>, draft: Draft<'a>, bootstrap: Bootstrap<Planned<'a>>) -> Result<Plan<'a>> {
     let mut steps = draft.steps;
     steps.sort_by_key(|phased| phased.phase);
     check_bounds(&steps)?;
-
-    let user_namespace = user_namespace::plan(request);
-    let slots = DescriptorSlots::default().with(DescriptorSlot::Init);
     Ok(Plan {
-        bootstrap: Bootstrap {
-            root: request.root,
-            root_change: RootChange::Enter,
-            initial_propagation: Propagation { kind: PropagationKind::Slave, recursive: true },
-            descriptors: if entry.sends_root { slots.with(DescriptorSlot::Root) } else { slots },
-            await_cgroups: request.placement.has_hierarchies(),
-            await_network: false,
-            new_cgroup_namespace: false,
-            home_of: root::home_of(config),
-            loopback_up: false,
-            pivot_late: false,
-            await_hooks: false,
-            born_late: entry.namespaces.pid != Namespace::Inherit,
-            joined: joined(entry.namespaces),
-            unshared: 0,
-            preserved_count: request.preserved_count,
-        },
+        bootstrap,
         steps,
-        arguments: &config.process.args,
-        environment: &config.process.env,
+        arguments: &request.config.process.args,
+        environment: &request.config.process.env,
         // None is made or joined but through the container's init.
         namespaces: const { &NO_NAMESPACES },
-        user_namespace,
-        sent: Vec::new(),
+        user_namespace: user_namespace::plan(request),
+        sent: draft.sent,
         net_devices: &[],
     })
+}
+
+fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
+    let slots = DescriptorSlots::default().with(DescriptorSlot::Init);
+    Bootstrap {
+        root: request.root,
+        root_change: RootChange::Enter,
+        initial_propagation: Propagation { kind: PropagationKind::Slave, recursive: true },
+        descriptors: if entry.sends_root { slots.with(DescriptorSlot::Root) } else { slots },
+        await_cgroups: request.placement.has_hierarchies(),
+        await_network: false,
+        new_cgroup_namespace: false,
+        home_of: None,
+        loopback_up: false,
+        pivot_late: false,
+        await_hooks: false,
+        born_late: entry.namespaces.pid != Namespace::Inherit,
+        joined: joined(entry.namespaces),
+        unshared: 0,
+        preserved_count: request.preserved_count,
+    }
 }
 
 const NO_NAMESPACES: Namespaces = Namespaces {
@@ -80,8 +121,6 @@ const NO_NAMESPACES: Namespaces = Namespaces {
 
 /// CLONE_NEW* bits of linux/sched.h.
 fn joined(namespaces: &Namespaces) -> u32 {
-    use linux_raw_sys::general as uapi;
-
     let bit = |namespace: &Namespace, bit: u32| if *namespace == Namespace::Inherit { 0 } else { bit };
     bit(&namespaces.mount, uapi::CLONE_NEWNS)
         | bit(&namespaces.network, uapi::CLONE_NEWNET)

@@ -32,13 +32,15 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             Error::new(format!("$.mounts[{index}].options: more than eight changes of propagation"))
         })?;
         match &mount.kind {
-            MountKind::Filesystem { fstype, .. } if user_namespace::binds_filesystem(request, fstype) => {
+            MountKind::Filesystem { fstype, .. }
+                if !request.is_entered && user_namespace::binds_filesystem(request, fstype) =>
+            {
                 // The kernel shows these only to the owner of the namespace that they show: the host's is bound.
                 let source = if fstype == "sysfs" { "/sys" } else { "/dev/mqueue" };
                 draft.push(phase, host_view(source, target, mount, propagations));
             }
             MountKind::Filesystem { fstype, source }
-                if mount.copies_up || mount.idmap.is_some() || is_on_device(request, mount) =>
+                if mount.copies_up || mount.idmap.is_some() || is_made_by_parent(request, mount) =>
             {
                 let filesystem = NewFilesystem {
                     fstype,
@@ -80,7 +82,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             ),
             MountKind::Bind { source, recursive } => {
                 let source = absolute(draft, request.bundle, source);
-                let is_sent = mount.idmap.is_some() || user_namespace::opens_sources(request);
+                let is_sent =
+                    mount.idmap.is_some() || request.is_entered || user_namespace::opens_sources(request);
                 if is_sent {
                     let (recursive, idmap) = (*recursive, mount.idmap.as_ref());
                     draft.sent.push(SentTree { source, target, recursive, idmap, filesystem: None });
@@ -207,6 +210,11 @@ fn early_attributes(mount: &Mount) -> MountAttributes {
 pub(super) fn names_host_paths(mount: &Mount) -> bool {
     let MountKind::Filesystem { fstype, source } = &mount.kind else { return false };
     !has_no_paths(fstype) && (source.contains('/') || mount.data.contains('/'))
+}
+
+/// Whether the parent mounts a filesystem although it is an ordinary one.
+fn is_made_by_parent(request: &Request<'_>, mount: &Mount) -> bool {
+    is_on_device(request, mount) || request.is_entered && names_host_paths(mount)
 }
 
 /// Whether a filesystem is on a device of the host. The parent mounts it, since the container's cgroup may forbid the device: what the program

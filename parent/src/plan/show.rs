@@ -187,9 +187,10 @@ fn object(step: &Step<Planned<'_>>) -> String {
             format!("{path} {kind} {:04o}{owner}", mode & 0o7777)
         }
         Step::MakeSymlink { path, target } => format!("{path} -> {target}"),
-        Step::MakeDirectory { path } | Step::ReadonlyPath { path } | Step::MaskPath { path, .. } => {
-            (*path).to_owned()
-        }
+        Step::MakeDirectory { path }
+        | Step::ReadonlyPath { path }
+        | Step::Unmount { path }
+        | Step::MaskPath { path, .. } => (*path).to_owned(),
         Step::FinishRoot { readonly, propagations } => {
             let mut words = propagation_words(*propagations);
             words.extend(readonly.then(|| String::from("ro")));

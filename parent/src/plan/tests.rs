@@ -67,6 +67,7 @@ fn planned(text: &[u8], host: &HostFacts) -> String {
         hold: true,
         preserved_count: 0,
         takes_notes: false,
+        is_entered: false,
     };
     let store = Store::default();
     match plan(&request, &store) {

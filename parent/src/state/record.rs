@@ -31,9 +31,21 @@ pub struct Record {
     /// The limits in force: what config.json said, and each update since.
     #[serde(default)]
     pub resources: Resources,
+    /// What `mounts add` has mounted, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added_mounts: Vec<AddedMount>,
     /// Whom `start` has to tell of the filter's listener.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp_listener: Option<SeccompListener>,
+}
+
+/// A mount that the configuration did not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedMount {
+    /// Absolute and clean, as it was asked for.
+    pub destination: String,
+    /// The kernel's number of it (statx(2), STATX_MNT_ID); `None` before it is mounted.
+    pub id: Option<u64>,
 }
 
 /// The agent of a seccomp profile that asks one.

@@ -29,6 +29,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(), String> {
             hold: true,
             preserved_count: 0,
             takes_notes: false,
+            is_entered: false,
         };
         let store = Store::default();
         let plan = plan(&request, &store).map_err(|error| error.to_string())?;

@@ -112,6 +112,7 @@ impl Ingredients {
                 Step::MakeSymlink { path: strings.add_text(path), target: strings.add_text(first) }
             }
             StepKind::MakeDirectory => Step::MakeDirectory { path: strings.add_text(path) },
+            StepKind::Unmount => Step::Unmount { path: strings.add_text(path) },
             StepKind::ReadonlyPath => Step::ReadonlyPath { path: strings.add_text(path) },
             StepKind::MaskPath => {
                 Step::MaskPath { path: strings.add_text(path), data: strings.add_text(first) }

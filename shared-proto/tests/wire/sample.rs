@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::plan::encode_message;
 
 /// How many steps [`full`] has.
-pub(crate) const STEP_COUNT: usize = 35;
+pub(crate) const STEP_COUNT: usize = 36;
 
 pub(crate) const SLAVE: Propagation = Propagation { kind: PropagationKind::Slave, recursive: true };
 const SHARED: Propagation = Propagation { kind: PropagationKind::Shared, recursive: false };
@@ -103,7 +103,7 @@ pub(crate) fn full() -> Vec<u8> {
     })
 }
 
-fn mounts<'a>() -> [Step<Planned<'a>>; 7] {
+fn mounts<'a>() -> [Step<Planned<'a>>; 8] {
     [
         Step::MountFilesystem {
             fstype: "tmpfs",
@@ -133,6 +133,7 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 7] {
         Step::MakeDevice { path: "/dev/null", mode: 0o020_666, major: 1, minor: 3, uid: 5, gid: 7 },
         Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
         Step::MakeDirectory { path: "/work" },
+        Step::Unmount { path: "/mnt" },
         Step::DropBounding { keep: 0x0000_0001_8000_0421 },
     ]
 }

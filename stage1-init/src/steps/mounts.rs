@@ -94,6 +94,13 @@ fn remount<K: Kernel>(
         .at(Call::Mount)
 }
 
+/// Takes the top mount at `path` away. umount2(2) has no place for a descriptor either.
+pub(super) fn unmount<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<(), Fault> {
+    let (directory, name) = paths::open_parent(context.kernel, context.root.new, path)?;
+    context.go_to(directory)?;
+    context.kernel.unmount_detached(name.as_c_str()).at(Call::Unmount)
+}
+
 /// Where a filesystem is mounted.
 struct Place {
     directory: Descriptor,

@@ -74,6 +74,7 @@ fn blob_count(kind: StepKind) -> usize {
         | StepKind::MakeDevice
         | StepKind::MakeDirectory
         | StepKind::ReadonlyPath
+        | StepKind::Unmount
         | StepKind::SetOomScoreAdjust
         | StepKind::SetHostname
         | StepKind::SetDomainname

@@ -215,7 +215,7 @@ fn usage_errors_are_in_the_log_file_as_well() {
     let log = container.bundle.scratch().join("log");
     for (arguments, code, message) in [
         (&["frobnicate"][..], 3, "No help topic for 'frobnicate'"),
-        (&["state", "--no-such-option"][..], 1, "--no-such-option"),
+        (&["state", "--no-such-option"][..], 1, "not defined: -no-such-option"),
     ] {
         let _ = fs::remove_file(&log);
         let mut command = Command::new(program());

@@ -12,6 +12,7 @@ use pinnace_tests::{
 };
 
 use crate::terminal::receive_master;
+use crate::user_namespace::{by_user, of_user};
 
 /// A container that runs, and stays.
 #[track_caller]
@@ -451,4 +452,160 @@ fn the_end_of_a_container_ends_its_processes() {
     wait_until("it runs", || container.call(&["ps", "-f", "json", &container.id]).stdout.contains(','));
     container.kill("KILL").succeeded();
     assert_eq!(child.wait().expect("wait").code(), Some(137));
+}
+
+/// The container's root is not that of its mount namespace: every way in has to change to it.
+#[test]
+fn a_root_that_was_not_pivoted_to_is_the_root_of_every_process() {
+    let bundle = Bundle::new().args(&["/bin/sleep", "1000"]).set("/process/cwd", json!("/tmp"));
+    let container = bundle.container().with_create_options(&["--no-pivot"]);
+    container.run_detached().succeeded();
+    let names = "bin\ndev\netc\nproc\nsys\ntmp";
+    let outcome = exec(&container, &[], &["sh", "-c", "pwd; ls /; ls /..; ls -d /proc/1/root/bin"]);
+    assert_eq!(outcome.succeeded(), format!("/tmp\n{names}\n{names}\n/proc/1/root/bin"));
+    assert_eq!(exec(&container, &["--cwd", "/etc/../bin"], &["./pwd"]).succeeded(), "/bin");
+    // Names are looked up in the container's own files.
+    assert_eq!(exec(&container, &["-u", "1000"], &["sh", "-c", "echo $HOME"]).succeeded(), "/home/user");
+    for outside in ["/proc/1/cwd/../../..", "/../../.."] {
+        let outcome = exec(&container, &["--cwd", outside], &["ls"]);
+        assert_eq!(outcome.succeeded(), names, "{outside}");
+    }
+
+    let socket = container.bundle.scratch().join("pidfd.sock");
+    let listener = UnixListener::bind(&socket).expect("bind");
+    let options = ["--detach", "--pidfd-socket", socket.to_str().expect("UTF-8")];
+    exec(&container, &options, &["sleep", "999"]).succeeded();
+    let (_pidfd, payload) = receive_master(&listener);
+    assert_eq!(payload, "setns");
+
+    let command = container.command(&["exec", "-t", &container.id, "sh", "-c", "tty; pwd"]);
+    assert_eq!(Pty::spawn(command, 80, 25).wait(), (0, String::from("/dev/pts/0\r\n/tmp\r\n")));
+}
+
+#[test]
+fn the_pidfd_of_a_foreground_process_is_sent_as_well() {
+    let container = running(Bundle::new());
+    let socket = container.bundle.scratch().join("pidfd.sock");
+    let listener = UnixListener::bind(&socket).expect("bind");
+    let path = socket.to_str().expect("UTF-8");
+    let waiting = container.command(&["exec", "--pidfd-socket", path, &container.id, "sleep", "1000"]);
+    let mut child = { waiting }.spawn().expect("start");
+    let (pidfd, payload) = receive_master(&listener);
+    assert_eq!(payload, "setns");
+    let shown = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).expect("read");
+    let pid = shown.lines().find_map(|line| line.strip_prefix("Pid:\t")).expect("a pid").to_owned();
+    // It is sent before the program is executed.
+    wait_until("the program runs", || {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
+    });
+    rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).expect("signal");
+    assert_eq!(child.wait().expect("wait").code(), Some(137));
+    let outcome = exec(&container, &["--pidfd-socket", "/no/socket"], &["touch", "/tmp/x"]);
+    outcome.exited(255);
+    assert!(outcome.message().contains("/no/socket"), "{}", outcome.describe());
+}
+
+#[test]
+fn an_ordinary_user_enters_the_containers_that_are_the_users_own() {
+    let container = of_user(Bundle::new().args(&["/bin/sleep", "100"]).writable());
+    let path = container.bundle.path();
+    let call = |args: &[&str]| by_user(&container, args).map(run_within_limit);
+    let run = ["run", "--detach", "--bundle", path.to_str().expect("UTF-8"), &container.id];
+    let Some(outcome) = call(&run) else {
+        return skip("an_ordinary_user_enters_the_containers", "setpriv is not installed");
+    };
+    outcome.succeeded();
+    let exec = |options: &[&str], script: &str| {
+        let words = [&["exec"], options, &[container.id.as_str(), "sh", "-c", script]].concat();
+        call(&words).expect("setpriv is there")
+    };
+    let pid_file = container.bundle.scratch().join("pid");
+    let options = ["--pid-file", pid_file.to_str().expect("UTF-8"), "--env", "A=b", "--cwd", "/bin"];
+    let outcome = exec(&options, "id -u; pwd; echo $A; cat /proc/self/uid_map; exit 6");
+    let words: Vec<&str> = outcome.exited(6).split_whitespace().collect();
+    assert_eq!(words, ["0", "/bin", "b", "0", "4242", "1"], "{}", outcome.describe());
+    assert!(fs::read_to_string(&pid_file).expect("the pid").parse::<u32>().is_ok());
+    assert_eq!(exec(&["--no-new-privs"], "grep NoNewPrivs /proc/self/status").succeeded(), "NoNewPrivs:\t1");
+    // Whoever is not mapped cannot be become.
+    let outcome = exec(&["--user", "7"], "true");
+    outcome.exited(255);
+    assert!(outcome.stderr.contains("setres"), "{}", outcome.describe());
+    call(&["delete", "--force", &container.id]).expect("setpriv is there").succeeded();
+}
+
+/// What nobody would enforce is refused, as for the container's own program.
+#[test]
+fn labels_that_the_host_does_not_know_are_refused() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = running(Bundle::new());
+    let enabled = |file: &str| fs::read_to_string(file).is_ok_and(|text| text.starts_with(['Y', '0', '1']));
+    for (option, file, text) in [
+        (
+            "--process-label",
+            "/sys/fs/selinux/enforce",
+            "$.process.selinuxLabel: selinux label is specified in config",
+        ),
+        (
+            "--apparmor",
+            "/sys/module/apparmor/parameters/enabled",
+            "$.process.apparmorProfile: profile \"x:y:z\"",
+        ),
+    ] {
+        if enabled(file) {
+            skip("labels_that_the_host_does_not_know_are_refused", "the host knows them");
+            continue;
+        }
+        refused(&exec(&container, &[option, "x:y:z"], &["true"]), text);
+        // An empty one is none.
+        exec(&container, &[option, ""], &["true"]).succeeded();
+    }
+}
+
+#[test]
+fn a_process_file_that_is_silent_about_umask_and_score_has_the_containers() {
+    let bundle = Bundle::new()
+        .set("/process/user", json!({"uid": 0, "gid": 0, "umask": 0o27}))
+        .set("/process/oomScoreAdj", json!(77));
+    let container = running(bundle);
+    let path = container.bundle.scratch().join("process.json");
+    let script = "umask; cat /proc/self/oom_score_adj";
+    let run = |user: pinnace_tests::Value, score: Option<i32>| {
+        let mut process = json!({"args": ["/bin/sh", "-c", script], "cwd": "/", "user": user});
+        if let Some(score) = score {
+            process["oomScoreAdj"] = json!(score);
+        }
+        fs::write(&path, process.to_string()).expect("write");
+        let path = path.to_str().expect("UTF-8");
+        container.call(&["exec", "--process", path, &container.id]).succeeded().to_owned()
+    };
+    assert_eq!(run(json!({"uid": 0, "gid": 0}), None), "0027\n77");
+    if is_pinnace() {
+        assert_eq!(run(json!({"uid": 0, "gid": 0, "umask": 0o77}), Some(99)), "0077\n99");
+    }
+}
+
+#[test]
+fn options_of_the_process_are_checked_before_anything_runs() {
+    let container = running(Bundle::new().writable());
+    for (options, text) in [
+        (&["-e", "NAME"][..], "missing '='"),
+        (&["-e", "=x"], "name cannot be empty"),
+        (&["-g", "-1"], "additional-gids must be a positive number -1"),
+        (&["--pid-file", "/dev/null/file"], "not a directory"),
+        (&["--console-socket", "/no/socket"], "cannot use console socket if"),
+        (&["--tty", "--detach", "--console-socket", "/no/socket"], "no such file or directory"),
+        (&["--cgroup", "nosuch"], "no such file or directory"),
+        (&["--cgroup", "/../.."], "sub cgroup path"),
+        (&["--process", "/no/file"], "open /no/file: no such file or directory"),
+    ] {
+        let outcome = exec(&container, options, &["touch", "/ran"]);
+        outcome.exited(255);
+        assert!(outcome.message().contains(text), "{text}: {}", outcome.describe());
+        assert!(!container.bundle.rootfs().join("ran").exists(), "{options:?}");
+    }
+    for options in [&["--env", "HOME=/x", "--env", "HOME=/y"][..], &["--env=HOME=/x", "--env=HOME=/y"]] {
+        assert_eq!(exec(&container, options, &["sh", "-c", "echo $HOME"]).succeeded(), "/y");
+    }
 }

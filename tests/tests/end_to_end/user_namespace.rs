@@ -9,7 +9,7 @@ use pinnace_tests::{Bundle, Container, copy_program, find_program, json, run_wit
 const USER: u32 = 4242;
 
 /// A container whose root is user 200000 on the host.
-fn mapped(bundle: Bundle) -> Bundle {
+pub(crate) fn mapped(bundle: Bundle) -> Bundle {
     // Mount points are made by the container's root.
     for name in ["", "etc"] {
         chown(bundle.rootfs().join(name), Some(200_000), Some(200_000)).unwrap();
@@ -188,7 +188,7 @@ fn a_failed_start_in_a_user_namespace_leaves_nothing() {
 }
 
 /// The container as an ordinary user makes it.
-fn by_user(container: &Container, args: &[&str]) -> Option<Command> {
+pub(crate) fn by_user(container: &Container, args: &[&str]) -> Option<Command> {
     let setpriv = find_program("setpriv")?;
     // The program under test may lie where others may not look.
     let copy = container.bundle.scratch().join("under-test");
@@ -203,7 +203,7 @@ fn by_user(container: &Container, args: &[&str]) -> Option<Command> {
 }
 
 /// The bundle in the hands of the ordinary user.
-fn of_user(bundle: Bundle) -> Container {
+pub(crate) fn of_user(bundle: Bundle) -> Container {
     let container = bundle.container();
     for path in [container.bundle.scratch().to_owned(), container.bundle.path(), container.bundle.rootfs()] {
         chown(path, Some(USER), Some(USER)).unwrap();

@@ -228,3 +228,42 @@ fn an_agent_that_nobody_asks_is_not_told() {
     let Some(bundle) = probing(profile, &[GETPPID]) else { return };
     assert_eq!(bundle.run().succeeded(), "3");
 }
+
+/// Each process has a listener of its own, and `exec` is who tells the agent of it.
+#[test]
+fn the_agent_is_told_of_every_process_that_enters() {
+    let Some(container) = asked(&["getppid"], true) else { return };
+    let probe = container.bundle.config()["process"]["args"].clone();
+    let probe: Vec<&str> = probe.as_array().expect("args").iter().filter_map(Value::as_str).collect();
+    let bundle = container.bundle.path();
+    let mut config = container.bundle.config().clone();
+    config["process"]["args"] = json!(["/bin/sleep", "1000"]);
+    std::fs::write(bundle.join("config.json"), config.to_string()).expect("write");
+    let of_init = Agent::listen(&container, (0, CONTINUE));
+    container.run_detached().succeeded();
+    // Its listener stays with the thread; its socket makes room for the next.
+    std::fs::remove_file(&of_init.path).expect("remove");
+    let exec = |options: &[&str]| {
+        container.call(&[&["exec"], options, &[container.id.as_str()], probe.as_slice()].concat())
+    };
+
+    let agent = Agent::listen(&container, (13, 0));
+    assert_eq!(exec(&[]).succeeded(), "13\n13");
+    let (state, numbers) = agent.heard();
+    assert_eq!(numbers, [110, 110]);
+    assert_ne!(state["pid"], json!(container.pid()));
+    check_state(&container, &state, "running");
+
+    let agent = Agent::listen(&container, (0, CONTINUE));
+    exec(&["--user", "1000", "--no-new-privs=false"]).succeeded();
+    assert_eq!(agent.heard().1, [110, 110]);
+
+    // Without an agent there is no process.
+    let outcome = exec(&[]);
+    outcome.exited(255);
+    let text = "exec failed: failed to connect with seccomp agent specified in the seccomp profile";
+    assert!(outcome.message().starts_with(text), "{}", outcome.describe());
+    assert_eq!(container.status(), "running");
+    container.delete_force().succeeded();
+    of_init.thread.join().expect("the first agent");
+}

@@ -1,0 +1,189 @@
+//! The table of commands, and what of it clap is told.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use super::go::Options;
+use super::{
+    Create, Delete, Demo, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId, Plan, Ps,
+    Run, Spec, Update, Validate,
+};
+
+/// A command's name, its line in the overview, and an example.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    about: &'static str,
+    example: &'static str,
+    augment: fn(Command) -> Command,
+    pub(super) parse: fn(&ArgMatches) -> std::result::Result<Invocation, clap::Error>,
+}
+
+macro_rules! entry {
+    ($name:literal, $variant:ident($type:ty), $about:literal, $example:literal) => {
+        Entry {
+            name: $name,
+            about: $about,
+            example: $example,
+            augment: <$type as Args>::augment_args,
+            parse: |matches| <$type as FromArgMatches>::from_arg_matches(matches).map(Invocation::$variant),
+        }
+    };
+}
+
+static ENTRIES: [Entry; 19] = [
+    entry!(
+        "create",
+        Create(Create),
+        "Create a container that waits for start",
+        "pinnace create --bundle /srv/web --pid-file /run/web.pid web"
+    ),
+    entry!("start", Start(OneId), "Start the program of a created container", "pinnace start web"),
+    entry!(
+        "run",
+        Run(Run),
+        "Create a container, start it, and wait for its end",
+        "pinnace run --bundle /srv/web web; echo \"exit status $?\"\n  pinnace run --detach --bundle /srv/web web"
+    ),
+    entry!("state", State(OneId), "Print a container's state as JSON", "pinnace state web"),
+    entry!(
+        "kill",
+        Kill(Kill),
+        "Send a signal to a container [default: SIGTERM]",
+        "pinnace kill web\n  pinnace kill --all web KILL\n  pinnace kill --regex '^web-[0-9]+$' HUP"
+    ),
+    entry!("delete", Delete(Delete), "Delete a container that has stopped", "pinnace delete --force web"),
+    entry!(
+        "mounts",
+        Mounts(Mounts),
+        "Add mounts to a container that runs, or remove those that were added",
+        "echo '[{\"destination\": \"/data\", \"source\": \"/srv/data\", \"options\": [\"bind\", \"ro\"]}]' >data.json\n  \
+         pinnace mounts add web data.json\n  pinnace mounts remove web data.json"
+    ),
+    entry!("pause", Pause(OneId), "Stop all processes of a container for a while", "pinnace pause web"),
+    entry!("resume", Resume(OneId), "Let the processes of a paused container go on", "pinnace resume web"),
+    entry!(
+        "ps",
+        Ps(Ps),
+        "List the processes of a container, with the host's pids",
+        "pinnace ps web\n  pinnace ps web -o pid,rss,args\n  pinnace ps --format json web"
+    ),
+    Entry {
+        name: "update",
+        about: "Change the limits of a container",
+        example: "pinnace update --memory 512m --pids-limit 100 web\n  \
+                  echo '{\"cpu\": {\"quota\": 50000, \"period\": 100000}}' | pinnace update --resources - web",
+        augment: Update::augment_args,
+        parse: |matches| Update::from_arg_matches(matches).map(|update| Invocation::Update(Box::new(update))),
+    },
+    Entry {
+        name: "exec",
+        about: "Run one more program in a container",
+        example: "pinnace exec web ls -l /\n  pinnace exec --tty --user 1000 web sh\n  \
+                  pinnace exec --process process.json --detach --pid-file /run/exec.pid web",
+        augment: Exec::augment_args,
+        parse: |matches| Exec::from_arg_matches(matches).map(|exec| Invocation::Exec(Box::new(exec))),
+    },
+    entry!(
+        "events",
+        Events(Events),
+        "Print what a container uses, and when it is short of memory, until it ends",
+        "pinnace events web | jq .data.memory.usage\n  pinnace events --stats web"
+    ),
+    entry!("list", List(List), "List the containers", "pinnace list --format json"),
+    entry!(
+        "spec",
+        Spec(Spec),
+        "Write a default config.json",
+        "mkdir -p web/rootfs && cd web && pinnace spec\n  pinnace spec --rootless"
+    ),
+    entry!(
+        "features",
+        Features(Features),
+        "Print what pinnace can do as JSON",
+        "pinnace features | jq .linux.seccomp.archs"
+    ),
+    entry!(
+        "validate",
+        Validate(Validate),
+        "Tell everything that is wrong with a bundle, and do nothing",
+        "pinnace validate --bundle /srv/web\n  pinnace validate --format json | jq -r '.findings[].path'"
+    ),
+    entry!(
+        "plan",
+        Plan(Plan),
+        "Print what a start would do, and do nothing",
+        "pinnace plan --bundle /srv/web\n  pinnace plan --format json | jq '.steps | length'"
+    ),
+    entry!("demo", Demo(Demo), "Run a container from a root file system inside pinnace", "pinnace demo"),
+];
+
+/// The command of this name.
+pub(super) fn find(name: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.name == name)
+}
+
+impl Entry {
+    /// `ps` and `exec` pass the words behind the id on as they are.
+    pub(super) fn options(&self) -> Options {
+        match self.name {
+            "ps" | "exec" => Options::BeforeOperands,
+            _ => Options::Anywhere,
+        }
+    }
+
+    /// The command's options: all that reading a command line takes.
+    pub(super) fn command(&self) -> Command {
+        bare((self.augment)(Command::new(self.name)))
+    }
+
+    /// The command with its texts.
+    pub(super) fn described(&self) -> Command {
+        let operands = match self.name {
+            "list" | "spec" | "plan" | "demo" | "validate" | "features" => "",
+            "exec" => " <ID> PROGRAM [ARGUMENTS]",
+            "kill" => " <ID> [SIGNAL]",
+            "mounts" => " add|remove <ID> FILE",
+            "ps" => " <ID> [PS OPTIONS]",
+            _ => " <ID>",
+        };
+        let command = self.command().disable_help_flag(false).about(self.about);
+        let usage = format!("pinnace {} [OPTIONS]{operands}", self.name);
+        command.override_usage(usage).after_help(format!("Examples:\n  {}", self.example))
+    }
+}
+
+/// The options before the command.
+pub(super) fn root_command() -> Command {
+    bare(Global::augment_args(Command::new("pinnace")).version(VERSION))
+}
+
+/// Engines add their user's options behind their own: the last one counts.
+fn bare(command: Command) -> Command {
+    // The comments on the options' structures are for readers of the code, and clap takes them for its texts.
+    command
+        .about(None)
+        .long_about(None)
+        .args_override_self(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+}
+
+/// Everything with its texts, for the overview and for what is made from it.
+pub fn definition() -> Command {
+    let version = Arg::new("version").short('v').long("version").action(ArgAction::Version);
+    let root = root_command()
+        .about("An OCI container runtime: a container start is compiled to a plan, then run")
+        .arg(version.help("Print the version"))
+        .disable_help_flag(false);
+    ENTRIES.iter().fold(root, |command, entry| command.subcommand(entry.described())).after_help(
+        "Examples:\n  \
+         pinnace demo                                   see it work\n  \
+         pinnace spec && pinnace plan                   what would a start do?\n  \
+         pinnace run --bundle /srv/web web              run a container in the foreground\n  \
+         pinnace create --bundle /srv/web web && pinnace start web",
+    )
+}
+
+/// Lines as runc prints them; engines read `version`, `commit` (what tells builds apart: here a digest of the sources) and `spec`.
+pub(super) const VERSION: &str =
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PINNACE_SOURCE_ID"), "\nspec: 1.3.0");

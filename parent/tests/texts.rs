@@ -1,0 +1,73 @@
+//! The manual pages in man/ and the completions in completions/ are made from the definitions of the command line, and stored.
+//!
+//! `PINNACE_WRITE_TEXTS=1 cargo test -p pinnace --test texts` stores them anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Command;
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
+use pinnace::cli;
+
+/// The definitions with a version that does not change with every line of the sources.
+fn definition() -> Command {
+    let mut definition = cli::definition().version(env!("CARGO_PKG_VERSION"));
+    definition.build();
+    definition
+}
+
+fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Compares what a directory holds with what it should hold, by name; or stores it.
+fn check(directory: &Path, wanted: &BTreeMap<String, Vec<u8>>) {
+    if std::env::var_os("PINNACE_WRITE_TEXTS").is_some() {
+        let _ = fs::remove_dir_all(directory);
+        fs::create_dir(directory).expect("mkdir");
+        for (name, text) in wanted {
+            fs::write(directory.join(name), text).expect("write");
+        }
+    }
+    let entries = fs::read_dir(directory).expect("the directory");
+    let stored: BTreeMap<String, Vec<u8>> = entries
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let name = entry.file_name().into_string().expect("UTF-8");
+            (name, fs::read(entry.path()).expect("read"))
+        })
+        .collect();
+    let differing: Vec<&String> =
+        stored.keys().chain(wanted.keys()).filter(|name| stored.get(*name) != wanted.get(*name)).collect();
+    assert!(differing.is_empty(), "not current (PINNACE_WRITE_TEXTS=1 writes them): {differing:?}");
+}
+
+#[test]
+fn manual_pages_are_current() {
+    let definition = definition();
+    let page = |command: &Command| {
+        let mut text = Vec::new();
+        let man = Man::new(command.clone()).source(concat!("pinnace ", env!("CARGO_PKG_VERSION")));
+        man.manual("pinnace").render(&mut text).expect("a page");
+        // No line ends in a blank, which editors would take away.
+        let text =
+            String::from_utf8(text).expect("UTF-8").replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n");
+        let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        (format!("{}.1", command.get_display_name().unwrap_or("pinnace")), text.into_bytes())
+    };
+    let pages = std::iter::once(&definition).chain(definition.get_subcommands()).map(page);
+    check(&directory("man"), &pages.collect());
+}
+
+#[test]
+fn completions_are_current() {
+    let scripts = [(Shell::Bash, "pinnace.bash"), (Shell::Zsh, "_pinnace"), (Shell::Fish, "pinnace.fish")];
+    let script = |(shell, name): (Shell, &str)| {
+        let mut text = Vec::new();
+        generate(shell, &mut definition(), "pinnace", &mut text);
+        (String::from(name), text)
+    };
+    check(&directory("completions"), &scripts.map(script).into());
+}
