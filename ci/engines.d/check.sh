@@ -49,7 +49,7 @@ said() {
 }
 # Until a command succeeds, ten seconds at most.
 eventually() { for _ in {1..100}; do if "$@" >/dev/null 2>&1; then return 0; fi; sleep 0.1; done; "$@"; }
-terminal() { script -qec "$(printf '%q ' "$@")" /dev/null; }
+terminal() { SHELL=/bin/bash script -qec "$(printf '%q ' "$@")" /dev/null; }
 
 # start_daemon NAME COMMAND...: its log is shown if it ends, or if `ready` does not come true.
 start_daemon() {

@@ -91,7 +91,7 @@ fn one_that_fails_takes_the_others_with_it() {
     for (bad, reason) in [
         (bind(&container, "missing", "/etc/x", &["bind"]), "mounts add failed: bind /"),
         (tmpfs("/bin/busybox", &[]), "not a directory"),
-        (tmpfs("/etc/x", &["size=nonsense"]), "the filesystem does not know a mount option"),
+        (tmpfs("/etc/x", &["size=nonsense"]), "Bad value for 'size'"),
     ] {
         let [first, second] = good();
         let outcome = mounts(&container, "add", &json!([first, second, bad]));
