@@ -182,6 +182,12 @@ impl Cgroups {
         self.made.new.extend(self.placement.all().map(Directory::absolute));
         // The kernel knows best where that is: another systemd than the host's first may have made it.
         let path = path_of(child, self.placement.hierarchies.is_empty())?;
+        if !path.ends_with(&format!("/{}", scope.unit)) {
+            return Err(Error::new(format!(
+                "systemd has left container init in {path}, not in {}",
+                scope.unit
+            )));
+        }
         if !self.placement.is_at(&path) {
             self.placement.move_to(&path);
             self.made.new.extend(self.placement.all().map(Directory::absolute));

@@ -218,6 +218,12 @@ fn not_born(birth: &Birth<'_>, errno: Errno) -> Error {
         Errno::ACCESS if birth.cgroup.is_some() => {
             (Kind::CgroupForbidden, Error::call("clone container init into its cgroup", errno))
         }
+        Errno::OPNOTSUPP if birth.cgroup.is_some() => {
+            return Error::new(
+                "the container's cgroup takes no processes: one above it has some itself, or is threaded \
+                 (its cgroup.type is \"domain invalid\")",
+            );
+        }
         errno => return Error::call("clone container init", errno),
     };
     Error::of_kind(kind, error.to_string())

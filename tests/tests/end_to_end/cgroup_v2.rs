@@ -259,3 +259,26 @@ fn view_in_a_user_namespace_is_the_containers_own_cgroup() {
         .run();
     assert_eq!(outcome.succeeded(), "33\nread-only");
 }
+
+/// A cgroup with processes has no children with processes: the kernel says "not supported", and leaves it at that.
+#[test]
+fn cgroup_below_one_with_processes_is_refused_in_words() {
+    let Some(mount) = unified("cgroup_below_one_with_processes") else { return };
+    if !is_pinnace() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = format!("{}-full", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let full = mount.join(&name);
+    fs::create_dir(&full).expect("mkdir");
+    let mut stranger = Command::new("sleep").arg("1000").spawn().expect("sleep");
+    fs::write(full.join("cgroup.procs"), stranger.id().to_string()).expect("move");
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
+    let outcome = container.run_detached();
+    let left = full.join("inner").exists();
+    let _ = stranger.kill();
+    let _ = stranger.wait();
+    wait_until("it is empty", || fs::remove_dir(&full).is_ok());
+    outcome.failed_with(&["the container's cgroup takes no processes: one above it has some itself"]);
+    assert!(!left);
+}

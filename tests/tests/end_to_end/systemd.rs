@@ -236,7 +236,13 @@ fn annotations_are_properties_of_the_unit() {
     assert_eq!(property(&unit, "TimeoutStopUSec"), "7s");
     assert_eq!(property(&unit, "Description"), "a test");
 
-    for (name, value) in [("NoSuchProperty", "true"), ("TimeoutStopSec", "'x'"), ("A_b", "true")] {
+    for (name, value) in [
+        ("NoSuchProperty", "true"),
+        ("TimeoutStopSec", "'x'"),
+        ("A_b", "true"),
+        // Ours to say: who is in the unit ends with it.
+        ("PIDs", "[uint32 1]"),
+    ] {
         let mut annotations = json!({});
         annotations[format!("org.systemd.property.{name}")] = Value::from(value);
         let container = managed(sleeping().set("/annotations", annotations));

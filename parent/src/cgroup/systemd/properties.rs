@@ -354,6 +354,10 @@ pub(super) fn of_annotations(annotations: &BTreeMap<String, String>) -> Result<V
                 "no name of a property: at least three letters, and nothing else",
             )));
         }
+        if name == "PIDs" {
+            // Other processes than the container's would be limited and killed as if they were.
+            return Err(wrong(String::from("who is in the unit is not the configuration's to say")));
+        }
         let value = variant::parse(text).map_err(|error| wrong(format!("{text:?}: {error}")))?;
         seconds(name, value).ok_or_else(|| wrong(format!("{text:?} is not a number of seconds")))
     })
@@ -532,6 +536,7 @@ mod tests {
         );
         assert_eq!(of("org.other", "x").unwrap(), []);
         assert!(of("org.systemd.property.A-b", "5").is_err());
+        assert!(of("org.systemd.property.PIDs", "[uint32 1]").is_err());
         let error = of("org.systemd.property.TimeoutStopSec", "'5'").unwrap_err().to_string();
         assert!(error.contains("$.annotations[\"org.systemd.property.TimeoutStopSec\"]"), "{error}");
     }
