@@ -67,6 +67,9 @@ _pinnace() {
             pinnace,state)
                 cmd="pinnace__subcmd__state"
                 ;;
+            pinnace,trace)
+                cmd="pinnace__subcmd__trace"
+                ;;
             pinnace,update)
                 cmd="pinnace__subcmd__update"
                 ;;
@@ -80,7 +83,7 @@ _pinnace() {
 
     case "${cmd}" in
         pinnace)
-            opts="-v -h --root --log --log-format --debug --log-level --systemd-cgroup --cgroup-manager --rootless --version --help create start run state kill delete mounts pause resume ps update exec events list spec features validate plan demo"
+            opts="-v -h --root --log --log-format --debug --log-level --systemd-cgroup --cgroup-manager --rootless --version --help create start run state kill delete mounts pause resume ps update exec events list spec features validate plan trace demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -118,7 +121,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__create)
-            opts="-b -f -h --bundle --pid-file --console-socket --pidfd-socket --preserve-fds --config --no-pivot --no-new-keyring --no-subreaper --help"
+            opts="-b -f -h --bundle --pid-file --console-socket --pidfd-socket --preserve-fds --config --no-pivot --no-new-keyring --trace --no-subreaper --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -153,6 +156,10 @@ _pinnace() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trace)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -444,7 +451,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__run)
-            opts="-b -f -d -h --bundle --pid-file --console-socket --pidfd-socket --preserve-fds --config --no-pivot --no-new-keyring --no-subreaper --detach --keep --help"
+            opts="-b -f -d -h --bundle --pid-file --console-socket --pidfd-socket --preserve-fds --config --no-pivot --no-new-keyring --trace --no-subreaper --detach --keep --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -479,6 +486,10 @@ _pinnace() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trace)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -540,6 +551,24 @@ _pinnace() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pinnace__subcmd__trace)
+            opts="-h --svg --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -52,6 +52,7 @@ complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "spec" -d 'Write a d
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "features" -d 'Print what pinnace can do as JSON'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "validate" -d 'Tell everything that is wrong with a bundle, and do nothing'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "plan" -d 'Print what a start would do, and do nothing'
+complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "trace" -d 'Show where the time of a start went'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "demo" -d 'Run a container from a root file system inside pinnace'
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l pid-file -d 'Write the pid of the container\'s first process to this file' -r -F
@@ -59,6 +60,7 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l console-socke
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l pidfd-socket -d 'Socket at which the caller takes a pidfd of the container\'s first process' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l preserve-fds -d 'Descriptors above standard error that the program keeps' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -s f -l config -d 'Another name for config.json, or its path' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l trace -d 'Append what took how long to this file, for `pinnace trace` and Perfetto [default: $PINNACE_TRACE]' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l no-pivot -d 'Do not use pivot_root, for a root on an initramfs'
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l no-new-keyring -d 'Keep the caller\'s session keyring'
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l no-subreaper -d 'Do not adopt orphans of the container: pinnace never does'
@@ -70,6 +72,7 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l console-socket -
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l pidfd-socket -d 'Socket at which the caller takes a pidfd of the container\'s first process' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l preserve-fds -d 'Descriptors above standard error that the program keeps' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -s f -l config -d 'Another name for config.json, or its path' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l trace -d 'Append what took how long to this file, for `pinnace trace` and Perfetto [default: $PINNACE_TRACE]' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l no-pivot -d 'Do not use pivot_root, for a root on an initramfs'
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l no-new-keyring -d 'Keep the caller\'s session keyring'
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l no-subreaper -d 'Do not adopt orphans of the container: pinnace never does'
@@ -146,4 +149,6 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-pivot -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-new-keyring -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the last command of the file as a picture, too' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand demo" -s h -l help -d 'Print help'

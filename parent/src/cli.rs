@@ -20,7 +20,7 @@ pub use create::{Create, Run};
 pub use exec::Exec;
 pub use global::Global;
 pub use lifecycle::{Delete, Kill, Mounts, OneId};
-pub use show::{Demo, Events, Features, List, Plan, Ps, Spec, Validate};
+pub use show::{Demo, Events, Features, List, Plan, Ps, Spec, Trace, Validate};
 pub use table::definition;
 pub use update::Update;
 
@@ -48,6 +48,7 @@ pub enum Invocation {
     Features(Features),
     Validate(Validate),
     Plan(Plan),
+    Trace(Trace),
     Demo(Demo),
 }
 

@@ -17,13 +17,14 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod trace;
 mod update;
 mod validate;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use regex_lite::Regex;
 use rustix::io::{Errno, FdFlags};
@@ -101,8 +102,8 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         signals::reset(Signal::CHILD)?;
         signals::ignore(Signal::PIPE)?;
     }
-    let trace = match std::env::var_os("PINNACE_TRACE").filter(|path| !path.is_empty()) {
-        Some(path) => Trace::to(Path::new(&path))?,
+    let trace = match trace_file(invocation) {
+        Some(path) => Trace::to(&path)?,
         None => Trace::off(),
     };
     let done = carry_out(&Context { global, log, trace: &trace }, invocation);
@@ -110,6 +111,17 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         log.warning(&error.to_string());
     }
     done
+}
+
+/// Where the command is to note how long it takes.
+fn trace_file(invocation: &Invocation) -> Option<PathBuf> {
+    let option = match invocation {
+        Invocation::Create(arguments) => arguments.trace.as_ref(),
+        Invocation::Run(arguments) => arguments.create.trace.as_ref(),
+        _ => None,
+    };
+    let variable = || std::env::var_os("PINNACE_TRACE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    option.cloned().or_else(variable)
 }
 
 fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
@@ -133,6 +145,7 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
         Invocation::Plan(arguments) => succeeded(plan::run(context, arguments)),
         Invocation::Features(_) => succeeded(features::run()),
         Invocation::Validate(arguments) => validate::run(context, arguments),
+        Invocation::Trace(arguments) => succeeded(trace::run(arguments)),
         Invocation::Demo(_) => demo::run(context),
     }
 }

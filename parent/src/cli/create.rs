@@ -34,6 +34,9 @@ pub struct Create {
     /// Keep the caller's session keyring
     #[arg(long)]
     pub no_new_keyring: bool,
+    /// Append what took how long to this file, for `pinnace trace` and Perfetto [default: $PINNACE_TRACE]
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Do not adopt orphans of the container: pinnace never does
     #[arg(long)]
     pub no_subreaper: bool,

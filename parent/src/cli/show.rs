@@ -80,4 +80,14 @@ pub struct Plan {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+pub struct Trace {
+    /// What --trace or $PINNACE_TRACE has written
+    #[arg(value_name = "FILE", num_args = 0..)]
+    pub files: Vec<PathBuf>,
+    /// Draw the last command of the file as a picture, too
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
 pub struct Demo {}

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use super::go::Options;
 use super::{
     Create, Delete, Demo, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId, Plan, Ps,
-    Run, Spec, Update, Validate,
+    Run, Spec, Trace, Update, Validate,
 };
 
 /// A command's name, its line in the overview, and an example.
@@ -29,7 +29,7 @@ macro_rules! entry {
     };
 }
 
-static ENTRIES: [Entry; 19] = [
+static ENTRIES: [Entry; 20] = [
     entry!(
         "create",
         Create(Create),
@@ -112,6 +112,12 @@ static ENTRIES: [Entry; 19] = [
         Plan(Plan),
         "Print what a start would do, and do nothing",
         "pinnace plan --bundle /srv/web\n  pinnace plan --format json | jq '.steps | length'"
+    ),
+    entry!(
+        "trace",
+        Trace(Trace),
+        "Show where the time of a start went",
+        "pinnace run --trace web.json --bundle /srv/web web\n  pinnace trace web.json --svg web.svg"
     ),
     entry!("demo", Demo(Demo), "Run a container from a root file system inside pinnace", "pinnace demo"),
 ];

@@ -11,7 +11,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Delete) -> Result<()> 
     let delete =
         |id: &str| container::delete(&root, id, arguments.force).map(|warnings| context.warn(&warnings));
     if !arguments.regex {
-        return delete(id);
+        context.trace.about("delete", id);
+        return context.trace.span("end the container, remove cgroups and state", || delete(id));
     }
     super::for_matching(&root, id, |id| match delete(id) {
         // Somebody else was quicker.

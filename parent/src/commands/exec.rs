@@ -23,6 +23,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
 }
 
 fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String]) -> Result<i32> {
+    context.trace.about("exec", id);
     let container = Container::open(&context.state_root()?, id)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
@@ -46,12 +47,15 @@ fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String])
         preserved_count: super::preserved_count(0, arguments.preserve_fds)?,
         cgroups: &arguments.cgroup,
         ignore_paused: arguments.ignore_paused,
+        trace: context.trace,
     };
     let executed = container::exec(&container, &execution)?;
     context.warn(&executed.warnings);
     let code = match &signals {
         None => 0,
-        Some(signals) => container::wait(&executed.launch, signals, executed.terminal, None)?,
+        Some(signals) => context.trace.wait("wait for the program's end", || {
+            container::wait(&executed.launch, signals, executed.terminal, None)
+        })?,
     };
     // The process ends now: its descriptors need no closing one by one.
     std::mem::forget((executed.launch, signals, container));

@@ -11,10 +11,11 @@ use crate::cgroup::SubCgroups;
 use crate::config::{self, Basis, Config, Process};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
-use crate::launch::{Entrance, Launch, Reactor, block_on};
+use crate::launch::{Entrance, Launch, Notes, Reactor, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
 use crate::state::{PidFile, own_ignored_signals};
 use crate::terminal::CallersSocket;
+use crate::trace::Trace;
 
 /// What the caller of `exec` decides.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Execution<'a> {
     pub preserved_count: u32,
     pub cgroups: &'a [String],
     pub ignore_paused: bool,
+    /// Who is told how long that takes.
+    pub trace: &'a Trace,
 }
 
 /// What differs from the container's own process.
@@ -104,12 +107,14 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
         no_new_keyring,
         hold: false,
         preserved_count: execution.preserved_count,
-        takes_notes: false,
+        takes_notes: execution.trace.is_on(),
         is_entered: true,
     };
     let store = Store::default();
     let entry = Entry { namespaces: &namespaces, sends_root };
-    let plan = plan::plan_exec(&request, &entry, &store)?;
+    let trace = execution.trace;
+    let plan = trace.span("plan", || plan::plan_exec(&request, &entry, &store))?;
+    let notes = if trace.is_on() { Some(Notes::new(&plan)?) } else { None };
 
     let way_in = container.cgroups().way_in(&sub_cgroups)?;
     let root = if sends_root { Some(open_root(init.pid)?) } else { None };
@@ -121,8 +126,12 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
                 cgroup: cgroup.map(AsFd::as_fd),
                 root: root.as_ref().map(AsFd::as_fd),
                 processors: &config.process.exec_cpu_affinity.initial,
+                notes: notes.as_ref(),
             },
         )
+    };
+    let enter = |cgroup: Option<&OwnedFd>, init: OwnedFd| {
+        trace.span("send the plan, clone stage1, wait for its birth inside", || enter(cgroup, init))
     };
     // An init such as systemd moves itself out of the way of the controllers: then its own cgroup is the place.
     let elsewhere = || container.cgroups().unified_of(init.pid);
@@ -153,7 +162,11 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
     if let Some(socket) = pidfd_socket {
         socket.send(b"setns", launch.pidfd())?;
     }
-    let relay = begin(&mut launch, &plan, terminal, agent)?;
+    let begun = trace.wait("wait for the program's execution", || begin(&mut launch, &plan, terminal, agent));
+    if let Some(notes) = &notes {
+        trace.add(notes.spans(&plan));
+    }
+    let relay = begun?;
     if let Some(mut pid_file) = pid_file {
         if let Err(error) = pid_file.publish() {
             launch.end(|| Ok(()));

@@ -166,7 +166,8 @@ impl Tree {
             None => plan::plan_mount(&request, &entry, &store)?,
             Some(path) => plan::plan_unmount(&request, &entry, path, &store)?,
         };
-        let entrance = Entrance { init, cgroup: None, root: Some(self.root.as_fd()), processors: &[] };
+        let entrance =
+            Entrance { init, cgroup: None, root: Some(self.root.as_fd()), processors: &[], notes: None };
         let mut launch = Launch::enter(&plan, entrance)?;
         let reactor = Reactor::default();
         // There is nothing to start: it ends with `launch`.

@@ -7,7 +7,7 @@ use shared_proto::bootstrap::DescriptorSlot;
 
 use super::spawn::{self, Birth};
 use super::transport::Socket;
-use super::{Launch, set_host_limits};
+use super::{Launch, Notes, set_host_limits};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -23,6 +23,8 @@ pub struct Entrance<'a> {
     pub root: Option<BorrowedFd<'a>>,
     /// Processors to be born on; none at all: those that we run on.
     pub processors: &'a [u32],
+    /// Where stage1 notes what it does, if the plan has the slot for it.
+    pub notes: Option<&'a Notes>,
 }
 
 impl Launch {
@@ -35,6 +37,7 @@ impl Launch {
         for slot in plan.bootstrap.descriptors.iter() {
             match slot {
                 DescriptorSlot::Root => descriptors.extend(entrance.root),
+                DescriptorSlot::Trace => descriptors.extend(entrance.notes.map(Notes::descriptor)),
                 _ => descriptors.push(entrance.init.as_fd()),
             }
         }

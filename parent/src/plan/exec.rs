@@ -88,12 +88,19 @@ fn enter<'a>(request: &Request<'a>, draft: Draft<'a>, bootstrap: Bootstrap<Plann
 }
 
 fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
-    let slots = DescriptorSlots::default().with(DescriptorSlot::Init);
+    let mut slots = DescriptorSlots::default().with(DescriptorSlot::Init);
+    for (slot, is_filled) in
+        [(DescriptorSlot::Root, entry.sends_root), (DescriptorSlot::Trace, request.takes_notes)]
+    {
+        if is_filled {
+            slots = slots.with(slot);
+        }
+    }
     Bootstrap {
         root: request.root,
         root_change: RootChange::Enter,
         initial_propagation: Propagation { kind: PropagationKind::Slave, recursive: true },
-        descriptors: if entry.sends_root { slots.with(DescriptorSlot::Root) } else { slots },
+        descriptors: slots,
         await_cgroups: request.placement.has_hierarchies(),
         await_network: false,
         new_cgroup_namespace: false,

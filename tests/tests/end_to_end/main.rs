@@ -42,6 +42,7 @@ mod sysctl;
 mod systemd;
 mod terminal;
 mod time;
+mod trace;
 mod update;
 mod user_namespace;
 mod validate;

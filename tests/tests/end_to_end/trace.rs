@@ -1,0 +1,127 @@
+//! `--trace` and `trace`: where the time of a start goes.
+
+use std::fs;
+
+use pinnace_tests::{Bundle, Value, is_pinnace, json, run_within_limit};
+
+/// The events of a trace, whose list is never closed.
+fn events(text: &str) -> Vec<Value> {
+    let open = text.trim_end().trim_end_matches(',');
+    serde_json::from_str(&format!("{open}]")).expect("events")
+}
+
+fn named<'e>(events: &'e [Value], name: &str) -> &'e Value {
+    events.iter().find(|event| event["name"] == name).unwrap_or_else(|| panic!("no {name} in {events:?}"))
+}
+
+#[test]
+fn a_run_notes_what_it_does_on_both_sides_and_in_order() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    let (file, picture) =
+        (container.bundle.scratch().join("trace.json"), container.bundle.scratch().join("trace.svg"));
+    let plan =
+        container.call(&["plan", "--format", "json", "--bundle", container.bundle.path().to_str().unwrap()]);
+    let plan: Value = serde_json::from_str(plan.succeeded()).expect("a plan");
+    let mut run = container.create_command("run", &["--trace", file.to_str().unwrap()]);
+    run.env("TRACEPARENT", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    run_within_limit(run).succeeded();
+
+    let all = events(&fs::read_to_string(&file).expect("a trace"));
+    let whole = named(&all, &format!("run {}", container.id));
+    assert_eq!(whole["args"]["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    let time = |event: &Value, name: &str| event[name].as_f64().expect("a time");
+    let (begin, end) = (time(whole, "ts"), time(whole, "ts") + time(whole, "dur"));
+    let stage1: Vec<&Value> = all.iter().filter(|event| event["ph"] == "X" && event["tid"] == 2).collect();
+    assert!(stage1.windows(2).all(|pair| time(pair[0], "ts") <= time(pair[1], "ts")), "{stage1:?}");
+    for event in all.iter().filter(|event| event["ph"] == "X") {
+        assert!(time(event, "ts") >= begin && time(event, "ts") + time(event, "dur") <= end + 1.0, "{event}");
+    }
+    // Each step of the plan has its number and its name.
+    let steps: Vec<&Value> = stage1.iter().filter(|event| event["args"]["step"].is_u64()).copied().collect();
+    assert_eq!(steps.len(), plan["steps"].as_array().expect("steps").len());
+    for (index, event) in steps.iter().enumerate() {
+        let planned = &plan["steps"][index];
+        assert_eq!(event["args"]["step"], json!(index));
+        let kind = planned["kind"].as_str().expect("a kind");
+        assert!(event["name"].as_str().expect("a name").starts_with(kind), "{event} {planned}");
+    }
+    for name in ["read and check config.json", "make and limit the cgroups", "remove cgroups and state"] {
+        assert_eq!(named(&all, name)["tid"], 1);
+    }
+    assert_eq!(named(&all, "wait for the cgroups")["cat"], "wait");
+
+    let shown = container.call(&["trace", file.to_str().unwrap(), "--svg", picture.to_str().unwrap()]);
+    let table = shown.succeeded();
+    assert!(table.starts_with(&format!("run {}: ", container.id)), "{table}");
+    assert_eq!(table.lines().filter(|line| line.starts_with('*')).count(), 5, "{table}");
+    let picture = fs::read_to_string(picture).expect("a picture");
+    assert!(picture.starts_with("<svg ") && picture.contains("mount proc on /proc"), "{picture}");
+}
+
+#[test]
+fn engines_have_every_command_traced_by_a_variable() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    let file = container.bundle.scratch().join("trace.json");
+    let id = container.id.as_str();
+    let traced = |mut command: std::process::Command| {
+        command.env("PINNACE_TRACE", &file);
+        run_within_limit(command)
+    };
+    traced(container.create_command("create", &[])).succeeded();
+    for words in
+        [vec!["start", id], vec!["exec", id, "/bin/true"], vec!["state", id], vec!["delete", "-f", id]]
+    {
+        traced(container.command(&words)).succeeded();
+    }
+    let all = events(&fs::read_to_string(&file).expect("a trace"));
+    let commands: Vec<&str> = all
+        .iter()
+        .filter(|event| event["cat"] == "command")
+        .filter_map(|event| event["name"].as_str()?.split(' ').next())
+        .collect();
+    assert_eq!(commands, ["create", "start", "exec", "delete"]);
+    named(&all, "be born in the pid namespace");
+}
+
+/// A filter may forbid to look at the clock: its step ends with the execution.
+#[test]
+fn a_trace_does_not_change_what_a_filter_has_to_allow() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new()
+        .set(
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{"names": ["clock_gettime"], "action": "SCMP_ACT_KILL_PROCESS"}]}),
+        )
+        .args(&["/bin/true"])
+        .container();
+    let file = container.bundle.scratch().join("trace.json");
+    run_within_limit(container.create_command("run", &["--trace", file.to_str().unwrap()])).succeeded();
+    let all = events(&fs::read_to_string(&file).expect("a trace"));
+    let last = all.iter().rev().find(|event| event["tid"] == 2).expect("stage1");
+    let name = last["name"].as_str().expect("a name");
+    assert!(name.starts_with("install-seccomp") && name.ends_with("execute /bin/true"), "{name}");
+}
+
+#[test]
+fn what_is_no_trace_is_said() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let file = container.bundle.scratch().join("other");
+    fs::write(&file, "{}").expect("write");
+    container.call(&["trace", file.to_str().unwrap()]).failed_with(&["other", "it is no trace"]);
+    container.call(&["trace", "/no/such/trace"]).failed_with(&["/no/such/trace", "no such file"]);
+    container.call(&["trace"]).failed_with(&["requires exactly 1 argument"]);
+    let run = container.create_command("run", &["--trace", "/no/such/directory/trace"]);
+    run_within_limit(run).failed_with(&["open trace /no/such/directory/trace"]);
+}
