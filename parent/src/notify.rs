@@ -28,6 +28,8 @@ pub const ENVIRONMENT: &str = "NOTIFY_SOCKET=/run/notify/notify.sock";
 
 /// Bytes of a message that are looked at, as in runc and systemd.
 const MESSAGE_BYTES: usize = 4096;
+/// More than wait in a socket of a host that was not told otherwise (net.unix.max_dgram_qlen).
+const MESSAGES_MAX: usize = 1024;
 /// How long the service manager may take to read what was sent.
 const BARRIER_TIMEOUT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 
@@ -109,13 +111,19 @@ impl Relay {
         }
     }
 
-    /// Takes a message. True if it says that the container is ready.
+    /// Takes what is there. True if a message says that the container is ready.
+    ///
+    /// All at once, since the end of the container may come with its last words; but no container keeps us listening for ever.
     fn receive(&self) -> bool {
         let mut message = [0u8; MESSAGE_BYTES];
-        // Ignored: what cannot be received is no news.
-        let (count, _) =
-            rustix::net::recv(&self.socket, &mut message, RecvFlags::empty()).unwrap_or_default();
-        message[..count.min(MESSAGE_BYTES)].split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+        let mut is_ready = false;
+        for _ in 0..MESSAGES_MAX {
+            let Ok((count, _)) = rustix::net::recv(&self.socket, &mut message, RecvFlags::empty()) else {
+                break;
+            };
+            is_ready |= message[..count].split(|byte| *byte == b'\n').any(|line| line == b"READY=1");
+        }
+        is_ready
     }
 
     /// Tells the service manager. Its own end of the pipe, of which we get ours, is closed when it has read all.
@@ -141,5 +149,41 @@ fn address(name: &OsStr) -> rustix::io::Result<SocketAddrUnix> {
     match name.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddrUnix::new_abstract_name(name),
         None => SocketAddrUnix::new(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn last_words_are_heard_although_the_end_has_come_with_them() {
+        let place = std::env::temp_dir().join(format!("pinnace-notify-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        let manager = UnixDatagram::bind(place.join("manager")).unwrap();
+        manager.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        let directory = File::open(&place).unwrap();
+        let relay = Relay::listen(directory.as_fd(), place.join("manager").as_os_str()).unwrap();
+        let program = UnixDatagram::unbound().unwrap();
+        for message in ["STATUS=x", "STATUS=y\nREADY=1", "READY=0", "later"] {
+            program.send_to(message.as_bytes(), place.join(SOCKET)).unwrap();
+        }
+        // A pidfd can be read when its process has ended; so can this.
+        let (ended, other_end) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(other_end);
+        let manager_reads = std::thread::spawn(move || {
+            let mut bytes = [0; 64];
+            let mut next = || {
+                manager.recv(&mut bytes).map(|count| String::from_utf8_lossy(&bytes[..count]).into_owned())
+            };
+            (next().unwrap(), next().unwrap(), next().unwrap())
+        });
+        relay.wait(ended.as_fd(), 7).unwrap();
+        let heard = manager_reads.join().unwrap();
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!(heard, ("READY=1\n".into(), "MAINPID=7\n".into(), "BARRIER=1".into()));
     }
 }

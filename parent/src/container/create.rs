@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use linux_raw_sys::general as uapi;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -14,10 +13,7 @@ use rustix::process::Signal;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
-use crate::config::{
-    self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Mount, MountAttributes, MountKind,
-    Namespace,
-};
+use crate::config::{self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Namespace};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::hooks;
@@ -228,7 +224,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     bundle.config.process.add_env(creation.environment)?;
     if creation.notify_socket.is_some() {
         bundle.config.process.add_env(&[String::from(notify::ENVIRONMENT)])?;
-        bundle.config.mounts.push(notify_mount(root.notify_path(creation.id)?));
+        bundle.config.mounts.push(super::notify::mount(root.notify_path(creation.id)?));
     }
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
@@ -329,29 +325,6 @@ pub fn place(bundle: &mut Bundle, host: &HostFacts, creation: &Creation<'_>) -> 
     }
 }
 
-/// How the container sees the directory of its socket for readiness. runc does the same.
-fn notify_mount(source: String) -> Mount {
-    let attributes =
-        uapi::MOUNT_ATTR_RDONLY | uapi::MOUNT_ATTR_NOSUID | uapi::MOUNT_ATTR_NODEV | uapi::MOUNT_ATTR_NOEXEC;
-    Mount {
-        destination: String::from(notify::DIRECTORY),
-        kind: MountKind::Bind { source, recursive: false },
-        attributes: MountAttributes { set: u64::from(attributes), clear: 0 },
-        recursive_attributes: MountAttributes::default(),
-        superblock: 0,
-        data: String::new(),
-        propagation: Vec::new(),
-        idmap: None,
-        copies_up: false,
-    }
-}
-
-/// Listens for the container's readiness; `None` if it was created without a socket for that.
-pub(super) fn notify_relay(directory: &StateDirectory, host: &OsStr) -> Result<Option<notify::Relay>> {
-    let directory = directory.notify_directory()?;
-    directory.map(|directory| notify::Relay::listen(directory.as_fd(), host)).transpose()
-}
-
 fn record(
     bundle: &Bundle,
     host: &HostFacts,
@@ -421,7 +394,7 @@ fn launch(
         Some(host) => {
             directory.make_notify_directory()?;
             // Else `start` will listen.
-            if creation.hold { None } else { notify_relay(directory, host)? }
+            if creation.hold { None } else { super::notify::relay(directory, host)? }
         }
     };
     let listener = if creation.hold { Some(listen(directory)?) } else { None };

@@ -1,30 +1,20 @@
 //! Letting a created container's program begin.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
-use super::create::{NO_PROGRAM, notify_relay, poststart, start_socket_path};
+use super::create::{NO_PROGRAM, poststart, start_socket_path};
 use super::delete::{end_and_destroy, wait_for_end};
 use super::signal::kill;
 use super::{Container, seccomp};
 use crate::error::{Error, Kind, Result};
 use crate::launch::start_held;
-use crate::notify;
 use crate::state::Status;
 
 /// How long a container that could not be started may take to end. It has nothing to do but to exit.
 const END_OF_FAILED_START: Duration = Duration::from_secs(2);
-
-/// Hears of a container's readiness, from before its start, if somebody wants to know and it was created so.
-pub fn listen_for_readiness(container: &Container, host: Option<&OsStr>) -> Result<Option<notify::Relay>> {
-    match host {
-        Some(host) if container.directory.awaits_start() => notify_relay(&container.directory, host),
-        _ => Ok(None),
-    }
-}
 
 /// Starts the program, and returns when it has been executed.
 ///

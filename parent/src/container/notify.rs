@@ -1,0 +1,43 @@
+//! The container's socket for its readiness: where the container sees it, and who listens there.
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+
+use linux_raw_sys::general as uapi;
+
+use super::Container;
+use crate::config::{Mount, MountAttributes, MountKind};
+use crate::error::Result;
+use crate::notify;
+use crate::state::StateDirectory;
+
+/// Hears of a container's readiness, from before its start, if somebody wants to know and it was created so.
+pub fn listen_for_readiness(container: &Container, host: Option<&OsStr>) -> Result<Option<notify::Relay>> {
+    match host {
+        Some(host) if container.directory.awaits_start() => relay(&container.directory, host),
+        _ => Ok(None),
+    }
+}
+
+/// How the container sees the directory of its socket for readiness. runc does the same.
+pub(super) fn mount(source: String) -> Mount {
+    let attributes =
+        uapi::MOUNT_ATTR_RDONLY | uapi::MOUNT_ATTR_NOSUID | uapi::MOUNT_ATTR_NODEV | uapi::MOUNT_ATTR_NOEXEC;
+    Mount {
+        destination: String::from(notify::DIRECTORY),
+        kind: MountKind::Bind { source, recursive: false },
+        attributes: MountAttributes { set: u64::from(attributes), clear: 0 },
+        recursive_attributes: MountAttributes::default(),
+        superblock: 0,
+        data: String::new(),
+        propagation: Vec::new(),
+        idmap: None,
+        copies_up: false,
+    }
+}
+
+/// Listens for the container's readiness; `None` if it was created without a socket for that.
+pub(super) fn relay(directory: &StateDirectory, host: &OsStr) -> Result<Option<notify::Relay>> {
+    let directory = directory.notify_directory()?;
+    directory.map(|directory| notify::Relay::listen(directory.as_fd(), host)).transpose()
+}
