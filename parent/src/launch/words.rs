@@ -105,6 +105,10 @@ fn program_failure(program: &str, failure: &Failure) -> Option<String> {
             Some(format!("exec: {program:?}: stat {program}: {reason}"))
         }
         (Call::Access, _) => Some(format!("exec: {program:?}: {reason}")),
+        // The program itself has been found.
+        (Call::Execute, Errno::NOENT) => {
+            Some(format!("exec {program}: {reason} (its interpreter, or its loader, is missing)"))
+        }
         (Call::Execute, _) => Some(format!("exec {program}: {reason}")),
         _ => None,
     }

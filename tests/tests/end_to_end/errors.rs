@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use pinnace_tests::{Bundle, Value, is_pinnace, json, program, run_within_limit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// What stands before the reason: the name of the program and the command.
 fn prefix(verb: &str) -> String {
@@ -114,13 +115,19 @@ fn failure_of_exec_itself_is_reported_by_start() {
     }
     let cases = [
         ("garbage that no loader knows", "exec format error"),
-        ("#!/no/such/interpreter\n", "no such file or directory"),
+        (
+            "#!/no/such/interpreter\n",
+            "no such file or directory (its interpreter, or its loader, is missing)",
+        ),
     ];
     for (content, reason) in cases {
         let container = Bundle::new().file("/program", content, 0o755).args(&["/program"]).container();
         container.create().succeeded();
+        let pidfd = container.pidfd();
         container.start().failed_with(&["/program", reason]);
         // Not after a while: an engine deletes it now.
+        let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
+        assert_eq!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1));
         assert_eq!(container.status(), "stopped");
         container.wait_stopped();
         container.delete().succeeded();
