@@ -23,7 +23,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["error", "config", "host", "cgroup"]),
     ("terminal", &["error", "launch"]),
     ("notify", &["error", "launch"]),
-    ("launch", &["error", "config", "descriptors", "hooks", "plan", "host"]),
+    ("trace", &["error"]),
+    ("launch", &["error", "config", "descriptors", "hooks", "plan", "host", "trace"]),
     (
         "container",
         &[
@@ -42,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "notify",
             "signals",
             "terminal",
+            "trace",
         ],
     ),
 ];
