@@ -15,18 +15,20 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
-    pub(crate) fn make(directory: &Path, cgroups: CgroupMode) -> Result<Self, String> {
+    pub(crate) fn make(directory: &Path, cgroups: CgroupMode, args: &[&str]) -> Result<Self, String> {
         let bundle = Self { directory: directory.to_owned() };
-        bundle.fill(cgroups).map_err(|error| format!("{}: {error}", directory.display()))?;
+        bundle.fill(cgroups, args).map_err(|error| format!("{}: {error}", directory.display()))?;
         Ok(bundle)
     }
 
-    fn fill(&self, cgroups: CgroupMode) -> io::Result<()> {
+    fn fill(&self, cgroups: CgroupMode, args: &[&str]) -> io::Result<()> {
         for name in ["bin", "dev", "proc", "sys"] {
             fs::create_dir_all(self.rootfs().join(name))?;
         }
-        fs::copy(busybox()?, self.rootfs().join("bin/true"))?;
-        let text = serde_json::to_string_pretty(&config(cgroups)).expect("a JSON value can be written");
+        for name in ["bin/true", "bin/sleep"] {
+            fs::copy(busybox()?, self.rootfs().join(name))?;
+        }
+        let text = serde_json::to_string_pretty(&config(cgroups, args)).expect("a JSON value can be written");
         fs::write(self.directory.join("config.json"), text)
     }
 
@@ -39,9 +41,9 @@ impl Bundle {
     }
 }
 
-fn config(cgroups: CgroupMode) -> Value {
+fn config(cgroups: CgroupMode, args: &[&str]) -> Value {
     let mut config: Value = serde_json::from_str(DEFAULT_CONFIG).expect("the default config is JSON");
-    config["process"]["args"] = json!(["/bin/true"]);
+    config["process"]["args"] = json!(args);
     if cgroups == CgroupMode::V2 {
         // `runc spec` adds it there.
         let namespaces =

@@ -74,7 +74,7 @@ fn enter<'a>(
 ) -> Result<Vec<Contestant<'a>>, String> {
     let able = runtimes.iter().filter(|runtime| workload.suits(runtime.kind));
     able.map(|runtime| {
-        let bundle = Bundle::make(&work.join("bundles").join(&runtime.name), cgroups)?;
+        let bundle = Bundle::make(&work.join("bundles").join(&runtime.name), cgroups, workload.args())?;
         Ok(Contestant::new(runtime, bundle, &host::state_directory(work), cgroups))
     })
     .collect()
@@ -92,6 +92,10 @@ fn measure(
     let mut tables = Table::for_parts(workload, rhythm, host.cgroups, &contestants);
     for round in 0..options.warm_up + options.rounds {
         let mut failed = Vec::new();
+        if round == 0 {
+            let begun = contestants.iter().map(|contestant| contestant.begin(workload)).enumerate();
+            failed.extend(begun.filter_map(|(index, begun)| begun.err().map(|message| (index, message))));
+        }
         for index in shuffled(contestants.len(), &mut chance) {
             match contestants[index].round(workload, || thread::sleep(rhythm.rest())) {
                 Ok(costs) if round >= options.warm_up => {
@@ -103,9 +107,11 @@ fn measure(
                 Err(message) => failed.push((index, message)),
             }
         }
-        failed.sort_unstable_by_key(|(index, _)| std::cmp::Reverse(*index));
+        failed.sort_by_key(|(index, _)| std::cmp::Reverse(*index));
+        failed.dedup_by_key(|(index, _)| *index);
         for (index, message) in failed {
             let contestant = contestants.remove(index);
+            contestant.end(workload);
             println!(
                 "  NOT MEASURED ({}, {}): {}: {message}",
                 workload.name(),
@@ -115,6 +121,7 @@ fn measure(
             tables.iter_mut().for_each(|table| table.drop_runtime(contestant.name()));
         }
     }
+    contestants.iter().for_each(|contestant| contestant.end(workload));
     tables.iter().for_each(Table::print);
     tables
 }

@@ -10,7 +10,8 @@ use crate::workload::Workload;
 const USAGE: &str = "usage: ci/bench [options]
   --rounds N                   measured rounds of each (100)
   --warm-up N                  rounds before them that do not count (10)
-  --workload run|create|all    `run` of /bin/true, or create + start + delete (all)
+  --workload run|create|exec|all
+                               `run` of /bin/true; create + start + delete; `exec` of /bin/true (all)
   --rhythm back-to-back|spaced|all
                                no rest, or 200 ms of rest before each command (all)
   --only NAME,NAME...          of floor, pinnace, crun, crun-static, runc, youki
@@ -59,7 +60,7 @@ impl Options {
         let mut options = Self {
             rounds: 100,
             warm_up: 10,
-            workloads: vec![Workload::Run, Workload::Create],
+            workloads: vec![Workload::Run, Workload::Create, Workload::Exec],
             rhythms: vec![Rhythm::BackToBack, Rhythm::Spaced],
             only: None,
             also: Vec::new(),
@@ -88,6 +89,7 @@ impl Options {
             "--workload" => match value {
                 "run" => self.workloads = vec![Workload::Run],
                 "create" => self.workloads = vec![Workload::Create],
+                "exec" => self.workloads = vec![Workload::Exec],
                 "all" => {}
                 _ => return None,
             },

@@ -13,6 +13,7 @@ use crate::runtimes::{Kind, Runtime};
 pub(crate) enum Workload {
     Run,
     Create,
+    Exec,
 }
 
 impl Workload {
@@ -25,12 +26,21 @@ impl Workload {
         match self {
             Self::Run => &["run"],
             Self::Create => &["create + start + delete", "create", "start", "delete"],
+            Self::Exec => &["exec"],
+        }
+    }
+
+    /// The container's program.
+    pub(crate) fn args(self) -> &'static [&'static str] {
+        match self {
+            Self::Run | Self::Create => &["/bin/true"],
+            Self::Exec => &["/bin/sleep", "1000000"],
         }
     }
 
     /// The floor is one program that runs one container; it has no commands.
     pub(crate) fn suits(self, kind: Kind) -> bool {
-        matches!((self, kind), (Self::Run, _) | (Self::Create, Kind::Runtime))
+        matches!((self, kind), (Self::Run, _) | (_, Kind::Runtime))
     }
 }
 
@@ -62,8 +72,31 @@ impl<'a> Contestant<'a> {
             (Workload::Run, Kind::Floor) => self.floor(&rest).map(|cost| vec![cost]),
             (Workload::Run, Kind::Runtime) => self.run(&rest).map(|cost| vec![cost]),
             (Workload::Create, _) => self.create_start_delete(&rest),
+            (Workload::Exec, _) => self.exec(&rest).map(|cost| vec![cost]),
         };
         costs.inspect_err(|_| self.clean_up())
+    }
+
+    /// What all rounds need: the container to exec in.
+    pub(crate) fn begin(&self, workload: Workload) -> Result<(), String> {
+        if matches!(workload, Workload::Exec) {
+            let mut create = self.command("create")?;
+            cost_of(create.arg("--bundle").arg(self.bundle.path()).arg(&self.id), &self.log)?;
+            cost_of(self.command("start")?.arg(&self.id), &self.log)?;
+        }
+        Ok(())
+    }
+
+    /// Takes that away.
+    pub(crate) fn end(&self, workload: Workload) {
+        if matches!(workload, Workload::Exec) {
+            self.clean_up();
+        }
+    }
+
+    fn exec(&self, rest: &impl Fn()) -> Result<Cost, String> {
+        rest();
+        cost_of(self.command("exec")?.arg(&self.id).arg("/bin/true"), &self.log)
     }
 
     fn floor(&self, rest: &impl Fn()) -> Result<Cost, String> {
