@@ -17,10 +17,12 @@ use crate::state::{AddedMount, Status};
 pub fn add_mounts(container: &mut Container, list: &[u8]) -> Result<Vec<String>> {
     let (mounts, warnings) = config::parse_mounts(list)?;
     for (index, mount) in mounts.iter().enumerate() {
-        if matches!(mount.kind, MountKind::Cgroup { .. }) {
-            let path = format!("$.mounts[{index}].type");
-            return Err(Error::new(format!("{path}: cgroups are mounted when the container is created")));
-        }
+        let (field, reason) = match mount.kind {
+            MountKind::Cgroup { .. } => ("type", "cgroups are mounted when the container is created"),
+            MountKind::Remount { .. } => ("options", "remount: that adds nothing which could be removed"),
+            MountKind::Bind { .. } | MountKind::Filesystem { .. } => continue,
+        };
+        return Err(Error::new(format!("$.mounts[{index}].{field}: {reason}")));
     }
     let tree = Tree::open(container)?;
     let kept = container.record.added_mounts.len();

@@ -104,6 +104,8 @@ fn one_that_fails_takes_the_others_with_it() {
     mounts(&container, "add", &list).failed_with(&["$.mounts[0].destination", "$.mounts[1].destination"]);
     let list = json!([{"destination": "/sys/fs/cgroup", "type": "cgroup"}]);
     mounts(&container, "add", &list).failed_with(&["$.mounts[0].type: cgroups are mounted when"]);
+    let list = json!([{"destination": "/dev", "type": "tmpfs", "options": ["remount", "ro"]}]);
+    mounts(&container, "add", &list).failed_with(&["$.mounts[0].options: remount"]);
     mounts(&container, "add", &json!({"mounts": []})).failed_with(&["$.mounts"]);
     assert_eq!((table(&container), recorded(&container)), (before, 0));
 }
