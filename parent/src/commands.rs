@@ -24,7 +24,7 @@ mod validate;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex_lite::Regex;
 use rustix::io::{Errno, FdFlags};
@@ -102,10 +102,7 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
         signals::reset(Signal::CHILD)?;
         signals::ignore(Signal::PIPE)?;
     }
-    let trace = match trace_file(invocation) {
-        Some(path) => Trace::to(&path)?,
-        None => Trace::off(),
-    };
+    let trace = trace(invocation, log)?;
     let done = carry_out(&Context { global, log, trace: &trace }, invocation);
     if let Err(error) = trace.write() {
         log.warning(&error.to_string());
@@ -114,14 +111,24 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
 }
 
 /// Where the command is to note how long it takes.
-fn trace_file(invocation: &Invocation) -> Option<PathBuf> {
+///
+/// Errors: the option's file cannot be opened. The variable's is a warning, since it stands in an engine's environment, and for `delete` as well.
+fn trace(invocation: &Invocation, log: &Log) -> Result<Trace> {
     let option = match invocation {
         Invocation::Create(arguments) => arguments.trace.as_ref(),
         Invocation::Run(arguments) => arguments.create.trace.as_ref(),
         _ => None,
     };
-    let variable = || std::env::var_os("PINNACE_TRACE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    option.cloned().or_else(variable)
+    if let Some(path) = option {
+        return Trace::to(path);
+    }
+    let Some(path) = std::env::var_os("PINNACE_TRACE").filter(|path| !path.is_empty()) else {
+        return Ok(Trace::off());
+    };
+    Ok(Trace::to(Path::new(&path)).unwrap_or_else(|error| {
+        log.warning(&error.to_string());
+        Trace::off()
+    }))
 }
 
 fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {

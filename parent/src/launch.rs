@@ -86,12 +86,14 @@ impl Launch {
         let lent: Vec<BorrowedFd<'_>> = lent.chain(surroundings.notes.map(Notes::descriptor)).collect();
         socket.send_bootstrap(plan, &lent)?;
         drop(descriptors);
+        let null = spawn::null(plan.has_terminal())?;
         let birth = Birth {
             namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
             cgroup: surroundings.cgroup.as_ref().map(AsFd::as_fd),
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
+            null: null.as_ref().map(AsFd::as_fd),
         };
         let child = match (&plan.namespaces.user, plan.user_namespace) {
             (Namespace::New, Some(user)) => {

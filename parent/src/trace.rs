@@ -14,6 +14,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::{Error, Result};
@@ -72,7 +73,8 @@ impl Trace {
     /// Appends to the file, which is made if it is missing.
     pub fn to(path: &Path) -> Result<Self> {
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o644);
+        // A fifo that nobody reads is no place for a trace.
+        options.append(true).create(true).mode(0o644).custom_flags(OFlags::NONBLOCK.bits() as i32);
         let file = options.open(path);
         let file = file.map_err(|error| Error::io(format_args!("open trace {}", path.display()), &error))?;
         let traceparent = RefCell::new(std::env::var("TRACEPARENT").ok());
@@ -141,8 +143,9 @@ impl Trace {
             spans: recorder.spans.take(),
         };
         let failed = |error| Error::io("write trace", &error);
+        // Others may append as well. Ignored: what cannot be locked is no file that grows.
+        let _ = rustix::fs::flock(&recorder.file, FlockOperation::LockExclusive);
         let is_new = recorder.file.metadata().map_err(failed)?.len() == 0;
-        // One write: others may append as well.
         let text = format!("{}{}", if is_new { "[\n" } else { "" }, document::written(&command));
         (&recorder.file).write_all(text.as_bytes()).map_err(failed)
     }

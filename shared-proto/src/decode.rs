@@ -459,7 +459,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             Step::MakeSymlink { path: fields.path()?, target: fields.text(PATH_BYTES_MAX)? }
         }
         StepKind::MakeDirectory => Step::MakeDirectory { path: fields.path()? },
-        StepKind::Unmount => Step::Unmount { path: fields.path()? },
+        StepKind::Unmount => Step::Unmount { path: fields.path()?, mount: fields.number() },
         StepKind::ReadonlyPath => Step::ReadonlyPath { path: fields.path()? },
         StepKind::MaskPath => Step::MaskPath { path: fields.path()?, data: fields.text(OPTION_BYTES_MAX)? },
         StepKind::FinishRoot => {

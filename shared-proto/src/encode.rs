@@ -258,8 +258,11 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::MakeSymlink { path, target } => {
             (0, [text.text(path), text.text(target), NONE, NONE], [zero; 4])
         }
-        Step::MakeDirectory { path } | Step::ReadonlyPath { path } | Step::Unmount { path } => {
+        Step::MakeDirectory { path } | Step::ReadonlyPath { path } => {
             (0, [text.text(path), NONE, NONE, NONE], [zero; 4])
+        }
+        Step::Unmount { path, mount } => {
+            (0, [text.text(path), NONE, NONE, NONE], [U64::new(mount), zero, zero, zero])
         }
         Step::MaskPath { path, data } => (0, [text.text(path), text.text(data), NONE, NONE], [zero; 4]),
         Step::FinishRoot { readonly, propagations } => {

@@ -314,9 +314,10 @@ pub enum Step<F: Form> {
         recursive: bool,
         attributes: Attributes,
     },
-    /// Takes the top mount at `path` away, with all below it.
+    /// Takes the top mount at `path` away, with all below it, if it is the one with this number (statx(2), STATX_MNT_ID).
     Unmount {
         path: F::Text,
+        mount: u64,
     },
     /// A device node or fifo. An existing one of the same kind and number is taken; another is an error.
     MakeDevice {

@@ -253,6 +253,8 @@ pub trait Kernel {
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;
+    /// The number of the mount that an open place is on (STATX_MNT_ID).
+    fn mount_number(&mut self, place: Descriptor) -> Result<u64>;
     /// The magic number of the filesystem.
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64>;
     fn check_executable(&mut self, path: &CStr) -> Result<()>;

@@ -138,28 +138,6 @@ pub(crate) fn open_or_make<K: Kernel>(
     Err(Fault { call: Call::Open, errno: Errno::LOOP })
 }
 
-/// The directory inside `root` in which what `path` means lies, and its name there, which is no symlink.
-pub(crate) fn open_parent<K: Kernel>(
-    kernel: &mut K,
-    root: Descriptor,
-    path: &CStr,
-) -> Result<(Descriptor, PathBuffer), Fault> {
-    let mut path = PathBuffer::new(path.to_bytes()).at(Call::Open)?;
-    for _ in 0..LINKS_MAX {
-        let (directory, name) = split(path.as_c_str());
-        let (above, name) =
-            (PathBuffer::new(directory).at(Call::Open)?, PathBuffer::new(name).at(Call::Open)?);
-        let parent = kernel.open(root, above.as_c_str(), Open::Directory, Resolve::InRoot).at(Call::Open)?;
-        let no_link = Fault { call: Call::ReadLink, errno: Errno::INVAL };
-        match behind_link(kernel, (parent, name.as_c_str()), directory, no_link) {
-            Ok(behind) => path = behind,
-            Err(Fault { call: Call::ReadLink, errno: Errno::INVAL }) => return Ok((parent, name)),
-            Err(fault) => return Err(fault),
-        }
-    }
-    Err(Fault { call: Call::Open, errno: Errno::LOOP })
-}
-
 /// Opens the directory `path`, component by component, making those that are missing. May return `root` itself.
 ///
 /// Each component is made below a descriptor of its parent, so that no symlink can lead the making outside (CVE-2024-45310).

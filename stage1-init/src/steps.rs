@@ -210,7 +210,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         }
         Step::MakeSymlink { path, target } => devices::symlink(context, path, target),
         Step::MakeDirectory { path } => mounts::directory(context, path),
-        Step::Unmount { path } => mounts::unmount(context, path),
+        Step::Unmount { path, mount } => mounts::unmount(context, path, mount),
         Step::ReadonlyPath { path } => masks::readonly(context, path),
         Step::MaskPath { path, data } => masks::mask(context, path, data),
         Step::FinishRoot { readonly, propagations } => mounts::finish_root(context, readonly, propagations),

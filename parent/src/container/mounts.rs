@@ -2,8 +2,6 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
-
 use super::Container;
 use super::exec::open_root;
 use crate::config::{self, Basis, Config, Mount, MountKind, Namespace};
@@ -20,6 +18,10 @@ pub fn add_mounts(container: &mut Container, list: &[u8]) -> Result<Vec<String>>
         let (field, reason) = match mount.kind {
             MountKind::Cgroup { .. } => ("type", "cgroups are mounted when the container is created"),
             MountKind::Remount { .. } => ("options", "remount: that adds nothing which could be removed"),
+            // From outside of its pid namespace it would be the host's.
+            MountKind::Filesystem { ref fstype, .. } if fstype == "proc" => {
+                ("type", "proc is mounted when the container is created")
+            }
             MountKind::Bind { .. } | MountKind::Filesystem { .. } => continue,
         };
         return Err(Error::new(format!("$.mounts[{index}].{field}: {reason}")));
@@ -59,13 +61,26 @@ pub fn remove_mounts(container: &mut Container, list: &[u8]) -> Result<()> {
 
 fn add(container: &mut Container, tree: &Tree, mount: Mount) -> Result<()> {
     let destination = mount.destination.clone();
+    let before = tree.mounts()?;
+    let covered = before.iter().rfind(|mounted| mounted.point == destination).map(|mounted| mounted.id);
     // In the record first: whatever ends us, `remove` knows of it.
-    container.record.added_mounts.push(AddedMount { destination: destination.clone(), id: None });
+    container.record.added_mounts.push(AddedMount { destination: destination.clone(), id: None, covered });
     container.directory.write_record(&container.record)?;
-    tree.carry_out(container, Change::Mount(mount))?;
-    let id = tree.mount_at(&destination)?;
+    if let Err(error) = tree.carry_out(container, Change::Mount(mount)) {
+        container.record.added_mounts.pop();
+        return Err(error);
+    }
+    // Its number is not to be had by the path, which the container may have led elsewhere by now. A tree is there by its top.
+    let is_new = |id: u64| before.iter().all(|mounted| mounted.id != id);
+    let after = tree.mounts()?;
+    let mut tops = after.iter().filter(|mounted| is_new(mounted.id) && !is_new(mounted.parent));
+    let (Some(top), None) = (tops.next(), tops.next()) else {
+        return Err(Error::new(format!(
+            "{destination}: it cannot be told from other mounts that were made just now"
+        )));
+    };
     if let Some(last) = container.record.added_mounts.last_mut() {
-        last.id = Some(id);
+        last.id = Some(top.id);
     }
     container.directory.write_record(&container.record)
 }
@@ -73,8 +88,6 @@ fn add(container: &mut Container, tree: &Tree, mount: Mount) -> Result<()> {
 /// Takes the mounts away that lie behind the first `kept` in the record.
 fn take_back(container: &mut Container, tree: &Tree, kept: usize, error: Error) -> Error {
     let mut error = error;
-    // The one that failed is there in the record alone.
-    container.record.added_mounts.pop_if(|last| last.id.is_none());
     while container.record.added_mounts.len() > kept {
         if let Err(left) = remove(container, tree, container.record.added_mounts.len() - 1) {
             error = error.with_warnings(vec![left.to_string()]);
@@ -87,26 +100,55 @@ fn take_back(container: &mut Container, tree: &Tree, kept: usize, error: Error) 
     }
 }
 
-/// Unmounts what is at this place in the record. What the container itself has unmounted needs nothing more.
+/// Unmounts what is at this place in the record, wherever it is by now. What the container itself has unmounted needs nothing more.
 fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
-    let AddedMount { destination, id } = container.record.added_mounts[place].clone();
-    let is_there = match id {
-        Some(id) if tree.mount_at(&destination).ok() == Some(id) => true,
-        Some(id) if tree.has_mount(id)? => {
-            return Err(Error::new(format!("{destination}: another mount covers what was added there")));
+    let AddedMount { destination, id, covered } = container.record.added_mounts[place].clone();
+    let mounts = tree.mounts()?;
+    let mounted = match id {
+        Some(id) => mounts.iter().find(|mounted| mounted.id == id),
+        // Its maker was cut off. What was there before is not ours.
+        None => {
+            let top = mounts.iter().rfind(|mounted| mounted.point == destination);
+            top.filter(|top| Some(top.id) != covered)
         }
-        _ => false,
     };
-    if is_there {
-        tree.carry_out(container, Change::Unmount(&destination))?;
+    if let Some(Mounted { point, id, .. }) = mounted {
+        tree.carry_out(container, Change::Unmount(point, *id))
+            .map_err(|error| error.context(&destination))?;
     }
     container.record.added_mounts.remove(place);
     container.directory.write_record(&container.record)
 }
 
+/// A line of mountinfo.
+#[derive(Debug, PartialEq, Eq)]
+struct Mounted {
+    id: u64,
+    parent: u64,
+    /// The path in the container, without symlinks.
+    point: String,
+}
+
+impl Mounted {
+    /// Source: proc_pid_mountinfo(5); blanks and their like in paths are octal.
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.split(' ');
+        let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let mut written = fields.nth(2)?.split('\\');
+        let mut point = String::from(written.next()?);
+        for part in written {
+            let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok())?;
+            point.push(char::from(code));
+            point.push_str(&part[3..]);
+        }
+        Some(Self { id, parent, point })
+    }
+}
+
 enum Change<'a> {
     Mount(Mount),
-    Unmount(&'a str),
+    /// Where it is, and its number.
+    Unmount(&'a str, u64),
 }
 
 /// The container's file systems.
@@ -142,7 +184,7 @@ impl Tree {
         let init = init.ok_or_else(|| Error::of_kind(Kind::NotRunning, "container not running"))?;
         let (mounts, unmounted) = match change {
             Change::Mount(mount) => (vec![mount], None),
-            Change::Unmount(path) => (Vec::new(), Some(path)),
+            Change::Unmount(path, mount) => (Vec::new(), Some((path, mount))),
         };
         let config = Config { mounts, ..self.basis.clone().into_config() };
         let host = HostFacts::read_without_cgroups(Questions::default())?;
@@ -166,7 +208,7 @@ impl Tree {
         let entry = Entry { namespaces: &self.basis.namespaces, sends_root: true };
         let plan = match unmounted {
             None => plan::plan_mount(&request, &entry, &store)?,
-            Some(path) => plan::plan_unmount(&request, &entry, path, &store)?,
+            Some(unmounted) => plan::plan_unmount(&request, &entry, unmounted, &store)?,
         };
         let entrance =
             Entrance { init, cgroup: None, root: Some(self.root.as_fd()), processors: &[], notes: None };
@@ -176,23 +218,24 @@ impl Tree {
         block_on(&reactor, launch.ready(&reactor, &plan))
     }
 
-    /// The number of the mount that a path of the container leads to.
-    fn mount_at(&self, path: &str) -> Result<u64> {
-        let failed = |errno| Error::call(format_args!("look at {path} in the container"), errno);
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let place = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve).map_err(failed)?;
-        let status =
-            rustix::fs::statx(&place, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map_err(failed)?;
-        Ok(status.stx_mnt_id)
-    }
-
-    /// Whether the container still has the mount of this number.
-    fn has_mount(&self, id: u64) -> Result<bool> {
+    /// What is mounted in the container, in the order of mounting at each place.
+    fn mounts(&self) -> Result<Vec<Mounted>> {
         let path = format!("/proc/{}/mountinfo", self.pid);
         let text =
             std::fs::read_to_string(&path).map_err(|error| Error::io(format_args!("read {path}"), &error))?;
-        let beginning = format!("{id} ");
-        Ok(text.lines().any(|line| line.starts_with(&beginning)))
+        Ok(text.lines().filter_map(Mounted::parse).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_mountinfo_are_read_with_their_odd_names() {
+        let line = r"41 36 0:30 /data /srv/a\040b\134c rw,nosuid shared:2 - tmpfs tmpfs rw,size=1m";
+        let mounted = Mounted { id: 41, parent: 36, point: String::from(r"/srv/a b\c") };
+        assert_eq!(Mounted::parse(line), Some(mounted));
+        assert_eq!(Mounted::parse("41 36"), None);
     }
 }

@@ -43,12 +43,14 @@ impl Launch {
         }
         socket.send_bootstrap(plan, &descriptors)?;
         let stage1 = spawn::stage1()?;
+        let null = spawn::null(plan.has_terminal() || plan.arguments.is_empty())?;
         let birth = Birth {
             namespaces: 0,
             cgroup: entrance.cgroup,
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
+            null: null.as_ref().map(AsFd::as_fd),
         };
         let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
         close_all([childs_end, stage1, entrance.init]);

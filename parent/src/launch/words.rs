@@ -178,6 +178,9 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (Some(Step::MountFilesystem { .. } | Step::BindMount { .. }), Call::Status, Errno::BUSY) => {
             " (it cannot be mounted on top of the root, where a symlink leads)"
         }
+        (Some(Step::Unmount { .. }), Call::Unmount, Errno::BUSY) => {
+            " (another mount covers what was added, or it was moved just now)"
+        }
         (Some(Step::SetRlimit { .. }), Call::SetRlimit, Errno::PERM) => {
             " (raising a hard limit needs CAP_SYS_RESOURCE)"
         }

@@ -50,24 +50,27 @@ pub fn plan_mount<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store
         let path = mount.destination.as_str();
         draft.push(Phase::Mounts, Step::SetMountAttributes { path, recursive: false, attributes });
     }
-    enter(request, draft, without_cgroups(request, entry))
+    enter(request, draft, outside(request, entry))
 }
 
-/// The top mount at `path` less.
+/// The top mount at `path` less, if it has this number.
 pub fn plan_unmount<'a>(
     request: &Request<'a>,
     entry: &Entry<'a>,
-    path: &'a str,
+    (path, mount): (&'a str, u64),
     store: &'a Store,
 ) -> Result<Plan<'a>> {
     let mut draft = Draft { steps: Vec::with_capacity(1), sent: Vec::new(), store };
-    draft.push(Phase::Mounts, Step::Unmount { path });
-    enter(request, draft, without_cgroups(request, entry))
+    draft.push(Phase::Mounts, Step::Unmount { path, mount });
+    enter(request, draft, outside(request, entry))
 }
 
-/// stage1 mounts and is gone: the container's limits are none of its business.
-fn without_cgroups<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
-    Bootstrap { await_cgroups: false, ..bootstrap(request, entry) }
+/// stage1 mounts and is gone: the container's limits are none of its business, and nobody in its pid namespace is to meet stage1, which has trees
+/// of the host open.
+fn outside<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
+    let bootstrap = bootstrap(request, entry);
+    let joined = bootstrap.joined & !uapi::CLONE_NEWPID;
+    Bootstrap { await_cgroups: false, born_late: false, joined, ..bootstrap }
 }
 
 fn enter<'a>(request: &Request<'a>, draft: Draft<'a>, bootstrap: Bootstrap<Planned<'a>>) -> Result<Plan<'a>> {

@@ -44,8 +44,11 @@ pub struct Record {
 pub struct AddedMount {
     /// Absolute and clean, as it was asked for.
     pub destination: String,
-    /// The kernel's number of it (statx(2), STATX_MNT_ID); `None` before it is mounted.
+    /// The kernel's number of it (statx(2), STATX_MNT_ID); `None` before it is mounted, or where its maker was cut off.
     pub id: Option<u64>,
+    /// The number of what was mounted there before, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered: Option<u64>,
 }
 
 /// The agent of a seccomp profile that asks one.

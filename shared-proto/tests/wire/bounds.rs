@@ -38,7 +38,7 @@ const PATHS: &[(&str, StepOf)] = &[
     ("symlink", |text| Step::MakeSymlink { path: text, target: "x" }),
     ("symlink target", |text| Step::MakeSymlink { path: "/x", target: text }),
     ("directory", |text| Step::MakeDirectory { path: text }),
-    ("unmounted path", |text| Step::Unmount { path: text }),
+    ("unmounted path", |text| Step::Unmount { path: text, mount: 7 }),
     ("read-only path", |text| Step::ReadonlyPath { path: text }),
     ("masked path", |text| Step::MaskPath { path: text, data: "" }),
     ("sysctl name", |text| Step::WriteSysctl { name: text, value: "" }),

@@ -265,7 +265,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
             Step::MakeSymlink { path: to.text(path), target: to.text(target) }
         }
         Step::MakeDirectory { path } => Step::MakeDirectory { path: to.text(path) },
-        Step::Unmount { path } => Step::Unmount { path: to.text(path) },
+        Step::Unmount { path, mount } => Step::Unmount { path: to.text(path), mount },
         Step::ReadonlyPath { path } => Step::ReadonlyPath { path: to.text(path) },
         Step::MaskPath { path, data } => Step::MaskPath { path: to.text(path), data: to.text(data) },
         Step::FinishRoot { readonly, propagations } => Step::FinishRoot { readonly, propagations },

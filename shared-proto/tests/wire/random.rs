@@ -112,7 +112,9 @@ impl Ingredients {
                 Step::MakeSymlink { path: strings.add_text(path), target: strings.add_text(first) }
             }
             StepKind::MakeDirectory => Step::MakeDirectory { path: strings.add_text(path) },
-            StepKind::Unmount => Step::Unmount { path: strings.add_text(path) },
+            StepKind::Unmount => {
+                Step::Unmount { path: strings.add_text(path), mount: u64::from(c) << 32 | u64::from(d) }
+            }
             StepKind::ReadonlyPath => Step::ReadonlyPath { path: strings.add_text(path) },
             StepKind::MaskPath => {
                 Step::MaskPath { path: strings.add_text(path), data: strings.add_text(first) }

@@ -36,7 +36,8 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::SetMountAttributes => (false, 1, 2),
         StepKind::MakeDevice => (true, 1, 2),
         StepKind::MakeSymlink | StepKind::WriteSysctl | StepKind::MaskPath => (false, 2, 0),
-        StepKind::MakeDirectory | StepKind::ReadonlyPath | StepKind::Unmount => (false, 1, 0),
+        StepKind::MakeDirectory | StepKind::ReadonlyPath => (false, 1, 0),
+        StepKind::Unmount => (false, 1, 1),
         StepKind::FinishRoot => (true, 0, 1),
         StepKind::SetOomScoreAdjust
         | StepKind::SetHostname

@@ -133,7 +133,7 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 8] {
         Step::MakeDevice { path: "/dev/null", mode: 0o020_666, major: 1, minor: 3, uid: 5, gid: 7 },
         Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
         Step::MakeDirectory { path: "/work" },
-        Step::Unmount { path: "/mnt" },
+        Step::Unmount { path: "/mnt", mount: 0x0102_0304_0506 },
         Step::DropBounding { keep: 0x0000_0001_8000_0421 },
     ]
 }

@@ -49,6 +49,7 @@ pub(crate) struct Fake {
     pub(crate) content: VecDeque<u8>,
     pub(crate) current_directory_is_reachable: bool,
     pub(crate) filesystem_type: u64,
+    pub(crate) mount_number: u64,
     /// What is reached through symlinks is the root.
     pub(crate) links_lead_to_root: bool,
     /// That of /dev/pts.
@@ -80,6 +81,7 @@ impl Fake {
             content: VecDeque::new(),
             current_directory_is_reachable: true,
             filesystem_type: 0x9fa0,
+            mount_number: 7,
             links_lead_to_root: false,
             terminals_type: 0x1cd1,
             most_open: 0,
@@ -378,6 +380,12 @@ impl Kernel for Fake {
         let (one, other) = (self.name(one), self.name(other));
         self.call(format!("is_same_file {one} {other}"))?;
         Ok(self.links_lead_to_root)
+    }
+
+    fn mount_number(&mut self, place: Descriptor) -> Result<u64> {
+        let name = self.name(place);
+        self.call(format!("mount_number {name}"))?;
+        Ok(self.mount_number)
     }
 
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {

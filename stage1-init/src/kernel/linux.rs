@@ -530,6 +530,11 @@ impl Kernel for Linux {
         Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
     }
 
+    fn mount_number(&mut self, place: Descriptor) -> Result<u64> {
+        let status = fs::statx(lend(place), c"", AtFlags::EMPTY_PATH, fs::StatxFlags::MNT_ID)?;
+        Ok(status.stx_mnt_id)
+    }
+
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {
         fs::fstatfs(lend(file)).map(|statfs| statfs.f_type as u64)
     }

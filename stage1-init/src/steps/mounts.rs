@@ -94,10 +94,26 @@ fn remount<K: Kernel>(
         .at(Call::Mount)
 }
 
-/// Takes the top mount at `path` away. umount2(2) has no place for a descriptor either.
-pub(super) fn unmount<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<(), Fault> {
-    let (directory, name) = paths::open_parent(context.kernel, context.root.new, path)?;
-    context.go_to(directory)?;
+/// Takes the mount with this number away, which `path` led to when it was looked for.
+///
+/// umount2(2) has no place for a descriptor. But nobody in the container's mount namespace can rename what is mounted upon there, and the directory
+/// above is held: between the look at the number and the call only somebody who may mount himself could change anything.
+pub(super) fn unmount<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &'static CStr,
+    mount: u64,
+) -> Result<(), Fault> {
+    let (directory, name) = paths::split(path);
+    let directory = PathBuffer::new(directory).at(Call::Open)?;
+    let name = PathBuffer::new(name).at(Call::Open)?;
+    let (kernel, root) = (&mut *context.kernel, context.root.new);
+    let strict = Resolve::InRootNoSymlinks;
+    let above = kernel.open(root, directory.as_c_str(), Open::Directory, strict).at(Call::Open)?;
+    let place = kernel.open(above, name.as_c_str(), Open::PathNoFollow, strict).at(Call::Open)?;
+    if kernel.mount_number(place).at(Call::Status)? != mount {
+        return Err(Fault { call: Call::Unmount, errno: Errno::BUSY });
+    }
+    context.go_to(above)?;
     context.kernel.unmount_detached(name.as_c_str()).at(Call::Unmount)
 }
 

@@ -143,7 +143,7 @@ fn mounts_of_a_container_that_exists_take_trees_and_start_nothing() {
         recursive_attributes: Attributes::default(),
         propagations: Propagations::default(),
     };
-    let steps = [bind, Step::Unmount { path: "/srv/old" }];
+    let steps = [bind, Step::Unmount { path: "/srv/old", mount: 7 }];
     let steps = steps.map(|step| PhasedStep { phase: Phase::Mounts, step });
     let bootstrap = Bootstrap { await_cgroups: false, ..entering(slots, JOINED_ALL) };
     let bytes = encoded_with(&[], bootstrap, &steps);
