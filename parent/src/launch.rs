@@ -27,7 +27,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitIdOptions};
 use sc::syscall;
-use shared_proto::bootstrap::DescriptorSlot;
+use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Call, Failure, Reply, Report, Step};
 
@@ -40,7 +40,7 @@ pub use seccomp::{Agent, NOT_CONNECTED};
 use crate::config::Namespace;
 use crate::descriptors::close_all;
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, UserNamespace, early_limit, joined_namespaces};
+use crate::plan::{Plan, UserNamespace, clones_user, early_limit, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use transport::Socket;
@@ -96,19 +96,20 @@ impl Launch {
             null: null.as_ref().map(AsFd::as_fd),
         };
         let child = match (&plan.namespaces.user, plan.user_namespace) {
-            (Namespace::New, Some(user)) => {
+            (Namespace::New, Some(user)) if clones_user(plan.namespaces) => {
                 spawn::user_namespace::spawn_new(&birth, &entered_namespaces(plan)?, |pid| {
                     set_host_limits(pid, &user)?;
                     spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
                 })?
             }
-            // What is below a user namespace that is joined, stage1 makes when it is there.
-            (Namespace::Join(_), _) => spawn::spawn(&Birth { namespaces: 0, ..birth })?,
+            // What is below such a user namespace, stage1 makes when it is there.
+            (Namespace::Join(_) | Namespace::New, _) => spawn::spawn(&Birth { namespaces: 0, ..birth })?,
             _ => spawn::spawn(&birth)?,
         };
         close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
         // From here on whatever fails ends the child.
         let mut launch = Self::new(child, socket);
+        launch.map_ids(plan)?;
         // There is a reader now: however small the socket's buffer is, this comes through.
         let doing = "unable to start container process";
         launch.send_trees(plan).map_err(|error| error.context(doing))?;
@@ -127,6 +128,23 @@ impl Launch {
             self.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
         }
         Ok(())
+    }
+
+    /// Maps the ids of a user namespace that stage1 makes itself.
+    fn map_ids(&mut self, plan: &Plan<'_>) -> Result<()> {
+        let Some(user) = plan.user_namespace.filter(|_| plan.bootstrap.unshared & NEW_USER != 0) else {
+            return Ok(());
+        };
+        let reactor = Reactor::default();
+        match block_on(&reactor, self.next_report(&reactor))? {
+            Some((Report::MapsDue, _)) => {}
+            Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+            Some(_) => return Err(out_of_turn()),
+            None => return Err(block_on(&reactor, self.death(&reactor))),
+        }
+        set_host_limits(self.pid(), &user)?;
+        spawn::id_maps::write(self.pid(), user.id_mappings, user.is_privileged)?;
+        self.send_proceed()
     }
 
     /// Waits for the process that is to be the container's, where stage1 has to make that one itself.
@@ -473,7 +491,6 @@ fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<V
 fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
     let namespaces = plan.namespaces;
     let all = [
-        (&namespaces.pid, uapi::CLONE_NEWPID),
         (&namespaces.network, uapi::CLONE_NEWNET),
         (&namespaces.ipc, uapi::CLONE_NEWIPC),
         (&namespaces.uts, uapi::CLONE_NEWUTS),

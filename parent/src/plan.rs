@@ -35,7 +35,7 @@ pub use exec::{Entry, plan_exec, plan_mount, plan_unmount};
 pub use identity::early_limit;
 use keep::Keep;
 pub use seccomp::Filter;
-pub use user_namespace::{UserNamespace, id_maps_deny_groups};
+pub use user_namespace::{UserNamespace, clones_user, id_maps_deny_groups};
 
 /// What a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -293,10 +293,10 @@ fn descriptor_slots(request: &Request<'_>) -> DescriptorSlots {
     slots
 }
 
-/// The namespaces that stage1 joins itself, in the order of travel. Below a new user namespace it is born in those that may belong to the
-/// host: who is in there could not join them.
+/// The namespaces that stage1 joins itself, in the order of travel. With a new user namespace that comes with the clone it is born in those that may
+/// belong to the host: who is in there could not join them.
 pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&str>); 8] {
-    let outer = |namespace| if namespaces.user == Namespace::New { None } else { Namespace::path(namespace) };
+    let outer = |namespace| if clones_user(namespaces) { None } else { Namespace::path(namespace) };
     [
         (DescriptorSlot::MountNamespace, namespaces.mount.path()),
         (DescriptorSlot::NetworkNamespace, outer(&namespaces.network)),

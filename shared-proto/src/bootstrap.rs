@@ -141,7 +141,7 @@ pub struct Bootstrap<F: Form> {
     pub born_late: bool,
     /// CLONE_NEW* bits: which namespaces of the container's init are joined. Only with `RootChange::Enter`.
     pub joined: u32,
-    /// CLONE_NEW* bits: namespaces that stage1 makes itself, below a user namespace that it has joined.
+    /// CLONE_NEW* bits: namespaces that stage1 makes itself, below a user namespace that it has joined or makes before them.
     pub unshared: u32,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
@@ -170,7 +170,8 @@ const NEW_MOUNT: u32 = 0x0002_0000;
 const NEW_CGROUP: u32 = 0x0200_0000;
 const NEW_UTS: u32 = 0x0400_0000;
 const NEW_IPC: u32 = 0x0800_0000;
-const NEW_USER: u32 = 0x1000_0000;
+/// The user namespace, whose ids the parent maps when it is there (`Report::MapsDue`).
+pub const NEW_USER: u32 = 0x1000_0000;
 const NEW_PID: u32 = 0x2000_0000;
 const NEW_NETWORK: u32 = 0x4000_0000;
 
@@ -179,7 +180,7 @@ pub const JOINED_ALL: u32 =
     NEW_TIME | NEW_MOUNT | NEW_CGROUP | NEW_UTS | NEW_IPC | NEW_USER | NEW_PID | NEW_NETWORK;
 
 /// Every namespace that stage1 makes itself: the others come with a step, or with the cgroups.
-pub const UNSHARED_ALL: u32 = NEW_MOUNT | NEW_UTS | NEW_IPC | NEW_PID | NEW_NETWORK;
+pub const UNSHARED_ALL: u32 = NEW_MOUNT | NEW_UTS | NEW_IPC | NEW_PID | NEW_NETWORK | NEW_USER;
 
 /// The header as it lies in a message. The sections follow it without gaps, in the order of their counts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

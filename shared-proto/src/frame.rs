@@ -29,6 +29,8 @@ pub enum Report {
     Console,
     /// The sender has cloned itself and ends; the clone goes on. One descriptor: its pidfd. The number is its pid among us.
     Born { pid: u32 },
+    /// stage1 is in a user namespace that it has made, and waits for the parent to map ids in it.
+    MapsDue,
 }
 
 /// How a hook ended.
@@ -129,6 +131,7 @@ impl Report {
                 return zerocopy::transmute!(record);
             }
             Report::Console => (7, None),
+            Report::MapsDue => (9, None),
             Report::Born { pid } => {
                 let record = ReportRecord {
                     kind: U16::new(8),
@@ -177,6 +180,7 @@ impl Report {
             },
             7 => Report::Console,
             8 => Report::Born { pid: record.step.get() },
+            9 => Report::MapsDue,
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
@@ -186,7 +190,7 @@ impl Report {
     pub fn descriptor_count(self) -> usize {
         match self {
             Report::Listener | Report::HookFailed { .. } | Report::Console | Report::Born { .. } => 1,
-            Report::HooksDue | Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
+            Report::HooksDue | Report::MapsDue | Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
         }
     }
 }

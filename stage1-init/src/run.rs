@@ -45,7 +45,7 @@ fn phases<K: Kernel>(
     }
     kernel.note(Moment::Received as u32);
     topology::prepare(kernel).map_err(at(Phase::Setup))?;
-    topology::join(kernel, received).map_err(at(Phase::Setup))?;
+    topology::join(kernel, *socket, received).map_err(at(Phase::Setup))?;
     kernel.note(Moment::Joined as u32);
     let root = root::enter(kernel, *socket, received).map_err(at(Phase::Setup))?;
     kernel.note(Moment::Entered as u32);

@@ -2,6 +2,7 @@
 //! exist, and those that the parent makes meanwhile.
 
 use heapless::Vec;
+use shared_proto::bootstrap::NEW_USER;
 use shared_proto::{BindOrigin, Call, DescriptorSlot, Moment, Reply, Report, Step, View};
 
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, NamespaceKind};
@@ -18,7 +19,7 @@ pub(crate) fn prepare<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
 
 /// Joins the namespaces that travelled with the bootstrap, and makes those that are to be below them. The mount namespace comes last: it
 /// changes what paths mean.
-pub(crate) fn join<K: Kernel>(kernel: &mut K, received: &Received) -> Result<(), Fault> {
+pub(crate) fn join<K: Kernel>(kernel: &mut K, socket: Descriptor, received: &Received) -> Result<(), Fault> {
     let bootstrap = received.view.bootstrap();
     if let Some(init) = received.descriptor(DescriptorSlot::Init) {
         // All at once, the user namespace first: the kernel judges every one of them by who we are now. Source: setns(2), Linux 5.8.
@@ -51,11 +52,19 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, received: &Received) -> Result<(),
         }
         become_root(kernel)?;
     }
+    if bootstrap.unshared & NEW_USER != 0 {
+        kernel.unshare(NamespaceKind::User).at(Call::Unshare)?;
+        kernel.send(socket, &Report::MapsDue.encode()).at(Call::Send)?;
+        match receive::reply(kernel, socket, &mut DescriptorList::new())? {
+            Reply::Proceed => become_root(kernel)?,
+            _ => return Err(receive::unexpected()),
+        }
+    }
     if let Some(namespace) = received.descriptor(DescriptorSlot::MountNamespace) {
         kernel.set_namespace(namespace, NamespaceKind::Mount).at(Call::SetNamespace)?;
     }
-    if bootstrap.unshared != 0 {
-        kernel.unshare_all(bootstrap.unshared).at(Call::Unshare)?;
+    if bootstrap.unshared & !NEW_USER != 0 {
+        kernel.unshare_all(bootstrap.unshared & !NEW_USER).at(Call::Unshare)?;
     }
     if bootstrap.loopback_up {
         kernel.loopback_up().at(Call::Loopback)?;

@@ -91,22 +91,29 @@ pub(super) fn clones_network(request: &Request<'_>) -> bool {
 /// Whether the container's process is a child of the stage1 that the parent clones: only its children are in a pid namespace that it joins, or
 /// makes below a user namespace that it has joined.
 pub(super) fn is_born_late(namespaces: &Namespaces) -> bool {
-    match (&namespaces.user, &namespaces.pid) {
-        (Namespace::New, _) | (_, Namespace::Inherit) => false,
-        (_, Namespace::Join(_)) | (Namespace::Join(_), _) => true,
-        (Namespace::Inherit, Namespace::New) => false,
+    match &namespaces.pid {
+        Namespace::Join(_) => true,
+        Namespace::New => matches!(namespaces.user, Namespace::Join(_)),
+        Namespace::Inherit => false,
     }
 }
 
-/// The namespaces that stage1 makes, since it has to join a user namespace before: CLONE_NEW* bits of linux/sched.h. (The cgroup namespace comes
+/// Whether a new user namespace comes with the clone, and with it whatever is made below. Not where a pid namespace is joined: what the parent clones
+/// is its own copy until it executes stage1, which nobody in there shall meet.
+pub fn clones_user(namespaces: &Namespaces) -> bool {
+    namespaces.user == Namespace::New && !matches!(namespaces.pid, Namespace::Join(_))
+}
+
+/// The namespaces that stage1 makes, since it has to be in a user namespace before: CLONE_NEW* bits of linux/sched.h. (The cgroup namespace comes
 /// with the cgroups, the time namespace with a step.)
 pub(super) fn unshared(request: &Request<'_>) -> u32 {
     let namespaces = &request.config.namespaces;
-    if !matches!(namespaces.user, Namespace::Join(_)) {
+    if namespaces.user == Namespace::Inherit || clones_user(namespaces) {
         return 0;
     }
     let bit = |namespace: &Namespace, bit: u32| if *namespace == Namespace::New { bit } else { 0 };
-    bit(&namespaces.pid, uapi::CLONE_NEWPID)
+    bit(&namespaces.user, uapi::CLONE_NEWUSER)
+        | bit(&namespaces.pid, uapi::CLONE_NEWPID)
         | bit(&namespaces.mount, uapi::CLONE_NEWNS)
         | bit(&namespaces.ipc, uapi::CLONE_NEWIPC)
         | bit(&namespaces.uts, uapi::CLONE_NEWUTS)

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, copy_program, find_program, json, run_within_limit, skip};
+use pinnace_tests::{
+    Bundle, Container, copy_program, find_program, is_pinnace, json, run_within_limit, skip, system_calls,
+};
 
 const USER: u32 = 4242;
 
@@ -142,6 +144,48 @@ fn parameters_are_set_without_a_pid_namespace_in_which_a_procfs_could_be_mounted
         .args(&["/bin/cat", "/proc/sys/net/ipv4/ip_forward"])
         .run();
     assert_eq!(outcome.succeeded(), "1");
+}
+
+/// The pid namespace is another's, and its procfs with it; the user namespace is the second container's own.
+#[test]
+fn a_new_user_namespace_goes_with_a_joined_pid_namespace() {
+    let first = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    first.run_detached().succeeded();
+    let second = || {
+        mapped(Bundle::new())
+            .join_namespace("pid", &format!("/proc/{}/ns/pid", first.pid()))
+            .edit(|config| {
+                for mount in config["mounts"].as_array_mut().expect("mounts") {
+                    if mount["destination"] == "/proc" {
+                        *mount = json!({"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]});
+                    }
+                }
+                config["linux"]["maskedPaths"] = json!([]);
+                config["linux"]["readonlyPaths"] = json!([]);
+            })
+    };
+    let outcome = second().shell("id -u; test $$ -gt 1 && echo inside; hostname; ulimit -n").run();
+    let lines: Vec<&str> = outcome.succeeded().lines().collect();
+    assert_eq!((lines[0], lines[1]), ("0", "inside"), "{}", outcome.describe());
+    if !is_pinnace() {
+        return;
+    }
+    let Some(strace) = find_program("strace") else {
+        return skip("a_new_user_namespace_with_a_joined_pid_namespace", "strace is not installed");
+    };
+    let container = second().args(&["/bin/true"]).container();
+    let run = container.create_command("run", &[]);
+    let (text, calls) = system_calls(&strace, &run, &container.bundle.scratch().join("strace"));
+    // Nobody is born there who is not stage1 yet.
+    let place = |name: &str, flag: &str| {
+        calls.iter().position(|call| call.starts_with(name) && call.contains(flag)).expect(name)
+    };
+    let executed = place("execveat", "");
+    assert!(executed < place("setns", "CLONE_NEWPID"), "{text}");
+    assert!(executed < place("clone3", "CLONE_PARENT"), "{text}");
+    // One who cannot be mapped leaves nothing.
+    let container = second().set("/linux/uidMappings/0/hostID", json!(4_294_967_295u32)).container();
+    container.run().failed_with(&["$.linux.uidMappings[0]"]);
 }
 
 #[test]
