@@ -221,9 +221,9 @@ impl Tree {
     /// What is mounted in the container, in the order of mounting at each place.
     fn mounts(&self) -> Result<Vec<Mounted>> {
         let path = format!("/proc/{}/mountinfo", self.pid);
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| Error::io(format_args!("read {path}"), &error))?;
-        Ok(text.lines().filter_map(Mounted::parse).collect())
+        let text = std::fs::read(&path).map_err(|error| Error::io(format_args!("read {path}"), &error))?;
+        // The container's names need not be UTF-8, but ours are.
+        Ok(String::from_utf8_lossy(&text).lines().filter_map(Mounted::parse).collect())
     }
 }
 
