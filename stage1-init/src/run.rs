@@ -1,5 +1,6 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
+use shared_proto::bootstrap::NEW_USER;
 use shared_proto::limits::BUILD_ID_BYTES;
 use shared_proto::trace::{STEP, trace_bytes};
 use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, View};
@@ -58,6 +59,9 @@ fn phases<K: Kernel>(
     let first_temporary = highest.unwrap_or(*socket).next();
     let procfs = received.descriptor(DescriptorSlot::Procfs);
     let mut context = Context::new(kernel, *socket, root, procfs, first_temporary);
+
+    context.joined_user_namespace =
+        bootstrap.joined & NEW_USER != 0 || received.descriptor(DescriptorSlot::UserNamespace).is_some();
 
     run_phase(&mut context, view, Phase::Mounts)?;
     let trees = topology::attach(context.kernel, *socket, view).map_err(at(Phase::Views))?;

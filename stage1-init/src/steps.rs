@@ -54,6 +54,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     pub(crate) is_hook: bool,
     /// Where the last mount was made from.
     working_directory: Option<Descriptor>,
+    /// Somebody else has made the user namespace.
+    pub(crate) joined_user_namespace: bool,
 }
 
 impl<'k, K: Kernel> Context<'k, K> {
@@ -81,6 +83,7 @@ impl<'k, K: Kernel> Context<'k, K> {
             fresh: None,
             is_hook: false,
             working_directory: None,
+            joined_user_namespace: false,
         }
     }
 
@@ -222,7 +225,8 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::SetRlimit { resource, soft, hard } => rlimits::set(context.kernel, resource, soft, hard),
         Step::DropBounding { keep } => capabilities::drop_bounding(context.kernel, keep),
         Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, keep_groups } => {
-            let user = identity::User { uid, gid, groups, keep_capabilities, keep_groups };
+            let may_keep_groups = context.joined_user_namespace;
+            let user = identity::User { uid, gid, groups, keep_capabilities, keep_groups, may_keep_groups };
             identity::become_user(context.kernel, &user, working_directory)
         }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {

@@ -23,10 +23,10 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, socket: Descriptor, received: &Rec
     let bootstrap = received.view.bootstrap();
     if let Some(init) = received.descriptor(DescriptorSlot::Init) {
         // All at once, the user namespace first: the kernel judges every one of them by who we are now. Source: setns(2), Linux 5.8.
-        return match bootstrap.joined {
-            0 => Ok(()),
-            joined => kernel.join_process(init, joined).at(Call::JoinInit),
-        };
+        if bootstrap.joined != 0 {
+            kernel.join_process(init, bootstrap.joined).at(Call::JoinInit)?;
+        }
+        return if bootstrap.joined & NEW_USER != 0 { become_root(kernel) } else { Ok(()) };
     }
     let user = received.descriptor(DescriptorSlot::UserNamespace);
     let mut late = Vec::<_, 6>::new();
@@ -79,8 +79,11 @@ fn become_root<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
         Err(Errno::PERM) => {}
         dropped => dropped.at(Call::SetGroups)?,
     }
-    kernel.set_group_id(0).at(Call::SetGroupId)?;
-    kernel.set_user_id(0).at(Call::SetUserId)
+    // One that maps no root of its own leaves us who we are.
+    match kernel.set_group_id(0).and_then(|()| kernel.set_user_id(0)) {
+        Err(Errno::INVAL) => Ok(()),
+        became => became.at(Call::SetUserId),
+    }
 }
 
 /// Goes on as a child of the parent, a sibling of this process, which ends.

@@ -64,7 +64,12 @@ fn add(container: &mut Container, tree: &Tree, mount: Mount) -> Result<()> {
     let before = tree.mounts()?;
     let covered = before.iter().rfind(|mounted| mounted.point == destination).map(|mounted| mounted.id);
     // In the record first: whatever ends us, `remove` knows of it.
-    container.record.added_mounts.push(AddedMount { destination: destination.clone(), id: None, covered });
+    container.record.added_mounts.push(AddedMount {
+        destination: destination.clone(),
+        id: None,
+        device: String::new(),
+        covered,
+    });
     container.directory.write_record(&container.record)?;
     if let Err(error) = tree.carry_out(container, Change::Mount(mount)) {
         container.record.added_mounts.pop();
@@ -73,14 +78,20 @@ fn add(container: &mut Container, tree: &Tree, mount: Mount) -> Result<()> {
     // Its number is not to be had by the path, which the container may have led elsewhere by now. A tree is there by its top.
     let is_new = |id: u64| before.iter().all(|mounted| mounted.id != id);
     let after = tree.mounts()?;
-    let mut tops = after.iter().filter(|mounted| is_new(mounted.id) && !is_new(mounted.parent));
-    let (Some(top), None) = (tops.next(), tops.next()) else {
+    let tops = after.iter().filter(|mounted| is_new(mounted.id) && !is_new(mounted.parent));
+    let mut tops: Vec<&Mounted> = tops.collect();
+    if tops.len() > 1 {
+        // Others mount as well, or its peers have got it too.
+        tops.retain(|mounted| mounted.point == destination);
+    }
+    let [top] = tops.as_slice() else {
         return Err(Error::new(format!(
             "{destination}: it cannot be told from other mounts that were made just now"
         )));
     };
     if let Some(last) = container.record.added_mounts.last_mut() {
         last.id = Some(top.id);
+        last.device.clone_from(&top.device);
     }
     container.directory.write_record(&container.record)
 }
@@ -102,10 +113,10 @@ fn take_back(container: &mut Container, tree: &Tree, kept: usize, error: Error) 
 
 /// Unmounts what is at this place in the record, wherever it is by now. What the container itself has unmounted needs nothing more.
 fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
-    let AddedMount { destination, id, covered } = container.record.added_mounts[place].clone();
+    let AddedMount { destination, id, device, covered } = container.record.added_mounts[place].clone();
     let mounts = tree.mounts()?;
     let mounted = match id {
-        Some(id) => mounts.iter().find(|mounted| mounted.id == id),
+        Some(id) => mounts.iter().find(|mounted| mounted.id == id && mounted.device == device),
         // Its maker was cut off. What was there before is not ours.
         None => {
             let top = mounts.iter().rfind(|mounted| mounted.point == destination);
@@ -125,6 +136,7 @@ fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
 struct Mounted {
     id: u64,
     parent: u64,
+    device: String,
     /// The path in the container, without symlinks.
     point: String,
 }
@@ -134,14 +146,15 @@ impl Mounted {
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split(' ');
         let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let mut written = fields.nth(2)?.split('\\');
+        let device = String::from(fields.next()?);
+        let mut written = fields.nth(1)?.split('\\');
         let mut point = String::from(written.next()?);
         for part in written {
             let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok())?;
             point.push(char::from(code));
             point.push_str(&part[3..]);
         }
-        Some(Self { id, parent, point })
+        Some(Self { id, parent, device, point })
     }
 }
 
@@ -234,7 +247,8 @@ mod tests {
     #[test]
     fn lines_of_mountinfo_are_read_with_their_odd_names() {
         let line = r"41 36 0:30 /data /srv/a\040b\134c rw,nosuid shared:2 - tmpfs tmpfs rw,size=1m";
-        let mounted = Mounted { id: 41, parent: 36, point: String::from(r"/srv/a b\c") };
+        let mounted =
+            Mounted { id: 41, parent: 36, device: String::from("0:30"), point: String::from(r"/srv/a b\c") };
         assert_eq!(Mounted::parse(line), Some(mounted));
         assert_eq!(Mounted::parse("41 36"), None);
     }

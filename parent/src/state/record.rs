@@ -46,6 +46,9 @@ pub struct AddedMount {
     pub destination: String,
     /// The kernel's number of it (statx(2), STATX_MNT_ID); `None` before it is mounted, or where its maker was cut off.
     pub id: Option<u64>,
+    /// The filesystem's device number: numbers of mounts are given out again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub device: String,
     /// The number of what was mounted there before, if anything was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covered: Option<u64>,

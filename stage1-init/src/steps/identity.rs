@@ -16,6 +16,8 @@ pub(super) struct User<'a> {
     pub(super) keep_capabilities: bool,
     /// The caller's stay: they are asked for, or setgroups(2) is denied in the user namespace.
     pub(super) keep_groups: bool,
+    /// setgroups(2) may be denied in the user namespace, which was joined: there are no groups to give up then.
+    pub(super) may_keep_groups: bool,
 }
 
 /// A new anonymous session keyring: the container neither sees the caller's keys nor slows down with the number of named keyrings
@@ -42,7 +44,10 @@ pub(super) fn become_user<K: Kernel>(
         Err(errno) => return Err(Fault { call: Call::ChangeDirectory, errno }),
     };
     if !user.keep_groups {
-        kernel.set_groups(user.groups).at(Call::SetGroups)?;
+        match kernel.set_groups(user.groups) {
+            Err(Errno::PERM) if user.may_keep_groups && user.groups.is_empty() => {}
+            set => set.at(Call::SetGroups)?,
+        }
     }
     if user.keep_capabilities {
         kernel.keep_capabilities().at(Call::KeepCapabilities)?;

@@ -346,6 +346,14 @@ fn containers_with_a_user_namespace_and_without_a_mount_namespace_are_entered_to
     let outcome = exec(&container, &[], &["sh", "-c", script]);
     assert_eq!(outcome.succeeded(), "0\n 0 100000 65536\n1024");
     exec(&container, &["-u", "7:7"], &["sh", "-c", "test $(id -u) = 7"]).succeeded();
+    // What stage1 makes there belongs to the namespace's root: a terminal, whoever gets that, and what is mounted.
+    let list = container.bundle.scratch().join("mounts.json");
+    fs::write(&list, json!([{"destination": "/tmp", "type": "tmpfs", "source": "t"}]).to_string())
+        .expect("write");
+    if is_pinnace() {
+        container.call(&["mounts", "add", &container.id, list.to_str().expect("UTF-8")]).succeeded();
+        assert_eq!(exec(&container, &[], &["stat", "-c", "%u:%g", "/tmp"]).succeeded(), "0:0");
+    }
 
     let plain = Bundle::new().without_namespace("mount").without_mount("/").edit(|config| {
         config["mounts"] = json!([]);

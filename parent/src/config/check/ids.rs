@@ -16,6 +16,9 @@ pub(super) fn id_mappings(
     warnings: &mut Vec<String>,
 ) -> IdMappings {
     let Some(linux) = linux else { return IdMappings::default() };
+    // What means nothing is not looked at.
+    let mut unseen = Problems::default();
+    let problems = if namespaces.user == Namespace::Inherit { &mut unseen } else { problems };
     let mappings = IdMappings {
         uids: list(linux.uid_mappings().as_deref(), "$.linux.uidMappings", problems),
         gids: list(linux.gid_mappings().as_deref(), "$.linux.gidMappings", problems),
