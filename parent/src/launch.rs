@@ -136,11 +136,9 @@ impl Launch {
             return Ok(());
         };
         let reactor = Reactor::default();
-        match block_on(&reactor, self.next_report(&reactor))? {
-            Some((Report::MapsDue, _)) => {}
-            Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
-            Some(_) => return Err(out_of_turn()),
-            None => return Err(block_on(&reactor, self.death(&reactor))),
+        match block_on(&reactor, self.word(&reactor, plan))? {
+            (Report::MapsDue, _) => {}
+            _ => return Err(out_of_turn()),
         }
         set_host_limits(self.pid(), &user)?;
         spawn::id_maps::write(self.pid(), user.id_mappings, user.is_privileged)?;
@@ -153,12 +151,8 @@ impl Launch {
             return Ok(());
         }
         let reactor = Reactor::default();
-        let report = block_on(&reactor, self.next_report(&reactor))?;
-        let (pid, pidfd) = match report {
-            Some((Report::Born { pid }, Some(pidfd))) => (pid, pidfd),
-            Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
-            Some(_) => return Err(out_of_turn()),
-            None => return Err(block_on(&reactor, self.death(&reactor))),
+        let (Report::Born { pid }, Some(pidfd)) = block_on(&reactor, self.word(&reactor, plan))? else {
+            return Err(out_of_turn());
         };
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(out_of_turn)?;
         // It ends now. Ignored: its status goes to nobody where our caller ignores SIGCHLD.
@@ -256,25 +250,21 @@ impl Launch {
         if self.is_ready {
             return Ok(());
         }
-        match self.next_report(reactor).await? {
-            Some((Report::Ready, _)) => {
+        match self.word(reactor, plan).await? {
+            (Report::Ready, _) => {
                 self.child.has_executed_stage1();
                 self.is_ready = true;
                 Ok(())
             }
-            Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
-            Some(_) => Err(out_of_turn()),
-            None => Err(self.death(reactor).await),
+            _ => Err(out_of_turn()),
         }
     }
 
     /// Waits for the moment of the runtime's hooks. stage1 then waits for `send_proceed`.
     pub async fn hooks_due(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
-        match self.next_report(reactor).await? {
-            Some((Report::HooksDue, _)) => Ok(()),
-            Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
-            Some(_) => Err(out_of_turn()),
-            None => Err(self.death(reactor).await),
+        match self.word(reactor, plan).await? {
+            (Report::HooksDue, _) => Ok(()),
+            _ => Err(out_of_turn()),
         }
     }
 
@@ -346,6 +336,17 @@ impl Launch {
         self.let_go = true;
         if let Some(devices) = self.devices.take() {
             devices.keep();
+        }
+    }
+
+    /// The next report while stage1 must not end.
+    ///
+    /// Errors: it has failed, or died.
+    async fn word(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(Report, Option<OwnedFd>)> {
+        match self.next_report(reactor).await? {
+            Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
+            Some(report) => Ok(report),
+            None => Err(self.death(reactor).await),
         }
     }
 

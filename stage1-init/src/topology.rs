@@ -89,7 +89,7 @@ fn become_root<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
 /// Goes on as a child of the parent, a sibling of this process, which ends.
 ///
 /// Only children are in a pid namespace that was joined. Whoever is in there may have CAP_SYS_PTRACE, and then what a process is and has open is his
-/// (CVE-2019-5736 and its kin): all that he finds is stage1 in the container's own tree, a copy that is sealed.
+/// (CVE-2019-5736 and its kin): all that he finds is stage1, a copy that is sealed, and in the container's own tree unless the pivot is late.
 pub(crate) fn be_born<K: Kernel>(kernel: &mut K, socket: Descriptor) -> Result<(), Fault> {
     if let Some(sibling) = kernel.fork_sibling().at(Call::Fork)? {
         // Ignored: if the parent is gone, the sibling learns it as well.

@@ -1,6 +1,6 @@
 //! The one clone: clone3(CLONE_VM) on a small stack of its own, straight into execveat of a sealed copy of stage1.
 //!
-//! No intermediate process, no copied page tables. The child shares our memory until it has executed stage1, so it does three
+//! No intermediate process, no copied page tables. The child shares our memory until it has executed stage1, so it does a few
 //! system calls and nothing else: no allocation, no thread-local, no panic.
 
 pub(super) mod id_maps;
@@ -29,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 /// stage1's bytes, built and embedded by build.rs.
 static STAGE1: &[u8] = include_bytes!(env!("PINNACE_STAGE1"));
 
-/// Bytes of the stack on which the child makes its three calls.
+/// Bytes of the stack on which the child makes its few calls.
 const STACK_BYTES: usize = 8 << 10;
 
 /// Between two looks at whether the child has executed stage1, which takes some 0.2 ms.
@@ -127,7 +127,7 @@ impl Child {
         self.shared.map(|shared| unsafe { &(*shared.as_ptr()).failure })
     }
 
-    /// Returns when the child has executed stage1, or is gone. It is three system calls away from that.
+    /// Returns when the child has executed stage1, or is gone. It is a few system calls away from that.
     pub(super) fn await_execution(&self) {
         // Only a child on our own memory has anything `shared`.
         let Some(failure) = self.shared_failure() else { return };
