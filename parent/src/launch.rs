@@ -268,7 +268,15 @@ impl Launch {
         }
     }
 
-    /// Lets stage1 go on after the runtime's hooks.
+    /// Waits for what stage1 is going to mount in a container that runs, detached. stage1 then waits for `send_proceed`.
+    pub async fn mounting(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<OwnedFd> {
+        match self.word(reactor, plan).await? {
+            (Report::Mounting, Some(mount)) => Ok(mount),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// Lets stage1 go on.
     pub fn send_proceed(&self) -> Result<()> {
         self.socket.send(Reply::Proceed, &[])
     }

@@ -118,6 +118,8 @@ calls! {
     RaiseAmbient = 79 "prctl PR_CAP_AMBIENT_RAISE",
     HeldCapabilities = 80 "capget",
     ReadLink = 81 "readlinkat",
+    FilesystemSet = 82 "fsconfig",
+    DeathSignal = 83 "prctl PR_SET_PDEATHSIG",
 }
 
 #[cfg(test)]

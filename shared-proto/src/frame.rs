@@ -31,6 +31,8 @@ pub enum Report {
     Born { pid: u32 },
     /// stage1 is in a user namespace that it has made, and waits for the parent to map ids in it.
     MapsDue,
+    /// This is what is going to be mounted in a container that runs: one descriptor, a detached mount. stage1 waits.
+    Mounting,
 }
 
 /// How a hook ended.
@@ -132,6 +134,7 @@ impl Report {
             }
             Report::Console => (7, None),
             Report::MapsDue => (9, None),
+            Report::Mounting => (10, None),
             Report::Born { pid } => {
                 let record = ReportRecord {
                     kind: U16::new(8),
@@ -181,6 +184,7 @@ impl Report {
             7 => Report::Console,
             8 => Report::Born { pid: record.step.get() },
             9 => Report::MapsDue,
+            10 => Report::Mounting,
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
@@ -189,7 +193,11 @@ impl Report {
     /// How many descriptors travel with this report.
     pub fn descriptor_count(self) -> usize {
         match self {
-            Report::Listener | Report::HookFailed { .. } | Report::Console | Report::Born { .. } => 1,
+            Report::Listener
+            | Report::HookFailed { .. }
+            | Report::Console
+            | Report::Born { .. }
+            | Report::Mounting => 1,
             Report::HooksDue | Report::MapsDue | Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
         }
     }

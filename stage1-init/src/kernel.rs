@@ -207,6 +207,8 @@ pub trait Kernel {
     fn close_on_execute_from(&mut self, first: Descriptor) -> Result<()>;
 
     // The process.
+    /// SIGKILL for this process when its parent ends.
+    fn die_with_parent(&mut self) -> Result<()>;
     fn set_undumpable(&mut self) -> Result<()>;
     fn set_session(&mut self) -> Result<()>;
     /// Gives a signal its default disposition.
@@ -253,7 +255,7 @@ pub trait Kernel {
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;
-    /// The number of the mount that an open place is on (STATX_MNT_ID).
+    /// The number of the mount that an open place is on: one that is never given out again, where the kernel has that (Linux 6.8).
     fn mount_number(&mut self, place: Descriptor) -> Result<u64>;
     /// The magic number of the filesystem.
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64>;
@@ -301,6 +303,8 @@ pub trait Kernel {
     /// A new instance of a filesystem on `target`, below the working directory. `flags` are MS_* bits.
     fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()>;
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor>;
+    /// A parameter of an instance that is not yet there: a flag has no value.
+    fn filesystem_set(&mut self, filesystem: Descriptor, key: &CStr, value: Option<&CStr>) -> Result<()>;
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()>;
     fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor>;
     fn unmount_detached(&mut self, path: &CStr) -> Result<()>;

@@ -1,6 +1,6 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
-use shared_proto::bootstrap::NEW_USER;
+use shared_proto::bootstrap::{NEW_USER, RootChange};
 use shared_proto::limits::BUILD_ID_BYTES;
 use shared_proto::trace::{STEP, trace_bytes};
 use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, View};
@@ -60,6 +60,7 @@ fn phases<K: Kernel>(
     let procfs = received.descriptor(DescriptorSlot::Procfs);
     let mut context = Context::new(kernel, *socket, root, procfs, first_temporary);
 
+    context.is_live = bootstrap.root_change == RootChange::Enter;
     context.joined_user_namespace =
         bootstrap.joined & NEW_USER != 0 || received.descriptor(DescriptorSlot::UserNamespace).is_some();
 

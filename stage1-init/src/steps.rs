@@ -6,6 +6,7 @@ mod devices;
 mod hostname;
 mod identity;
 mod landlock;
+mod live_mounts;
 mod lsm;
 mod masks;
 mod mounts;
@@ -56,6 +57,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     working_directory: Option<Descriptor>,
     /// Somebody else has made the user namespace.
     pub(crate) joined_user_namespace: bool,
+    /// The container runs already.
+    pub(crate) is_live: bool,
 }
 
 impl<'k, K: Kernel> Context<'k, K> {
@@ -84,6 +87,7 @@ impl<'k, K: Kernel> Context<'k, K> {
             is_hook: false,
             working_directory: None,
             joined_user_namespace: false,
+            is_live: false,
         }
     }
 
@@ -213,7 +217,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         }
         Step::MakeSymlink { path, target } => devices::symlink(context, path, target),
         Step::MakeDirectory { path } => mounts::directory(context, path),
-        Step::Unmount { path, mount } => mounts::unmount(context, path, mount),
+        Step::Unmount { path, mount } => live_mounts::unmount(context, path, mount),
         Step::ReadonlyPath { path } => masks::readonly(context, path),
         Step::MaskPath { path, data } => masks::mask(context, path, data),
         Step::FinishRoot { readonly, propagations } => mounts::finish_root(context, readonly, propagations),

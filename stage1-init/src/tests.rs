@@ -5,6 +5,7 @@ mod enter;
 mod failures;
 mod found;
 mod hooks;
+mod live_mounts;
 mod notes;
 mod order;
 

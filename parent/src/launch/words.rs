@@ -145,7 +145,7 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
 /// mount(2) does not say which option was wrong, but the kernel can be asked.
 fn refused_option(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> Option<String> {
     let Some(Step::MountFilesystem { fstype, data, .. }) = step else { return None };
-    if failure.call != Call::Mount || errno(failure) != Errno::INVAL {
+    if !matches!(failure.call, Call::Mount | Call::FilesystemSet) || errno(failure) != Errno::INVAL {
         return None;
     }
     filesystem::refused_option(fstype, data).map(|reason| format!(" ({reason})"))
@@ -154,7 +154,7 @@ fn refused_option(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_
 /// What the kernel's word usually means, where that is known.
 fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'static str {
     match (step, failure.call, errno(failure)) {
-        (_, Call::Mount, Errno::NODEV) => " (the kernel has no such filesystem)",
+        (_, Call::Mount | Call::FilesystemOpen, Errno::NODEV) => " (the kernel has no such filesystem)",
         (_, Call::Mount, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
         // Engines look for the kernel's older word, ENOTDIR of mount(2).
         (Some(Step::BindMount { .. }), Call::MoveMount, Errno::INVAL) => {

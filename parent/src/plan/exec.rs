@@ -2,10 +2,10 @@
 
 use linux_raw_sys::general as uapi;
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, RootChange};
-use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Step};
+use shared_proto::{Phase, Planned, Propagation, PropagationKind, Step};
 
 use super::{Draft, Plan, Request, Store, check_bounds, root, unsupported};
-use super::{capabilities, console, identity, landlock, lsm, mounts, scheduling, seccomp, user_namespace};
+use super::{capabilities, console, identity, landlock, lsm, scheduling, seccomp, user_namespace};
 use crate::config::{Namespace, Namespaces};
 use crate::error::{Error, Result};
 
@@ -40,40 +40,11 @@ pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store)
     enter(request, draft, Bootstrap { home_of, ..bootstrap(request, entry) })
 }
 
-/// One more mount in a container: the request's configuration has it, and no program. Paths of the container are looked up in `entry`'s root, which
-/// has to be sent, since mounting changes the working directory.
-pub fn plan_mount<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
-    let mut draft = Draft { steps: Vec::with_capacity(2), sent: Vec::new(), store };
-    mounts::plan(&mut draft, request)?;
-    for mount in request.config.mounts.iter().filter(|mount| mounts::is_readonly_late(mount)) {
-        let attributes = Attributes { set: uapi::MOUNT_ATTR_RDONLY, clear: 0 };
-        let path = mount.destination.as_str();
-        draft.push(Phase::Mounts, Step::SetMountAttributes { path, recursive: false, attributes });
-    }
-    enter(request, draft, outside(request, entry))
-}
-
-/// The top mount at `path` less, if it has this number.
-pub fn plan_unmount<'a>(
+pub(super) fn enter<'a>(
     request: &Request<'a>,
-    entry: &Entry<'a>,
-    (path, mount): (&'a str, u64),
-    store: &'a Store,
+    draft: Draft<'a>,
+    bootstrap: Bootstrap<Planned<'a>>,
 ) -> Result<Plan<'a>> {
-    let mut draft = Draft { steps: Vec::with_capacity(1), sent: Vec::new(), store };
-    draft.push(Phase::Mounts, Step::Unmount { path, mount });
-    enter(request, draft, outside(request, entry))
-}
-
-/// stage1 mounts and is gone: the container's limits are none of its business, and nobody in its pid namespace is to meet stage1, which has trees
-/// of the host open.
-fn outside<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
-    let bootstrap = bootstrap(request, entry);
-    let joined = bootstrap.joined & !uapi::CLONE_NEWPID;
-    Bootstrap { await_cgroups: false, born_late: false, joined, ..bootstrap }
-}
-
-fn enter<'a>(request: &Request<'a>, draft: Draft<'a>, bootstrap: Bootstrap<Planned<'a>>) -> Result<Plan<'a>> {
     let mut steps = draft.steps;
     steps.sort_by_key(|phased| phased.phase);
     check_bounds(&steps)?;
@@ -90,7 +61,7 @@ fn enter<'a>(request: &Request<'a>, draft: Draft<'a>, bootstrap: Bootstrap<Plann
     })
 }
 
-fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
+pub(super) fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
     let mut slots = DescriptorSlots::default().with(DescriptorSlot::Init);
     for (slot, is_filled) in
         [(DescriptorSlot::Root, entry.sends_root), (DescriptorSlot::Trace, request.takes_notes)]

@@ -44,14 +44,10 @@ pub struct Record {
 pub struct AddedMount {
     /// Absolute and clean, as it was asked for.
     pub destination: String,
-    /// The kernel's number of it (statx(2), STATX_MNT_ID); `None` before it is mounted, or where its maker was cut off.
-    pub id: Option<u64>,
-    /// The filesystem's device number: numbers of mounts are given out again.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub device: String,
-    /// The number of what was mounted there before, if anything was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub covered: Option<u64>,
+    /// Its number in mountinfo, which another mount may get when it is gone (statx(2), STATX_MNT_ID).
+    pub id: u64,
+    /// The number that no other ever gets, where the kernel has that, from Linux 6.8 (STATX_MNT_ID_UNIQUE).
+    pub number: u64,
 }
 
 /// The agent of a seccomp profile that asks one.

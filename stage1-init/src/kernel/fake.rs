@@ -233,6 +233,10 @@ impl Kernel for Fake {
         Ok(link.1.len())
     }
 
+    fn die_with_parent(&mut self) -> Result<()> {
+        self.call(String::from("die_with_parent"))
+    }
+
     fn set_undumpable(&mut self) -> Result<()> {
         self.call(String::from("set_undumpable"))
     }
@@ -464,6 +468,11 @@ impl Kernel for Fake {
 
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         self.opens(format!("filesystem_open {}", text(fstype)), &format!("new {}", text(fstype)))
+    }
+
+    fn filesystem_set(&mut self, filesystem: Descriptor, key: &CStr, value: Option<&CStr>) -> Result<()> {
+        let value = value.map_or(String::new(), |value| format!("={}", text(value)));
+        self.call(format!("filesystem_set {} {}{value}", self.name(filesystem), text(key)))
     }
 
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {

@@ -295,6 +295,10 @@ impl Kernel for Linux {
         Ok(())
     }
 
+    fn die_with_parent(&mut self) -> Result<()> {
+        control(prctl::PR_SET_PDEATHSIG, rustix::process::Signal::KILL.as_raw() as usize, 0)
+    }
+
     fn set_undumpable(&mut self) -> Result<()> {
         control(prctl::PR_SET_DUMPABLE, 0, 0)
     }
@@ -531,7 +535,9 @@ impl Kernel for Linux {
     }
 
     fn mount_number(&mut self, place: Descriptor) -> Result<u64> {
-        let status = fs::statx(lend(place), c"", AtFlags::EMPTY_PATH, fs::StatxFlags::MNT_ID)?;
+        const MNT_ID_UNIQUE: fs::StatxFlags = fs::StatxFlags::from_bits_retain(0x4000);
+        let wanted = fs::StatxFlags::MNT_ID | MNT_ID_UNIQUE;
+        let status = fs::statx(lend(place), c"", AtFlags::EMPTY_PATH, wanted)?;
         Ok(status.stx_mnt_id)
     }
 
@@ -643,6 +649,13 @@ impl Kernel for Linux {
 
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor> {
         mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(keep)
+    }
+
+    fn filesystem_set(&mut self, filesystem: Descriptor, key: &CStr, value: Option<&CStr>) -> Result<()> {
+        match value {
+            Some(value) => mount::fsconfig_set_string(lend(filesystem), key, value),
+            None => mount::fsconfig_set_flag(lend(filesystem), key),
+        }
     }
 
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()> {

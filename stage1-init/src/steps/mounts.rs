@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations};
 
-use super::{Context, lsm};
+use super::{Context, live_mounts, lsm};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::paths::{self, Missing, PROC_SUPER_MAGIC, PathBuffer};
 
@@ -65,15 +65,24 @@ pub(super) fn filesystem<K: Kernel>(
     } else {
         filesystem.data
     };
+    let finish = |kernel: &mut K, mount| {
+        if let Some((_, label)) = late {
+            lsm::label_late(kernel, mount, &PathBuffer::new(label).at(Call::SetLabel)?)?;
+        }
+        set_propagations(kernel, mount, propagations)
+    };
+    if context.is_live {
+        let mount = live_mounts::filesystem(context.kernel, filesystem, data)?;
+        finish(context.kernel, mount)?;
+        live_mounts::announce(context, mount)?;
+        return context.kernel.move_mount(mount, place.directory, c"").at(Call::MoveMount);
+    }
     context.go_to(place.directory)?;
     let (kernel, name) = (&mut *context.kernel, place.name.as_c_str());
     kernel.mount(filesystem.source, name, filesystem.fstype, filesystem.flags, data).at(Call::Mount)?;
     if propagations != Propagations::default() || late.is_some() {
         let mount = paths::open(kernel, context.root.new, target)?;
-        if let Some((_, label)) = late {
-            lsm::label_late(kernel, mount, &PathBuffer::new(label).at(Call::SetLabel)?)?;
-        }
-        set_propagations(kernel, mount, propagations)?;
+        finish(kernel, mount)?;
     }
     context.mounted(target, filesystem.fstype == c"tmpfs");
     Ok(())
@@ -92,29 +101,6 @@ fn remount<K: Kernel>(
         .kernel
         .mount(filesystem.source, c".", filesystem.fstype, filesystem.flags, filesystem.data)
         .at(Call::Mount)
-}
-
-/// Takes the mount with this number away, which `path` led to when it was looked for.
-///
-/// umount2(2) has no place for a descriptor. But nobody in the container's mount namespace can rename what is mounted upon there, and the directory
-/// above is held: between the look at the number and the call only somebody who may mount himself could change anything.
-pub(super) fn unmount<K: Kernel>(
-    context: &mut Context<'_, K>,
-    path: &'static CStr,
-    mount: u64,
-) -> Result<(), Fault> {
-    let (directory, name) = paths::split(path);
-    let directory = PathBuffer::new(directory).at(Call::Open)?;
-    let name = PathBuffer::new(name).at(Call::Open)?;
-    let (kernel, root) = (&mut *context.kernel, context.root.new);
-    let strict = Resolve::InRootNoSymlinks;
-    let above = kernel.open(root, directory.as_c_str(), Open::Directory, strict).at(Call::Open)?;
-    let place = kernel.open(above, name.as_c_str(), Open::PathNoFollow, strict).at(Call::Open)?;
-    if kernel.mount_number(place).at(Call::Status)? != mount {
-        return Err(Fault { call: Call::Unmount, errno: Errno::BUSY });
-    }
-    context.go_to(above)?;
-    context.kernel.unmount_detached(name.as_c_str()).at(Call::Unmount)
 }
 
 /// Where a filesystem is mounted.
@@ -243,6 +229,10 @@ pub(super) fn bind<K: Kernel>(
         // What lies there has to be a procfs, as runc has it too.
         return Err(Fault { call: Call::StatusFilesystem, errno: Errno::XDEV });
     }
+    if context.is_live {
+        live_mounts::announce(context, tree)?;
+    }
+    let kernel = &mut *context.kernel;
     kernel.move_mount(tree, place, c"").at(Call::MoveMount)?;
     set_propagations(kernel, tree, propagations)?;
     context.mounted(target, false);

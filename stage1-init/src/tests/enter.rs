@@ -6,7 +6,7 @@ use super::kernel as kernel_of;
 use super::*;
 
 /// What an `exec` asks for: no mounts, the user, the lockdown.
-fn entering<'a>(slots: DescriptorSlots, joined: u32) -> Bootstrap<Planned<'a>> {
+pub(super) fn entering<'a>(slots: DescriptorSlots, joined: u32) -> Bootstrap<Planned<'a>> {
     Bootstrap {
         root: "/",
         root_change: RootChange::Enter,
@@ -128,32 +128,4 @@ fn below_a_user_namespace_that_is_joined_the_others_are_made_from_inside() {
         "unshare_all 0x20000",
     ];
     assert_eq!(kernel.trace[first..first + expected.len()], expected);
-}
-
-/// What `mounts` asks for: the tree that is sent, a mount taken away, and no program.
-#[test]
-fn mounts_of_a_container_that_exists_take_trees_and_start_nothing() {
-    let _alone = alone();
-    let slots = DescriptorSlots::default().with(DescriptorSlot::Root).with(DescriptorSlot::Init);
-    let bind = Step::BindMount {
-        source: "/host/data",
-        target: "/data",
-        origin: BindOrigin::Sent,
-        recursive: false,
-        attributes: Attributes::default(),
-        recursive_attributes: Attributes::default(),
-        propagations: Propagations::default(),
-    };
-    let steps = [bind, Step::Unmount { path: "/srv/old", mount: 7 }];
-    let steps = steps.map(|step| PhasedStep { phase: Phase::Mounts, step });
-    let bootstrap = Bootstrap { await_cgroups: false, ..entering(slots, JOINED_ALL) };
-    let bytes = encoded_with(&[], bootstrap, &steps);
-    let mut kernel =
-        kernel(std::vec![(bytes, slots.count()), frame(Reply::Trees { descriptor_count: 1 }, 1)]);
-    // The parent goes when it has heard that all is done.
-    assert_eq!(run(&mut kernel), End::Exited(1));
-    let place = |wanted: &str| kernel.trace.iter().position(|line| line.starts_with(wanted)).unwrap();
-    assert!(place("change_root") < place("move_mount"));
-    assert!(place("move_mount") < place("unmount_detached old"));
-    assert!(kernel.trace[place("unmount_detached old") - 1].starts_with("change_directory_to"));
 }

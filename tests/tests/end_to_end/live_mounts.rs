@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Value, is_pinnace, json, run_within_limit, skip, wait_until,
+    Bundle, Container, Outcome, Value, find_program, is_pinnace, json, run_within_limit, skip, wait_until,
 };
+use rustix::process::{Pid, Signal};
 
 use crate::user_namespace::{by_user, mapped, of_user};
 
@@ -280,6 +281,42 @@ fn an_ordinary_user_mounts_new_filesystems() {
     );
     assert_eq!(mounts("remove", json!([{"destination": "/tmp"}])), (Some(0), String::new()));
     call(&["delete", "--force", &container.id]).expect("setpriv is there").succeeded();
+}
+
+/// Whoever ends `mounts add` in the middle: nothing is mounted that is not in the record, and what is there can be removed.
+#[test]
+fn nothing_is_mounted_when_its_maker_was_killed() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("nothing_is_mounted_when_its_maker_was_killed", "strace is not installed");
+    };
+    let container = running(Bundle::new().writable());
+    inside(&container, "mkdir -p /real && ln -s real /link");
+    let before = table(&container);
+    let file = container.bundle.scratch().join("mounts.json");
+    let list = json!([tmpfs("/link", &[])]);
+    fs::write(&file, list.to_string()).expect("write");
+    // stage1 is held for a while where it is going to mount.
+    let add = container.command(&["mounts", "add", &container.id, file.to_str().expect("UTF-8")]);
+    let mut command = std::process::Command::new(strace);
+    command.args(["-f", "-qq", "-e", "trace=move_mount", "-e", "inject=move_mount:delay_enter=1000000"]);
+    command.arg("-o").arg(container.bundle.scratch().join("strace"));
+    command.arg(add.get_program()).args(add.get_args());
+    let mut traced = command.stderr(std::process::Stdio::null()).spawn().expect("spawn");
+    wait_until("it is in the record", || recorded(&container) == 1);
+    let children = format!("/proc/{0}/task/{0}/children", traced.id());
+    let children = fs::read_to_string(children).expect("children");
+    let runtime = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    rustix::process::kill_process(runtime.expect("the runtime"), Signal::KILL).expect("kill");
+    traced.wait().expect("wait");
+    assert_eq!((table(&container), recorded(&container)), (before.clone(), 1));
+    mounts(&container, "remove", &list).succeeded();
+
+    // One that was mounted is found behind its symlink, wherever that leads by now.
+    mounts(&container, "add", &list).succeeded();
+    assert_ne!(table(&container), before);
+    inside(&container, "ln -sfn tmp /link");
+    mounts(&container, "remove", &list).succeeded();
+    assert_eq!((table(&container), recorded(&container)), (before, 0));
 }
 
 /// Where the container leads a path while a mount is added and removed is its own affair: what is taken away is what was added.

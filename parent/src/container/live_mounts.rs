@@ -2,13 +2,17 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use linux_raw_sys::general as uapi;
+use rustix::fs::{AtFlags, StatxFlags};
+
 use super::Container;
 use super::exec::open_root;
+use crate::cgroup::Placement;
 use crate::config::{self, Basis, Config, Mount, MountKind, Namespace};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Reactor, block_on};
-use crate::plan::{self, Entry, Request, Store};
+use crate::plan::{self, Entry, Plan, Request, Store};
 use crate::state::{AddedMount, Status};
 
 /// Mounts what is in the list, which is JSON text as `$.mounts` of a config.json, all or nothing. Returns what should be said although all went well.
@@ -61,39 +65,23 @@ pub fn remove_mounts(container: &mut Container, list: &[u8]) -> Result<()> {
 
 fn add(container: &mut Container, tree: &Tree, mount: Mount) -> Result<()> {
     let destination = mount.destination.clone();
-    let before = tree.mounts()?;
-    let covered = before.iter().rfind(|mounted| mounted.point == destination).map(|mounted| mounted.id);
-    // In the record first: whatever ends us, `remove` knows of it.
-    container.record.added_mounts.push(AddedMount {
-        destination: destination.clone(),
-        id: None,
-        device: String::new(),
-        covered,
-    });
-    container.directory.write_record(&container.record)?;
-    if let Err(error) = tree.carry_out(container, Change::Mount(mount)) {
-        container.record.added_mounts.pop();
-        return Err(error);
-    }
-    // Its number is not to be had by the path, which the container may have led elsewhere by now. A tree is there by its top.
-    let is_new = |id: u64| before.iter().all(|mounted| mounted.id != id);
-    let after = tree.mounts()?;
-    let tops = after.iter().filter(|mounted| is_new(mounted.id) && !is_new(mounted.parent));
-    let mut tops: Vec<&Mounted> = tops.collect();
-    if tops.len() > 1 {
-        // Others mount as well, or its peers have got it too.
-        tops.retain(|mounted| mounted.point == destination);
-    }
-    let [top] = tops.as_slice() else {
-        return Err(Error::new(format!(
-            "{destination}: it cannot be told from other mounts that were made just now"
-        )));
+    let Container { record, directory, .. } = container;
+    tree.mount(mount, |detached| {
+        let (id, number) = numbers(&detached)?;
+        record.added_mounts.push(AddedMount { destination, id, number });
+        directory.write_record(record)
+    })
+}
+
+/// The mount's number in mountinfo, and that which stage1 compares.
+fn numbers(mount: &OwnedFd) -> Result<(u64, u64)> {
+    const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(uapi::STATX_MNT_ID_UNIQUE);
+    let number = |wanted| {
+        let status = rustix::fs::statx(mount, "", AtFlags::EMPTY_PATH, wanted);
+        status.map(|status| status.stx_mnt_id).map_err(|errno| Error::call("statx a new mount", errno))
     };
-    if let Some(last) = container.record.added_mounts.last_mut() {
-        last.id = Some(top.id);
-        last.device.clone_from(&top.device);
-    }
-    container.directory.write_record(&container.record)
+    // A kernel that does not know the second kind gives the first.
+    Ok((number(StatxFlags::MNT_ID)?, number(StatxFlags::MNT_ID | UNIQUE)?))
 }
 
 /// Takes the mounts away that lie behind the first `kept` in the record.
@@ -111,21 +99,13 @@ fn take_back(container: &mut Container, tree: &Tree, kept: usize, error: Error) 
     }
 }
 
-/// Unmounts what is at this place in the record, wherever it is by now. What the container itself has unmounted needs nothing more.
+/// Unmounts what is at this place in the record, wherever it is by now. What the container itself has unmounted, or nobody has mounted since its
+/// maker was cut off, needs nothing more.
 fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
-    let AddedMount { destination, id, device, covered } = container.record.added_mounts[place].clone();
+    let AddedMount { destination, id, number } = &container.record.added_mounts[place];
     let mounts = tree.mounts()?;
-    let mounted = match id {
-        Some(id) => mounts.iter().find(|mounted| mounted.id == id && mounted.device == device),
-        // Its maker was cut off. What was there before is not ours.
-        None => {
-            let top = mounts.iter().rfind(|mounted| mounted.point == destination);
-            top.filter(|top| Some(top.id) != covered)
-        }
-    };
-    if let Some(Mounted { point, id, .. }) = mounted {
-        tree.carry_out(container, Change::Unmount(point, *id))
-            .map_err(|error| error.context(&destination))?;
+    if let Some(mounted) = mounts.iter().find(|mounted| mounted.id == *id) {
+        tree.unmount(&mounted.point, *number).map_err(|error| error.context(destination))?;
     }
     container.record.added_mounts.remove(place);
     container.directory.write_record(&container.record)
@@ -135,8 +115,6 @@ fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 struct Mounted {
     id: u64,
-    parent: u64,
-    device: String,
     /// The path in the container, without symlinks.
     point: String,
 }
@@ -145,29 +123,28 @@ impl Mounted {
     /// Source: proc_pid_mountinfo(5); blanks and their like in paths are octal.
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split(' ');
-        let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let device = String::from(fields.next()?);
-        let mut written = fields.nth(1)?.split('\\');
+        let id = fields.next()?.parse().ok()?;
+        let mut written = fields.nth(3)?.split('\\');
         let mut point = String::from(written.next()?);
         for part in written {
             let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok())?;
             point.push(char::from(code));
             point.push_str(&part[3..]);
         }
-        Some(Self { id, parent, device, point })
+        Some(Self { id, point })
     }
-}
-
-enum Change<'a> {
-    Mount(Mount),
-    /// Where it is, and its number.
-    Unmount(&'a str, u64),
 }
 
 /// The container's file systems.
 struct Tree {
+    id: String,
+    bundle: String,
+    placement: Placement,
     pid: i32,
-    /// Its root, in its mount namespace.
+    /// A handle to its init.
+    init: OwnedFd,
+    /// Its root, in its mount namespace: as a path, and open.
+    root_path: String,
     root: OwnedFd,
     basis: Basis,
 }
@@ -175,11 +152,12 @@ struct Tree {
 impl Tree {
     /// Errors: there is no process in the container any more; its mount namespace is not its own.
     fn open(container: &Container) -> Result<Self> {
+        let not_running = || Error::of_kind(Kind::NotRunning, "container not running");
         let init = match container.status()? {
             Status::Created | Status::Running | Status::Paused => container.init.as_ref(),
             Status::Creating | Status::Stopped => None,
         };
-        let init = init.ok_or_else(|| Error::of_kind(Kind::NotRunning, "container not running"))?;
+        let init = init.ok_or_else(not_running)?;
         let mut basis: Basis = serde_json::from_slice(&init.basis)
             .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
         if basis.namespaces.mount != Namespace::New {
@@ -188,50 +166,75 @@ impl Tree {
         // Nothing is executed.
         basis.process.args.clear();
         basis.process.env.clear();
-        Ok(Self { pid: init.pid, root: open_root(init.pid)?, basis })
+        Ok(Self {
+            id: container.id.clone(),
+            bundle: container.record.bundle.clone(),
+            placement: container.record.cgroups.clone(),
+            pid: init.pid,
+            init: init.handle()?.ok_or_else(not_running)?,
+            root_path: format!("/proc/{}/root", init.pid),
+            root: open_root(init.pid)?,
+            basis,
+        })
     }
 
-    /// Has stage1 make the change from within.
-    fn carry_out(&self, container: &Container, change: Change<'_>) -> Result<()> {
-        let init = container.init_handle()?;
-        let init = init.ok_or_else(|| Error::of_kind(Kind::NotRunning, "container not running"))?;
-        let (mounts, unmounted) = match change {
-            Change::Mount(mount) => (vec![mount], None),
-            Change::Unmount(path, mount) => (Vec::new(), Some((path, mount))),
-        };
-        let config = Config { mounts, ..self.basis.clone().into_config() };
-        let host = HostFacts::read_without_cgroups(Questions::default())?;
-        let root = format!("/proc/{}/root", self.pid);
-        let request = Request {
-            config: &config,
-            host: &host,
+    /// Has stage1 mount something from within. `write_down` gets it while it is still detached.
+    fn mount(&self, mount: Mount, write_down: impl FnOnce(OwnedFd) -> Result<()>) -> Result<()> {
+        let (config, host, store) = (self.config(vec![mount]), self.host()?, Store::default());
+        let plan = plan::plan_mount(&self.request(&config, &host), &self.entry(), &store)?;
+        let (mut launch, reactor) = (self.enter(&plan)?, Reactor::default());
+        write_down(block_on(&reactor, launch.mounting(&reactor, &plan))?)?;
+        launch.send_proceed()?;
+        // There is nothing to start: it ends with `launch`.
+        block_on(&reactor, launch.ready(&reactor, &plan))
+    }
+
+    /// Has it unmount what is at `point`, if that is the mount with this number.
+    fn unmount(&self, point: &str, number: u64) -> Result<()> {
+        let (config, host, store) = (self.config(Vec::new()), self.host()?, Store::default());
+        let request = self.request(&config, &host);
+        let plan = plan::plan_unmount(&request, &self.entry(), (point, number), &store)?;
+        let (mut launch, reactor) = (self.enter(&plan)?, Reactor::default());
+        block_on(&reactor, launch.ready(&reactor, &plan))
+    }
+
+    fn config(&self, mounts: Vec<Mount>) -> Config {
+        Config { mounts, ..self.basis.clone().into_config() }
+    }
+
+    fn host(&self) -> Result<HostFacts> {
+        HostFacts::read_without_cgroups(Questions::default())
+    }
+
+    fn request<'a>(&'a self, config: &'a Config, host: &'a HostFacts) -> Request<'a> {
+        Request {
+            config,
+            host,
             filter: None,
-            placement: &container.record.cgroups,
-            root: &root,
-            id: &container.id,
-            bundle: &container.record.bundle,
+            placement: &self.placement,
+            root: &self.root_path,
+            id: &self.id,
+            bundle: &self.bundle,
             no_pivot: false,
             no_new_keyring: true,
             hold: false,
             preserved_count: 0,
             takes_notes: false,
             is_entered: true,
-        };
-        let store = Store::default();
-        let entry = Entry { namespaces: &self.basis.namespaces, sends_root: true };
-        let plan = match unmounted {
-            None => plan::plan_mount(&request, &entry, &store)?,
-            Some(unmounted) => plan::plan_unmount(&request, &entry, unmounted, &store)?,
-        };
-        let entrance =
-            Entrance { init, cgroup: None, root: Some(self.root.as_fd()), processors: &[], notes: None };
-        let mut launch = Launch::enter(&plan, entrance)?;
-        let reactor = Reactor::default();
-        // There is nothing to start: it ends with `launch`.
-        block_on(&reactor, launch.ready(&reactor, &plan))
+        }
     }
 
-    /// What is mounted in the container, in the order of mounting at each place.
+    fn entry(&self) -> Entry<'_> {
+        Entry { namespaces: &self.basis.namespaces, sends_root: true }
+    }
+
+    fn enter(&self, plan: &Plan<'_>) -> Result<Launch> {
+        let init = self.init.try_clone().map_err(|error| Error::io("duplicate a pidfd", &error))?;
+        let root = Some(self.root.as_fd());
+        Launch::enter(plan, Entrance { init, cgroup: None, root, processors: &[], notes: None })
+    }
+
+    /// What is mounted in the container.
     fn mounts(&self) -> Result<Vec<Mounted>> {
         let path = format!("/proc/{}/mountinfo", self.pid);
         let text = std::fs::read(&path).map_err(|error| Error::io(format_args!("read {path}"), &error))?;
@@ -247,8 +250,7 @@ mod tests {
     #[test]
     fn lines_of_mountinfo_are_read_with_their_odd_names() {
         let line = r"41 36 0:30 /data /srv/a\040b\134c rw,nosuid shared:2 - tmpfs tmpfs rw,size=1m";
-        let mounted =
-            Mounted { id: 41, parent: 36, device: String::from("0:30"), point: String::from(r"/srv/a b\c") };
+        let mounted = Mounted { id: 41, point: String::from(r"/srv/a b\c") };
         assert_eq!(Mounted::parse(line), Some(mounted));
         assert_eq!(Mounted::parse("41 36"), None);
     }
