@@ -30,8 +30,9 @@ const QUOTED_BYTES_MAX: u64 = 4096;
 pub enum Place<'a> {
     /// Beside us, with the bundle as the working directory and our environment where the hook has none.
     Host,
-    /// In the namespaces of the process behind `init`, whose id on the host is `pid`; in the root file system, and without an environment.
-    Container { init: BorrowedFd<'a>, pid: i32, rootfs: &'a str },
+    /// In the namespaces of the process behind `init`, whose id on the host is `pid`, and in the cgroups behind these files; in the root file system,
+    /// and without an environment.
+    Container { init: BorrowedFd<'a>, pid: i32, rootfs: &'a str, cgroups: &'a [OwnedFd] },
 }
 
 /// Runs the hooks of one moment in their order, up to the first that fails.
@@ -149,14 +150,19 @@ fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> 
             unsafe { command.pre_exec(close_all_on_execute) };
             spawn_named(command, &path)
         }
-        Place::Container { init, pid, rootfs } => {
+        Place::Container { init, pid, rootfs, cgroups } => {
             let init = init.as_raw_fd();
             let rootfs = CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?;
             let kinds = other_namespaces(pid)?;
-            // SAFETY: the closure makes system calls with numbers and a pointer to a string that it owns, and allocates nothing.
+            let cgroups: Vec<i32> = cgroups.iter().map(AsRawFd::as_raw_fd).collect();
+            // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing. The caller's loan of the files
+            // outlives the closure.
             unsafe {
                 command.pre_exec(move || {
-                    let joined = check(syscall!(SETNS, init, kinds))
+                    let joined = cgroups
+                        .iter()
+                        .try_for_each(|&file| enter_cgroup(file))
+                        .and_then(|()| check(syscall!(SETNS, init, kinds)))
                         .and_then(|()| check(syscall!(CHDIR, rootfs.as_ptr())));
                     joined.map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))?;
                     close_all_on_execute()
@@ -173,6 +179,15 @@ fn spawn_named(mut command: Command, path: &str) -> Result<Child> {
         Some(raw) => Error::new(format!("fork/exec {path}: {}", errno_text(Errno::from_raw_os_error(raw)))),
         None => Error::new(format!("fork/exec {path}: {error}")),
     })
+}
+
+/// An ordinary user may not move what was born outside of the part of the tree that is his; the hook runs where we are then.
+fn enter_cgroup(file: i32) -> rustix::io::Result<()> {
+    // SAFETY: the kernel reads the one byte.
+    match check(unsafe { syscall!(WRITE, file, c"0".as_ptr(), 1usize) }) {
+        Err(Errno::ACCESS | Errno::PERM) => Ok(()),
+        entered => entered,
+    }
 }
 
 /// What callers have leaked to us is not for hooks: descriptors, and signals that are ignored.

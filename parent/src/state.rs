@@ -394,8 +394,9 @@ impl StateDirectory {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let opened =
-            rustix::fs::openat(&self.descriptor, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        // Whatever somebody has put there, it does not keep us.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty());
         let file = match opened {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),

@@ -42,7 +42,7 @@ pub enum HookStatus {
     Killed(u16),
     /// It ran past its time, and was killed with its group.
     TimedOut,
-    /// execve(2) failed with this errno.
+    /// It cannot be executed, for this reason: an errno. What it has said is its path.
     NotExecuted(u16),
 }
 

@@ -52,8 +52,9 @@ fn run_one<K: Kernel>(
 ) -> Result<(HookStatus, Descriptor), Fault> {
     let kernel = &mut *context.kernel;
     if let Err(errno) = kernel.check_executable(hook.path) {
-        let nothing = kernel.memory_file(&[]).at(Call::MemoryFile)?;
-        return Ok((HookStatus::NotExecuted(errno.raw_os_error() as u16), nothing));
+        // Whoever reads this has no plan, and wants to know which.
+        let name = kernel.memory_file(&[hook.path.to_bytes()]).at(Call::MemoryFile)?;
+        return Ok((HookStatus::NotExecuted(errno.raw_os_error() as u16), name));
     }
     let (input, output) = (state_file(kernel, hook)?, kernel.memory_file(&[]).at(Call::MemoryFile)?);
     let Some(child) = kernel.fork().at(Call::Fork)? else {

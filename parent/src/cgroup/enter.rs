@@ -100,6 +100,17 @@ impl Cgroups {
         Ok(WayIn { unified, doors })
     }
 
+    /// The files by which a process enters the container's cgroups when it writes "0" into each.
+    pub fn entrances(&self) -> Result<Vec<OwnedFd>> {
+        let open = |directory: &Directory, file: &str| {
+            let opened = files::open_for_writing(&format!("{}/{file}", directory.absolute()));
+            opened.map_err(|error| error.context("enter the container's cgroups"))
+        };
+        let hierarchies = self.placement.hierarchies.iter().map(|directory| open(directory, "tasks"));
+        let unified = self.placement.unified.iter().map(|directory| open(directory, "cgroup.procs"));
+        hierarchies.chain(unified).collect()
+    }
+
     /// Whether there is somebody to ask for what we may not do.
     pub fn has_manager(&self) -> bool {
         self.placement.scope().is_some()

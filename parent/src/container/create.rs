@@ -445,7 +445,7 @@ fn launch(
     }
     if plan.bootstrap.await_hooks {
         trace.wait("wait for stage1", || block_on(&reactor, launch.hooks_due(&reactor, plan)))?;
-        trace.span("run hooks", || run_hooks(creation, config, record, &launch))?;
+        trace.span("run hooks", || run_hooks(creation, config, record, cgroups, &launch))?;
         crate::signals::check_interrupted()?;
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
@@ -491,13 +491,24 @@ fn launch(
 }
 
 /// The hooks of a container that is being created: stage1 is in its namespaces, and has not left the host's tree.
-fn run_hooks(creation: &Creation<'_>, config: &Config, record: &Record, launch: &Launch) -> Result<()> {
+fn run_hooks(
+    creation: &Creation<'_>,
+    config: &Config,
+    record: &Record,
+    cgroups: &Cgroups,
+    launch: &Launch,
+) -> Result<()> {
     let (state, pid) = (hook_state(record, creation.id), launch.pid().as_raw_pid());
     for point in [HookPoint::Prestart, HookPoint::CreateRuntime] {
         hooks::run(point, config.hooks.at(point), &state, "creating", pid, hooks::Place::Host)?;
     }
-    let place = hooks::Place::Container { init: launch.pidfd(), pid, rootfs: &record.rootfs };
     let point = HookPoint::CreateContainer;
+    if config.hooks.at(point).is_empty() {
+        return Ok(());
+    }
+    let cgroups = cgroups.entrances()?;
+    let (init, rootfs) = (launch.pidfd(), record.rootfs.as_str());
+    let place = hooks::Place::Container { init, pid, rootfs, cgroups: &cgroups };
     hooks::run(point, config.hooks.at(point), &state, "creating", pid, place)
 }
 

@@ -60,8 +60,20 @@ pub struct Executed {
 
 /// Executes a process in the container. Returns once its program runs.
 pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed> {
+    execute(container, execution).map_err(|error| match container.init_handle() {
+        // It has stopped meanwhile, and taken the process with it, whatever that looked like.
+        Ok(None) => stopped(),
+        _ => error,
+    })
+}
+
+fn stopped() -> Error {
+    Error::of_kind(Kind::NotRunning, "cannot exec in a stopped container")
+}
+
+fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed> {
     let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else {
-        return Err(Error::of_kind(Kind::NotRunning, "cannot exec in a stopped container"));
+        return Err(stopped());
     };
     if !execution.ignore_paused && container.cgroups().is_frozen() {
         return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));

@@ -82,14 +82,16 @@ pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
 
 /// A startContainer hook that did not succeed; `output` is a file with what it has said.
 pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> Error {
+    let output = hooks::quoted(output.into());
     // One file for both streams.
-    let said = format!("output: {}", hooks::quoted(output.into()));
+    let said = format!("output: {output}");
     let reason = match status {
         HookStatus::Exited(code) => hooks::ended(&format!("exit status {code}"), &said),
         HookStatus::Killed(signal) => hooks::ended(&format!("signal {signal}"), &said),
         HookStatus::TimedOut => Error::new("hook ran past specified timeout"),
         HookStatus::NotExecuted(errno) => {
-            Error::new(format!("exec: {}", errno_text(Errno::from_raw_os_error(i32::from(errno)))))
+            let reason = errno_text(Errno::from_raw_os_error(i32::from(errno)));
+            Error::new(format!("fork/exec {output}: {reason}"))
         }
     };
     let text = hooks::failure(HookPoint::StartContainer, index as usize, &reason).to_string();
@@ -155,6 +157,9 @@ fn refused_option(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_
 fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'static str {
     match (step, failure.call, errno(failure)) {
         (_, Call::Mount | Call::FilesystemOpen, Errno::NODEV) => " (the kernel has no such filesystem)",
+        (Some(Step::MountFilesystem { fstype: "remount", .. }), Call::Mount, Errno::INVAL) => {
+            " (nothing is mounted there, or its filesystem does not know an option)"
+        }
         (_, Call::Mount, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
         // Engines look for the kernel's older word, ENOTDIR of mount(2).
         (Some(Step::BindMount { .. }), Call::MoveMount, Errno::INVAL) => {

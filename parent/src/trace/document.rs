@@ -86,7 +86,7 @@ pub fn read(text: &str) -> Result<Vec<Command>> {
             _ if event["cat"] == "command" => commands.push(Command {
                 what: span.words,
                 process: event["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
-                trace_id: event["args"]["traceId"].as_str().map(str::to_owned),
+                trace_id: event["args"]["traceId"].as_str().map(printable),
                 begin: span.begin,
                 end: span.end,
                 spans: Vec::new(),
@@ -98,13 +98,18 @@ pub fn read(text: &str) -> Result<Vec<Command>> {
     if commands.is_empty() { Err(Error::new("it has no command")) } else { Ok(commands) }
 }
 
+/// Names come from a file, and go to a terminal.
+fn printable(name: &str) -> String {
+    name.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
+}
+
 fn read_span(event: &Value) -> Option<Span> {
     let nanoseconds = |name: &str| event[name].as_f64().map(|time| (time * 1000.0).round() as u64);
     let begin = nanoseconds("ts")?;
     let thread = event["tid"].as_u64()?;
     Some(Span {
         lane: LANES.into_iter().find(|(lane, _)| *lane as u64 + 1 == thread)?.0,
-        words: event["name"].as_str()?.to_owned(),
+        words: printable(event["name"].as_str()?),
         begin,
         end: begin + nanoseconds("dur")?,
         is_wait: event["cat"] == "wait",

@@ -279,6 +279,22 @@ fn hooks_have_their_own_environment_or_that_of_their_moment() {
     }
 }
 
+/// Its cgroups are limited before its hooks run, and what those use is the container's.
+#[test]
+fn a_create_container_hook_is_in_the_containers_cgroups() {
+    let (bundle, log) = (Bundle::new(), "cgroup");
+    let log = bundle.scratch().join(log);
+    let script = format!("cat /proc/self/cgroup >{}", log.display());
+    let hooks = json!({"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    let container = bundle.set("/hooks", hooks).container();
+    container.create().succeeded();
+    // The hook was in the container's cgroup namespace, if that is one of its own.
+    let own = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let hook = own(&fs::read_to_string(&log).expect("the hook's log"));
+    let program = own(container.call(&["exec", &container.id, "cat", "/proc/self/cgroup"]).succeeded());
+    assert_eq!(hook, program);
+}
+
 #[test]
 fn a_start_container_hook_is_confined_as_the_program_is() {
     let bundle = Bundle::new();
@@ -320,7 +336,10 @@ fn hooks_that_cannot_be_are_refused_by_their_paths() {
         &["error running createRuntime hook #0: fork/exec /nowhere/hook: no such file or directory"],
     );
     let (container, _) = with_hook("startContainer", json!({"path": "/nowhere/hook"}));
-    failed(&container.run(), &["error running startContainer hook #0", "no such file or directory"]);
+    failed(
+        &container.run(),
+        &["error running startContainer hook #0: fork/exec /nowhere/hook: no such file or directory"],
+    );
 }
 
 /// What callers leave us with: the kernel then forgets how children end, a hook as well as an exec.

@@ -98,6 +98,17 @@ fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
     );
     refused(Bundle::new().args(&["nosuch"]), "$.process.args[0]", "executable file not found in $PATH");
     refused(Bundle::new().args(&["/etc"]), "$.process.args[0]", "is a directory");
+    let sets = json!({"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "inheritable": ["CAP_CHOWN", "CAP_KILL"]});
+    refused(
+        Bundle::new().set("/process/capabilities", sets),
+        "$.process.capabilities.inheritable",
+        "CAP_CHOWN cannot be inheritable without being in the bounding set",
+    );
+    refused(
+        Bundle::new().set("/linux/resources/cpu", json!({"quota": 1u64 << 44})),
+        "$.linux.resources.cpu.quota",
+        "is not below 2^44 microseconds",
+    );
     refused(
         Bundle::new().set("/linux/netDevices", json!({"nosuch0": {}})),
         "$.linux.netDevices[\"nosuch0\"]",

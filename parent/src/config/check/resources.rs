@@ -140,6 +140,10 @@ fn cpu(resources: &LinuxResources, found: &mut Found<'_>) -> Cpu {
     if nonzero(cpu.quota()).is_some_and(|quota| (1..1_000).contains(&quota)) {
         found.add("cpu.quota", "is below 1000 microseconds");
     }
+    // MAX_BW of the kernel's scheduler.
+    if cpu.quota().is_some_and(|quota| quota >= 1 << 44) {
+        found.add("cpu.quota", "is not below 2^44 microseconds");
+    }
     let (quota, burst) = (nonzero(cpu.quota()), nonzero(cpu.burst()));
     if let (Some(quota @ 1..), Some(burst)) = (quota, burst)
         && burst > quota.unsigned_abs()

@@ -140,15 +140,24 @@ fn is_in_path(program: &str) -> bool {
 /// Nobody can give what he does not have, and is warned; in a user namespace of its own the container's root has all.
 fn check_capabilities(config: &Config, findings: &mut Findings) {
     let Some(sets) = config.process.capabilities.as_ref() else { return };
+    let names = |set: u64| {
+        let names = (0..u64::BITS).filter(|number| set & 1 << number != 0).filter_map(capability_name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    // Source: capset(2).
+    let unbounded = sets.inheritable & !sets.bounding;
+    if unbounded != 0 {
+        let reason = format!("{} cannot be inheritable without being in the bounding set", names(unbounded));
+        findings.error("$.process.capabilities.inheritable", reason);
+    }
     if config.namespaces.user != Namespace::Inherit {
         return;
     }
     let own = own_capabilities();
     for (name, set) in [("effective", sets.effective), ("permitted", sets.permitted)] {
-        let missing: Vec<_> = (0..64).filter(|number| set & !own & 1 << number != 0).collect();
-        if !missing.is_empty() {
-            let names: Vec<_> = missing.into_iter().filter_map(capability_name).collect();
-            let reason = format!("the runtime itself lacks {}", names.join(", "));
+        let missing = set & !own;
+        if missing != 0 {
+            let reason = format!("the runtime itself lacks {}", names(missing));
             findings.warning(format!("$.process.capabilities.{name}"), reason);
         }
     }
