@@ -24,8 +24,8 @@ pub use show::{Demo, Events, Features, List, Plan, Ps, Spec, Trace, Validate};
 pub use table::definition;
 pub use update::Update;
 
-use crate::error::{Error, Result};
 use go::{Options, Text, Words};
+use pinnace::{Error, Result};
 
 /// One command with its arguments.
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@ mod delete;
 mod demo;
 mod events;
 mod exec;
-mod features;
 mod kill;
 mod list;
 mod mounts;
@@ -26,16 +25,14 @@ use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use pinnace::blocking::{self, StateRoot};
+use pinnace::log::Log;
+use pinnace::trace::Trace;
+use pinnace::{Error, Result};
 use regex_lite::Regex;
 use rustix::io::{Errno, FdFlags};
-use rustix::process::Signal;
 
 use crate::cli::{Global, Invocation};
-use crate::error::{Error, Result};
-use crate::log::Log;
-use crate::signals;
-use crate::state::StateRoot;
-use crate::trace::Trace;
 
 /// What every command gets.
 pub(crate) struct Context<'a> {
@@ -97,10 +94,8 @@ fn notify_socket() -> Option<OsString> {
 /// Runs a command; its exit code is 0, or that of the container's program.
 pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
     if !matches!(invocation, Invocation::Run(arguments) if !arguments.detach) {
-        // Our caller may ignore SIGCHLD, and then the kernel forgets how hooks and helpers end; and a reader that went away must not end us
-        // half-way. (A foreground run blocks signals, and asks only where it matters.)
-        signals::reset(Signal::CHILD)?;
-        signals::ignore(Signal::PIPE)?;
+        // A foreground run blocks signals, and asks only where it matters.
+        blocking::prepare_process()?;
     }
     let trace = trace(invocation, log)?;
     let done = carry_out(&Context { global, log, trace: &trace }, invocation);
@@ -150,7 +145,7 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
         Invocation::List(arguments) => succeeded(list::run(context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Plan(arguments) => succeeded(plan::run(context, arguments)),
-        Invocation::Features(_) => succeeded(features::run()),
+        Invocation::Features(_) => succeeded(pinnace::blocking::features().and_then(|text| print(&text))),
         Invocation::Validate(arguments) => validate::run(context, arguments),
         Invocation::Trace(arguments) => succeeded(trace::run(arguments)),
         Invocation::Demo(_) => demo::run(context),

@@ -1,7 +1,7 @@
 //! What a bundle asks for: config.json, checked and normalised.
 //!
 //! `load` reads the file; everything else here is pure. A [`Config`] holds no field that pinnace does not
-//! implement, since [`check`] refuses such fields by their JSON path, and every string in it is free of NUL bytes.
+//! implement, since `check` refuses such fields by their JSON path, and every string in it is free of NUL bytes.
 
 mod basis;
 mod capabilities;

@@ -8,46 +8,50 @@ mod foreground;
 mod live_mounts;
 mod notify;
 mod pause;
+mod preview;
 mod ps;
 mod rootless;
 mod seccomp;
 mod signal;
+mod spec;
 mod start;
+mod state;
 mod update;
 mod validate;
 
-pub use create::{
-    Bundle, Created, Creation, create, load_bundle, load_bundle_unchecked, place, plan_request, poststop,
-    questions,
-};
-pub use delete::{delete, destroy};
+use create::{Bundle, plan_request, poststop};
+pub use create::{Created, Creation, create};
+pub use delete::delete;
 pub use events::{Events, events, parse_interval};
 pub use exec::{Executed, Execution, ProcessChanges, exec};
-pub use foreground::{HostRelay, TerminalChoice, wait};
+pub use foreground::TerminalChoice;
 pub use live_mounts::{add_mounts, remove_mounts};
-pub use notify::listen_for_readiness;
+pub use notify::{Readiness, listen_for_readiness};
 pub use pause::{pause, resume};
+pub use preview::{Preview, preview};
 pub use ps::{process_list, process_table};
-pub use seccomp::filter;
+use seccomp::filter;
 pub use signal::{kill, kill_all, parse as parse_signal};
+pub use spec::default_config;
 pub use start::start;
-pub use update::{Limit, LimitKind, limits_document, update};
+pub use state::State;
+pub use update::{Limit, LimitKind, Schemata, limits_document, update};
 pub use validate::{Finding, Level, validate};
 
 use std::os::fd::OwnedFd;
 
 use crate::cgroup::Cgroups;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::intel_rdt::Groups;
 use crate::state::{Init, Record, StateDirectory, StateRoot, Status};
 
 /// A container as its state directory shows it.
 #[derive(Debug)]
 pub struct Container {
-    pub id: String,
-    pub directory: StateDirectory,
-    pub record: Record,
-    pub init: Option<Init>,
+    id: String,
+    directory: StateDirectory,
+    record: Record,
+    init: Option<Init>,
 }
 
 impl Container {
@@ -70,12 +74,27 @@ impl Container {
     }
 
     /// A handle to the first process, if there is one that still lives.
-    pub fn init_handle(&self) -> Result<Option<OwnedFd>> {
+    pub(crate) fn init_handle(&self) -> Result<Option<OwnedFd>> {
         self.init.as_ref().map_or(Ok(None), Init::handle)
     }
 
+    /// The user id of whoever created it.
+    pub fn owner(&self) -> u32 {
+        self.record.owner
+    }
+
+    /// The processes in its cgroups: ids on the host.
+    ///
+    /// Errors: it has no cgroups.
+    pub fn processes(&self) -> Result<Vec<i32>> {
+        if self.record.cgroups.is_empty() {
+            return Err(Error::new("ps requires the container to have a cgroup"));
+        }
+        Ok(self.cgroups().processes())
+    }
+
     /// The container's cgroups.
-    pub fn cgroups(&self) -> Cgroups {
+    fn cgroups(&self) -> Cgroups {
         let placement = self.record.cgroups.clone();
         match &self.init {
             Some(init) => Cgroups::open(placement, init.cgroups.clone()),
@@ -84,9 +103,14 @@ impl Container {
     }
 
     /// The container's groups in resctrl, if it has any.
-    pub fn rdt_groups(&self) -> Option<Groups> {
+    fn rdt_groups(&self) -> Option<Groups> {
         let made = self.init.as_ref().map(|init| init.intel_rdt).unwrap_or_default();
         self.record.intel_rdt.clone().map(|placement| Groups::open(placement, made))
+    }
+
+    /// The first process's id on the host and, if it lives, a handle to it.
+    pub(crate) fn first_process(&self) -> Result<(i32, Option<OwnedFd>)> {
+        Ok((self.init.as_ref().map_or(0, |init| init.pid), self.init_handle()?))
     }
 
     /// The status, derived now.
@@ -95,7 +119,7 @@ impl Container {
     }
 
     /// The init process's pid, and 0 where there is none (any more), as `state` shows it.
-    pub fn pid(&self, status: Status) -> i32 {
+    fn pid(&self, status: Status) -> i32 {
         match (&self.init, status) {
             (Some(init), Status::Created | Status::Running | Status::Paused) => init.pid,
             _ => 0,

@@ -35,7 +35,8 @@ pub enum Place<'a> {
     Container { init: BorrowedFd<'a>, pid: i32, rootfs: &'a str, cgroups: &'a [OwnedFd] },
 }
 
-/// Runs the hooks of one moment in their order, up to the first that fails.
+/// Runs the hooks of one moment in their order, up to the first that fails. With `heeds_signals` a signal that asks our own process to end
+/// ends the hook.
 ///
 /// Errors: `error running POINT hook #N: …`, with what the hook has said.
 pub fn run(
@@ -45,19 +46,14 @@ pub fn run(
     status: &str,
     pid: i32,
     place: Place<'_>,
+    heeds_signals: bool,
 ) -> Result<()> {
-    let moment = match point {
-        HookPoint::Prestart | HookPoint::CreateRuntime | HookPoint::CreateContainer => {
-            Moment::BeforeTheProgram
-        }
-        HookPoint::StartContainer | HookPoint::Poststart | HookPoint::Poststop => Moment::Later,
-    };
     for (index, hook) in hooks.iter().enumerate() {
         let shown = match place {
             Place::Host => pid,
             Place::Container { .. } => inner_pid(pid),
         };
-        let run = run_one(hook, &state.text(status, shown), state.bundle, place, moment);
+        let run = run_one(hook, &state.text(status, shown), state.bundle, place, heeds_signals);
         run.map_err(|error| match error.kind() {
             // It is not the hook that failed.
             Kind::Interrupted(_) => error,
@@ -70,7 +66,7 @@ pub fn run(
 /// The same, but a hook that fails is told and the next runs (runtime.md "Lifecycle", step 13).
 pub fn run_all(point: HookPoint, hooks: &[Hook], state: &HookState<'_>, status: &str) -> Vec<String> {
     let failures = hooks.iter().enumerate().filter_map(|(index, hook)| {
-        run_one(hook, &state.text(status, 0), state.bundle, Place::Host, Moment::Later)
+        run_one(hook, &state.text(status, 0), state.bundle, Place::Host, false)
             .err()
             .map(|error| failure(point, index, &error).to_string())
     });
@@ -92,14 +88,7 @@ pub fn timed_out(seconds: u32) -> Error {
     Error::new(format!("hook ran past specified timeout of {seconds}.0s"))
 }
 
-/// Whether there is a program yet, to which signals are passed on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    BeforeTheProgram,
-    Later,
-}
-
-fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>, moment: Moment) -> Result<()> {
+fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>, heeds_signals: bool) -> Result<()> {
     let mut input = memory_file("state")?;
     input
         .write_all(state.as_bytes())
@@ -123,7 +112,7 @@ fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>, moment: Mom
         }
     }
     let child = spawn(command, bundle, place)?;
-    let status = match wait(child, hook.timeout, moment)? {
+    let status = match wait(child, hook.timeout, heeds_signals)? {
         Some(status) => status,
         None => return Err(timed_out(hook.timeout.unwrap_or(0))),
     };
@@ -263,7 +252,7 @@ fn inner_pid(pid: i32) -> i32 {
 /// How the hook ended; `None` if it ran past its time, and was killed with its group.
 ///
 /// Errors: it was ended because our caller asked us to end.
-fn wait(mut child: Child, timeout: Option<u32>, moment: Moment) -> Result<Option<ExitStatus>> {
+fn wait(mut child: Child, timeout: Option<u32>, heeds_signals: bool) -> Result<Option<ExitStatus>> {
     let failed = |error: &std::io::Error| Error::io("wait for the hook", error);
     let pid = Pid::from_child(&child);
     let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -276,17 +265,12 @@ fn wait(mut child: Child, timeout: Option<u32>, moment: Moment) -> Result<Option
     let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(u64::from(seconds)));
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let pause = match moment {
-            Moment::BeforeTheProgram => Some(left.map_or(LOOK_PAUSE, |left| left.min(LOOK_PAUSE))),
-            Moment::Later => left,
-        };
+        let pause =
+            if heeds_signals { Some(left.map_or(LOOK_PAUSE, |left| left.min(LOOK_PAUSE))) } else { left };
         if ends_within(&handle, pause) {
             return child.wait().map(Some).map_err(|error| failed(&error));
         }
-        let interrupted = match moment {
-            Moment::BeforeTheProgram => signals::check_interrupted(),
-            Moment::Later => Ok(()),
-        };
+        let interrupted = if heeds_signals { signals::check_interrupted() } else { Ok(()) };
         if interrupted.is_err() || left.is_some_and(|left| left.is_zero()) {
             // Ignored: it may have ended by itself at this moment.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
@@ -337,8 +321,15 @@ mod tests {
     fn check(hook: &Hook, expected: &str) {
         let annotations = BTreeMap::from([(String::from("a\"b"), String::from("c"))]);
         let state = HookState { oci_version: "1.3.0", id: "web", bundle: "/tmp", annotations: &annotations };
-        let result =
-            run(HookPoint::CreateRuntime, std::slice::from_ref(hook), &state, "creating", 42, Place::Host);
+        let result = run(
+            HookPoint::CreateRuntime,
+            std::slice::from_ref(hook),
+            &state,
+            "creating",
+            42,
+            Place::Host,
+            false,
+        );
         let said = result.map_or_else(|error| error.to_string(), |()| String::from("ok"));
         assert_eq!(said, expected);
     }

@@ -16,6 +16,7 @@ mod notes;
 mod reactor;
 mod seccomp;
 mod spawn;
+mod stdio;
 mod transport;
 mod trees;
 mod words;
@@ -25,7 +26,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use linux_raw_sys::general as uapi;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitIdOptions};
+use rustix::process::{Pid, Signal};
 use sc::syscall;
 use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
@@ -36,13 +37,16 @@ pub use filesystem::refused_option;
 pub use notes::Notes;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
+pub use stdio::Stdio;
 
 use crate::config::Namespace;
 use crate::descriptors::close_all;
+use crate::ending;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, UserNamespace, clones_user, early_limit, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
+use stdio::Standard;
 use transport::Socket;
 
 /// What a start needs beside its plan.
@@ -54,6 +58,7 @@ pub struct Surroundings<'a> {
     pub listener: Option<OwnedFd>,
     /// Where stage1 notes what it does, if the plan has the slot for it.
     pub notes: Option<&'a Notes>,
+    pub stdio: Stdio<'a>,
 }
 
 /// A stage1 at work. Dropping it before it was let go ends it.
@@ -86,14 +91,14 @@ impl Launch {
         let lent: Vec<BorrowedFd<'_>> = lent.chain(surroundings.notes.map(Notes::descriptor)).collect();
         socket.send_bootstrap(plan, &lent)?;
         drop(descriptors);
-        let null = spawn::null(plan.has_terminal())?;
+        let standard = Standard::open(surroundings.stdio, plan.has_terminal())?;
         let birth = Birth {
             namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
             cgroup: surroundings.cgroup.as_ref().map(AsFd::as_fd),
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
-            null: null.as_ref().map(AsFd::as_fd),
+            standard: &standard,
         };
         let child = match (&plan.namespaces.user, plan.user_namespace) {
             (Namespace::New, Some(user)) if clones_user(plan.namespaces) => {
@@ -326,9 +331,22 @@ impl Launch {
         self.warnings.iter().filter(is_new).map(|warning| words::warning(plan, warning)).collect()
     }
 
+    /// What is left of a program that was let go: its id and its handle.
+    ///
+    /// Errors: there are too many open files; the program is ended.
+    pub fn into_process(mut self) -> Result<(i32, OwnedFd)> {
+        match rustix::io::fcntl_dupfd_cloexec(self.pidfd(), 3) {
+            Ok(pidfd) => Ok((self.pid().as_raw_pid(), pidfd)),
+            Err(errno) => {
+                self.end(|| Ok(()));
+                Err(Error::call("duplicate a pidfd", errno))
+            }
+        }
+    }
+
     /// The program's exit code, or 128 and the signal that ended it.
     pub fn wait(&self) -> Result<i32> {
-        exit_code(self.pidfd())
+        ending::exit_code(self.pidfd())
     }
 
     /// Ends a program that was let go already. `kill_others` reaches those who do not end with it.
@@ -444,19 +462,6 @@ fn no_listener() -> Error {
     Error::new(
         "container init ended before it could send the listener of its seccomp filter: the profile must allow sendmsg",
     )
-}
-
-/// Waits for the process behind `pidfd`, a child of ours: its exit code, or 128 and the signal.
-fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
-    let id = rustix::process::WaitId::PidFd(pidfd);
-    let status = rustix::io::retry_on_intr(|| rustix::process::waitid(id.clone(), WaitIdOptions::EXITED))
-        .map_err(|errno| Error::call("wait for the container", errno))?;
-    let status = status.ok_or_else(|| Error::new("wait for the container: no status"))?;
-    Ok(match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => code,
-        (None, Some(signal)) => 128 + signal,
-        (None, None) => 255,
-    })
 }
 
 /// The descriptors for the plan's slots, in the order of travel.

@@ -18,16 +18,21 @@ use crate::error::{Error, Result};
 /// `--log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
+    /// A line of `key=value`.
     #[default]
     Text,
+    /// An object a line.
     Json,
 }
 
 /// How grave a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// What is done.
     Debug,
+    /// What somebody should know although all went well.
     Warning,
+    /// Why a command fails.
     Error,
 }
 
@@ -43,6 +48,7 @@ pub struct Log {
 /// Where records go.
 #[derive(Debug)]
 enum Destination {
+    None,
     Stderr,
     File(File),
     /// Daemons, and the name under which they keep our records; the format is theirs.
@@ -85,20 +91,28 @@ impl Log {
         Self { destination: Destination::Stderr, format: Format::Text, level: Level::Warning }
     }
 
+    /// A logger that keeps everything to itself.
+    pub const fn none() -> Self {
+        Self { destination: Destination::None, format: Format::Text, level: Level::Error }
+    }
+
+    /// Why the command fails.
     pub fn error(&self, message: &str) {
         self.record(Level::Error, message);
-        if !matches!(self.destination, Destination::Stderr) {
+        if !matches!(self.destination, Destination::Stderr | Destination::None) {
             // Ignored: nothing is left to tell it to.
             let _ = writeln!(std::io::stderr(), "{message}");
         }
     }
 
+    /// What somebody should know although all went well.
     pub fn warning(&self, message: &str) {
         if self.level <= Level::Warning {
             self.record(Level::Warning, message);
         }
     }
 
+    /// What is done; the text is made only if it is written.
     pub fn debug(&self, message: impl FnOnce() -> String) {
         if self.level <= Level::Debug {
             self.record(Level::Debug, &message());
@@ -115,6 +129,7 @@ impl Log {
         };
         // Ignored: a full disk must not change what the command does.
         let _ = match &self.destination {
+            Destination::None => Ok(()),
             Destination::Stderr => std::io::stderr().write_all(record().as_bytes()),
             Destination::File(file) => (&mut &*file).write_all(record().as_bytes()),
             Destination::Syslog(socket, name) => {

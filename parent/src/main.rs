@@ -3,35 +3,49 @@
 //! No `fn main`: what Rust's runtime does before it (signal handlers and a signal stack for overflows of the stack, looking at the
 //! standard descriptors) is some twenty system calls and a signal disposition that the container would inherit.
 
-#![no_main]
+#![cfg_attr(not(test), no_main)]
+// Its tests are those of its parts, and nobody calls `run`.
+#![cfg_attr(test, allow(dead_code))]
+// A program: in it `pub` means the rest of it.
+#![allow(unreachable_pub)]
 
-use std::ffi::{c_char, c_int};
+mod bump;
+mod cli;
+mod commands;
+
+use std::ffi::c_int;
 use std::os::fd::BorrowedFd;
 
-use pinnace::cli::{self, Parsed};
-use pinnace::commands;
-use pinnace::error::Error;
+use pinnace::Error;
 use pinnace::log::{Format, Log};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use cli::Parsed;
+
 #[global_allocator]
-static ALLOCATOR: pinnace::bump::Bump = pinnace::bump::Bump::new();
+static ALLOCATOR: bump::Bump = bump::Bump::new();
 
-/// Called by the C library's start-up code, which has already handed the arguments to `std::env`.
-#[unsafe(no_mangle)]
-extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
-    run()
-}
+/// What the C library's start-up code calls.
+#[cfg(not(test))]
+mod start {
+    use std::ffi::{c_char, c_int};
 
-/// Takes the place of the C library's own function, which looks for the directory of the program, so that `$ORIGIN` in the paths of shared
-/// libraries means something: a readlink of /proc/self/exe, and the first use of malloc with what that sets up. This program loads none.
-///
-/// The result says that the directory is not known (glibc, elf/dl-origin.c).
-#[unsafe(no_mangle)]
-extern "C" fn _dl_get_origin() -> *const c_char {
-    std::ptr::without_provenance(usize::MAX)
+    /// `std::env` has the arguments already.
+    #[unsafe(no_mangle)]
+    extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
+        super::run()
+    }
+
+    /// Takes the place of the C library's own function, which looks for the directory of the program, so that `$ORIGIN` in the paths of shared
+    /// libraries means something: a readlink of /proc/self/exe, and the first use of malloc with what that sets up. This program loads none.
+    ///
+    /// The result says that the directory is not known (glibc, elf/dl-origin.c).
+    #[unsafe(no_mangle)]
+    extern "C" fn _dl_get_origin() -> *const c_char {
+        std::ptr::without_provenance(usize::MAX)
+    }
 }
 
 fn run() -> c_int {
@@ -71,7 +85,7 @@ fn run() -> c_int {
     }
 }
 
-fn open_log(global: &cli::Global) -> pinnace::error::Result<Log> {
+fn open_log(global: &cli::Global) -> pinnace::Result<Log> {
     let format = match global.log_format.as_str() {
         "" | "text" => Format::Text,
         "json" => Format::Json,

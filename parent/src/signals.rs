@@ -112,6 +112,15 @@ pub fn check_interrupted() -> Result<()> {
     }
 }
 
+/// Blocks every signal that can be blocked for the calling thread: others of the process take them.
+pub fn block_on_thread() {
+    let all = u64::MAX;
+    // SAFETY: the set is of the size that is passed; the kernel reads it. Ignored: a call with these arguments does not fail.
+    let _ = unsafe {
+        syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const all, std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
+    };
+}
+
 /// Gives a signal its default disposition, whatever our caller has left us.
 pub fn reset(signal: Signal) -> Result<()> {
     const SIG_DFL: u64 = 0;
@@ -140,6 +149,13 @@ fn dispose(signal: Signal, disposition: u64) -> Result<()> {
         syscall!(RT_SIGACTION, signal.as_raw(), action.as_ptr(), std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
     };
     check(returned).map_err(|errno| Error::call("rt_sigaction", errno))
+}
+
+/// For programs whose process is the runtime's alone, before anything else. Our caller may ignore SIGCHLD, and then the kernel forgets how hooks
+/// and helpers end; and a reader that went away must not end us half-way: SIGPIPE is ignored.
+pub fn prepare_process() -> Result<()> {
+    reset(Signal::CHILD)?;
+    ignore(Signal::PIPE)
 }
 
 /// Signals that mean the runtime itself: its children, out-of-band data, and a reader of ours that went away.

@@ -61,6 +61,7 @@ impl StateRoot {
         Ok(Self { path })
     }
 
+    /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -122,6 +123,11 @@ impl StateRoot {
             return Err(no_such_container());
         }
         StateDirectory::open_at(self.path.join(id))
+    }
+
+    /// Whether this is a container's id.
+    pub fn has(&self, id: &str) -> bool {
+        self.open(id).is_ok_and(|directory| directory.has(RECORD))
     }
 
     /// The ids of all containers, sorted. A default root that is missing holds none.
@@ -276,11 +282,6 @@ impl StateDirectory {
             .map_err(|error| Error::io(format_args!("open {}", self.path.display()), &error))?;
         let is_own = |name: std::ffi::OsString| NAMES.iter().any(|own| name == *own);
         Ok(entries.flatten().all(|entry| is_own(entry.file_name())))
-    }
-
-    /// Whether this is a container's directory.
-    pub fn has_record(&self) -> bool {
-        self.has(RECORD)
     }
 
     fn has(&self, name: &str) -> bool {
@@ -491,7 +492,7 @@ impl AsFd for StateDirectory {
 #[derive(Debug)]
 pub struct PidFile<'a> {
     path: &'a Path,
-    /// What has been made. At first it is ours alone: the name holds our pid, and no file of that name was there.
+    /// What has been made. At first it is ours alone: the name holds our thread's id, and no file of that name was there.
     made: Option<PathBuf>,
 }
 
@@ -500,11 +501,11 @@ impl<'a> PidFile<'a> {
         let name = path.file_name().unwrap_or(OsStr::new("pid"));
         let mut temporary_name = std::ffi::OsString::from(".");
         temporary_name.push(name);
-        temporary_name.push(format!(".{}", std::process::id()));
+        temporary_name.push(format!(".{}", rustix::thread::gettid().as_raw_nonzero()));
         let temporary = path.with_file_name(temporary_name);
         let failed = |error: std::io::Error| Error::io(format_args!("open {}", path.display()), &error);
         let mut file = match fs::File::create_new(&temporary) {
-            // Left by a process that had our pid once, and was killed.
+            // Left by a thread that had our id once, and whose process was killed.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 fs::remove_file(&temporary).and_then(|()| fs::File::create_new(&temporary))
             }

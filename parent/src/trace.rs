@@ -26,16 +26,22 @@ pub use table::table;
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
+    /// The runtime.
     Parent,
+    /// The program that it launches into the container.
     Stage1,
 }
 
 /// One thing that took time. Times are nanoseconds of CLOCK_MONOTONIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
+    /// Who did it.
     pub lane: Lane,
+    /// What was done.
     pub words: String,
+    /// When it began.
     pub begin: u64,
+    /// When it ended.
     pub end: u64,
     /// Nothing was done but to wait for somebody else.
     pub is_wait: bool,
@@ -97,6 +103,7 @@ impl Trace {
         }
     }
 
+    /// Whether somebody wants to know.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }

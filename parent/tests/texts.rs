@@ -9,7 +9,15 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
-use pinnace::cli;
+
+/// The program's own definitions.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src"]
+mod program {
+    pub(crate) mod cli;
+}
+
+use program::cli;
 
 /// The definitions with a version that does not change with every line of the sources.
 fn definition() -> Command {

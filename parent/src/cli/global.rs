@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::go::boolean;
-use crate::cgroup::ManagerKind;
-use crate::error::{Error, Result};
-use crate::log::Level;
+use pinnace::blocking::ManagerKind;
+use pinnace::log::Level;
+use pinnace::{Error, Result};
 
 /// Options before the command.
 #[derive(Args, Clone, Debug, Default)]

@@ -4,8 +4,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cgroup::ManagerKind;
-use crate::log::Level;
+use pinnace::blocking::ManagerKind;
+use pinnace::log::Level;
 
 fn parse_line(line: &str) -> std::result::Result<Parsed, UsageError> {
     parse(line.split(' ').map(OsString::from).collect())

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Creation, TerminalChoice};
-use crate::error::Result;
+use pinnace::Result;
+use pinnace::blocking::{self, Creation, Stdio, TerminalChoice};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> 
     let created = surroundings
         .and_then(|surroundings| {
             let creation = Creation { hold: true, ..creation(context, arguments, &surroundings, id, true)? };
-            container::create(&context.state_root()?, &creation)
+            blocking::create(&context.state_root()?, &creation)
         })
         .map_err(|error| error.context("pinnace create failed"))?;
     context.warn(&created.warnings);
@@ -76,6 +76,8 @@ pub(super) fn creation<'a>(
         environment: &surroundings.environment,
         pidfd_socket: arguments.pidfd_socket.as_deref(),
         notify_socket: surroundings.notify_socket.as_deref(),
+        stdio: Stdio::Inherit,
+        owns_process: true,
         log: context.log,
         trace: context.trace,
     })

@@ -2,14 +2,14 @@
 
 use super::Context;
 use crate::cli;
-use crate::container;
-use crate::error::{Kind, Result};
+use pinnace::blocking;
+use pinnace::{Kind, Result};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Delete) -> Result<()> {
     let id = cli::one_id("delete", &arguments.ids)?;
     let root = context.state_root()?;
     let delete =
-        |id: &str| container::delete(&root, id, arguments.force).map(|warnings| context.warn(&warnings));
+        |id: &str| blocking::delete(&root, id, arguments.force).map(|warnings| context.warn(&warnings));
     if !arguments.regex {
         context.trace.about("delete", id);
         return context.trace.span("end the container, remove cgroups and state", || delete(id));

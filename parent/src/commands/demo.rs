@@ -8,13 +8,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{Context, print};
-use crate::cgroup;
-use crate::config;
-use crate::container::{self, Creation};
-use crate::error::{Error, Result};
-use crate::host::{HostFacts, Questions};
-use crate::plan::{self, Store, show};
-use crate::state::StateRoot;
+use pinnace::blocking::StateRoot;
+use pinnace::blocking::{self, Creation};
+use pinnace::{Error, Result};
 
 /// The one program in the root file system, built with stage1 by build.rs.
 static PROGRAM: &[u8] = include_bytes!(env!("PINNACE_DEMO"));
@@ -37,20 +33,15 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         bundle: Some(&bundle),
         manager: context.global.cgroup_manager()?,
         forgives_cgroups: context.global.forgives_cgroups()?,
+        owns_process: true,
         ..Creation::new(ID, context.log, context.trace)
     };
     print("The container, as it sees itself:\n")?;
     let begin = Instant::now();
-    let created =
-        container::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
+    let created = blocking::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
     context.warn(&created.warnings);
-    let code = created.launch.wait();
-    container::destroy(
-        &created.cgroups,
-        created.rdt_groups.as_ref(),
-        &created.directory,
-        created.own_pid_namespace,
-    )?;
+    let code = created.wait();
+    context.warn(&created.remove()?);
     let code = code?;
     let elapsed = begin.elapsed();
     print(&format!(
@@ -69,7 +60,7 @@ fn write_bundle(bundle: &Path) -> Result<()> {
     }
     fs::write(root.join("look-around"), PROGRAM).map_err(failed)?;
     fs::set_permissions(root.join("look-around"), fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(false))
+    let mut spec: serde_json::Value = serde_json::from_str(&blocking::default_config(false)?)
         .map_err(|error| Error::new(format!("spec: {error}")))?;
     spec["process"]["terminal"] = json!(false);
     spec["process"]["args"] = json!(["/look-around"]);
@@ -79,13 +70,8 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 
 /// The beginning and the end of the plan: enough to see what it is.
 fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
-    let bundle = container::load_bundle(Some(bundle), Path::new("config.json"))?;
-    let host = HostFacts::read(Questions::default())?;
-    let creation = Creation { bundle: None, ..Creation::new(ID, context.log, context.trace) };
-    let placement = cgroup::place(&host.cgroups, None, ID)?;
-    let store = Store::default();
-    let plan = plan::plan(&container::plan_request(&creation, &bundle, &host, &placement, None), &store)?;
-    let text = show::text(&plan);
+    let creation = Creation { bundle: Some(bundle), ..Creation::new(ID, context.log, context.trace) };
+    let text = blocking::preview(&creation)?.text;
     let lines: Vec<&str> = text.lines().collect();
     let (first, last) = (lines.iter().take(8), lines.iter().skip(lines.len().saturating_sub(6)));
     let between = lines.len().saturating_sub(14);

@@ -2,14 +2,14 @@
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Container};
-use crate::error::Result;
+use pinnace::Result;
+use pinnace::blocking::{self, Container};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Events) -> Result<()> {
     let id = cli::one_id("events", &arguments.ids)?;
-    let interval = container::parse_interval(&arguments.interval)?;
+    let interval = blocking::parse_interval(&arguments.interval)?;
     let container = Container::open(&context.state_root()?, id)?;
-    let stream = container::events(&container)?;
+    let stream = blocking::events(&container)?;
     if arguments.stats {
         return super::print(&stream.stats()?);
     }

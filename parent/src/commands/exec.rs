@@ -2,9 +2,8 @@
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Container, Execution, ProcessChanges, TerminalChoice};
-use crate::error::{Error, Result};
-use crate::signals::Signals;
+use pinnace::blocking::{self, Container, Execution, ProcessChanges, Signals, Stdio, TerminalChoice};
+use pinnace::{Error, Result};
 
 /// What callers see of everything that fails before the program runs.
 const FAILED: i32 = 255;
@@ -47,17 +46,16 @@ fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String])
         preserved_count: super::preserved_count(0, arguments.preserve_fds)?,
         cgroups: &arguments.cgroup,
         ignore_paused: arguments.ignore_paused,
+        stdio: Stdio::Inherit,
         trace: context.trace,
     };
-    let executed = container::exec(&container, &execution)?;
+    let mut executed = blocking::exec(&container, &execution)?;
     context.warn(&executed.warnings);
     let code = match &signals {
         None => 0,
-        Some(signals) => context.trace.wait("wait for the program's end", || {
-            container::wait(&executed.launch, signals, executed.terminal, None)
-        })?,
+        Some(signals) => context.trace.wait("wait for the program's end", || executed.stay(signals))?,
     };
     // The process ends now: its descriptors need no closing one by one.
-    std::mem::forget((executed.launch, signals, container));
+    std::mem::forget((executed, signals, container));
     Ok(code)
 }

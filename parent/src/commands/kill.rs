@@ -2,8 +2,8 @@
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Container};
-use crate::error::{Error, Kind, Result};
+use pinnace::blocking::{self, Container};
+use pinnace::{Error, Kind, Result};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Kill) -> Result<()> {
     let (id, signal) = match arguments.operands.as_slice() {
@@ -15,17 +15,17 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Kill) -> Result<()> {
     let root = context.state_root()?;
     let kill = |id: &str| {
         let container = Container::open(&root, id)?;
-        let signal = container::parse_signal(signal)?;
+        let signal = blocking::parse_signal(signal)?;
         if arguments.all {
-            container::kill_all(&container, signal)
+            blocking::kill_all(&container, signal)
         } else {
-            container::kill(&container, signal)
+            blocking::kill(&container, signal)
         }
     };
     if !arguments.regex {
         return kill(id);
     }
-    container::parse_signal(signal)?;
+    blocking::parse_signal(signal)?;
     super::for_matching(&root, id, |id| match kill(id) {
         // Those that live are meant.
         Err(error) if matches!(error.kind(), Kind::NotRunning | Kind::NoSuchContainer) => Ok(()),

@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Context;
-use super::state::StateDocument;
 use crate::cli;
-use crate::container::Container;
-use crate::error::{Error, Kind, Result};
-use crate::state::StateRoot;
+use pinnace::blocking::{Container, State, StateRoot};
+use pinnace::{Error, Kind, Result};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::List) -> Result<()> {
     let root = context.state_root()?;
@@ -15,7 +13,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::List) -> Result<()> {
         return Err(Error::new("invalid format option"));
     }
     if arguments.quiet {
-        let is_container = |id: &String| root.open(id).is_ok_and(|directory| directory.has_record());
+        let is_container = |id: &String| root.has(id);
         return super::print(
             &root.ids()?.into_iter().filter(is_container).map(|id| id + "\n").collect::<String>(),
         );
@@ -31,13 +29,13 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::List) -> Result<()> {
 }
 
 /// What cannot be read is said and passed over; what was deleted meanwhile is not there.
-fn documents(context: &Context<'_>, root: &StateRoot) -> Result<Vec<StateDocument>> {
+fn documents(context: &Context<'_>, root: &StateRoot) -> Result<Vec<State>> {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut documents = Vec::new();
     for id in root.ids()? {
         let document = Container::open(root, &id).and_then(|container| {
-            let owner = owner_name(&passwd, container.record.owner);
-            StateDocument::new(container, owner)
+            let owner = owner_name(&passwd, container.owner());
+            Ok(State { owner, ..container.state()? })
         });
         match document {
             Ok(document) => documents.push(document),
@@ -59,7 +57,7 @@ fn owner_name(passwd: &str, uid: u32) -> String {
 }
 
 /// Columns as Go's tabwriter sets them for runc: at least 12 wide, 3 apart.
-fn table(documents: &[StateDocument]) -> String {
+fn table(documents: &[State]) -> String {
     let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(String::from);
     let rows = documents.iter().map(|document| {
         [

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Container};
-use crate::error::{Error, Result};
+use pinnace::blocking::{self, Container};
+use pinnace::{Error, Result};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Mounts) -> Result<()> {
     let [action, id, file] = arguments.operands.as_slice() else {
@@ -26,7 +26,7 @@ fn change(context: &Context<'_>, id: &str, file: &Path, add: bool) -> Result<Vec
     let list = super::read_document(file)?;
     let mut container = Container::open_locked(&context.state_root()?, id)?;
     if add {
-        return container::add_mounts(&mut container, &list);
+        return blocking::add_mounts(&mut container, &list);
     }
-    container::remove_mounts(&mut container, &list).map(|()| Vec::new())
+    blocking::remove_mounts(&mut container, &list).map(|()| Vec::new())
 }

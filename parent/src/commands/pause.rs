@@ -2,10 +2,10 @@
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Container};
-use crate::error::Result;
+use pinnace::Result;
+use pinnace::blocking::{self, Container};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::OneId) -> Result<()> {
     let id = cli::one_id("pause", &arguments.ids)?;
-    container::pause(&Container::open_locked(&context.state_root()?, id)?)
+    blocking::pause(&Container::open_locked(&context.state_root()?, id)?)
 }

@@ -2,9 +2,8 @@
 
 use super::{Context, create};
 use crate::cli;
-use crate::container::{self, Created};
-use crate::error::Result;
-use crate::signals::Signals;
+use pinnace::Result;
+use pinnace::blocking::{self, Created, Signals};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let id = cli::one_id("run", &arguments.create.ids)?;
@@ -15,7 +14,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     let created = surroundings
         .and_then(|surroundings| {
             let creation = create::creation(context, &arguments.create, &surroundings, id, arguments.detach)?;
-            container::create(&context.state_root()?, &creation)
+            blocking::create(&context.state_root()?, &creation)
         })
         .map_err(|error| error.context("pinnace run failed"));
     let created = match created {
@@ -29,45 +28,24 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     context.warn(&created.warnings);
     match signals {
         None => {
-            if let Some(notify) = &created.notify {
-                created.directory.unlock();
-                let launch = &created.launch;
-                context.warn_of(notify.wait(launch.pidfd(), launch.pid().as_raw_pid()));
-            }
+            context.warn_of(created.tell_readiness());
             Ok(0)
         }
-        Some(signals) => wait(context, id, created, signals, arguments.keep),
+        Some(signals) => stay(context, created, signals, arguments.keep),
     }
 }
 
 /// Passes signals on until the program ends, then takes everything away, unless it is to be kept.
-fn wait(context: &Context<'_>, id: &str, created: Created, signals: Signals, keep: bool) -> Result<i32> {
-    created.directory.unlock();
+fn stay(context: &Context<'_>, mut created: Created, signals: Signals, keep: bool) -> Result<i32> {
     // Whatever became of the status, what was made goes.
-    let code = context.trace.wait("wait for the program's end", || {
-        container::wait(&created.launch, &signals, created.terminal, created.notify)
-    });
-    if keep {
-        std::mem::forget((created.launch, created.directory, signals));
-        return code;
-    }
-    // A `delete` from elsewhere may have been quicker.
-    let gone = created.directory.lock().is_err();
-    if !gone {
-        let destroyed = context.trace.span("remove cgroups and state", || {
-            container::destroy(
-                &created.cgroups,
-                created.rdt_groups.as_ref(),
-                &created.directory,
-                created.own_pid_namespace,
-            )
-        });
-        match destroyed {
-            Ok(()) => context.warn(&container::poststop(&created.record, id)),
+    let code = context.trace.wait("wait for the program's end", || created.stay(&signals));
+    if !keep {
+        match context.trace.span("remove cgroups and state", || created.remove()) {
+            Ok(warnings) => context.warn(&warnings),
             Err(error) => context.warn(&[format!("unable to destroy container: {error}")]),
         }
     }
     // The process ends now: its descriptors need no closing one by one.
-    std::mem::forget((created.launch, created.directory, signals));
+    std::mem::forget((created, signals));
     code
 }

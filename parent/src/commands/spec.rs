@@ -5,19 +5,12 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::cli;
-use crate::config;
-use crate::error::{Error, Result};
-use crate::host::{CgroupHost, HostFacts, Questions};
+use pinnace::blocking;
+use pinnace::{Error, Result};
 
 pub(super) fn run(arguments: &cli::Spec) -> Result<()> {
     let path = arguments.bundle.as_deref().unwrap_or(Path::new("")).join(&arguments.file);
-    // On a v2 host runc's default has a cgroup namespace.
-    let host = HostFacts::read(Questions::default())?;
-    let unified = matches!(host.cgroups, CgroupHost::V2 { .. });
-    let spec = match arguments.rootless {
-        false => config::default_spec(unified),
-        true => config::rootless_spec(unified, host.uid, rustix::process::getegid().as_raw()),
-    };
+    let spec = blocking::default_config(arguments.rootless)?;
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::cli;
-use crate::error::{Error, Result};
-use crate::trace;
+use pinnace::trace;
+use pinnace::{Error, Result};
 
 pub(super) fn run(arguments: &cli::Trace) -> Result<()> {
     let [file] = arguments.files.as_slice() else {

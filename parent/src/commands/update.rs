@@ -2,38 +2,28 @@
 
 use super::Context;
 use crate::cli;
-use crate::config;
-use crate::container::{self, Container};
-use crate::error::Result;
+use pinnace::Result;
+use pinnace::blocking::{self, Container, Schemata};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Update) -> Result<()> {
     let id = cli::one_id("update", &arguments.ids)?;
     let container = Container::open_locked(&context.state_root()?, id)?;
     let document = match arguments.resources.as_deref().filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => super::read_document(path)?,
-        None => container::limits_document(&limits(arguments))?,
+        None => blocking::limits_document(&limits(arguments))?,
     };
-    let (asked, warnings) = config::parse_update(&document)?;
-    context.warn(&warnings);
-    container::update(container, asked, rdt(arguments))
+    context.warn(&blocking::update(container, &document, schemata(arguments))?);
+    Ok(())
 }
 
-/// The shares of caches and memory bandwidth, which have no place in linux.resources.
-fn rdt(arguments: &cli::Update) -> Option<config::IntelRdt> {
+fn schemata(arguments: &cli::Update) -> Schemata {
     let text = |schema: &Option<String>| schema.clone().filter(|schema| !schema.is_empty());
-    let change = config::IntelRdt {
-        clos_id: None,
-        l3_cache_schema: text(&arguments.l3_cache_schema),
-        mem_bw_schema: text(&arguments.mem_bw_schema),
-        schemata: Vec::new(),
-        enable_monitoring: false,
-    };
-    (change.l3_cache_schema.is_some() || change.mem_bw_schema.is_some()).then_some(change)
+    Schemata { l3_cache: text(&arguments.l3_cache_schema), memory_bandwidth: text(&arguments.mem_bw_schema) }
 }
 
 /// Each option that was given, its text, and the field of linux.resources that it means.
-fn limits(arguments: &cli::Update) -> Vec<container::Limit<'_>> {
-    use container::LimitKind::{Bytes, Number, Text};
+fn limits(arguments: &cli::Update) -> Vec<blocking::Limit<'_>> {
+    use blocking::LimitKind::{Bytes, Number, Text};
 
     [
         ("blkio-weight", "blockIO", "weight", Number, &arguments.blkio_weight),
@@ -56,7 +46,7 @@ fn limits(arguments: &cli::Update) -> Vec<container::Limit<'_>> {
     .into_iter()
     .filter_map(|(option, object, field, kind, text)| {
         let text = text.as_deref().filter(|text| !text.is_empty())?;
-        Some(container::Limit { option, object, field, kind, text })
+        Some(blocking::Limit { option, object, field, kind, text })
     })
     .collect()
 }

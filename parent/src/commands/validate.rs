@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Context;
 use crate::cli;
-use crate::container::{self, Creation, Finding, Level};
-use crate::error::{Error, Result};
+use pinnace::blocking::{self, Creation, Finding, Level};
+use pinnace::{Error, Result};
 
 /// Stands for the id that nobody has given yet.
 const ID: &str = "pinnace-validate";
@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Validate) -> Result<i3
         hold: true,
         ..Creation::new(ID, context.log, context.trace)
     };
-    let findings = container::validate(&creation);
+    let findings = blocking::validate(&creation);
     let is_valid = findings.iter().all(|finding| finding.level == Level::Warning);
     let text = match arguments.format.as_str() {
         "text" => text(&findings),

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
+use super::delete::destroy;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::rootless;
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::hooks;
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
-use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
+use crate::launch::{Launch, Notes, Reactor, Stdio, Surroundings, block_on};
 use crate::log::{Log, rfc3339_nanoseconds};
 use crate::notify;
 use crate::plan::{self, Filter, Plan, Request, Store};
@@ -36,12 +37,17 @@ pub(super) const NO_PROGRAM: &str = "config.json: $.process: process property mu
 /// What the caller of `create` and `run` decides.
 #[derive(Clone, Debug)]
 pub struct Creation<'a> {
+    /// Letters, digits, `_`, `+`, `-`, `.`; at most 255.
     pub id: &'a str,
     /// The bundle directory; `None` is the working directory.
     pub bundle: Option<&'a Path>,
+    /// The first process's id is written here.
     pub pid_file: Option<&'a Path>,
+    /// The root is reached by chroot: for a root file system that cannot be pivoted into, such as the initial ramdisk.
     pub no_pivot: bool,
+    /// The container stays in the caller's session keyring.
     pub no_new_keyring: bool,
+    /// Who makes the cgroups.
     pub manager: ManagerKind,
     /// Whether it does without the cgroups that cannot be written; `None`: if the caller is not the host's root.
     pub forgives_cgroups: Option<bool>,
@@ -51,6 +57,7 @@ pub struct Creation<'a> {
     pub log: &'a Log,
     /// Who is told how long that takes, with `--trace`.
     pub trace: &'a Trace,
+    /// Where the program's terminal ends, if the configuration has one.
     pub terminal: TerminalChoice<'a>,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
@@ -58,9 +65,16 @@ pub struct Creation<'a> {
     pub config: &'a Path,
     /// What the program's environment gets beside that of the configuration.
     pub environment: &'a [String],
+    /// A stream socket that is sent a pidfd of the first process.
     pub pidfd_socket: Option<&'a Path>,
     /// The service manager's socket, which is to be told when the container is ready.
     pub notify_socket: Option<&'a OsStr>,
+    /// The program's standard descriptors.
+    pub stdio: Stdio<'a>,
+    /// The process is this container's alone, as a command's is: SIGCHLD gets its default disposition where that is needed, and a blocked signal that
+    /// waits and asks to end it ends the creation. Without, signals are the caller's; while he ignores SIGCHLD the kernel forgets how children end,
+    /// and hooks and newuidmap(1) count as failed.
+    pub owns_process: bool,
 }
 
 impl<'a> Creation<'a> {
@@ -82,6 +96,8 @@ impl<'a> Creation<'a> {
             pidfd_socket: None,
             trace,
             notify_socket: None,
+            stdio: Stdio::Inherit,
+            owns_process: false,
             log,
         }
     }
@@ -191,22 +207,50 @@ pub fn plan_request<'a>(
     }
 }
 
-/// A container whose stage1 is at work, or held.
+/// A container that was created, and with its program executed unless it is held. Others are kept out of it until this is dropped, or one of the
+/// functions that wait is called.
 #[derive(Debug)]
 pub struct Created {
-    pub launch: Launch,
-    pub cgroups: Cgroups,
+    id: String,
+    pub(super) launch: Launch,
+    cgroups: Cgroups,
     /// Its groups in resctrl, if it has any.
-    pub rdt_groups: Option<Groups>,
-    pub directory: StateDirectory,
-    pub own_pid_namespace: bool,
-    pub record: Record,
+    rdt_groups: Option<Groups>,
+    pub(super) directory: StateDirectory,
+    own_pid_namespace: bool,
+    record: Record,
     /// The program's terminal, if it is shown on ours.
-    pub terminal: Option<HostRelay>,
+    pub(super) terminal: Option<HostRelay>,
     /// Hears of the container's readiness, if somebody is to be told.
-    pub notify: Option<notify::Relay>,
+    pub(super) notify: Option<notify::Relay>,
     /// What should be said although all went well.
     pub warnings: Vec<String>,
+}
+
+impl Created {
+    /// The first process's id on the host, and a handle to it. The container is left to itself.
+    pub(crate) fn into_process(self) -> Result<(i32, OwnedFd)> {
+        self.launch.into_process()
+    }
+
+    /// For who leaves: waits until the container is ready and the service manager knows of that, if that was asked for.
+    ///
+    /// Errors: the service manager cannot be told, or does not read.
+    pub fn tell_readiness(&self) -> Result<()> {
+        let Some(notify) = &self.notify else { return Ok(()) };
+        self.directory.unlock();
+        notify.wait(self.launch.pidfd(), self.launch.pid().as_raw_pid())
+    }
+
+    /// Takes everything away, the program having ended, and runs the hooks for that. Returns what should be said although all went well. A `delete`
+    /// from elsewhere may have been quicker.
+    pub fn remove(&self) -> Result<Vec<String>> {
+        if self.directory.lock().is_err() {
+            return Ok(Vec::new());
+        }
+        destroy(&self.cgroups, self.rdt_groups.as_ref(), &self.directory, self.own_pid_namespace)?;
+        Ok(poststop(&self.record, &self.id))
+    }
 }
 
 /// Creates a container. With `hold` it waits for `start` when this returns; without, its program has been executed.
@@ -229,7 +273,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let terminal = TerminalEnd::choose(&bundle.config.process, creation.terminal)?;
     let pidfd_socket = creation.pidfd_socket.map(CallersSocket::connect).transpose()?;
     let host = trace.span("ask the host", || HostFacts::read(questions(&bundle.config)))?;
-    if host.uid != 0 {
+    if host.uid != 0 && creation.owns_process {
         // Before newuidmap is waited for; root asks no helper before it is known below whether that is needed.
         crate::signals::reset(Signal::CHILD)?;
     }
@@ -275,6 +319,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
             Ok(Created {
+                id: creation.id.to_owned(),
                 launch,
                 cgroups,
                 rdt_groups,
@@ -398,7 +443,7 @@ fn launch(
         }
     };
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
-    let surroundings = Surroundings { cgroup: born_in, listener, notes };
+    let surroundings = Surroundings { cgroup: born_in, listener, notes, stdio: creation.stdio };
     let mut launch = trace.span("send the plan, clone stage1", || Launch::begin(plan, surroundings))?;
     let log = creation.log;
     log.debug(|| format!("stage1 started with pid {}", launch.pid()));
@@ -431,7 +476,7 @@ fn launch(
     if !facts.has_all_processors {
         launch.use_all_processors()?;
     }
-    if facts.ignores(Signal::CHILD) {
+    if facts.ignores(Signal::CHILD) && creation.owns_process {
         // Else the kernel would throw the exit code away.
         crate::signals::reset(Signal::CHILD)?;
     }
@@ -446,7 +491,9 @@ fn launch(
     if plan.bootstrap.await_hooks {
         trace.wait("wait for stage1", || block_on(&reactor, launch.hooks_due(&reactor, plan)))?;
         trace.span("run hooks", || run_hooks(creation, config, record, cgroups, &launch))?;
-        crate::signals::check_interrupted()?;
+        if creation.owns_process {
+            crate::signals::check_interrupted()?;
+        }
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
     }
@@ -499,8 +546,17 @@ fn run_hooks(
     launch: &Launch,
 ) -> Result<()> {
     let (state, pid) = (hook_state(record, creation.id), launch.pid().as_raw_pid());
+    let heeds_signals = creation.owns_process;
     for point in [HookPoint::Prestart, HookPoint::CreateRuntime] {
-        hooks::run(point, config.hooks.at(point), &state, "creating", pid, hooks::Place::Host)?;
+        hooks::run(
+            point,
+            config.hooks.at(point),
+            &state,
+            "creating",
+            pid,
+            hooks::Place::Host,
+            heeds_signals,
+        )?;
     }
     let point = HookPoint::CreateContainer;
     if config.hooks.at(point).is_empty() {
@@ -509,13 +565,13 @@ fn run_hooks(
     let cgroups = cgroups.entrances()?;
     let (init, rootfs) = (launch.pidfd(), record.rootfs.as_str());
     let place = hooks::Place::Container { init, pid, rootfs, cgroups: &cgroups };
-    hooks::run(point, config.hooks.at(point), &state, "creating", pid, place)
+    hooks::run(point, config.hooks.at(point), &state, "creating", pid, place, heeds_signals)
 }
 
 /// The hooks of a container whose program has been executed. If one fails the container must not live on.
 pub(super) fn poststart(record: &Record, id: &str, pid: i32) -> Result<()> {
     let (point, state) = (HookPoint::Poststart, hook_state(record, id));
-    hooks::run(point, record.hooks.at(point), &state, "running", pid, hooks::Place::Host)
+    hooks::run(point, record.hooks.at(point), &state, "running", pid, hooks::Place::Host, false)
 }
 
 /// The hooks of a container that is gone: what they fail with should be said, and nothing more.

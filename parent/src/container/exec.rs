@@ -11,7 +11,7 @@ use crate::cgroup::SubCgroups;
 use crate::config::{self, Basis, Config, Process};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
-use crate::launch::{Entrance, Launch, Notes, Reactor, block_on};
+use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
 use crate::state::{PidFile, own_ignored_signals};
 use crate::terminal::CallersSocket;
@@ -22,40 +22,65 @@ use crate::trace::Trace;
 pub struct Execution<'a> {
     /// A file with the whole process; the changes below are then not looked at.
     pub process: Option<&'a Path>,
+    /// What differs from the container's own process.
     pub changes: ProcessChanges<'a>,
+    /// Where the program's terminal ends, if it has one.
     pub terminal: TerminalChoice<'a>,
+    /// The process's id is written here.
     pub pid_file: Option<&'a Path>,
+    /// A stream socket that is sent a pidfd of the process.
     pub pidfd_socket: Option<&'a Path>,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
+    /// Cgroups below the container's: `PATH` on v2, `CONTROLLER,…:PATH` on v1.
     pub cgroups: &'a [String],
+    /// A paused container is no error; the process begins when it is resumed.
     pub ignore_paused: bool,
+    /// The program's standard descriptors.
+    pub stdio: Stdio<'a>,
     /// Who is told how long that takes.
     pub trace: &'a Trace,
 }
 
 /// What differs from the container's own process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ProcessChanges<'a> {
+    /// The program and its arguments.
     pub args: &'a [String],
+    /// The working directory, absolute.
     pub cwd: Option<&'a str>,
+    /// `NAME=VALUE`, beside the container's own environment.
     pub env: &'a [String],
+    /// The program gets a terminal of its own.
     pub has_terminal: bool,
     /// `UID[:GID]`.
     pub user: Option<&'a str>,
+    /// Numbers of more groups.
     pub additional_gids: &'a [String],
+    /// The SELinux label.
     pub process_label: Option<&'a str>,
+    /// The AppArmor profile.
     pub apparmor: Option<&'a str>,
+    /// Whether its execve can give it more privileges than it has.
     pub no_new_privileges: Option<bool>,
+    /// Names of capabilities to have beside the container's.
     pub capabilities: &'a [String],
 }
 
 /// A process that has been executed in the container.
 #[derive(Debug)]
 pub struct Executed {
-    pub launch: Launch,
-    pub terminal: Option<HostRelay>,
+    pub(super) launch: Launch,
+    pub(super) terminal: Option<HostRelay>,
+    /// What should be said although all went well.
     pub warnings: Vec<String>,
+}
+
+impl Executed {
+    /// The process's id on the host, and a handle to it, which is left to itself.
+    pub(crate) fn into_process(self) -> Result<(i32, OwnedFd)> {
+        self.launch.into_process()
+    }
 }
 
 /// Executes a process in the container. Returns once its program runs.
@@ -139,6 +164,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
                 root: root.as_ref().map(AsFd::as_fd),
                 processors: &config.process.exec_cpu_affinity.initial,
                 notes: notes.as_ref(),
+                stdio: execution.stdio,
             },
         )
     };

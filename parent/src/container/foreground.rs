@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::{Created, Executed};
 use crate::config::Process;
 use crate::error::{Error, Result};
 use crate::launch::{Launch, Reactor, block_on};
@@ -12,6 +13,7 @@ use crate::terminal::{CallersSocket, HostTerminal, Relay, clear_onlcr};
 /// How the caller wants the program's terminal, if it has one.
 #[derive(Clone, Copy, Debug)]
 pub struct TerminalChoice<'a> {
+    /// The stream socket of the caller who takes the terminal's master, by SCM_RIGHTS.
     pub socket: Option<&'a std::path::Path>,
     /// Nobody stays with the program.
     pub detaches: bool,
@@ -72,8 +74,29 @@ impl HostRelay {
     }
 }
 
-/// Passes signals, the terminal's bytes and the news of the program's readiness on until it ends. Its exit code.
-pub fn wait(
+impl Created {
+    /// Stays with the program until it ends: passes signals, its terminal's bytes and the news of its readiness on. Its exit code, or 128 and
+    /// the signal that ended it.
+    pub fn stay(&mut self, signals: &Signals) -> Result<i32> {
+        self.directory.unlock();
+        stay(&self.launch, signals, self.terminal.take(), self.notify.take())
+    }
+
+    /// The same without anything to pass on.
+    pub fn wait(&self) -> Result<i32> {
+        self.directory.unlock();
+        self.launch.wait()
+    }
+}
+
+impl Executed {
+    /// Stays with the program until it ends: passes signals and its terminal's bytes on. Its exit code, or 128 and the signal that ended it.
+    pub fn stay(&mut self, signals: &Signals) -> Result<i32> {
+        stay(&self.launch, signals, self.terminal.take(), None)
+    }
+}
+
+fn stay(
     launch: &Launch,
     signals: &Signals,
     terminal: Option<HostRelay>,

@@ -11,7 +11,7 @@ use crate::cgroup::Placement;
 use crate::config::{self, Basis, Config, Mount, MountKind, Namespace};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
-use crate::launch::{Entrance, Launch, Reactor, block_on};
+use crate::launch::{Entrance, Launch, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Plan, Request, Store};
 use crate::state::{AddedMount, Status};
 
@@ -231,7 +231,8 @@ impl Tree {
     fn enter(&self, plan: &Plan<'_>) -> Result<Launch> {
         let init = self.init.try_clone().map_err(|error| Error::io("duplicate a pidfd", &error))?;
         let root = Some(self.root.as_fd());
-        Launch::enter(plan, Entrance { init, cgroup: None, root, processors: &[], notes: None })
+        let stdio = Stdio::Null;
+        Launch::enter(plan, Entrance { init, cgroup: None, root, processors: &[], notes: None, stdio })
     }
 
     /// What is mounted in the container.

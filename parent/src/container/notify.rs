@@ -11,10 +11,28 @@ use crate::error::Result;
 use crate::notify;
 use crate::state::StateDirectory;
 
-/// Hears of a container's readiness, from before its start, if somebody wants to know and it was created so.
-pub fn listen_for_readiness(container: &Container, host: Option<&OsStr>) -> Result<Option<notify::Relay>> {
+/// Hears of a container's readiness, for a service manager.
+#[derive(Debug)]
+pub struct Readiness(notify::Relay);
+
+impl Readiness {
+    /// Waits until the container, which was started, is ready and the service manager knows of that, or until it has ended. Nobody is kept out of
+    /// it any longer.
+    ///
+    /// Errors: the service manager cannot be told, or does not read.
+    pub fn wait(&self, container: &Container) -> Result<()> {
+        let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else { return Ok(()) };
+        container.directory.unlock();
+        self.0.wait(handle.as_fd(), init.pid)
+    }
+}
+
+/// Listens for a container's readiness from before its start, if somebody wants to know (`host` is his NOTIFY_SOCKET) and it was created so.
+pub fn listen_for_readiness(container: &Container, host: Option<&OsStr>) -> Result<Option<Readiness>> {
     match host {
-        Some(host) if container.directory.awaits_start() => relay(&container.directory, host),
+        Some(host) if container.directory.awaits_start() => {
+            relay(&container.directory, host).map(|relay| relay.map(Readiness))
+        }
         _ => Ok(None),
     }
 }

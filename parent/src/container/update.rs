@@ -4,33 +4,59 @@ use serde_json::{Map, Value};
 
 use super::Container;
 use crate::cgroup;
-use crate::config::{IntelRdt, Resources};
+use crate::config::{self, IntelRdt};
 use crate::error::{Error, Kind, Result};
 use crate::state::Status;
 
 /// A limit from the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit<'a> {
+    /// The option's name, for errors.
     pub option: &'static str,
     /// Where it is in linux.resources.
     pub object: &'static str,
+    /// Its name there.
     pub field: &'static str,
+    /// How the text is read.
     pub kind: LimitKind,
+    /// What was given.
     pub text: &'a str,
 }
 
+/// How a limit's text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
+    /// A whole number.
     Number,
     /// With units, or -1.
     Bytes,
+    /// As it is.
     Text,
 }
 
-/// Writes the limits, and keeps them for the updates to come. The caller holds the container's lock, so that none is lost.
+/// Shares of caches and memory bandwidth (resctrl), which have no place in linux.resources.
+#[derive(Clone, Debug, Default)]
+pub struct Schemata {
+    /// A line such as `L3:0=f`.
+    pub l3_cache: Option<String>,
+    /// A line such as `MB:0=20`.
+    pub memory_bandwidth: Option<String>,
+}
+
+/// Writes the limits of a document like linux.resources, and keeps them for the updates to come. The caller holds the container's lock, so that
+/// none is lost. Returns what should be said although all went well.
 ///
 /// Errors: the container has ended; a limit cannot be written, and then none has changed.
-pub fn update(mut container: Container, asked: Resources, rdt: Option<IntelRdt>) -> Result<()> {
+pub fn update(mut container: Container, document: &[u8], schemata: Schemata) -> Result<Vec<String>> {
+    let (asked, warnings) = config::parse_update(document)?;
+    let Schemata { l3_cache, memory_bandwidth } = schemata;
+    let rdt = (l3_cache.is_some() || memory_bandwidth.is_some()).then(|| IntelRdt {
+        clos_id: None,
+        l3_cache_schema: l3_cache,
+        mem_bw_schema: memory_bandwidth,
+        schemata: Vec::new(),
+        enable_monitoring: false,
+    });
     match container.status()? {
         Status::Created | Status::Running | Status::Paused => {}
         Status::Creating | Status::Stopped => {
@@ -55,7 +81,8 @@ pub fn update(mut container: Container, asked: Resources, rdt: Option<IntelRdt>)
     cgroups.update(limits, || match rdt {
         Some((groups, change)) => groups.update(change, write_record),
         None => write_record(),
-    })
+    })?;
+    Ok(warnings)
 }
 
 /// The limits as a JSON document, like the one that an engine would pass.

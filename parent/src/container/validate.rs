@@ -31,10 +31,12 @@ pub enum Level {
 /// One thing that was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
+    /// How bad it is.
     pub level: Level,
     /// Such as `$.mounts[1].source`; `None` where it is about the bundle or the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// What is wrong, on one line.
     pub reason: String,
     /// The section of the runtime-spec about that field.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ use rustix::thread::CpuSet;
 use shared_proto::bootstrap::DescriptorSlot;
 
 use super::spawn::{self, Birth};
+use super::stdio::{Standard, Stdio};
 use super::transport::Socket;
 use super::{Launch, Notes, set_host_limits};
 use crate::descriptors::close_all;
@@ -25,6 +26,7 @@ pub struct Entrance<'a> {
     pub processors: &'a [u32],
     /// Where stage1 notes what it does, if the plan has the slot for it.
     pub notes: Option<&'a Notes>,
+    pub stdio: Stdio<'a>,
 }
 
 impl Launch {
@@ -43,14 +45,14 @@ impl Launch {
         }
         socket.send_bootstrap(plan, &descriptors)?;
         let stage1 = spawn::stage1()?;
-        let null = spawn::null(plan.has_terminal() || plan.arguments.is_empty())?;
+        let standard = Standard::open(entrance.stdio, plan.has_terminal() || plan.arguments.is_empty())?;
         let birth = Birth {
             namespaces: 0,
             cgroup: entrance.cgroup,
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
-            null: null.as_ref().map(AsFd::as_fd),
+            standard: &standard,
         };
         let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
         close_all([childs_end, stage1, entrance.init]);

@@ -22,6 +22,7 @@ use sc::syscall;
 
 use self::user_namespace::Gate;
 use super::network::set_namespace;
+use super::stdio::Standard;
 use crate::config::{Namespace, Namespaces};
 use crate::descriptors::CLOSE_RANGE_CLOEXEC;
 use crate::error::{Error, Kind, Result};
@@ -51,8 +52,7 @@ pub(super) struct Birth<'a> {
     pub(super) socket: BorrowedFd<'a>,
     /// Descriptors above standard error that stay open as well. All of them are, so that ours have higher numbers.
     pub(super) preserved_count: u32,
-    /// What the standard descriptors are, instead of ours: whoever may look into the child must not find our caller's terminal.
-    pub(super) null: Option<BorrowedFd<'a>>,
+    pub(super) standard: &'a Standard,
 }
 
 impl Birth<'_> {
@@ -168,8 +168,8 @@ struct Shared {
 struct Program {
     stage1: RawFd,
     socket: RawFd,
-    /// -1: the standard descriptors stay.
-    null: RawFd,
+    /// What the standard descriptors become; -1: it stays.
+    standard: [RawFd; 3],
     /// Descriptors from this number on are closed on execution.
     first_closed: u32,
     /// The socket's number in decimal, NUL-terminated: stage1's argument.
@@ -180,16 +180,9 @@ impl Program {
     fn new(birth: &Birth<'_>) -> Self {
         let (stage1, socket) = (birth.stage1.as_raw_fd(), birth.socket.as_raw_fd());
         let first_closed = birth.preserved_count.saturating_add(3);
-        let null = birth.null.map_or(-1, |null| null.as_raw_fd());
-        Self { stage1, socket, null, first_closed, argument: decimal(socket) }
+        let standard = birth.standard.numbers();
+        Self { stage1, socket, standard, first_closed, argument: decimal(socket) }
     }
-}
-
-/// /dev/null for a child whose program gets a terminal of its own.
-pub(super) fn null(is_needed: bool) -> Result<Option<OwnedFd>> {
-    let open = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let null = is_needed.then(open).transpose();
-    null.map_err(|errno| Error::call("open /dev/null", errno))
 }
 
 /// A sealed copy of stage1, to be executed once.
@@ -367,8 +360,10 @@ unsafe fn execute(program: &Program) -> i32 {
     // unwinds or touches a thread-local.
     unsafe {
         // What callers have leaked to us (shims, buildah) must not reach the container, nor stay open in a held stage1.
-        for standard in 0..if program.null < 0 { 0 } else { 3 } {
-            syscall!(DUP3, program.null, standard, 0);
+        for (number, &becomes) in program.standard.iter().enumerate() {
+            if becomes >= 0 {
+                syscall!(DUP3, becomes, number, 0);
+            }
         }
         let mut returned = syscall!(CLOSE_RANGE, program.first_closed, u32::MAX, CLOSE_RANGE_CLOEXEC);
         if returned == 0 {

@@ -40,14 +40,14 @@ pub(super) fn load(directory: &Path, key: &Key) -> Option<Vec<u8>> {
     (is_whole && stored == digest(key, program)).then(|| program.to_vec())
 }
 
-/// Stores a program under `key`. Another process may do the same: whoever is last leaves the same bytes.
+/// Stores a program under `key`. Another process or thread may do the same: whoever is last leaves the same bytes.
 pub(super) fn store(directory: &Path, key: &Key, program: &[u8]) {
     let Some(directory) = open_directory(directory).or_else(|| make_directory(directory)) else { return };
     if is_full(&directory) {
         clear(&directory);
     }
     let name = name(key);
-    let temporary = format!("{name}.{}", rustix::process::getpid().as_raw_nonzero());
+    let temporary = format!("{name}.{}", rustix::thread::gettid().as_raw_nonzero());
     let content = [&digest(key, program)[..], program].concat();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let written = rustix::fs::openat(&directory, &temporary, flags, Mode::RUSR | Mode::WUSR)

@@ -14,10 +14,15 @@ use crate::error::{Error, Result};
 /// The words of the runtime-spec, and `paused` as all runtimes have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// It is being made.
     Creating,
+    /// It waits for its start.
     Created,
+    /// Its program has been executed.
     Running,
+    /// Its processes are stopped for a while.
     Paused,
+    /// Its first process has ended.
     Stopped,
 }
 

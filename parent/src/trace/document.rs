@@ -12,11 +12,15 @@ use crate::error::{Error, Result};
 pub struct Command {
     /// Such as `run web`.
     pub what: String,
+    /// Its process id.
     pub process: u32,
     /// 32 hexadecimal digits.
     pub trace_id: Option<String>,
+    /// When it began; nanoseconds of CLOCK_MONOTONIC.
     pub begin: u64,
+    /// When it ended.
     pub end: u64,
+    /// In the order in which they ended.
     pub spans: Vec<Span>,
 }
 

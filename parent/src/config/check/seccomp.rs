@@ -53,7 +53,7 @@ pub struct SeccompNames {
     pub flags: Vec<String>,
 }
 
-/// Every name that [`check`] takes.
+/// Every name that `check` takes.
 pub fn seccomp_names() -> SeccompNames {
     let is_taken = |architecture: &&Arch| known(**architecture).is_ok();
     SeccompNames {

@@ -87,14 +87,15 @@ struct MountExtensions {
 
 const ENABLED: Enabled = Enabled { enabled: true };
 
-pub(super) fn run() -> Result<()> {
+/// The document, as JSON text.
+pub fn features() -> Result<String> {
     let mut text = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"    "));
-    features().serialize(&mut serializer).map_err(|error| Error::new(format!("features: {error}")))?;
-    super::print(&format!("{}\n", String::from_utf8_lossy(&text)))
+    document().serialize(&mut serializer).map_err(|error| Error::new(format!("features: {error}")))?;
+    Ok(format!("{}\n", String::from_utf8_lossy(&text)))
 }
 
-fn features() -> Features {
+fn document() -> Features {
     let [major, minor, micro] = seccomp::library_version();
     Features {
         oci_version_min: "1.0.0",

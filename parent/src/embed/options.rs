@@ -1,0 +1,68 @@
+//! What an embedder decides.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use crate::blocking::{self, ManagerKind};
+
+/// What a container is created with beside its bundle.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The directory of all containers' states, which `pinnace --root` names as well; `None`: /run/pinnace, and for an ordinary user
+    /// $XDG_RUNTIME_DIR/pinnace.
+    pub root: Option<PathBuf>,
+    /// The configuration's name in the bundle; `None`: config.json.
+    pub config: Option<PathBuf>,
+    /// Who makes the cgroups.
+    pub cgroup_manager: ManagerKind,
+    /// `NAME=VALUE`, for the program's environment beside that of the configuration.
+    pub environment: Vec<String>,
+    /// The program's standard descriptors, if it has no terminal.
+    pub stdio: Stdio,
+    /// The stream socket of whoever takes the master of the program's terminal, by SCM_RIGHTS, if it has one.
+    pub console_socket: Option<PathBuf>,
+}
+
+/// What a program's standard input, output and error are.
+#[derive(Debug, Default)]
+pub enum Stdio {
+    /// Those of this process.
+    #[default]
+    Inherit,
+    /// /dev/null, all three.
+    Null,
+    /// These, in the order of their numbers.
+    Files([OwnedFd; 3]),
+}
+
+impl Stdio {
+    pub(super) fn borrow(&self) -> blocking::Stdio<'_> {
+        match self {
+            Stdio::Inherit => blocking::Stdio::Inherit,
+            Stdio::Null => blocking::Stdio::Null,
+            Stdio::Files(files) => blocking::Stdio::Files(files.each_ref().map(AsFd::as_fd)),
+        }
+    }
+}
+
+/// One more program for a container. What is not said is as for the container's first one.
+#[derive(Debug, Default)]
+pub struct Command {
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// `NAME=VALUE`, beside the container's own environment.
+    pub environment: Vec<String>,
+    /// The working directory, absolute.
+    pub cwd: Option<String>,
+    /// `UID[:GID]`.
+    pub user: Option<String>,
+    /// The program's standard descriptors.
+    pub stdio: Stdio,
+}
+
+impl Command {
+    /// A program with its arguments.
+    pub fn new<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self { args: args.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+}

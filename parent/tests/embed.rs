@@ -1,0 +1,333 @@
+//! The library in a host with threads. Needs root, and busybox.
+//!
+//! The host is this process: what it counts and watches is its own, so tests here take turns.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pinnace::{Command, Container, Kind, Options, Stdio};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+use serde_json::{Value, json};
+use smol::future::{block_on, poll_once};
+
+const BUSYBOX: &str = "/bin/busybox";
+/// How many containers live at once.
+const CONTAINER_COUNT: usize = 32;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The host's turn, and its bundle.
+struct Host {
+    directory: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Host {
+    /// `None`, said aloud, where containers cannot be made.
+    fn new(test: &str) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() || !Path::new(BUSYBOX).exists() {
+            println!("SKIP {test}: needs root and {BUSYBOX}");
+            return None;
+        }
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = std::env::temp_dir().join(format!("pinnace-embed-{}-{test}", std::process::id()));
+        let root = directory.join("bundle/rootfs");
+        for name in ["bin", "dev", "proc", "sys"] {
+            fs::create_dir_all(root.join(name)).expect("mkdir");
+        }
+        fs::copy(BUSYBOX, root.join("bin/busybox")).expect("busybox");
+        for name in ["sh", "sleep"] {
+            symlink("busybox", root.join("bin").join(name)).expect("a link");
+        }
+        Some(Self { directory, _turn: turn })
+    }
+
+    /// A bundle with this shell script as its program; all share the root file system.
+    fn bundle(&self, name: &str, script: &str) -> PathBuf {
+        let text = pinnace::blocking::default_config(false).expect("a configuration");
+        let mut config: Value = serde_json::from_str(&text).expect("JSON");
+        config["process"]["terminal"] = json!(false);
+        config["process"]["args"] = json!(["/bin/sh", "-c", script]);
+        config["root"]["path"] = json!(self.directory.join("bundle/rootfs"));
+        let bundle = self.directory.join(name);
+        fs::create_dir_all(&bundle).expect("mkdir");
+        fs::write(bundle.join("config.json"), config.to_string()).expect("config.json");
+        bundle
+    }
+
+    fn options(&self) -> Options {
+        Options { root: Some(self.state()), ..Options::default() }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// The ids that the state directory holds.
+    fn ids(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state()).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| !name.starts_with('@')).collect()
+    }
+
+    fn has_no_children(&self) {
+        let any = rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        assert_eq!(any.err(), Some(Errno::CHILD), "a child is left");
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn id(name: impl std::fmt::Display) -> String {
+    format!("pinnace-embed-{}-{name}", std::process::id())
+}
+
+/// All that the threads of a process share, and what the calling thread has of its own, as the kernel tells it.
+fn shared() -> BTreeMap<String, String> {
+    const FIELDS: [&str; 14] = [
+        "Umask:",
+        "Uid:",
+        "Gid:",
+        "Groups:",
+        "CapInh:",
+        "CapPrm:",
+        "CapEff:",
+        "CapBnd:",
+        "CapAmb:",
+        "NoNewPrivs:",
+        "Seccomp:",
+        "SigBlk:",
+        "SigIgn:",
+        "SigCgt:",
+    ];
+    let mut seen = BTreeMap::new();
+    for task in ["self", "thread-self"] {
+        let status = fs::read_to_string(format!("/proc/{task}/status")).expect("status");
+        for line in status.lines().filter(|line| FIELDS.iter().any(|field| line.starts_with(field))) {
+            let (name, value) = line.split_once(':').expect("a field");
+            seen.insert(format!("{task} {name}"), value.trim().to_owned());
+        }
+        for entry in fs::read_dir(format!("/proc/{task}/ns")).expect("ns").flatten() {
+            let link = fs::read_link(entry.path()).expect("a namespace");
+            seen.insert(format!("{task} {}", entry.file_name().display()), link.display().to_string());
+        }
+        for name in ["cwd", "root"] {
+            let link = fs::read_link(format!("/proc/{task}/{name}")).expect("a link");
+            seen.insert(format!("{task} {name}"), link.display().to_string());
+        }
+        for name in ["cgroup", "limits", "oom_score_adj"] {
+            let text = fs::read_to_string(format!("/proc/{task}/{name}")).expect("a file");
+            seen.insert(format!("{task} {name}"), text);
+        }
+    }
+    seen
+}
+
+fn descriptor_count() -> usize {
+    fs::read_dir("/proc/self/fd").expect("fd").count()
+}
+
+/// What a child of another thread finds open: nothing but its standard descriptors and the directory that it reads.
+fn child_descriptors() -> String {
+    let listed = std::process::Command::new(BUSYBOX).args(["ls", "/proc/self/fd"]).output().expect("ls");
+    String::from_utf8_lossy(&listed.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A container's whole life; its program's exit code is its number.
+fn live(host: &Host, number: usize) {
+    let bundle = host.bundle(&number.to_string(), &format!("exit {number}"));
+    block_on(async {
+        let container = Container::create(&bundle, id(number), host.options()).await.expect("create");
+        assert_eq!(container.state().await.expect("state").status, "created");
+        container.start().await.expect("start");
+        assert_eq!(container.wait().await.expect("wait"), Some(number as i32));
+        container.delete(false).await.expect("delete");
+        assert_eq!(container.take_warnings(), Vec::<String>::new());
+        assert_eq!(container.state().await.unwrap_err().kind(), Kind::NoSuchContainer);
+    });
+}
+
+#[test]
+fn thirty_two_containers_at_once_change_nothing_that_the_host_shares() {
+    let Some(host) = Host::new("at-once") else { return };
+    // The reactor's own descriptors and thread come with the first wait.
+    live(&host, 100);
+    let (descriptors_before, children_before) = (descriptor_count(), child_descriptors());
+    let is_over = AtomicBool::new(false);
+    let (looks, spawned) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let lives: Vec<_> = (0..CONTAINER_COUNT)
+            .map(|number| {
+                let host = &host;
+                scope.spawn(move || live(host, number))
+            })
+            .collect();
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let before = shared();
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(shared(), before);
+                    looks.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                assert_eq!(child_descriptors(), children_before);
+                spawned.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let ended: Vec<_> = lives.into_iter().map(|life| life.join()).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for life in ended {
+            life.expect("a life");
+        }
+    });
+    assert!(looks.into_inner() > 10 && spawned.into_inner() > 2, "nobody has watched");
+    assert_eq!(descriptor_count(), descriptors_before, "descriptors are left");
+    assert_eq!(host.ids(), Vec::<String>::new());
+    host.has_no_children();
+}
+
+#[test]
+fn programs_are_executed_waited_for_and_killed() {
+    let Some(host) = Host::new("exec") else { return };
+    let bundle = host.bundle("sleeper", "exec sleep 1000");
+    block_on(async {
+        let container = Container::create(&bundle, id("exec"), host.options()).await.expect("create");
+        let command = || Command::new(["/bin/sh", "-c", "echo $WORD; exit 7"]);
+        container.start().await.expect("start");
+        assert_eq!(
+            container.start().await.unwrap_err().to_string(),
+            "cannot start an already running container"
+        );
+
+        // Nothing of the host's signals comes to a container: not what its threads block, nor what it ignores, as every program in Rust does SIGPIPE.
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", container.process().pid())).expect("status");
+        for field in ["SigBlk:", "SigIgn:"] {
+            assert!(status.contains(&format!("{field}\t0000000000000000\n")), "{status}");
+        }
+
+        let (mut output, stdio) = piped();
+        let environment = vec![String::from("WORD=inside")];
+        let process = container.exec(Command { environment, stdio, ..command() }).await.expect("exec");
+        assert_eq!(process.wait().await.expect("wait"), Some(7));
+        // Nobody waits twice, and everybody is told.
+        assert_eq!(process.wait().await.expect("wait"), Some(7));
+        assert_eq!(process.kill(9).unwrap_err().kind(), Kind::NotRunning);
+        let mut text = String::new();
+        output.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "inside\n");
+
+        // A handle to what is there, whoever has made it.
+        let again = Container::open(id("exec"), Some(host.state())).await.expect("open");
+        assert_eq!(again.process().pid(), container.process().pid());
+        assert!(poll_once(again.wait()).await.is_none(), "it has not ended");
+        let error = again.delete(false).await.unwrap_err().to_string();
+        assert_eq!(error, format!("cannot delete container {} that is not stopped: running", id("exec")));
+        again.kill(Signal::KILL.as_raw()).await.expect("kill");
+        assert_eq!(container.wait().await.expect("wait"), Some(137));
+        assert_eq!(container.exec(command()).await.unwrap_err().kind(), Kind::NotRunning);
+        container.delete(false).await.expect("delete");
+    });
+    host.has_no_children();
+}
+
+#[test]
+fn an_error_names_its_place_and_leaves_nothing() {
+    let Some(host) = Host::new("errors") else { return };
+    let bundle = host.bundle("wrong", "exit 0");
+    let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");
+    fs::write(bundle.join("config.json"), text.replace("CAP_KILL", "CAP_KILT")).expect("config.json");
+    let error = block_on(Container::create(
+        &bundle,
+        id("wrong"),
+        Options { config: Some(PathBuf::from("missing.json")), ..host.options() },
+    ));
+    assert!(error.unwrap_err().to_string().contains("missing.json"));
+    let bundle = host.bundle("wrong", "exit 0");
+    let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");
+    fs::write(bundle.join("config.json"), text.replace("/bin/sh", "/bin/nothing")).expect("config.json");
+    let error = block_on(Container::create(&bundle, id("wrong"), host.options()));
+    assert!(error.unwrap_err().to_string().contains("/bin/nothing"));
+    assert_eq!(host.ids(), Vec::<String>::new());
+    host.has_no_children();
+}
+
+#[test]
+fn a_creation_that_nobody_waits_for_leaves_nothing() {
+    let Some(host) = Host::new("dropped") else { return };
+    let bundle = host.bundle("dropped", "exec sleep 1000");
+    let before = descriptor_count();
+    for round in 0..8u64 {
+        block_on(async {
+            let mut creation = Box::pin(Container::create(&bundle, id(round), host.options()));
+            assert!(poll_once(&mut creation).await.is_none());
+            // Early, in the middle, and when it is done.
+            thread::sleep(Duration::from_millis(3 * round));
+        });
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !(host.ids().is_empty() && thread_count_of_ours() == 0) {
+        assert!(Instant::now() < deadline, "{:?}", host.ids());
+        thread::sleep(Duration::from_millis(1));
+    }
+    host.has_no_children();
+    assert_eq!(descriptor_count(), before, "descriptors are left");
+}
+
+#[test]
+fn the_example_runs_also_where_nobody_learns_how_children_end() {
+    let Some(host) = Host::new("example") else { return };
+    let bundle = host.bundle("example", "sleep 1; exit 5");
+    let program = std::env::current_exe().expect("our own path");
+    let program = program.parent().and_then(Path::parent).expect("a target directory").join("examples/embed");
+    for (script, code) in
+        [("exec \"$0\" \"$1\"", 5), ("trap '' CHLD; exec \"$0\" \"$1\"", code_of_a_lost_child())]
+    {
+        let mut shell = std::process::Command::new("/bin/sh");
+        let output = shell.args(["-c", script]).args([&program, &bundle]).output().expect("a shell");
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!((output.status.code(), errors.as_ref()), (Some(code), ""), "{said}");
+        assert!(said.contains("hello from inside\nthe second program ended with "), "{said}");
+    }
+}
+
+/// 5 where the kernel keeps it (Linux 6.15), or what the example makes of `None`.
+fn code_of_a_lost_child() -> i32 {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= (6, 15) { 5 } else { 255 }
+}
+
+/// Threads of the library's operations.
+fn thread_count_of_ours() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("task").flatten();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "pinnace").count()
+}
+
+/// Where a program's output can be read, and its descriptors.
+fn piped() -> (File, Stdio) {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+    let null = OwnedFd::from(File::open("/dev/null").expect("/dev/null"));
+    let errors = writer.as_fd().try_clone_to_owned().expect("a copy");
+    (File::from(reader), Stdio::Files([null, writer, errors]))
+}
