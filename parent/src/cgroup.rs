@@ -41,7 +41,7 @@ pub use needs::unsupported;
 pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
-pub use systemd::SUPPORTED as SYSTEMD_SUPPORTED;
+pub use systemd::{SUPPORTED as SYSTEMD_SUPPORTED, ask as ask_systemd};
 use writer::Writer;
 
 use crate::config::Resources;

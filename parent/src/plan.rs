@@ -35,6 +35,7 @@ use crate::host::HostFacts;
 pub use exec::{Entry, plan_exec};
 pub use identity::early_limit;
 use keep::Keep;
+pub use landlock::ABI_MIN as LANDLOCK_ABI_MIN;
 pub use live_mounts::{plan_mount, plan_unmount};
 pub use seccomp::Filter;
 pub use user_namespace::{UserNamespace, clones_user, id_maps_deny_groups};

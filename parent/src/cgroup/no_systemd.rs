@@ -14,6 +14,11 @@ pub const SUPPORTED: bool = false;
 
 const MISSING: &str = "this build of pinnace has no systemd cgroup manager (feature \"systemd\")";
 
+/// Errors: always.
+pub fn ask(_: bool) -> Result<()> {
+    Err(Error::new(MISSING))
+}
+
 /// Whose systemd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {

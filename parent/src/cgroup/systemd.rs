@@ -69,6 +69,14 @@ impl Refusal {
     }
 }
 
+/// Asks systemd for a sign of life.
+pub fn ask(of_user: bool) -> Result<()> {
+    let owner = if of_user { Owner::User } else { Owner::System };
+    let scope = Scope::new(None, "doctor", owner, false)?;
+    let mut bus = Bus::connect(owner, &scope.unit)?;
+    scope.call(&mut bus, PEER, "Ping", &[]).map(drop).map_err(|refusal| refusal.into_error("ask systemd"))
+}
+
 impl Scope {
     /// The unit for `slice:prefix:name`, runc's form; without a path, a unit of the id in the usual slice.
     pub(super) fn new(cgroups_path: Option<&str>, id: &str, owner: Owner, is_v2: bool) -> Result<Self> {
