@@ -160,10 +160,10 @@ impl Cgroups {
             return self.placement.all().try_for_each(refuse_used).map(|()| None);
         }
         let Some(directory) = &self.placement.unified else { return Ok(None) };
+        make(directory, &mut self.made)?;
         if !self.placement.is_hybrid() {
             v2::enable_controllers(directory, &mut self.made)?;
         }
-        make(directory, &mut self.made)?;
         files::open_directory(&directory.absolute()).map(Some)
     }
 

@@ -24,6 +24,10 @@ pub(super) use stats::stats;
 ///
 /// A controller that cannot be turned on is missed only by who limits it: the write of that limit says so.
 pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Result<()> {
+    // Mostly they are all on, and then nobody needs to look at each cgroup on the way.
+    if controllers(directory.mountpoint())? == controllers(&directory.absolute())? {
+        return Ok(());
+    }
     let mut above = directory.mountpoint().to_owned();
     for parent in directory.parents().map(Some).chain([None]) {
         enable_below(&above)?;
@@ -50,12 +54,17 @@ pub(super) fn enable_missing(directory: &Directory, resources: &Resources, made:
     Ok(())
 }
 
+/// Those that can be turned on below `path`.
+fn controllers(path: &str) -> Result<String> {
+    read(&format!("{path}/cgroup.controllers"))
+}
+
+fn read(file: &str) -> Result<String> {
+    files::read(file).map_err(|errno| Error::call(format_args!("read {file}"), errno))
+}
+
 fn enable_below(path: &str) -> Result<()> {
-    let read = |name: &str| {
-        let file = format!("{path}/{name}");
-        files::read(&file).map_err(|errno| Error::call(format_args!("read {file}"), errno))
-    };
-    let (available, enabled) = (read("cgroup.controllers")?, read("cgroup.subtree_control")?);
+    let (available, enabled) = (controllers(path)?, read(&format!("{path}/cgroup.subtree_control"))?);
     let is_on = |controller: &str| enabled.split_ascii_whitespace().any(|name| name == controller);
     let missing: Vec<String> = available
         .split_ascii_whitespace()

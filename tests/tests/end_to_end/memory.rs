@@ -1,6 +1,6 @@
 //! How little memory a container's start takes, and what is said where that is not there.
 
-use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json, skip};
+use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json, skip, spawn, wait_until};
 
 /// What the error of a limit that is too small promises.
 const ENOUGH: u64 = 512 << 10;
@@ -55,4 +55,23 @@ fn limit_that_is_too_small_says_what_was_used_and_what_would_do() {
     ]);
     let _ = std::fs::remove_dir(container.state_root());
     container.snapshot().assert_same_as(&before);
+}
+
+/// What a foreground `run` keeps while the program runs, beside the pages of its file, which all share.
+#[test]
+fn a_foreground_run_keeps_less_than_a_mebibyte() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().shell("echo ready; exec sleep 100").container();
+    let run = spawn(container.create_command("run", &[]));
+    wait_until("the program runs", || run.stdout_now().contains("ready"));
+    let map = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", run.pid().as_raw_nonzero()));
+    let map = map.expect("its memory");
+    let line = map.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("anonymous memory");
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    eprintln!("memory of a foreground run: {kibibytes} KiB");
+    assert!(kibibytes < 1024, "{map}");
+    container.kill("KILL").succeeded();
+    run.finish();
 }
