@@ -52,6 +52,7 @@ complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "spec" -d 'Write a d
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "features" -d 'Print what pinnace can do as JSON'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "validate" -d 'Tell everything that is wrong with a bundle, and do nothing'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "plan" -d 'Print what a start would do, and do nothing'
+complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "doctor" -d 'Tell what this host has that makes starts slow, or features missing'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "trace" -d 'Show where the time of a start went'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "demo" -d 'Run a container from a root file system inside pinnace'
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
@@ -149,6 +150,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-pivot -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-new-keyring -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s f -l format -d 'text, for people, or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the last command of the file as a picture, too' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand demo" -s h -l help -d 'Print help'

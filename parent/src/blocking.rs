@@ -12,6 +12,7 @@ pub use crate::container::{
     events, exec, kill, kill_all, limits_document, listen_for_readiness, parse_interval, parse_signal, pause,
     preview, process_list, process_table, remove_mounts, resume, start, update, validate,
 };
+pub use crate::doctor::{Level as SymptomLevel, Symptom, examine};
 pub use crate::features::features;
 pub use crate::launch::Stdio;
 pub use crate::signals::{Signals, prepare_process};

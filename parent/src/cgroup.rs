@@ -3,6 +3,8 @@
 //! Nobody here ever writes a pid to a cgroup file: that waits for a grace period of RCU, 9 to 10 ms on an idle host. On v2 the child is born
 //! in its cgroup; on v1 it enters by itself, through descriptors that `populate` opens.
 
+#![cfg_attr(not(feature = "systemd"), allow(dead_code, unused_imports))]
+
 mod bpf;
 mod devices;
 mod enter;
@@ -15,6 +17,10 @@ mod oom;
 mod place;
 mod rdma;
 mod stats;
+#[cfg(feature = "systemd")]
+mod systemd;
+#[cfg(not(feature = "systemd"))]
+#[path = "cgroup/no_systemd.rs"]
 mod systemd;
 mod v1;
 mod v2;
@@ -35,7 +41,7 @@ pub use needs::unsupported;
 pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
-pub use systemd::SUPPORTED as SYSTEMD_SUPPORTED;
+pub use systemd::{SUPPORTED as SYSTEMD_SUPPORTED, ask as ask_systemd};
 use writer::Writer;
 
 use crate::config::Resources;
@@ -182,10 +188,10 @@ impl Cgroups {
         self.made.new.extend(self.placement.all().map(Directory::absolute));
         // The kernel knows best where that is: another systemd than the host's first may have made it.
         let path = path_of(child, self.placement.hierarchies.is_empty())?;
-        if !path.ends_with(&format!("/{}", scope.unit)) {
+        if !path.ends_with(&format!("/{}", scope.unit())) {
             return Err(Error::new(format!(
                 "systemd has left container init in {path}, not in {}",
-                scope.unit
+                scope.unit()
             )));
         }
         if !self.placement.is_at(&path) {

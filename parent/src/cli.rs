@@ -21,7 +21,7 @@ pub use create::{Create, Run};
 pub use exec::Exec;
 pub use global::Global;
 pub use lifecycle::{Delete, Kill, Mounts, OneId};
-pub use show::{Demo, Events, Features, List, Plan, Ps, Spec, Trace, Validate};
+pub use show::{Demo, Doctor, Events, Features, List, Plan, Ps, Spec, Trace, Validate};
 pub use table::definition;
 pub use update::Update;
 
@@ -50,6 +50,7 @@ pub enum Invocation {
     Validate(Validate),
     Plan(Plan),
     Trace(Trace),
+    Doctor(Doctor),
     Demo(Demo),
 }
 

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod demo;
+mod doctor;
 mod events;
 mod exec;
 mod kill;
@@ -148,6 +149,7 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
         Invocation::Features(_) => succeeded(pinnace::blocking::features().and_then(|text| print(&text))),
         Invocation::Validate(arguments) => validate::run(context, arguments),
         Invocation::Trace(arguments) => succeeded(trace::run(arguments)),
+        Invocation::Doctor(arguments) => doctor::run(context, arguments),
         Invocation::Demo(_) => demo::run(context),
     }
 }

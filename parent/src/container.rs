@@ -20,6 +20,8 @@ mod state;
 mod update;
 mod validate;
 
+pub(crate) use rootless::subordinate_ids;
+
 use create::{Bundle, plan_request, poststop};
 pub use create::{Created, Creation, create};
 pub use delete::delete;

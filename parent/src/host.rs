@@ -1,7 +1,7 @@
 //! Facts about the host, read once and passed on as a value, so that `config` and `plan` stay pure.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Access, Mode, OFlags};
@@ -63,8 +63,26 @@ pub struct Hierarchy {
     pub own: String,
 }
 
+/// The kernel's major and minor number.
+pub type Version = (u32, u32);
+
+/// mount_setattr(2), without which no mount gets its flags.
+pub const KERNEL_MIN: Version = (5, 12);
+
+/// Something that a configuration can ask for and not every kernel has, and the first that does.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    pub what: &'static str,
+    pub since: Version,
+}
+
+pub const TIME_NAMESPACE: Need = Need { what: "a new time namespace", since: (6, 1) };
+pub const PREFERRED_MANY: Need = Need { what: "MPOL_PREFERRED_MANY", since: (5, 15) };
+pub const WEIGHTED_INTERLEAVE: Need = Need { what: "MPOL_WEIGHTED_INTERLEAVE", since: (6, 9) };
+pub const WAIT_KILLABLE: Need = Need { what: "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", since: (5, 19) };
+
 /// Where every distribution mounts its hierarchies.
-const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+pub const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
 /// statfs(2)'s number for cgroup2, from linux/magic.h.
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
@@ -98,6 +116,23 @@ impl HostFacts {
             security,
         })
     }
+}
+
+/// `None` where the release does not begin with one.
+pub fn kernel_version() -> Option<Version> {
+    parse_version(&rustix::system::uname().release().to_string_lossy())
+}
+
+/// The first two numbers of `6.1.0-9-amd64`.
+fn parse_version(release: &str) -> Option<Version> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// A program in one of the directories of PATH.
+pub fn find_in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
 /// The capabilities that we may use, a bit for each; all where procfs does not tell.
@@ -307,6 +342,15 @@ fn read_proc(path: &str, reads: Reads) -> Result<(String, OwnedFd)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_the_first_two_numbers() {
+        for (release, expected) in
+            [("6.1.0-9-amd64", Some((6, 1))), ("5.10", Some((5, 10))), ("6.18+", Some((6, 18))), ("x", None)]
+        {
+            assert_eq!(parse_version(release), expected, "{release}");
+        }
+    }
 
     fn hierarchy(mountpoint: &str, controllers: &[&str], own: &str) -> Hierarchy {
         let controllers = controllers.iter().map(|name| String::from(*name)).collect();

@@ -22,6 +22,7 @@
 pub mod blocking;
 mod container;
 mod descriptors;
+mod doctor;
 mod embed;
 mod ending;
 mod error;

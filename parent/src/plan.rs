@@ -36,6 +36,7 @@ pub use devices::bound_devices;
 pub use exec::{Entry, plan_exec};
 pub use identity::early_limit;
 use keep::Keep;
+pub use landlock::ABI_MIN as LANDLOCK_ABI_MIN;
 pub use live_mounts::{plan_mount, plan_unmount};
 pub use seccomp::Filter;
 pub use user_namespace::{UserNamespace, clones_user, id_maps_deny_groups};

@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("notify", &["error", "launch"]),
     ("trace", &["error"]),
     ("features", &["error", "config", "cgroup", "seccomp"]),
+    ("doctor", &["error", "config", "cgroup", "container", "host", "plan", "state"]),
     ("launch", &["error", "config", "descriptors", "ending", "hooks", "plan", "host", "trace"]),
     (
         "container",
@@ -48,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
-    ("blocking", &["cgroup", "container", "features", "launch", "signals", "state"]),
+    ("blocking", &["cgroup", "container", "doctor", "features", "launch", "signals", "state"]),
     ("embed", &["blocking", "cgroup", "ending", "error", "log", "signals", "trace"]),
 ];
 

@@ -149,7 +149,7 @@ impl Placement {
     }
 
     /// Every directory.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Directory> {
+    pub fn all(&self) -> impl Iterator<Item = &Directory> {
         self.hierarchies.iter().chain(&self.unified)
     }
 

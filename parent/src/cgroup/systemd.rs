@@ -27,12 +27,12 @@ pub const SUPPORTED: bool = true;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Scope {
     /// `pinnace-web.scope`.
-    pub(super) unit: String,
+    unit: String,
     /// `machine.slice`; `-.slice` is the root.
-    pub(super) slice: String,
-    pub(super) owner: Owner,
+    slice: String,
+    owner: Owner,
     /// On v2 alone there are properties for most limits.
-    pub(super) is_v2: bool,
+    is_v2: bool,
 }
 
 const MANAGER: Target = Target {
@@ -69,6 +69,14 @@ impl Refusal {
     }
 }
 
+/// Asks systemd for a sign of life.
+pub fn ask(of_user: bool) -> Result<()> {
+    let owner = if of_user { Owner::User } else { Owner::System };
+    let scope = Scope::new(None, "doctor", owner, false)?;
+    let mut bus = Bus::connect(owner, &scope.unit)?;
+    scope.call(&mut bus, PEER, "Ping", &[]).map(drop).map_err(|refusal| refusal.into_error("ask systemd"))
+}
+
 impl Scope {
     /// The unit for `slice:prefix:name`, runc's form; without a path, a unit of the id in the usual slice.
     pub(super) fn new(cgroups_path: Option<&str>, id: &str, owner: Owner, is_v2: bool) -> Result<Self> {
@@ -102,6 +110,11 @@ impl Scope {
         }
         // An id may have a plus, a unit's name may not: written as systemd-escape(1) does.
         Ok(Self { unit: unit.replace('+', "\\x2b"), slice: slice.to_owned(), owner, is_v2 })
+    }
+
+    /// Its name.
+    pub(super) fn unit(&self) -> &str {
+        &self.unit
     }
 
     /// Below the manager's own cgroup.

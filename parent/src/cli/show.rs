@@ -90,4 +90,11 @@ pub struct Trace {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+pub struct Doctor {
+    /// text, for people, or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+}
+
+#[derive(Args, Clone, Debug, Default)]
 pub struct Demo {}

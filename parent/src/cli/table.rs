@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::go::Options;
 use super::{
-    Create, Delete, Demo, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId, Plan, Ps,
-    Run, Spec, Trace, Update, Validate,
+    Create, Delete, Demo, Doctor, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId,
+    Plan, Ps, Run, Spec, Trace, Update, Validate,
 };
 
 /// A command's name, its line in the overview, and an example.
@@ -29,7 +29,7 @@ macro_rules! entry {
     };
 }
 
-static ENTRIES: [Entry; 20] = [
+static ENTRIES: [Entry; 21] = [
     entry!(
         "create",
         Create(Create),
@@ -112,6 +112,12 @@ static ENTRIES: [Entry; 20] = [
         Plan(Plan),
         "Print what a start would do, and do nothing",
         "pinnace plan --bundle /srv/web\n  pinnace plan --format json | jq '.steps | length'"
+    ),
+    entry!(
+        "doctor",
+        Doctor(Doctor),
+        "Tell what this host has that makes starts slow, or features missing",
+        "pinnace doctor\n  pinnace doctor --format json | jq -r '.symptoms[] | select(.level == \"slow\") | .found'"
     ),
     entry!(
         "trace",

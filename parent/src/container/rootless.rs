@@ -5,7 +5,7 @@ use linux_raw_sys::general as uapi;
 use crate::cgroup::Placement;
 use crate::config::{self, Config, IdMapping, IdMappings, Mount, MountKind, Namespace, Problems};
 use crate::error::{Error, Result};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, find_in_path};
 
 /// Gives the container what an ordinary user cannot do without. Nothing changes for root.
 ///
@@ -35,21 +35,29 @@ fn is_mapped(list: &[IdMapping], id: u32) -> bool {
 
 /// The caller as root, and the ids that the administrator has given to the caller behind that.
 fn mappings(uid: u32, gid: u32) -> IdMappings {
-    let name = std::fs::read_to_string("/etc/passwd").ok().and_then(|text| user_name(&text, uid));
-    let subordinate = |file: &str| {
-        std::fs::read_to_string(file).ok().and_then(|text| range(&text, name.as_deref().unwrap_or(""), uid))
-    };
-    let (uids, gids) = match (subordinate("/etc/subuid"), subordinate("/etc/subgid")) {
+    let (uids, gids) = match subordinate_ids(uid) {
         // Both or neither: a group alone could not be given up.
         (Some(uids), Some(gids)) if has_helpers() => (Some(uids), Some(gids)),
         _ => (None, None),
     };
-    let list = |own: u32, range: Option<(u32, u32)>| {
+    let list = |own: u32, range: Option<Range>| {
         let first = IdMapping { container: 0, host: own, size: 1 };
         let rest = range.map(|(host, size)| IdMapping { container: 1, host, size });
         std::iter::once(first).chain(rest).collect()
     };
     IdMappings { uids: list(uid, uids), gids: list(gid, gids) }
+}
+
+/// The first of a range of ids, and their number.
+type Range = (u32, u32);
+
+/// The ranges of user and group ids that the administrator has given to a user.
+pub(crate) fn subordinate_ids(uid: u32) -> (Option<Range>, Option<Range>) {
+    let name = std::fs::read_to_string("/etc/passwd").ok().and_then(|text| user_name(&text, uid));
+    let subordinate = |file: &str| {
+        std::fs::read_to_string(file).ok().and_then(|text| range(&text, name.as_deref().unwrap_or(""), uid))
+    };
+    (subordinate("/etc/subuid"), subordinate("/etc/subgid"))
 }
 
 /// Who on the host is to own the container's cgroup: its user, if it can see that cgroup alone, and write there (runc does the same).
@@ -80,10 +88,7 @@ fn host_id(list: &[IdMapping], id: u32) -> Option<u32> {
 
 /// newuidmap(1) and newgidmap(1) are set-uid programs that not every host has.
 fn has_helpers() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    ["newuidmap", "newgidmap"]
-        .iter()
-        .all(|helper| std::env::split_paths(&path).any(|directory| directory.join(helper).is_file()))
+    ["newuidmap", "newgidmap"].into_iter().all(|helper| find_in_path(helper).is_some())
 }
 
 fn user_name(passwd: &str, uid: u32) -> Option<String> {
@@ -95,7 +100,7 @@ fn user_name(passwd: &str, uid: u32) -> Option<String> {
 }
 
 /// The first range of a user, by name or number: `name:100000:65536` (subuid(5)).
-fn range(text: &str, name: &str, uid: u32) -> Option<(u32, u32)> {
+fn range(text: &str, name: &str, uid: u32) -> Option<Range> {
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
         let owner = fields.next()?;

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::host::SecurityHost;
 
 /// The ABI that knows every right that is handled: truncation came with Linux 6.2.
-const ABI_MIN: u32 = 3;
+pub const ABI_MIN: u32 = 3;
 
 /// Plans the restriction, which comes after no_new_privs.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {

@@ -4,6 +4,7 @@
 mod cgroup;
 mod cgroup_v2;
 mod devices;
+mod doctor;
 mod errors;
 mod events;
 mod exec;

@@ -11,14 +11,11 @@ use crate::config::{
     Config, IdMapping, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
 };
 use crate::error::errno_text;
-use crate::host::{HostFacts, own_capabilities};
+use crate::host::{
+    HostFacts, KERNEL_MIN, Need, PREFERRED_MANY, TIME_NAMESPACE, Version, WAIT_KILLABLE, WEIGHTED_INTERLEAVE,
+    find_in_path, kernel_version, own_capabilities,
+};
 use crate::launch;
-
-/// major, minor.
-type Version = (u32, u32);
-
-/// mount_setattr(2), without which no mount gets its flags.
-const KERNEL_MIN: Version = (5, 12);
 
 pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) {
     if let Some(running) = kernel_version() {
@@ -32,31 +29,20 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     check_memory_nodes(config, findings);
 }
 
-fn kernel_version() -> Option<Version> {
-    parse_version(&rustix::system::uname().release().to_string_lossy())
-}
-
-/// The first two numbers of `6.1.0-9-amd64`.
-fn parse_version(release: &str) -> Option<Version> {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
 fn check_kernel(config: &Config, running: Version, findings: &mut Findings) {
     const MODE: &str = "$.linux.memoryPolicy.mode";
     let mode = config.memory_policy.as_ref().and_then(|policy| memory_mode_name(policy.mode));
     let waits_killable =
         config.seccomp.as_ref().is_some_and(|profile| profile.flags & SECCOMP_WAIT_KILLABLE_RECV != 0);
     let needs = [
-        (true, "$", KERNEL_MIN, "any container"),
-        (config.namespaces.time == Namespace::New, "$.linux.namespaces", (6, 1), "a new time namespace"),
-        (mode == Some("MPOL_PREFERRED_MANY"), MODE, (5, 15), "MPOL_PREFERRED_MANY"),
-        (mode == Some("MPOL_WEIGHTED_INTERLEAVE"), MODE, (6, 9), "MPOL_WEIGHTED_INTERLEAVE"),
-        (waits_killable, "$.linux.seccomp.flags", (5, 19), "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"),
+        (true, "$", Need { what: "any container", since: KERNEL_MIN }),
+        (config.namespaces.time == Namespace::New, "$.linux.namespaces", TIME_NAMESPACE),
+        (mode == Some("MPOL_PREFERRED_MANY"), MODE, PREFERRED_MANY),
+        (mode == Some("MPOL_WEIGHTED_INTERLEAVE"), MODE, WEIGHTED_INTERLEAVE),
+        (waits_killable, "$.linux.seccomp.flags", WAIT_KILLABLE),
     ];
-    for (is_asked, path, least, what) in needs {
-        if is_asked && running < least {
-            let (major, minor) = least;
+    for (is_asked, path, Need { what, since: (major, minor) }) in needs {
+        if is_asked && running < (major, minor) {
             let reason =
                 format!("{what} needs Linux {major}.{minor}, and this is {}.{}", running.0, running.1);
             findings.error(path, reason);
@@ -125,16 +111,11 @@ fn check_user_namespace(config: &Config, host: &HostFacts, findings: &mut Findin
         ("gidMappings", &config.id_mappings.gids, own_gid, "newgidmap"),
     ] {
         let is_own = matches!(list.as_slice(), [IdMapping { host, size: 1, .. }] if *host == own);
-        if host.uid != 0 && !is_own && !is_in_path(helper) {
+        if host.uid != 0 && !is_own && find_in_path(helper).is_none() {
             let reason = format!("only {own} itself can be mapped without {helper}, which is not in PATH");
             findings.error(format!("$.linux.{field}"), reason);
         }
     }
-}
-
-fn is_in_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 /// Nobody can give what he does not have, and is warned; in a user namespace of its own the container's root has all.
@@ -209,19 +190,5 @@ fn check_memory_nodes(config: &Config, findings: &mut Findings) {
     if is_absolute && !policy.nodes.is_empty() && !policy.nodes.iter().any(|node| nodes.contains(node)) {
         let reason = format!("none of the nodes is online: the host has {}", online.trim());
         findings.error("$.linux.memoryPolicy.nodes", reason);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_the_first_two_numbers() {
-        for (release, expected) in
-            [("6.1.0-9-amd64", Some((6, 1))), ("5.10", Some((5, 10))), ("6.18+", Some((6, 18))), ("x", None)]
-        {
-            assert_eq!(parse_version(release), expected, "{release}");
-        }
     }
 }

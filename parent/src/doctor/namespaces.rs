@@ -1,0 +1,289 @@
+//! Namespaces: which kinds the kernel has and lets be made, and what an ordinary user needs for a user namespace.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{Mounts, Symptom, number};
+use crate::container::subordinate_ids;
+use crate::host::{HostFacts, find_in_path};
+
+/// The files of /proc/self/ns, and the sysctls that bound their number.
+const KINDS: [(&str, &str); 8] = [
+    ("mnt", "mnt"),
+    ("pid", "pid"),
+    ("net", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("cgroup", "cgroup"),
+    ("user", "user"),
+    ("time", "time"),
+];
+
+/// Those that the default configuration makes new.
+const NEEDED: [&str; 5] = ["mnt", "pid", "net", "ipc", "uts"];
+
+pub(super) struct Facts {
+    /// The kinds that this kernel does not have, and those of which none can be made.
+    absent: Vec<&'static str>,
+    forbidden: Vec<&'static str>,
+    /// The caller needs a user namespace for every container.
+    is_ordinary: bool,
+    /// Sysctls by which distributions keep ordinary users from user namespaces.
+    unprivileged_denied: bool,
+    apparmor_restricts: bool,
+    ids: Ids,
+    /// Something is mounted over a part of every procfs that we see.
+    is_proc_masked: bool,
+    hides_processes: bool,
+}
+
+/// What an ordinary user's containers have beside his own id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ids {
+    /// That many user and group ids, and programs that may map them.
+    Ranges(u32, u32),
+    NoRange,
+    NoHelper,
+    /// The helpers are there, and have not the privilege that they are for.
+    PlainHelper,
+}
+
+impl Facts {
+    pub(super) fn read(host: &HostFacts, mounts: &Mounts) -> Self {
+        let kinds = || KINDS.into_iter();
+        let exists = |name: &str| Path::new("/proc/self/ns").join(name).exists();
+        let is_bounded = |name: &str| number(&format!("/proc/sys/user/max_{name}_namespaces")) == Some(0);
+        let names = |(name, _): (&'static str, &str)| name;
+        Self {
+            absent: kinds().filter(|(name, _)| !exists(name)).map(names).collect(),
+            forbidden: kinds().filter(|(_, sysctl)| is_bounded(sysctl)).map(names).collect(),
+            is_ordinary: host.uid != 0,
+            unprivileged_denied: number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0),
+            apparmor_restricts: number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1),
+            ids: ids(host.uid),
+            is_proc_masked: is_proc_masked(mounts),
+            hides_processes: hides_processes(mounts),
+        }
+    }
+}
+
+fn ids(uid: u32) -> Ids {
+    let (Some((_, uids)), Some((_, gids))) = subordinate_ids(uid) else { return Ids::NoRange };
+    let Some(helpers) = ["newuidmap", "newgidmap"].into_iter().map(find_in_path).collect::<Option<Vec<_>>>()
+    else {
+        return Ids::NoHelper;
+    };
+    // Set-uid root, or with file capabilities, which are an extended attribute.
+    let is_privileged = |path: &Path| {
+        fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o4000 != 0)
+            || rustix::fs::getxattr(path, "security.capability", &mut [0u8; 64]).is_ok()
+    };
+    if helpers.iter().all(|path| is_privileged(path)) { Ids::Ranges(uids, gids) } else { Ids::PlainHelper }
+}
+
+/// Whether the kernel refuses a new procfs in a user namespace: nothing that is covered in all that we see may come to light.
+fn is_proc_masked(mounts: &Mounts) -> bool {
+    // A directory that is empty for ever hides nothing.
+    let hides = |point: &str, proc: &str| {
+        let inner = point.strip_prefix(proc).and_then(|rest| rest.strip_prefix('/'));
+        inner.is_some_and(|inner| inner != "sys/fs/binfmt_misc")
+    };
+    let mut procs = mounts.0.iter().filter(|mount| mount.fstype == "proc" && mount.point.ends_with("/proc"));
+    procs.all(|proc| mounts.0.iter().any(|mount| hides(&mount.point, &proc.point)))
+}
+
+/// Source: proc(5), "hidepid".
+fn hides_processes(mounts: &Mounts) -> bool {
+    let hides =
+        |option: &str| option.strip_prefix("hidepid=").is_some_and(|value| value != "0" && value != "off");
+    let proc = mounts.0.iter().rfind(|mount| mount.point == "/proc");
+    proc.is_some_and(|proc| proc.options.split(',').any(hides))
+}
+
+pub(super) fn judge(facts: &Facts) -> Vec<Symptom> {
+    let mut found = kinds(facts);
+    if !facts.is_ordinary {
+        if facts.forbidden.contains(&"user") || facts.absent.contains(&"user") {
+            found.push(
+                Symptom::missing("user namespaces", "none can be made")
+                    .meaning("configurations with a user namespace are refused, and ordinary users have no containers")
+                    .advice("sysctl user.max_user_namespaces"),
+            );
+        }
+        return found;
+    }
+    found.extend(ordinary(facts));
+    found
+}
+
+fn kinds(facts: &Facts) -> Vec<Symptom> {
+    const SUBJECT: &str = "namespaces";
+    let mut found = Vec::new();
+    for (names, why, advice) in [
+        (&facts.absent, "the kernel has no such namespaces", "a kernel that is built with them"),
+        (&facts.forbidden, "their greatest number is 0", "sysctl user.max_KIND_namespaces"),
+    ] {
+        for name in names.iter().filter(|name| **name != "user") {
+            let is_needed = NEEDED.contains(name);
+            let meaning = if is_needed {
+                "the default configuration wants a new one"
+            } else {
+                "configurations that want one are refused"
+            };
+            found.push(
+                Symptom::missing(SUBJECT, format!("{name}: {why}"))
+                    .meaning(meaning)
+                    .advice(advice)
+                    .preventing_starts(is_needed),
+            );
+        }
+    }
+    if found.is_empty() {
+        found.push(Symptom::ok(SUBJECT, "all kinds can be made"));
+    }
+    found
+}
+
+/// What concerns those whose containers have a user namespace in any case.
+fn ordinary(facts: &Facts) -> Vec<Symptom> {
+    const SUBJECT: &str = "user namespaces";
+    let mut found = Vec::new();
+    let never = |what: &str| {
+        Symptom::missing(SUBJECT, what).meaning("no container of ours starts").preventing_starts(true)
+    };
+    if facts.absent.contains(&"user") {
+        found.push(never("the kernel has none").advice("a kernel with CONFIG_USER_NS"));
+    } else if facts.forbidden.contains(&"user") {
+        found.push(never("user.max_user_namespaces is 0").advice("sysctl user.max_user_namespaces, as root"));
+    } else if facts.unprivileged_denied {
+        let advice = "sysctl kernel.unprivileged_userns_clone=1, as root";
+        found.push(never("kernel.unprivileged_userns_clone is 0: only root makes them").advice(advice));
+    } else if facts.apparmor_restricts {
+        found.push(
+            Symptom::note(SUBJECT, "kernel.apparmor_restrict_unprivileged_userns is 1")
+                .meaning("without an AppArmor profile that allows it, what we make of them has no capabilities, and no container starts")
+                .advice("a profile for pinnace with `userns,`, or the sysctl 0, as root"),
+        );
+    } else {
+        found.push(Symptom::ok(SUBJECT, "we can make them"));
+    }
+    found.push(mapped(facts.ids));
+    if facts.is_proc_masked {
+        found.push(
+            Symptom::missing("procfs", "parts of every /proc that we see are covered")
+                .meaning("the kernel refuses us a new one, which the default configuration mounts: we are in a container, perhaps")
+                .advice("whoever made that one can leave its /proc uncovered, or containers here bind /proc")
+                .preventing_starts(true),
+        );
+    }
+    if facts.hides_processes {
+        found.push(
+            Symptom::note("procfs", "/proc hides processes of others (hidepid)")
+                .meaning("the runtime cannot look at a first process that is not root in its container, whose ids are others than ours"),
+        );
+    }
+    found
+}
+
+fn mapped(ids: Ids) -> Symptom {
+    const SUBJECT: &str = "ids";
+    let alone = "containers of ours have the one id 0; programs that change their user fail";
+    match ids {
+        Ids::Ranges(uids, gids) => {
+            Symptom::ok(SUBJECT, format!("{uids} user ids and {gids} group ids beside our own"))
+        }
+        Ids::NoRange => Symptom::missing(SUBJECT, "no range of ours is in /etc/subuid and /etc/subgid")
+            .meaning(alone)
+            .advice("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME, as root"),
+        Ids::NoHelper => Symptom::missing(SUBJECT, "newuidmap and newgidmap are not in PATH")
+            .meaning(alone)
+            .advice("the package uidmap, or shadow-utils"),
+        Ids::PlainHelper => {
+            Symptom::missing(SUBJECT, "newuidmap or newgidmap has neither the set-uid bit nor capabilities")
+                .meaning("it may map nothing: containers of ours do not start")
+                .advice("chmod u+s, as the package has it")
+                .preventing_starts(true)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Level, Mounted};
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            absent: Vec::new(),
+            forbidden: Vec::new(),
+            is_ordinary: true,
+            unprivileged_denied: false,
+            apparmor_restricts: false,
+            ids: Ids::Ranges(65536, 65536),
+            is_proc_masked: false,
+            hides_processes: false,
+        }
+    }
+
+    #[track_caller]
+    fn check(facts: &Facts, levels: &[Level], prevents: bool) {
+        let found = judge(facts);
+        let short: Vec<Level> = found.iter().map(|each| each.level).collect();
+        assert_eq!(short, levels, "{found:#?}");
+        assert_eq!(found.iter().any(|each| each.prevents_starts), prevents, "{found:#?}");
+    }
+
+    #[test]
+    fn an_ordinary_user_needs_what_root_does_not() {
+        use Level::{Missing, Note, Ok};
+
+        check(&facts(), &[Ok, Ok, Ok], false);
+        check(&Facts { is_ordinary: false, ..facts() }, &[Ok], false);
+        check(&Facts { unprivileged_denied: true, ..facts() }, &[Ok, Missing, Ok], true);
+        check(&Facts { unprivileged_denied: true, is_ordinary: false, ..facts() }, &[Ok], false);
+        check(&Facts { forbidden: vec!["user"], ..facts() }, &[Ok, Missing, Ok], true);
+        check(&Facts { forbidden: vec!["user"], is_ordinary: false, ..facts() }, &[Ok, Missing], false);
+        check(&Facts { apparmor_restricts: true, ids: Ids::NoRange, ..facts() }, &[Ok, Note, Missing], false);
+        check(&Facts { ids: Ids::PlainHelper, ..facts() }, &[Ok, Ok, Missing], true);
+        check(
+            &Facts { is_proc_masked: true, hides_processes: true, ..facts() },
+            &[Ok, Ok, Ok, Missing, Note],
+            true,
+        );
+    }
+
+    #[test]
+    fn kinds_that_every_container_wants_prevent_starts() {
+        check(&Facts { absent: vec!["time"], is_ordinary: false, ..facts() }, &[Level::Missing], false);
+        check(&Facts { forbidden: vec!["net"], is_ordinary: false, ..facts() }, &[Level::Missing], true);
+    }
+
+    #[test]
+    fn a_procfs_is_masked_by_what_lies_in_it() {
+        let mounts = |points: &[(&str, &str)]| {
+            let mount = |&(point, fstype): &(&str, &str)| Mounted {
+                point: point.into(),
+                fstype: fstype.into(),
+                options: String::from("rw"),
+            };
+            Mounts(points.iter().map(mount).collect())
+        };
+        let whole =
+            [("/", "ext4"), ("/proc", "proc"), ("/proc/sys/fs/binfmt_misc", "autofs"), ("/process", "tmpfs")];
+        let masked = [("/proc", "proc"), ("/proc/kcore", "devtmpfs")];
+        assert!(!is_proc_masked(&mounts(&whole)));
+        assert!(is_proc_masked(&mounts(&masked)));
+        assert!(!is_proc_masked(&mounts(&[masked.as_slice(), &[("/mnt/proc", "proc")]].concat())));
+    }
+
+    #[test]
+    fn hidden_processes_are_an_option_of_proc() {
+        for (options, expected) in
+            [("rw", false), ("rw,hidepid=0", false), ("rw,hidepid=2", true), ("rw,hidepid=invisible", true)]
+        {
+            let proc = Mounted { point: "/proc".into(), fstype: "proc".into(), options: options.into() };
+            assert_eq!(hides_processes(&Mounts(vec![proc])), expected, "{options}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `doctor`: it tells of this host what the kernel says, agrees with what starts do, and changes nothing.
+
+use std::fs;
+use std::process::Command;
+
+use pinnace_tests::{
+    Bundle, Outcome, Value, cgroup_hierarchies, find_program, is_pinnace, json, program, run_within_limit,
+    skip,
+};
+
+use super::user_namespace::{by_user, of_user};
+
+/// The document, whose `canStart` is what the exit code says.
+#[track_caller]
+fn document(outcome: &Outcome) -> Value {
+    assert_eq!(outcome.stderr, "");
+    let document: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(document["canStart"], json!(outcome.code == 0), "{}", outcome.describe());
+    document
+}
+
+/// What was found about a subject, `level: text` each.
+fn found(document: &Value, subject: &str) -> Vec<String> {
+    let symptoms = document["symptoms"].as_array().expect("a list").iter();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    symptoms
+        .filter(|symptom| symptom["subject"] == subject)
+        .map(|symptom| format!("{}: {}", text(&symptom["level"]), text(&symptom["found"])))
+        .collect()
+}
+
+#[test]
+fn root_is_told_what_the_kernel_says_and_nothing_changes() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    let before = container.snapshot();
+    let outcome = container.call(&["doctor", "--format", "json"]);
+    container.snapshot().assert_same_as(&before);
+    let document = document(&outcome);
+
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let version: Vec<&str> = release.split(['.', '-']).take(2).collect();
+    assert_eq!(found(&document, "kernel")[0], format!("ok: Linux {}", version.join(".")));
+    let versions = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let old = cgroup_hierarchies().values().filter(|path| !path.join("cgroup.controllers").exists()).count();
+    let cgroups = &found(&document, "cgroups")[0];
+    match (old, versions.contains("0::")) {
+        (0, _) => assert_eq!(cgroups, "ok: v2"),
+        (count, _) => assert!(
+            cgroups.starts_with("slow: v1") && cgroups.ends_with(&format!(": {count} hierarchies")),
+            "{cgroups}"
+        ),
+    }
+    let mount_count = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+    assert!(found(&document, "mounts")[0].ends_with(&format!(": {mount_count} in our mount namespace")));
+
+    // It agrees with a start.
+    assert_eq!(outcome.code, 0, "{}", outcome.describe());
+    container.run().succeeded();
+}
+
+#[test]
+fn each_finding_is_a_line_with_its_meaning_and_advice_below() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let text = container.call(&["doctor"]);
+    let document = document(&container.call(&["doctor", "--format", "json"]));
+    for symptom in document["symptoms"].as_array().unwrap() {
+        for field in ["level", "subject", "found", "meaning", "advice"] {
+            let value = symptom[field].as_str().unwrap_or_default().to_lowercase();
+            // What is counted may be another number by now.
+            let is_counted = value.starts_with(|first: char| first.is_ascii_digit());
+            assert!(is_counted || text.stdout.to_lowercase().contains(&value), "{value}");
+        }
+        let is_bad = symptom["level"] == "slow" || symptom["level"] == "missing";
+        assert!(!is_bad || symptom["meaning"].is_string(), "{symptom}");
+    }
+    container.call(&["doctor", "--format", "yaml"]).failed_with(&["invalid format option"]);
+}
+
+#[test]
+fn a_capability_without_which_nothing_starts_is_named() {
+    let Some(setpriv) = find_program("setpriv").filter(|_| is_pinnace()) else {
+        return skip("a_capability_without_which_nothing_starts_is_named", "setpriv is not installed");
+    };
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    for (capability, starts) in [("mknod", false), ("setpcap", false), ("chown", true)] {
+        let call = |command: Command| {
+            let mut limited = Command::new(&setpriv);
+            limited.arg(format!("--bounding-set=-{capability}")).arg(program()).args(command.get_args());
+            run_within_limit(limited)
+        };
+        let document = document(&call(container.command(&["doctor", "--format", "json"])));
+        let line = format!("missing: we lack CAP_{}", capability.to_uppercase());
+        assert!(found(&document, "capabilities").contains(&line), "{document}");
+        assert_eq!(document["canStart"], json!(starts), "{document:#}");
+        let run = call(container.create_command("run", &[]));
+        assert_eq!(run.code == 0, starts, "{}", run.describe());
+    }
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_concerns_him() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = of_user(Bundle::new().args(&["/bin/true"]));
+    let path = container.bundle.path();
+    let Some(command) = by_user(&container, &["doctor", "--format", "json"]) else {
+        return skip("an_ordinary_user_is_told_what_concerns_him", "setpriv is not installed");
+    };
+    let document = document(&run_within_limit(command));
+    assert_eq!(found(&document, "ids").len(), 1, "{document:#}");
+    assert_eq!(found(&document, "capabilities"), Vec::<String>::new());
+    // It agrees with a start.
+    let run = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id]).unwrap();
+    let run = run_within_limit(run);
+    assert_eq!(document["canStart"], json!(run.code == 0), "{}\n{document:#}", run.describe());
+
+    let mut nowhere = by_user(&container, &["doctor"]).unwrap();
+    nowhere.env_remove("XDG_RUNTIME_DIR");
+    let outcome = run_within_limit(nowhere);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("XDG_RUNTIME_DIR is not set"), "{}", outcome.describe());
+}
