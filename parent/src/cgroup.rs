@@ -7,6 +7,7 @@
 
 mod bpf;
 mod devices;
+mod directory;
 mod enter;
 mod files;
 mod freezer;
@@ -24,17 +25,18 @@ mod systemd;
 mod systemd;
 mod v1;
 mod v2;
+mod version;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::fs::AtFlags;
-use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
+pub use directory::in_use;
+use directory::{make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
 pub use needs::unsupported;
@@ -42,6 +44,7 @@ pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
 pub use systemd::{SUPPORTED as SYSTEMD_SUPPORTED, ask as ask_systemd};
+use version::{MemoryFiles, Setting};
 use writer::Writer;
 
 use crate::config::Resources;
@@ -206,47 +209,14 @@ impl Cgroups {
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
     /// also the tree of each directory, to be mounted in the container.
     pub fn populate(&mut self, resources: &Resources, tree_count: usize) -> Result<Doors> {
-        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            if self.placement.scope().is_some() {
-                v2::enable_missing(unified, resources, &mut self.made)?;
-            }
-            v2::fill(unified, resources, self.made.kept.contains(&unified.absolute()))?;
-            let trees = (0..tree_count).map(|_| files::open_tree(&unified.absolute()));
-            let trees = trees.collect::<Result<_>>()?;
-            return Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() });
-        }
-        v1::check_controllers(&self.placement.hierarchies, resources)?;
-        let mut doors = Doors::default();
-        for directory in &self.placement.hierarchies {
-            match self.placement.scope() {
-                // systemd has made those that it uses itself, with the child in them.
-                Some(_) => make_beside(directory, &mut self.made)?,
-                None => make(directory, &mut self.made)?,
-            }
-            v1::fill(directory, resources, &mut doors.done)?;
-            let path = directory.absolute();
-            doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
-            // Early, while stage1 is busy elsewhere; for further views below.
-            if doors.trees.len() < tree_count {
-                doors.trees.push(files::open_tree(&path)?);
-            }
-        }
-        for directory in self.placement.hierarchies.iter().cycle() {
-            if doors.trees.len() >= tree_count {
-                break;
-            }
-            doors.trees.push(files::open_tree(&directory.absolute())?);
-        }
-        Ok(doors)
+        let setting = Setting { has_manager: self.placement.scope().is_some(), made: &mut self.made };
+        self.placement.version().populate(setting, resources, tree_count)
     }
 
     /// Gives the container's v2 cgroup to `uid` of the host, so that what manages cgroups inside can: the directory, and the files that
     /// the kernel lists for that. Limits stay ours.
     pub fn hand_over(&self, uid: u32) -> Result<()> {
-        if self.placement.is_hybrid() {
-            return Ok(());
-        }
-        self.placement.unified.as_ref().map_or(Ok(()), |directory| v2::hand_over(directory, uid))
+        self.placement.version().hand_over(uid)
     }
 
     /// Changes the limits that `change` sets, and nothing else. `keep` comes last; whatever fails, the limits are as they were before.
@@ -255,14 +225,15 @@ impl Cgroups {
         if self.placement.is_empty() && change.has_limits() {
             return Err(Error::new("the container has no cgroups: there are no limits to change"));
         }
-        self.check_update(change)?;
+        // Once systemd has been told, the kernel may already have killed.
+        self.placement.version().check_update(change)?;
         let Some(scope) = self.placement.scope() else {
             return self.write_update(change, Writer::with_undo, keep);
         };
         // systemd writes all that it knows beside the change, rounded, and does not write everything back.
         let mut old = Vec::new();
         // Ignored: what cannot be read is missing for the update as well, and that says so.
-        let _ = self.visit_limits(all, Writer::only_reading, &mut old);
+        let _ = self.placement.version().limit(all, &Writer::only_reading, &mut old);
         scope.update(change, all)?;
         let updated = self.write_update(all, Writer::new, keep);
         if updated.is_err() {
@@ -272,15 +243,6 @@ impl Cgroups {
         updated
     }
 
-    /// What can be said without a write: once systemd has been told, the kernel may already have killed.
-    fn check_update(&self, change: &Resources) -> Result<()> {
-        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            v2::check_possible(change)?;
-            return v2::check_usage(unified, &change.memory);
-        }
-        v1::check_controllers(&self.placement.hierarchies, change)
-    }
-
     fn write_update(
         &self,
         limits: &Resources,
@@ -288,33 +250,11 @@ impl Cgroups {
         keep: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let mut writers = Vec::new();
-        let updated = self.visit_limits(limits, writer, &mut writers).and_then(|()| keep());
+        let updated = self.placement.version().limit(limits, &writer, &mut writers).and_then(|()| keep());
         if updated.is_err() {
             writers.into_iter().rev().for_each(Writer::undo);
         }
         updated
-    }
-
-    /// Has a writer of each directory write the limits that belong there.
-    fn visit_limits(
-        &self,
-        limits: &Resources,
-        writer: impl Fn(String) -> Writer,
-        writers: &mut Vec<Writer>,
-    ) -> Result<()> {
-        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            let writer = writer(unified.absolute());
-            let written = v2::limit(&writer, limits);
-            writers.push(writer);
-            return written;
-        }
-        for directory in &self.placement.hierarchies {
-            let writer = writer(directory.absolute());
-            let written = v1::limit(directory, &writer, limits);
-            writers.push(writer);
-            written?;
-        }
-        Ok(())
     }
 
     /// What has been made up to now.
@@ -374,24 +314,12 @@ impl Cgroups {
 
     /// What the container uses, and has used.
     pub fn stats(&self) -> Stats {
-        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            return v2::stats(&unified.absolute());
-        }
-        let mut stats = Stats::default();
-        for directory in &self.placement.hierarchies {
-            v1::add_stats(directory, &mut stats);
-        }
-        stats
+        self.placement.version().stats()
     }
 
     /// Tells from now on when the kernel kills for want of memory; `None` where nobody limits memory.
     pub fn watch_oom(&self) -> Result<Option<OomWatch>> {
-        if let (false, Some(unified)) = (self.placement.is_hybrid(), &self.placement.unified) {
-            let has_memory = files::read(&format!("{}/memory.events", unified.absolute())).is_ok();
-            return has_memory.then(|| OomWatch::of_v2(unified)).transpose();
-        }
-        let memory = self.placement.hierarchies.iter().find(|directory| directory.has("memory"));
-        memory.map(OomWatch::of_v1).transpose()
+        self.placement.version().watch_oom()
     }
 
     /// Sends a signal number to every process in the container's cgroups; the pids are those that are known to have got it.
@@ -409,20 +337,12 @@ impl Cgroups {
 
     /// The figures, if the kernel has killed in the container for want of memory.
     pub fn out_of_memory(&self) -> Option<String> {
-        let v2 = self.placement.unified.as_ref().filter(|_| !self.placement.is_hybrid());
-        let (directory, files) = match v2 {
-            Some(unified) => (unified, ["memory.events", "memory.max", "memory.peak"]),
-            None => (
-                self.placement.hierarchies.iter().find(|directory| directory.has("memory"))?,
-                ["memory.oom_control", "memory.limit_in_bytes", "memory.max_usage_in_bytes"],
-            ),
-        };
-        let path = directory.absolute();
+        let MemoryFiles { path, is_v2, events, limit, peak } = self.placement.version().memory()?;
         let [events, limit, peak] =
-            files.map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
+            [events, limit, peak].map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
         let (limit, peak) = (limit.trim_end(), peak.trim_end());
-        if !oom::has_reached_own_limit(&path, v2.is_some()) {
+        if !oom::has_reached_own_limit(&path, is_v2) {
             return Some(format!(
                 "out of memory in a cgroup above {path}, or on the host: peak usage {peak}, processes killed: {killed}"
             ));
@@ -477,71 +397,6 @@ impl Cgroups {
     }
 }
 
-/// Makes a directory with its parents; one that is there already must be empty and thawed.
-fn make(directory: &Directory, made: &mut Made) -> Result<()> {
-    let path = directory.absolute();
-    let mut tried = files::make_directory(&path);
-    if tried == Err(Errno::NOENT) {
-        make_parents(directory, made)?;
-        tried = files::make_directory(&path);
-    }
-    match tried {
-        Ok(()) => {
-            made.new.insert(path);
-            // It is born frozen where one above it is, which the hierarchy's root cannot be.
-            if directory.parents().next().is_some() { refuse_frozen(directory) } else { Ok(()) }
-        }
-        Err(Errno::EXIST) => {
-            made.kept.insert(path);
-            refuse_used(directory)
-        }
-        Err(errno) => Err(Error::call(format_args!("mkdir {path}"), errno)),
-    }
-}
-
-/// Errors: somebody is in it, or it is frozen, and the child would never come to its start.
-fn refuse_used(directory: &Directory) -> Result<()> {
-    whose(directory).map_or(Ok(()), |reason| Err(Error::new(reason)))
-}
-
-/// Why a cgroup that is there cannot be the container's.
-fn whose(directory: &Directory) -> Option<String> {
-    let path = directory.absolute();
-    let inside = processes_below(&path);
-    if !inside.is_empty() {
-        return Some(format!("container's cgroup is not empty: {path} has processes {inside:?}"));
-    }
-    frozen(directory)
-}
-
-fn refuse_frozen(directory: &Directory) -> Result<()> {
-    frozen(directory).map_or(Ok(()), |reason| Err(Error::new(reason)))
-}
-
-fn frozen(directory: &Directory) -> Option<String> {
-    let has_freezer = directory.is_unified() || directory.has("freezer");
-    (has_freezer && freezer::is_frozen(directory))
-        .then(|| format!("container's cgroup unexpectedly frozen: {}", directory.absolute()))
-}
-
-/// Why the container's cgroups cannot be its own: somebody is in them. Nothing is made.
-pub fn in_use(placement: &Placement) -> Option<String> {
-    placement.all().find_map(whose)
-}
-
-/// Makes a directory with its parents, unless it is there.
-fn make_beside(directory: &Directory, made: &mut Made) -> Result<()> {
-    let path = directory.absolute();
-    match files::make_directory(&path) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(Errno::NOENT) => {
-            make_parents(directory, made)?;
-            files::make_directory(&path).map_err(|errno| Error::call(format_args!("mkdir {path}"), errno))
-        }
-        Err(errno) => Err(Error::call(format_args!("mkdir {path}"), errno)),
-    }
-}
-
 /// A process's cgroup as the kernel tells it: in the unified hierarchy, or in systemd's own of v1.
 fn path_of(pid: Pid, is_unified: bool) -> Result<String> {
     let file = format!("/proc/{}/cgroup", pid.as_raw_pid());
@@ -552,60 +407,4 @@ fn path_of(pid: Pid, is_unified: bool) -> Result<String> {
         (fields.next() == Some(wanted)).then(|| fields.next()).flatten()
     });
     found.map(str::to_owned).ok_or_else(|| Error::new(format!("{file} does not tell systemd's hierarchy")))
-}
-
-/// Makes the parents that are missing, the outermost first. v1's cpuset gives nothing to a new directory, so it is filled on the way.
-fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
-    for parent in directory.parents() {
-        match files::make_directory(&parent) {
-            Ok(()) => made.note_parent(parent.clone()),
-            Err(Errno::EXIST) => continue,
-            Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
-        }
-        if directory.has("cpuset") {
-            v1::copy_cpuset(&parent, &mut Vec::new())?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes a cgroup; with `below` also the cgroups that the container made below it.
-fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
-    let mut pause = Duration::from_millis(1);
-    loop {
-        match rustix::fs::rmdir(path) {
-            // Not there, or nothing that could have been made: a path through one of the kernel's files.
-            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-            Err(Errno::BUSY | Errno::NOTEMPTY) => {}
-            Err(errno) => return Err(Error::call(format_args!("rmdir {path}"), errno)),
-        }
-        let mut has_removed = false;
-        if below {
-            // One that stays is busy for a moment, like its parents.
-            files::visit_below(path, |parent, name| {
-                has_removed |= rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).is_ok();
-            });
-        }
-        if Instant::now() >= deadline {
-            let inside = processes_below(path);
-            return Err(Error::new(format!(
-                "unable to remove cgroup {path}: busy; processes in it: {inside:?}"
-            )));
-        }
-        if has_removed {
-            continue;
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(100));
-    }
-}
-
-fn processes_below(path: &str) -> Vec<i32> {
-    let parse = |text: String| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>();
-    let mut pids = parse(files::read(&format!("{path}/cgroup.procs")).unwrap_or_default());
-    files::visit_below(path, |parent, name| {
-        let own = files::read_at(parent, &format!("{name}/cgroup.procs"));
-        pids.extend(own.map_or(Vec::new(), |(text, _)| parse(text)));
-    });
-    pids
 }

@@ -7,17 +7,96 @@ mod stats;
 
 use std::os::fd::OwnedFd;
 
+use super::directory::{make, make_beside};
 use super::place::Directory;
+use super::version::{MemoryFiles, Setting, V1, Version};
 use super::writer::Writer;
-use super::{devices, files, hugetlb, needs, rdma};
+use super::{Doors, OomWatch, Stats, devices, files, hugetlb, needs, rdma};
 use crate::config::{Network, Resources};
 use crate::error::{Error, Result};
 
 pub(super) use cpu::copy_cpuset;
-pub(super) use stats::add_stats;
+
+impl Version for V1<'_> {
+    fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors> {
+        check_controllers(self.0, resources)?;
+        let mut doors = Doors::default();
+        for directory in self.0 {
+            if setting.has_manager {
+                // With the child in those that it has made.
+                make_beside(directory, setting.made)?;
+            } else {
+                make(directory, setting.made)?;
+            }
+            fill(directory, resources, &mut doors.done)?;
+            let path = directory.absolute();
+            doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
+            // Early, while stage1 is busy elsewhere; for further views below.
+            if doors.trees.len() < tree_count {
+                doors.trees.push(files::open_tree(&path)?);
+            }
+        }
+        for directory in self.0.iter().cycle() {
+            if doors.trees.len() >= tree_count {
+                break;
+            }
+            doors.trees.push(files::open_tree(&directory.absolute())?);
+        }
+        Ok(doors)
+    }
+
+    fn check_update(&self, change: &Resources) -> Result<()> {
+        check_controllers(self.0, change)
+    }
+
+    fn limit(
+        &self,
+        limits: &Resources,
+        writer: &dyn Fn(String) -> Writer,
+        writers: &mut Vec<Writer>,
+    ) -> Result<()> {
+        self.0.iter().try_for_each(|directory| {
+            let writer = writer(directory.absolute());
+            let written = limit(directory, &writer, limits);
+            writers.push(writer);
+            written
+        })
+    }
+
+    /// v1 has no delegation.
+    fn hand_over(&self, _: u32) -> Result<()> {
+        Ok(())
+    }
+
+    fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.0.iter().for_each(|directory| stats::add_stats(directory, &mut stats));
+        stats
+    }
+
+    fn watch_oom(&self) -> Result<Option<OomWatch>> {
+        self.memory_directory().map(OomWatch::of_v1).transpose()
+    }
+
+    fn memory(&self) -> Option<MemoryFiles> {
+        Some(MemoryFiles {
+            path: self.memory_directory()?.absolute(),
+            is_v2: false,
+            events: "memory.oom_control",
+            limit: "memory.limit_in_bytes",
+            peak: "memory.max_usage_in_bytes",
+        })
+    }
+}
+
+impl V1<'_> {
+    fn memory_directory(&self) -> Option<&Directory> {
+        self.0.iter().find(|directory| directory.has("memory"))
+    }
+}
 
 /// A limit that is asked for must have a controller to enforce it.
-pub(super) fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result<()> {
+fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result<()> {
     if !resources.unified.is_empty() {
         return Err(Error::new("invalid configuration: cannot use unified on cgroup v1"));
     }
@@ -34,7 +113,7 @@ pub(super) fn check_controllers(hierarchies: &[Directory], resources: &Resources
 
 /// Fills a new directory: what it has to have, its limits, and which devices its processes may use. Files that are `done` are the caller's
 /// to close.
-pub(super) fn fill(directory: &Directory, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
+fn fill(directory: &Directory, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
     let writer = Writer::new(directory.absolute());
     if directory.has("cpuset") {
         copy_cpuset(writer.path(), done)?;
@@ -47,7 +126,7 @@ pub(super) fn fill(directory: &Directory, resources: &Resources, done: &mut Vec<
 }
 
 /// Writes the limits that belong to one hierarchy.
-pub(super) fn limit(directory: &Directory, writer: &Writer, resources: &Resources) -> Result<()> {
+fn limit(directory: &Directory, writer: &Writer, resources: &Resources) -> Result<()> {
     if directory.has("cpuset") {
         cpu::limit_set(writer, &resources.cpu)?;
     }

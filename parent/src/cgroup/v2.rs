@@ -8,16 +8,68 @@ mod stats;
 use rustix::io::Errno;
 
 use super::place::Directory;
+use super::version::{MemoryFiles, Setting, V2, Version};
 use super::writer::Writer;
-use super::{Made, bpf, devices, files, hugetlb, needs, rdma};
+use super::{Doors, Made, OomWatch, Stats, bpf, devices, files, hugetlb, needs, rdma};
 use crate::config::Resources;
 use crate::error::{Error, Result};
 use crate::host;
 
 pub(super) use block_io::general_weight;
 pub(super) use cpu::weight;
-pub(super) use memory::{check_usage, swap_alone};
-pub(super) use stats::stats;
+pub(super) use memory::swap_alone;
+
+impl Version for V2<'_> {
+    fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors> {
+        let path = self.0.absolute();
+        if setting.has_manager {
+            enable_missing(self.0, resources, setting.made)?;
+        }
+        fill(self.0, resources, setting.made.kept.contains(&path))?;
+        let trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
+        Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() })
+    }
+
+    fn check_update(&self, change: &Resources) -> Result<()> {
+        check_possible(change)?;
+        memory::check_usage(self.0, &change.memory)
+    }
+
+    fn limit(
+        &self,
+        limits: &Resources,
+        writer: &dyn Fn(String) -> Writer,
+        writers: &mut Vec<Writer>,
+    ) -> Result<()> {
+        let writer = writer(self.0.absolute());
+        let written = limit(&writer, limits);
+        writers.push(writer);
+        written
+    }
+
+    fn hand_over(&self, uid: u32) -> Result<()> {
+        hand_over(self.0, uid)
+    }
+
+    fn stats(&self) -> Stats {
+        stats::stats(&self.0.absolute())
+    }
+
+    fn watch_oom(&self) -> Result<Option<OomWatch>> {
+        let has_memory = files::read(&format!("{}/memory.events", self.0.absolute())).is_ok();
+        has_memory.then(|| OomWatch::of_v2(self.0)).transpose()
+    }
+
+    fn memory(&self) -> Option<MemoryFiles> {
+        Some(MemoryFiles {
+            path: self.0.absolute(),
+            is_v2: true,
+            events: "memory.events",
+            limit: "memory.max",
+            peak: "memory.peak",
+        })
+    }
+}
 
 /// Turns on, in every cgroup above the container's, the controllers that it has, as runc does. What is on already is left alone:
 /// turning it on once more would take the lock of all thread groups, and wait for a grace period.
@@ -43,7 +95,7 @@ pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Resu
 }
 
 /// Turns on what systemd has not: it knows neither hugetlb nor rdma. Nothing is written where all that is needed is there.
-pub(super) fn enable_missing(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
+fn enable_missing(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
     let present = files::read(&format!("{}/cgroup.controllers", directory.absolute())).unwrap_or_default();
     let is_present = |name: &str| present.split_ascii_whitespace().any(|controller| controller == name);
     let of_unified = resources.unified.keys().filter_map(|file| file.split('.').next());
@@ -86,7 +138,7 @@ fn enable_below(path: &str) -> Result<()> {
 }
 
 /// Fills a directory: its limits, and which devices its processes may use. `was_there` tells that somebody else made it.
-pub(super) fn fill(directory: &Directory, resources: &Resources, was_there: bool) -> Result<()> {
+fn fill(directory: &Directory, resources: &Resources, was_there: bool) -> Result<()> {
     let writer = Writer::new(directory.absolute());
     check_possible(resources)?;
     limit(&writer, resources)?;
@@ -109,7 +161,7 @@ pub(super) fn fill(directory: &Directory, resources: &Resources, was_there: bool
 }
 
 /// Source: Documentation/admin-guide/cgroup-v2.rst, "Model of Delegation".
-pub(super) fn hand_over(directory: &Directory, uid: u32) -> Result<()> {
+fn hand_over(directory: &Directory, uid: u32) -> Result<()> {
     const LIST: &str = "/sys/kernel/cgroup/delegate";
     // Kernels before 4.15 have no list.
     let list = files::read(LIST)
@@ -129,7 +181,7 @@ pub(super) fn hand_over(directory: &Directory, uid: u32) -> Result<()> {
 }
 
 /// What v2 has no file for must not be passed over (runtime-spec, config-linux.md "Unified").
-pub(super) fn check_possible(resources: &Resources) -> Result<()> {
+fn check_possible(resources: &Resources) -> Result<()> {
     match impossible(resources).first() {
         Some(field) => Err(Error::new(format!("$.linux.resources.{field}: cgroup v2 has nothing like it"))),
         None => Ok(()),
@@ -156,7 +208,7 @@ pub(super) fn impossible(resources: &Resources) -> Vec<String> {
 }
 
 /// Writes all limits.
-pub(super) fn limit(writer: &Writer, resources: &Resources) -> Result<()> {
+fn limit(writer: &Writer, resources: &Resources) -> Result<()> {
     let written = memory::limit(writer, &resources.memory)
         .and_then(|()| cpu::limit(writer, &resources.cpu))
         .and_then(|()| match resources.pids_limit {
