@@ -20,6 +20,7 @@ mod update;
 use std::ffi::OsString;
 
 use clap::FromArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 pub use create::{Create, Run};
 pub use exec::Exec;
@@ -137,6 +138,18 @@ fn understand(
 }
 
 fn first_line(error: &clap::Error) -> Misunderstood {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text),
+        _ => None,
+    };
+    if error.kind() == ErrorKind::ValueValidation
+        && let (Some(option), Some(value)) =
+            (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue))
+    {
+        // Go's words: `--preserve-fds <N>` is the flag -preserve-fds.
+        let name = option.split(' ').next().unwrap_or_default().trim_start_matches('-');
+        return (format!("invalid value {value:?} for flag -{name}: parse error"), 1);
+    }
     let text = error.render().to_string();
     let line = text.lines().next().unwrap_or_default();
     (line.trim_start_matches("error: ").to_owned(), 1)

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use basis::{Basis, KeptFilter};
 pub use capabilities::{capability_name, capability_names, number as capability_number};
 pub use check::{ANNOTATION_NAMES, SeccompNames, memory_policy_names, namespace_names, seccomp_names};
-pub use check::{check, clean as clean_path, rlimit_name};
+pub use check::{check, clean as clean_path, rlimit_name, unmapped};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::{default_spec, rootless_spec};
 pub use hooks::{Hook, HookPoint, HookState, Hooks};
@@ -306,6 +306,9 @@ pub enum PropagationKind {
     Private,
     Unbindable,
 }
+
+/// Whether a namespace file (its path, and the kernel's name for its kind, such as `net`) is of the runtime's own namespace.
+pub type IsOwn<'a> = &'a dyn Fn(&str, &str) -> bool;
 
 /// `linux.namespaces`, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod devices;
 mod events;
 mod exec;
 mod foreground;

@@ -27,6 +27,8 @@ pub enum Kind {
     CgroupBusy,
     /// The cgroup is in a part of the tree into which the caller may not move a process.
     CgroupForbidden,
+    /// What was looked for is elsewhere by now.
+    Moved,
     /// A signal of this number asked a foreground command to end before there was a program to pass it on to.
     Interrupted(i32),
 }

@@ -177,6 +177,12 @@ pub fn is_initial_user_namespace() -> bool {
     rustix::fs::stat("/proc/self/ns/user").map_or(true, |stat| stat.st_ino == INITIAL)
 }
 
+/// Whether the namespace file at `path` is of the calling thread's own namespace; `kind` is the kernel's name for it, such as `net`.
+pub fn is_own_namespace(path: &str, kind: &str) -> bool {
+    let identity = |path: &str| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    identity(path).is_some_and(|other| Some(other) == identity(&format!("/proc/thread-self/ns/{kind}")))
+}
+
 fn read_cgroups() -> Result<CgroupHost> {
     let (own, file) = read_proc("/proc/self/cgroup", Reads::One)?;
     if let Some(own) = own.strip_prefix("0::").and_then(|rest| rest.strip_suffix('\n'))

@@ -30,7 +30,7 @@ use rustix::process::{Pid, Signal};
 use sc::syscall;
 use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
-use shared_proto::{Call, Failure, Reply, Report, Step};
+use shared_proto::{Call, Failure, Reply, Report};
 
 pub use enter::Entrance;
 pub use filesystem::refused_option;
@@ -65,6 +65,8 @@ pub struct Surroundings<'a> {
 #[derive(Debug)]
 pub struct Launch {
     child: Child,
+    /// Its copy, by device and inode.
+    stage1: (u64, u64),
     socket: Socket,
     /// Warnings that came before an answer.
     warnings: Vec<Failure>,
@@ -81,9 +83,9 @@ pub struct Launch {
 impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
     pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
-        check_sysctls(plan)?;
         // Opened right after the cgroup's directory: the three numbers are neighbours, and one call closes them.
         let stage1 = spawn::stage1()?;
+        let copy = rustix::fs::fstat(&stage1).map_err(|errno| Error::call("stat stage1", errno))?;
         let (socket, childs_end) = Socket::pair()?;
         let descriptors = bootstrap_descriptors(plan, surroundings.listener)?;
         let lent = descriptors.iter().map(AsFd::as_fd);
@@ -114,6 +116,7 @@ impl Launch {
         close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
         // From here on whatever fails ends the child.
         let mut launch = Self::new(child, socket);
+        launch.stage1 = (copy.st_dev, copy.st_ino);
         launch.map_ids(plan)?;
         // There is a reader now: however small the socket's buffer is, this comes through.
         let doing = "unable to start container process";
@@ -169,6 +172,7 @@ impl Launch {
     fn new(child: Child, socket: Socket) -> Self {
         Self {
             child,
+            stage1: (0, 0),
             socket,
             warnings: Vec::new(),
             let_go: false,
@@ -182,6 +186,11 @@ impl Launch {
     /// The child's pid in our pid namespace.
     pub fn pid(&self) -> Pid {
         self.child.pid
+    }
+
+    /// The copy of stage1 that the child executes first: the device and the inode of its /proc/PID/exe until then.
+    pub fn stage1(&self) -> (u64, u64) {
+        self.stage1
     }
 
     /// A handle to the child.
@@ -509,6 +518,7 @@ fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
         (&namespaces.ipc, uapi::CLONE_NEWIPC),
         (&namespaces.uts, uapi::CLONE_NEWUTS),
         (&namespaces.cgroup, uapi::CLONE_NEWCGROUP),
+        (&namespaces.time, uapi::CLONE_NEWTIME),
     ];
     let joined = all.into_iter().filter_map(|(namespace, kind)| Some((namespace.path()?, kind)));
     joined.map(|(path, kind)| open_namespace(path, kind).map(|file| (file, kind))).collect()
@@ -538,35 +548,11 @@ fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
     let written = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(|file| rustix::io::write(&file, score.to_string().as_bytes()));
     match written {
-        // An ordinary user may not lower it, and engines ask for that all the same (runc passes over it too).
-        Err(Errno::ACCESS | Errno::PERM) if !user.is_privileged => Ok(()),
+        Err(Errno::ACCESS | Errno::PERM) => Err(Error::new(format!(
+            "unable to start container process: set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE"
+        ))),
         written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
     }
-}
-
-/// Refuses kernel parameters of namespaces that are joined, and turn out to be our own: the host's.
-fn check_sysctls(plan: &Plan<'_>) -> Result<()> {
-    for phased in &plan.steps {
-        let Step::WriteSysctl { name, .. } = phased.step else { continue };
-        let (namespace, kind, own) = match name.split('/').next() {
-            Some("net") => (&plan.namespaces.network, uapi::CLONE_NEWNET, "net"),
-            _ if name == "kernel/domainname" => (&plan.namespaces.uts, uapi::CLONE_NEWUTS, "uts"),
-            Some("kernel" | "fs") => (&plan.namespaces.ipc, uapi::CLONE_NEWIPC, "ipc"),
-            _ => continue,
-        };
-        let Some(path) = namespace.path() else { continue };
-        let failed = |errno| Error::call(format_args!("stat namespace {path}"), errno);
-        let joined = rustix::fs::fstat(open_namespace(path, kind)?).map_err(failed)?;
-        let host = rustix::fs::stat(format!("/proc/thread-self/ns/{own}")).map_err(failed)?;
-        if (joined.st_dev, joined.st_ino) == (host.st_dev, host.st_ino) {
-            let name = name.replace('/', ".");
-            return Err(Error::new(match kind {
-                uapi::CLONE_NEWNET => format!("sysctl {name:?} not allowed in host network namespace"),
-                _ => format!("sysctl {name:?} is not in a separate kernel namespace"),
-            }));
-        }
-    }
-    Ok(())
 }
 
 /// Whether the namespace file at `path` is there and of a CLONE_NEW* type.

@@ -32,6 +32,7 @@ use crate::cgroup::Placement;
 use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
+pub use devices::bound_devices;
 pub use exec::{Entry, plan_exec};
 pub use identity::early_limit;
 use keep::Keep;
@@ -306,7 +307,7 @@ pub fn joined_namespaces(namespaces: &Namespaces) -> [(DescriptorSlot, Option<&s
         (DescriptorSlot::IpcNamespace, outer(&namespaces.ipc)),
         (DescriptorSlot::UtsNamespace, outer(&namespaces.uts)),
         (DescriptorSlot::CgroupNamespace, outer(&namespaces.cgroup)),
-        (DescriptorSlot::TimeNamespace, namespaces.time.path()),
+        (DescriptorSlot::TimeNamespace, outer(&namespaces.time)),
         (DescriptorSlot::PidNamespace, outer(&namespaces.pid)),
         (DescriptorSlot::UserNamespace, namespaces.user.path()),
     ]

@@ -23,7 +23,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-pub use record::{AddedMount, Init, Record, SeccompListener};
+pub use record::{AddedMount, Init, Record, SeccompListener, View};
 pub use status::{ProcessFacts, Status, own_ignored_signals};
 
 use crate::error::{Error, Kind, Result};
@@ -330,9 +330,9 @@ impl StateDirectory {
         self.write(INIT, init, &init.basis)
     }
 
-    /// Whether stage1 still waits for `start`.
-    pub fn awaits_start(&self) -> bool {
-        self.has(START_SOCKET)
+    /// Whether stage1 still waits for `start`. A `start` that was cut off leaves the socket.
+    pub fn awaits_start(&self, init: &Init) -> bool {
+        self.has(START_SOCKET) && init.runs_stage1() != Some(false)
     }
 
     /// Takes the start socket's name away: the container counts as started.

@@ -60,9 +60,16 @@ fn manual_pages_are_current() {
         let man = Man::new(command.clone()).source(concat!("pinnace ", env!("CARGO_PKG_VERSION")));
         man.manual("pinnace").render(&mut text).expect("a page");
         // No line ends in a blank, which editors would take away.
-        let text =
-            String::from_utf8(text).expect("UTF-8").replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n");
+        let text = String::from_utf8(text).expect("UTF-8");
         let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        // Examples are lines, not a paragraph.
+        let text = match text.split_once(".SH EXTRA\nExamples:\n") {
+            Some((before, rest)) => {
+                let end = rest.find("\n.SH ").map_or(rest.len(), |end| end + 1);
+                format!("{before}.SH EXAMPLES\n.nf\n{}.fi\n{}", &rest[..end], &rest[end..])
+            }
+            None => text,
+        };
         (format!("{}.1", command.get_display_name().unwrap_or("pinnace")), text.into_bytes())
     };
     let pages = std::iter::once(&definition).chain(definition.get_subcommands()).map(page);

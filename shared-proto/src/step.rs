@@ -314,7 +314,8 @@ pub enum Step<F: Form> {
         recursive: bool,
         attributes: Attributes,
     },
-    /// Takes the top mount at `path` away, with all below it, if it is the one with this number (statx(2), STATX_MNT_ID).
+    /// Takes the top mount at `path` away, with all below it, if it is the one with this number (statx(2), STATX_MNT_ID_UNIQUE, or STATX_MNT_ID before
+    /// Linux 6.8). The path is as proc_pid_mountinfo(5) has it: `\ooo` in octal means a byte.
     Unmount {
         path: F::Text,
         mount: u64,

@@ -257,6 +257,8 @@ pub trait Kernel {
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;
     /// The number of the mount that an open place is on: one that is never given out again, where the kernel has that (Linux 6.8).
     fn mount_number(&mut self, place: Descriptor) -> Result<u64>;
+    /// Whether the mount namespace has a mount with this number, which must be of the kind that is never given out again.
+    fn has_mount(&mut self, number: u64) -> Result<bool>;
     /// The magic number of the filesystem.
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64>;
     fn check_executable(&mut self, path: &CStr) -> Result<()>;

@@ -13,6 +13,7 @@ const APPLETS: &[&str] = &[
     "awk",
     "cat",
     "chmod",
+    "chroot",
     "chown",
     "cp",
     "cut",

@@ -25,7 +25,7 @@ pub use scheduling::{io_class_name, memory_mode_name, memory_policy_names, sched
 pub use seccomp::{SeccompNames, seccomp_names};
 
 use super::problems::Problems;
-use super::{Config, Namespace, Root};
+use super::{Config, IsOwn, Namespace, Root};
 
 /// Bytes of a label: in mount data it has a name before it. The kernel takes no longer ones either.
 const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=\"\"".len();
@@ -33,12 +33,12 @@ const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=\"\"".len();
 /// Checks a parsed config.json and takes over what a start needs.
 ///
 /// Source: runtime-spec 1.3.0, config.md and config-linux.md; texts as runc's where callers compare them.
-pub fn check(spec: &Spec) -> Result<Config, Problems> {
+pub fn check(spec: &Spec, is_own: IsOwn<'_>) -> Result<Config, Problems> {
     let mut problems = Problems::default();
     let mut warnings = Vec::new();
     let linux = spec.linux().as_ref();
 
-    let namespaces = linux::namespaces(linux, &mut problems);
+    let namespaces = linux::namespaces(linux, is_own, &mut problems);
     let root = root(spec, &mut problems);
     let process = process::check(spec.process().as_ref(), &mut problems);
     let mounts = mounts::check(
@@ -101,7 +101,7 @@ pub fn check(spec: &Spec) -> Result<Config, Problems> {
         namespaces,
         warnings,
     };
-    ids::check_user(&config.process.user, &config.namespaces, &config.id_mappings, &mut problems);
+    ids::check_mapped(&config, &mut problems);
     check_namespace_needs(&config, &mut problems);
     if problems.0.is_empty() { Ok(config) } else { Err(problems) }
 }
@@ -117,6 +117,13 @@ fn root(spec: &Spec, problems: &mut Problems) -> Root {
     }
     problems.check_text("$.root.path", &path, PATH_BYTES_MAX);
     Root { path, readonly: root.readonly().unwrap_or(false) }
+}
+
+/// The ids of a configuration that nobody is in its new user namespace.
+pub fn unmapped(config: &Config) -> Problems {
+    let mut problems = Problems::default();
+    ids::check_mapped(config, &mut problems);
+    problems
 }
 
 /// A host or domain name; an empty one means none. The kernel's limit is 64 bytes.

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::path::{JsonPath, Segment, are_related};
 use super::problems::{Problem, Problems, Refusal};
-use super::{Config, capabilities, check, shape, tree};
+use super::{Config, IsOwn, capabilities, check, shape, tree};
 use crate::error::Error;
 
 /// How many faults are looked for: each costs a walk over the whole tree.
 const FAULTS_MAX: usize = 64;
 
 /// The configuration in `text`, or everything that is wrong with it.
-pub(super) fn parse(text: &[u8]) -> Result<Config, Refusal> {
+pub(super) fn parse(text: &[u8], is_own: IsOwn<'_>) -> Result<Config, Refusal> {
     let unreadable = |reason| Refusal::Unreadable(Error::new(reason));
     let (tree, repeated) =
         tree::parse(text).map_err(|error| unreadable(format!("config.json is not valid JSON: {error}")))?;
@@ -31,7 +31,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Config, Refusal> {
     put_right(&mut draft.tree, &mut warnings);
     draft.take_out_misshapen();
     match draft.settle() {
-        Some(spec) => draft.finish(check(&spec), warnings),
+        Some(spec) => draft.finish(check(&spec, is_own), warnings),
         None => Err(Refusal::Problems(draft.faults)),
     }
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use serde::de::IgnoredAny;
 
 use super::problems::Refusal;
-use super::{Config, Mount, Process, check, faults, shape};
+use super::{Config, IsOwn, Mount, Process, check, faults, shape};
 use crate::error::{Error, Result};
 
 /// Bytes of the largest file that is read: arguments and environment may have 6 MiB, and JSON may escape each byte of them.
@@ -22,13 +22,17 @@ const FILE_BYTES_MAX: usize = 64 << 20;
 const READ_BYTES: usize = 64 << 10;
 
 /// Reads and checks the config.json in an open bundle directory, by this name if it has another.
-pub fn load(bundle: BorrowedFd<'_>, name: &Path) -> Result<Config> {
-    examine(bundle, name).map_err(Error::from)
+pub fn load(bundle: BorrowedFd<'_>, name: &Path, is_own: IsOwn<'_>) -> Result<Config> {
+    examine(bundle, name, is_own).map_err(Error::from)
 }
 
 /// The same, with the problems one by one.
-pub fn examine(bundle: BorrowedFd<'_>, name: &Path) -> std::result::Result<Config, Refusal> {
-    read_file(bundle, name).map_err(Refusal::Unreadable).and_then(|text| examine_text(&text))
+pub fn examine(
+    bundle: BorrowedFd<'_>,
+    name: &Path,
+    is_own: IsOwn<'_>,
+) -> std::result::Result<Config, Refusal> {
+    read_file(bundle, name).map_err(Refusal::Unreadable).and_then(|text| examine_text(&text, is_own))
 }
 
 fn read_file(bundle: BorrowedFd<'_>, name: &Path) -> Result<Vec<u8>> {
@@ -114,16 +118,16 @@ fn read(file: &OwnedFd, size: usize) -> rustix::io::Result<Vec<u8>> {
 }
 
 /// The configuration in `text`, with every problem of it if there is one.
-fn examine_text(text: &[u8]) -> std::result::Result<Config, Refusal> {
+fn examine_text(text: &[u8], is_own: IsOwn<'_>) -> std::result::Result<Config, Refusal> {
     match serde_json::from_slice::<Spec>(text) {
-        Ok(spec) if shape::is_ordinary(text) => check(&spec).map_err(Refusal::Problems),
-        _ => faults::parse(text),
+        Ok(spec) if shape::is_ordinary(text) => check(&spec, is_own).map_err(Refusal::Problems),
+        _ => faults::parse(text, is_own),
     }
 }
 
-/// The same for whoever prints all of them in one line.
+/// The same for whoever prints all of them in one line, and joins nothing.
 pub fn parse(text: &[u8]) -> Result<Config> {
-    examine_text(text).map_err(Error::from)
+    examine_text(text, &|_, _| false).map_err(Error::from)
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
+    /// Errors: there are some.
+    pub fn none(self) -> std::result::Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+
     /// Paths are written only when they are needed: most files have no problem.
     pub(super) fn add(&mut self, path: impl fmt::Display, reason: impl Into<String>) {
         self.0.push(Problem { path: one_line(path.to_string()), reason: one_line(reason.into()) });

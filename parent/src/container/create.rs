@@ -12,13 +12,13 @@ use rustix::process::Signal;
 
 use super::delete::destroy;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
-use super::rootless;
+use super::{devices, rootless};
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Namespace};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::hooks;
-use crate::host::{HostFacts, Questions};
+use crate::host::{HostFacts, Questions, is_own_namespace};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Notes, Reactor, Stdio, Surroundings, block_on};
 use crate::log::{Log, rfc3339_nanoseconds};
@@ -131,7 +131,7 @@ pub fn load_bundle_unchecked(bundle: Option<&Path>) -> Result<Bundle> {
 fn open_bundle(bundle: Option<&Path>, config: &Path) -> Result<(Bundle, OwnedFd)> {
     let directory = open_directory(bundle)?;
     let path = real_path(&directory)?;
-    let config = config::load(directory.as_fd(), config)?;
+    let config = config::load(directory.as_fd(), config, &is_own_namespace)?;
     let rootfs = rootfs_path(&path, &config);
     Ok((Bundle { path, rootfs, config }, directory))
 }
@@ -278,6 +278,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
         crate::signals::reset(Signal::CHILD)?;
     }
     let placement = place(&mut bundle, &host, creation)?;
+    devices::others_on_host(&bundle.config, &host).none()?;
     let profile = bundle.config.seccomp.as_ref();
     let compiled = || profile.map(|profile| seccomp::program(profile, &root.seccomp_cache())).transpose();
     let program = if profile.is_some() { trace.span("compile the seccomp filter", compiled)? } else { None };
@@ -353,7 +354,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
 
 /// Adapts the bundle to who asks, and decides where the cgroups are.
 pub fn place(bundle: &mut Bundle, host: &HostFacts, creation: &Creation<'_>) -> Result<Placement> {
-    rootless::adapt(&mut bundle.config, host);
+    rootless::adapt(&mut bundle.config, host)?;
     let config = &bundle.config;
     let (path, id) = (config.cgroups_path.as_deref(), creation.id);
     let forgives = creation.forgives_cgroups.unwrap_or(!host.is_privileged());
@@ -480,8 +481,14 @@ fn launch(
         // Else the kernel would throw the exit code away.
         crate::signals::reset(Signal::CHILD)?;
     }
-    let init =
-        Init { pid, start_time: facts.start_time, cgroups: cgroups.made(), intel_rdt: rdt_made, basis };
+    let init = Init {
+        pid,
+        start_time: facts.start_time,
+        stage1: launch.stage1(),
+        cgroups: cgroups.made(),
+        intel_rdt: rdt_made,
+        basis,
+    };
     let mut pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
 
     let reactor = Reactor::default();

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Plan, Request, Store};
-use crate::state::{AddedMount, Status};
+use crate::state::{AddedMount, Status, View};
 
 /// Mounts what is in the list, which is JSON text as `$.mounts` of a config.json, all or nothing. Returns what should be said although all went well.
 pub fn add_mounts(container: &mut Container, list: &[u8]) -> Result<Vec<String>> {
@@ -66,19 +66,26 @@ pub fn remove_mounts(container: &mut Container, list: &[u8]) -> Result<()> {
 fn add(container: &mut Container, tree: &Tree, mount: Mount) -> Result<()> {
     let destination = mount.destination.clone();
     let Container { record, directory, .. } = container;
+    let view = tree.view()?;
     tree.mount(mount, |detached| {
         let (id, number) = numbers(&detached)?;
-        record.added_mounts.push(AddedMount { destination, id, number });
+        record.added_mounts.push(AddedMount { destination, id, number, device: String::new(), view });
         directory.write_record(record)
-    })
+    })?;
+    if let Some(added) = record.added_mounts.last_mut().filter(|added| added.id == added.number) {
+        let mounted = tree.mounts()?.into_iter().find(|mounted| mounted.id == added.id);
+        added.device = mounted.map(|mounted| mounted.device).unwrap_or_default();
+        directory.write_record(record)?;
+    }
+    Ok(())
 }
 
-/// The mount's number in mountinfo, and that which stage1 compares.
-fn numbers(mount: &OwnedFd) -> Result<(u64, u64)> {
+/// The number in mountinfo of the mount that something open is on, and that which stage1 compares.
+fn numbers(place: &OwnedFd) -> Result<(u64, u64)> {
     const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(uapi::STATX_MNT_ID_UNIQUE);
     let number = |wanted| {
-        let status = rustix::fs::statx(mount, "", AtFlags::EMPTY_PATH, wanted);
-        status.map(|status| status.stx_mnt_id).map_err(|errno| Error::call("statx a new mount", errno))
+        let status = rustix::fs::statx(place, "", AtFlags::EMPTY_PATH, wanted);
+        status.map(|status| status.stx_mnt_id).map_err(|errno| Error::call("statx a mount", errno))
     };
     // A kernel that does not know the second kind gives the first.
     Ok((number(StatxFlags::MNT_ID)?, number(StatxFlags::MNT_ID | UNIQUE)?))
@@ -99,13 +106,27 @@ fn take_back(container: &mut Container, tree: &Tree, kept: usize, error: Error) 
     }
 }
 
+/// How often a mount is looked for that is somewhere else when it is to be unmounted: the container may move directories as it likes.
+const TRIES_MAX: usize = 32;
+
 /// Unmounts what is at this place in the record, wherever it is by now. What the container itself has unmounted, or nobody has mounted since its
 /// maker was cut off, needs nothing more.
 fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
-    let AddedMount { destination, id, number } = &container.record.added_mounts[place];
-    let mounts = tree.mounts()?;
-    if let Some(mounted) = mounts.iter().find(|mounted| mounted.id == *id) {
-        tree.unmount(&mounted.point, *number).map_err(|error| error.context(destination))?;
+    let added = &container.record.added_mounts[place];
+    let of_added = |error: Error| error.context(&added.destination);
+    if tree.view()? != added.view {
+        return Err(of_added(Error::new(
+            "the container's first process has changed its mount namespace or its root since: what was mounted is out of reach",
+        )));
+    }
+    let mut tries = 0;
+    while let Some(mounted) = tree.mounts()?.into_iter().find(|mounted| mounted.is(added)) {
+        tries += 1;
+        match tree.unmount(&mounted.point, added.number) {
+            Ok(()) => break,
+            Err(error) if error.kind() == Kind::Moved && tries < TRIES_MAX => {}
+            Err(error) => return Err(of_added(error)),
+        }
     }
     container.record.added_mounts.remove(place);
     container.directory.write_record(&container.record)
@@ -115,23 +136,26 @@ fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 struct Mounted {
     id: u64,
-    /// The path in the container, without symlinks.
+    device: String,
+    /// The path in the container, without symlinks, and as it is written there: some bytes are octal, and what is not UTF-8 is here, too.
     point: String,
 }
 
 impl Mounted {
-    /// Source: proc_pid_mountinfo(5); blanks and their like in paths are octal.
-    fn parse(line: &str) -> Option<Self> {
-        let mut fields = line.split(' ');
-        let id = fields.next()?.parse().ok()?;
-        let mut written = fields.nth(3)?.split('\\');
-        let mut point = String::from(written.next()?);
-        for part in written {
-            let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok())?;
-            point.push(char::from(code));
-            point.push_str(&part[3..]);
-        }
-        Some(Self { id, point })
+    /// Source: proc_pid_mountinfo(5).
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let id = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let device = String::from_utf8_lossy(fields.nth(1)?).into_owned();
+        let point = fields.nth(1)?;
+        let escape =
+            |byte: &u8| if byte.is_ascii() { char::from(*byte).to_string() } else { format!("\\{byte:03o}") };
+        let point = str::from_utf8(point).map_or_else(|_| point.iter().map(escape).collect(), str::to_owned);
+        Some(Self { id, device, point })
+    }
+
+    fn is(&self, added: &AddedMount) -> bool {
+        self.id == added.id && (added.device.is_empty() || self.device == added.device)
     }
 }
 
@@ -176,6 +200,14 @@ impl Tree {
             root: open_root(init.pid)?,
             basis,
         })
+    }
+
+    /// What mountinfo shows.
+    fn view(&self) -> Result<View> {
+        let failed = |errno| Error::call("stat the container's root", errno);
+        let namespace = rustix::fs::stat(format!("/proc/{}/ns/mnt", self.pid)).map_err(failed)?.st_ino;
+        let root = rustix::fs::fstat(&self.root).map_err(failed)?.st_ino;
+        Ok(View { namespace, root_mount: numbers(&self.root)?.1, root })
     }
 
     /// Has stage1 mount something from within. `write_down` gets it while it is still detached.
@@ -239,8 +271,7 @@ impl Tree {
     fn mounts(&self) -> Result<Vec<Mounted>> {
         let path = format!("/proc/{}/mountinfo", self.pid);
         let text = std::fs::read(&path).map_err(|error| Error::io(format_args!("read {path}"), &error))?;
-        // The container's names need not be UTF-8, but ours are.
-        Ok(String::from_utf8_lossy(&text).lines().filter_map(Mounted::parse).collect())
+        Ok(text.split(|&byte| byte == b'\n').filter_map(Mounted::parse).collect())
     }
 }
 
@@ -250,9 +281,14 @@ mod tests {
 
     #[test]
     fn lines_of_mountinfo_are_read_with_their_odd_names() {
-        let line = r"41 36 0:30 /data /srv/a\040b\134c rw,nosuid shared:2 - tmpfs tmpfs rw,size=1m";
-        let mounted = Mounted { id: 41, point: String::from(r"/srv/a b\c") };
-        assert_eq!(Mounted::parse(line), Some(mounted));
-        assert_eq!(Mounted::parse("41 36"), None);
+        let parse = |point: &[u8]| {
+            let line =
+                [b"41 36 0:30 /data ", point, b" rw,nosuid shared:2 - tmpfs tmpfs rw,size=1m"].concat();
+            Mounted::parse(&line).map(|mounted| (mounted.id, mounted.point))
+        };
+        assert_eq!(parse(br"/srv/a\040b\134c"), Some((41, String::from(r"/srv/a\040b\134c"))));
+        assert_eq!(parse("/sé".as_bytes()), Some((41, String::from("/sé"))));
+        assert_eq!(parse(b"/s\xff\xe9"), Some((41, String::from(r"/s\377\351"))));
+        assert_eq!(Mounted::parse(b"41 36"), None);
     }
 }

@@ -29,12 +29,11 @@ impl Readiness {
 
 /// Listens for a container's readiness from before its start, if somebody wants to know (`host` is his NOTIFY_SOCKET) and it was created so.
 pub fn listen_for_readiness(container: &Container, host: Option<&OsStr>) -> Result<Option<Readiness>> {
-    match host {
-        Some(host) if container.directory.awaits_start() => {
-            relay(&container.directory, host).map(|relay| relay.map(Readiness))
-        }
-        _ => Ok(None),
+    let (Some(host), Some(init)) = (host, &container.init) else { return Ok(None) };
+    if !container.directory.awaits_start(init) {
+        return Ok(None);
     }
+    relay(&container.directory, host).map(|relay| relay.map(Readiness))
 }
 
 /// How the container sees the directory of its socket for readiness. runc does the same.

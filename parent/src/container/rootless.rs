@@ -3,14 +3,16 @@
 use linux_raw_sys::general as uapi;
 
 use crate::cgroup::Placement;
-use crate::config::{Config, IdMapping, IdMappings, Mount, MountKind, Namespace};
+use crate::config::{self, Config, IdMapping, IdMappings, Mount, MountKind, Namespace, Problems};
 use crate::error::{Error, Result};
 use crate::host::{HostFacts, find_in_path};
 
 /// Gives the container what an ordinary user cannot do without. Nothing changes for root.
-pub(super) fn adapt(config: &mut Config, host: &HostFacts) {
+///
+/// Errors: the container wants ids that the user has not.
+pub(super) fn adapt(config: &mut Config, host: &HostFacts) -> std::result::Result<(), Problems> {
     if host.uid == 0 || config.namespaces.user != Namespace::Inherit {
-        return;
+        return Ok(());
     }
     config.namespaces.user = Namespace::New;
     config.id_mappings = mappings(host.uid, rustix::process::getegid().as_raw());
@@ -24,6 +26,7 @@ pub(super) fn adapt(config: &mut Config, host: &HostFacts) {
             mount.data = mount.data.split(',').filter(keeps).collect::<Vec<_>>().join(",");
         }
     }
+    config::unmapped(config).none()
 }
 
 fn is_mapped(list: &[IdMapping], id: u32) -> bool {

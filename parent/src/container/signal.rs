@@ -19,8 +19,7 @@ pub fn kill(container: &Container, signal: i32) -> Result<()> {
     };
     // A first process that waits for its start has no handler, and the kernel keeps the first process of a pid namespace from default actions.
     // What would end a process ends it all the same, as it does runc's.
-    let waits = container.directory.awaits_start()
-        && container.init.as_ref().is_some_and(|init| init.runs_stage1() != Some(false));
+    let waits = container.init.as_ref().is_some_and(|init| container.directory.awaits_start(init));
     let signal = if waits && ends_by_default(signal) { Signal::KILL.as_raw() } else { signal };
     if !container.record.own_pid_namespace && signal == Signal::KILL.as_raw() {
         // Without a pid namespace nobody ends with init: all must be reached.

@@ -9,11 +9,11 @@ use std::os::fd::AsFd;
 use serde::Serialize;
 
 use super::create::{check_rootfs, open_directory, place, questions, real_path, rootfs_path};
-use super::{Bundle, Creation, filter, plan_request};
+use super::{Bundle, Creation, devices, filter, plan_request, rootless};
 use crate::cgroup;
 use crate::config::{self, Config, Refusal};
 use crate::error::Error;
-use crate::host::HostFacts;
+use crate::host::{HostFacts, is_own_namespace};
 use crate::intel_rdt;
 use crate::plan::{self, Store};
 use crate::seccomp;
@@ -86,7 +86,7 @@ pub fn validate(creation: &Creation<'_>) -> Vec<Finding> {
 fn examine(creation: &Creation<'_>, findings: &mut Findings) -> Result<(), Error> {
     let directory = open_directory(creation.bundle)?;
     let path = real_path(&directory)?;
-    let config = match config::examine(directory.as_fd(), creation.config) {
+    let config = match config::examine(directory.as_fd(), creation.config, &is_own_namespace) {
         Ok(config) => config,
         Err(Refusal::Unreadable(error)) => return Err(error),
         Err(Refusal::Problems(problems)) => {
@@ -122,6 +122,10 @@ fn try_plan(creation: &Creation<'_>, bundle: &mut Bundle, host: &HostFacts, find
         && let Err(error) = intel_rdt::place(rdt, creation.id)
     {
         findings.failure("$.linux.intelRdt", &error);
+    }
+    let unmapped = rootless::adapt(&mut bundle.config, host);
+    for problems in unmapped.err().into_iter().chain([devices::others_on_host(&bundle.config, host)]) {
+        problems.0.into_iter().for_each(|problem| findings.error(problem.path, problem.reason));
     }
     let placement = match place(bundle, host, creation) {
         Ok(placement) => placement,

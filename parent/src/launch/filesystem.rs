@@ -74,9 +74,17 @@ fn configure(
         rustix::mount::fsconfig_set_string(instance, "source", source)?;
     }
     let mut has_mode = false;
-    for option in filesystem.data.split(',').filter(|option| !option.is_empty()) {
+    for option in options(filesystem.data) {
         has_mode |= option.starts_with("mode=");
-        set_option(instance, option)?;
+        match option.split_once('=') {
+            // Longer than one call takes: layer by layer (Linux 6.8). Two colons in a row would mean layers of another kind.
+            Some(("lowerdir", layers)) if layers.len() >= SET_BYTES_MAX && !layers.contains("::") => {
+                for layer in unescaped(layers, ':') {
+                    rustix::mount::fsconfig_set_string(instance, "lowerdir+", layer)?;
+                }
+            }
+            _ => set_option(instance, option)?,
+        }
     }
     if let (false, Some((_, status))) = (has_mode, content) {
         let mode = format!("{:o}", status.st_mode & 0o7777);
@@ -103,6 +111,21 @@ fn configure(
     Ok(())
 }
 
+/// The options of mount(2)'s text; a comma behind a backslash is a letter (overlay has paths).
+fn options(data: &str) -> impl Iterator<Item = &str> {
+    unescaped(data, ',').filter(|option| !option.is_empty())
+}
+
+/// The parts between separators that have no backslash before them.
+fn unescaped(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut is_escaped = false;
+    text.split(move |letter| {
+        let splits = letter == separator && !is_escaped;
+        is_escaped = letter == '\\' && !is_escaped;
+        splits
+    })
+}
+
 fn set_option(instance: BorrowedFd<'_>, option: &str) -> rustix::io::Result<()> {
     match option.split_once('=') {
         Some((key, value)) => rustix::mount::fsconfig_set_string(instance, key, value),
@@ -114,7 +137,7 @@ fn set_option(instance: BorrowedFd<'_>, option: &str) -> rustix::io::Result<()> 
 /// Nothing is mounted.
 pub fn refused_option(fstype: &str, data: &str) -> Option<String> {
     let instance = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).ok()?;
-    let options = data.split(',').filter(|option| !option.is_empty());
+    let options = options(data);
     // mount(2) takes longer ones than this way does.
     let mut options = options.filter(|option| option.len() < SET_BYTES_MAX);
     options.find_map(|option| {

@@ -37,7 +37,9 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
     let starts_nothing = plan.bootstrap.root_change == RootChange::Enter && program.is_empty();
     let prefix = if starts_nothing { "" } else { "unable to start container process: " };
-    Error::new(format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
+    let is_unmount = matches!(step, Some(Step::Unmount { .. }));
+    let kind = if is_unmount { Kind::Moved } else { Kind::Other };
+    Error::of_kind(kind, format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
 }
 
 /// What was done without.

@@ -5,6 +5,7 @@ use shared_proto::{Attributes, BindOrigin, Propagations, Step};
 use super::user_namespace::binds_devices;
 use super::{Draft, Places, Request};
 use crate::config::{Config, Device, DeviceKind, MountKind};
+use crate::host::HostFacts;
 
 const S_IFIFO: u32 = 0o010000;
 const S_IFCHR: u32 = 0o020000;
@@ -35,7 +36,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
     if dev_is_bound(config) {
         return;
     }
-    let binds = binds_devices(request);
+    let binds = binds_devices(config, request.host);
     for (path, major, minor) in DEFAULT_DEVICES {
         // A configured node of the same path takes the default's place.
         if config.devices.iter().all(|device| device.path != path) {
@@ -57,6 +58,12 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         let (path, target) = ("/dev/core", "/proc/kcore");
         draft.push(places.phase_of(path), Step::MakeSymlink { path, target });
     }
+}
+
+/// The configured devices that are bound from the host, with their indices.
+pub fn bound_devices<'a>(config: &'a Config, host: &HostFacts) -> impl Iterator<Item = (usize, &'a Device)> {
+    let binds = binds_devices(config, host) && !dev_is_bound(config);
+    config.devices.iter().enumerate().filter(move |(_, device)| binds && device.kind != DeviceKind::Fifo)
 }
 
 /// The host's node of the same path, where the kernel lets nobody make one.

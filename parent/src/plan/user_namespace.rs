@@ -3,7 +3,7 @@
 use super::{Plan, Request};
 use linux_raw_sys::general as uapi;
 
-use crate::config::{IdMappings, MountKind, Namespace, Namespaces, Rlimit};
+use crate::config::{Config, IdMappings, MountKind, Namespace, Namespaces, Rlimit};
 use crate::host::{CgroupHost, HostFacts};
 
 /// What the parent does for a child that is about to lose the host's privileges, before that child goes on.
@@ -29,8 +29,8 @@ pub(super) fn plan<'a>(request: &Request<'a>) -> Option<UserNamespace<'a>> {
 }
 
 /// Whether stage1 may not make device nodes, and binds the host's instead.
-pub(super) fn binds_devices(request: &Request<'_>) -> bool {
-    request.config.namespaces.user != Namespace::Inherit || !request.host.is_privileged()
+pub(super) fn binds_devices(config: &Config, host: &HostFacts) -> bool {
+    config.namespaces.user != Namespace::Inherit || !host.is_privileged()
 }
 
 /// Whether a filesystem cannot be mounted anew, because the namespace that it shows belongs to the host.

@@ -48,6 +48,21 @@ pub struct AddedMount {
     pub id: u64,
     /// The number that no other ever gets, where the kernel has that, from Linux 6.8 (STATX_MNT_ID_UNIQUE).
     pub number: u64,
+    /// The filesystem's device number, which tells mounts apart where there is only the first number.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub device: String,
+    /// Where it was mounted.
+    pub view: View,
+}
+
+/// A process's mount namespace and root: what its mountinfo shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// The namespace's inode.
+    pub namespace: u64,
+    /// The root's mount, as `AddedMount::number`, and its inode.
+    pub root_mount: u64,
+    pub root: u64,
 }
 
 /// The agent of a seccomp profile that asks one.
@@ -63,6 +78,9 @@ pub struct Init {
     pub pid: i32,
     /// Clock ticks after boot: field 22 of /proc/PID/stat. Together with the pid it names one process for ever.
     pub start_time: u64,
+    /// stage1's copy, by the device and the inode that /proc/PID/exe has before the program is executed. No container can make another such.
+    #[serde(default)]
+    pub stage1: (u64, u64),
     pub cgroups: cgroup::Made,
     #[serde(default)]
     pub intel_rdt: intel_rdt::Made,

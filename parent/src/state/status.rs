@@ -57,8 +57,8 @@ impl Init {
 
     /// Whether the container's program has not been executed yet; `None` if that cannot be seen.
     pub fn runs_stage1(&self) -> Option<bool> {
-        let program = rustix::fs::readlink(format!("/proc/{}/exe", self.pid), Vec::new()).ok()?;
-        Some(program.to_bytes() == b"/memfd:pinnace-stage1 (deleted)")
+        let program = rustix::fs::stat(format!("/proc/{}/exe", self.pid)).ok()?;
+        Some((program.st_dev, program.st_ino) == self.stage1)
     }
 }
 
@@ -70,7 +70,7 @@ impl StateDirectory {
             Status::Stopped
         } else if is_frozen() {
             Status::Paused
-        } else if self.awaits_start() {
+        } else if self.awaits_start(init) {
             Status::Created
         } else if init.runs_stage1() == Some(true) {
             Status::Creating

@@ -50,6 +50,7 @@ pub(crate) struct Fake {
     pub(crate) current_directory_is_reachable: bool,
     pub(crate) filesystem_type: u64,
     pub(crate) mount_number: u64,
+    pub(crate) has_mount: bool,
     /// What is reached through symlinks is the root.
     pub(crate) links_lead_to_root: bool,
     /// That of /dev/pts.
@@ -82,6 +83,7 @@ impl Fake {
             current_directory_is_reachable: true,
             filesystem_type: 0x9fa0,
             mount_number: 7,
+            has_mount: true,
             links_lead_to_root: false,
             terminals_type: 0x1cd1,
             most_open: 0,
@@ -390,6 +392,11 @@ impl Kernel for Fake {
         let name = self.name(place);
         self.call(format!("mount_number {name}"))?;
         Ok(self.mount_number)
+    }
+
+    fn has_mount(&mut self, number: u64) -> Result<bool> {
+        self.call(format!("has_mount {number}"))?;
+        Ok(self.has_mount)
     }
 
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {

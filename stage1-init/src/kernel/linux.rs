@@ -152,6 +152,10 @@ fn mount_setattr(
     Ok(())
 }
 
+/// Bytes of the first version of struct mnt_id_req, and of a struct statmount without text.
+const MNT_ID_REQ_SIZE: u64 = 24;
+const STATMOUNT_BYTES: usize = 1024;
+
 /// prctl(2) with numbers only.
 fn control(option: u32, argument: usize, more: usize) -> Result<()> {
     // SAFETY: the options that this file passes take numbers, no pointers.
@@ -539,6 +543,32 @@ impl Kernel for Linux {
         let wanted = fs::StatxFlags::MNT_ID | MNT_ID_UNIQUE;
         let status = fs::statx(lend(place), c"", AtFlags::EMPTY_PATH, wanted)?;
         Ok(status.stx_mnt_id)
+    }
+
+    fn has_mount(&mut self, number: u64) -> Result<bool> {
+        /// The lowest of those numbers (MNT_UNIQUE_ID_OFFSET of the kernel's fs/namespace.c).
+        const UNIQUE_MIN: u64 = 1 << 31;
+        if number < UNIQUE_MIN {
+            return Err(Errno::NOSYS);
+        }
+        // The first version of the structure. Nothing is asked for but whether it is there.
+        let request = [MNT_ID_REQ_SIZE, number, 0];
+        let mut answer = [0u64; STATMOUNT_BYTES / size_of::<u64>()];
+        // SAFETY: `request` is a struct mnt_id_req of the size in it, which the kernel reads, and `answer` is as long as is passed.
+        let asked = check(unsafe {
+            sc::platform::syscall4(
+                uapi::__NR_statmount as usize,
+                request.as_ptr() as usize,
+                answer.as_mut_ptr() as usize,
+                size_of_val(&answer),
+                0,
+            )
+        });
+        match asked {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64> {

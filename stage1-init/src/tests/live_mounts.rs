@@ -32,6 +32,14 @@ fn bind<'a>() -> Step<Planned<'a>> {
 
 /// What stage1 does with these steps and these frames of the parent, which then goes.
 fn trace(steps: &[Step<Planned<'_>>], frames: Vec<(Vec<u8>, usize)>) -> Vec<String> {
+    trace_with(|_| {}, steps, frames)
+}
+
+fn trace_with(
+    set: impl FnOnce(&mut Fake),
+    steps: &[Step<Planned<'_>>],
+    frames: Vec<(Vec<u8>, usize)>,
+) -> Vec<String> {
     let _alone = alone();
     let slots = DescriptorSlots::default().with(DescriptorSlot::Root).with(DescriptorSlot::Init);
     let steps: Vec<_> = steps.iter().map(|&step| PhasedStep { phase: Phase::Mounts, step }).collect();
@@ -39,6 +47,7 @@ fn trace(steps: &[Step<Planned<'_>>], frames: Vec<(Vec<u8>, usize)>) -> Vec<Stri
     let mut datagrams = std::vec![(encoded_with(&[], bootstrap, &steps), slots.count())];
     datagrams.extend(frames);
     let mut kernel = kernel_of(datagrams);
+    set(&mut kernel);
     assert_eq!(run(&mut kernel), End::Exited(1));
     kernel.trace
 }
@@ -90,11 +99,18 @@ fn nothing_is_mounted_whose_parent_has_gone() {
 
 #[test]
 fn a_mount_is_taken_away_from_the_directory_above_it_if_it_is_the_one() {
-    let unmount = |mount| Step::Unmount { path: "/srv/old", mount };
-    let done = trace(&[unmount(7)], Vec::new());
+    let unmount = |path, mount| Step::Unmount { path, mount };
+    let done = trace(&[unmount("/srv/old", 7)], Vec::new());
     let unmounted = place(&done, "unmount_detached old");
     assert!(done[unmounted - 1].starts_with("change_directory_to"));
-    let other = trace(&[unmount(8)], Vec::new());
+    let escaped = trace(&[unmount(r"/srv/o\040l\134d\9", 7)], Vec::new());
+    place(&escaped, r"unmount_detached o l\d\9");
+
+    let other = trace(&[unmount("/srv/old", 8)], Vec::new());
     assert!(!other.iter().any(|line| line.starts_with("unmount_detached")));
     assert!(other[other.len() - 2].contains("call: Unmount, errno: 16 "));
+    // It is nowhere: somebody else has its place.
+    let gone = trace_with(|kernel| kernel.has_mount = false, &[unmount("/srv/old", 8)], Vec::new());
+    assert!(!gone.iter().any(|line| line.starts_with("unmount_detached")));
+    place(&gone, "send socket Ready");
 }

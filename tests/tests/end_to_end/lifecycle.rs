@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use pinnace_tests::{
-    Bundle, Container, Signal, busybox, is_pinnace, json, run_within_limit, spawn, wait_until,
+    Bundle, Container, Signal, busybox, find_program, is_pinnace, json, run_within_limit, skip, spawn,
+    wait_until,
 };
+use rustix::process::Pid;
 
 /// A program that says that it is there, and then waits for signals: USR1 ends it with code 7, TERM with code 8.
 const WAITS: &str = "trap 'exit 7' USR1; trap 'exit 8' TERM; echo ready; sleep 100 & wait";
@@ -680,4 +682,33 @@ fn signals_that_would_end_a_process_end_a_container_that_waits_for_its_start() {
         wait_until("it is stopped", || container.status() == "stopped");
         container.delete().succeeded();
     }
+}
+
+/// Whoever ends `start` when the program has begun: the container runs, whatever the state directory still holds.
+#[test]
+fn a_start_that_is_cut_off_leaves_a_running_container() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("a_start_that_is_cut_off", "strace is not installed");
+    };
+    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    container.create().succeeded();
+    assert_eq!(container.status(), "created");
+    // It is held where it would take the name of its socket away.
+    let start = container.command(&["start", &container.id]);
+    let mut command = Command::new(strace);
+    command.args(["-qq", "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=2000000"]);
+    command.arg("-o").arg(container.bundle.scratch().join("strace"));
+    command.arg(start.get_program()).args(start.get_args());
+    let mut traced = command.stderr(Stdio::null()).spawn().expect("spawn");
+    wait_until("it runs", || container.status() == "running");
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", traced.id())).expect("children");
+    let runtime = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    rustix::process::kill_process(runtime.expect("the runtime"), Signal::KILL).expect("kill");
+    traced.wait().expect("wait");
+    assert_eq!(container.status(), "running");
+    container.start().failed_with(&["cannot start an already running container"]);
+    container.delete().failed_with(&["is not stopped: running"]);
+    container.kill("KILL").succeeded();
+    container.wait_stopped();
+    container.delete().succeeded();
 }

@@ -339,3 +339,97 @@ fn a_container_that_moves_its_directories_loses_nothing_else() {
     }
     assert_eq!((table(&container), recorded(&container)), (before, 0));
 }
+
+/// A first process that has gone elsewhere sees nothing of what was mounted: that is no sign of its being gone.
+#[test]
+fn what_cannot_be_seen_any_more_stays_in_the_record() {
+    if !is_pinnace() {
+        return;
+    }
+    let script = "mkdir -p /jail/bin && cp /bin/busybox /jail/bin/ && ln -s busybox /jail/bin/sleep
+                  trap 'exec chroot /jail /bin/sleep 1000' USR1; while :; do sleep 0.05; done";
+    let capabilities = &["CAP_SYS_CHROOT", "CAP_KILL"];
+    let container = Bundle::new().writable().all_capabilities(capabilities).shell(script).container();
+    container.run_detached().succeeded();
+    wait_until("it waits", || container.call(&["exec", &container.id, "ls", "/jail/bin/sleep"]).code == 0);
+    let list = json!([tmpfs("/tmp", &[])]);
+    mounts(&container, "add", &list).succeeded();
+    container.kill("USR1").succeeded();
+    let root = format!("/proc/{}/root/tmp", container.pid());
+    wait_until("it is elsewhere", || fs::metadata(&root).is_err());
+    mounts(&container, "remove", &list)
+        .failed_with(&["/tmp: the container's first process has changed its "]);
+    assert_eq!(recorded(&container), 1);
+}
+
+/// The kernel gives numbers of mounts out again. What has one now is not taken for what had it.
+#[test]
+fn a_mount_that_is_gone_is_forgotten_although_another_has_its_number() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = running(Bundle::new().writable());
+    let (first, second) = (json!([tmpfs("/first", &[])]), json!([tmpfs("/second", &[])]));
+    mounts(&container, "add", &first).succeeded();
+    // Whoever removes the directory from outside unmounts what is on it.
+    fs::remove_dir(container.bundle.rootfs().join("first")).expect("rmdir");
+    mounts(&container, "add", &second).succeeded();
+    mounts(&container, "remove", &first).succeeded();
+    assert_eq!(recorded(&container), 1);
+    assert_eq!(inside(&container, "grep -c ' /second ' /proc/mounts"), "1");
+    mounts(&container, "remove", &second).succeeded();
+}
+
+/// Names are bytes, and the directory above a mount is the container's.
+#[test]
+fn a_mount_is_found_whatever_the_directory_above_it_is_called() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = running(Bundle::new().writable());
+    let before = table(&container);
+    let list = json!([tmpfs("/up/here", &[])]);
+    mounts(&container, "add", &list).succeeded();
+    inside(&container, r#"mv /up "$(printf '/\377 \\ up')""#);
+    mounts(&container, "remove", &list).succeeded();
+    assert_eq!((table(&container), recorded(&container)), (before.clone(), 0));
+
+    mounts(&container, "add", &list).succeeded();
+    let script = "cd /; while :; do mv up other; mv other up; done";
+    container.call(&["exec", "--detach", &container.id, "sh", "-c", script]).succeeded();
+    mounts(&container, "remove", &list).succeeded();
+    assert_eq!((table(&container), recorded(&container)), (before, 0));
+}
+
+/// Layers of an overlay are more than one call takes, and have any name.
+#[test]
+fn overlays_are_what_they_are_in_config_json() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = running(Bundle::new().writable());
+    let layers = container.bundle.scratch().join("layers");
+    let mut lower = String::new();
+    for name in ["a,b", "a long name of a layer that makes them longer than one call takes", "c", "d", "e"] {
+        let layer = layers.join(name);
+        fs::create_dir_all(&layer).expect("mkdir");
+        fs::write(layer.join(name), "").expect("write");
+        lower = format!("{lower}:{}", layer.display());
+    }
+    let (short, long) = (format!("{0}/a\\,b:{0}/c", layers.display()), lower.replace("/a,b:", "/c:"));
+    let overlay = |destination: &str, lower: &str| {
+        let options = [format!("lowerdir={}", lower.trim_start_matches(':'))];
+        json!({"destination": destination, "type": "overlay", "source": "overlay", "options": options})
+    };
+    let outcome = mounts(&container, "add", &json!([overlay("/mnt", &short)]));
+    if outcome.stderr.contains("no such filesystem") {
+        return skip("overlays_are_what_they_are", "the kernel has no overlays");
+    }
+    outcome.succeeded();
+    assert_eq!(inside(&container, "ls /mnt"), "a,b\nc");
+    // Layer by layer: Linux 6.8.
+    let outcome = mounts(&container, "add", &json!([overlay("/srv", &long)]));
+    if outcome.code == 0 {
+        assert_eq!(inside(&container, "ls /srv | wc -l"), "4");
+    }
+}

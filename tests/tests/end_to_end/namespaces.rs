@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, find_program, is_pinnace, run_within_limit, skip, spawn, unique_id,
+    Bundle, Container, Outcome, find_program, is_pinnace, json, run_within_limit, skip, spawn, unique_id,
     wait_until,
 };
 
@@ -279,4 +279,36 @@ fn network_namespace_of_the_caller_is_not_changed() {
     let outcome = spawn(command).finish();
     let lines: Vec<_> = outcome.succeeded().lines().collect();
     assert_eq!(lines, [own("net"), own("net")]);
+}
+
+/// What is to be joined and is the runtime's own is the host's: nothing of it is the container's to change.
+#[test]
+fn the_runtimes_own_namespaces_count_as_inherited() {
+    if !is_pinnace() {
+        return;
+    }
+    let own = |bundle: Bundle, kind: &str, file: &str| {
+        bundle.join_namespace(kind, &format!("/proc/self/ns/{file}"))
+    };
+    own(Bundle::new().set("/hostname", json!("other")), "uts", "uts")
+        .run()
+        .failed_with(&["$.hostname: unable to set hostname without a private UTS namespace"]);
+    own(Bundle::new().set("/linux/netDevices", json!({"nosuch0": {}})), "network", "net")
+        .run()
+        .failed_with(&["$.linux.netDevices: unable to move network devices without a NET namespace"]);
+    own(Bundle::new().set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"})), "network", "net")
+        .run()
+        .failed_with(&["not allowed in host network namespace"]);
+    own(Bundle::new(), "mount", "mnt")
+        .run()
+        .failed_with(&["$.mounts: unable to mount without a private MNT namespace"]);
+
+    // They are the same, and nothing has to be joined.
+    let bundle = own(own(Bundle::new(), "network", "net"), "user", "user");
+    let outcome = bundle.args(&["/bin/readlink", "/proc/self/ns/net"]).run();
+    assert_eq!(outcome.succeeded(), fs::read_link("/proc/self/ns/net").unwrap().to_str().unwrap());
+    // On v1 the container sees its own cgroups, whose files are the host's, and no other.
+    let bundle = own(Bundle::new(), "cgroup", "cgroup");
+    let outcome = bundle.shell("ls /sys/fs/cgroup/*/release_agent 2>/dev/null; true").run();
+    assert_eq!(outcome.succeeded(), "");
 }

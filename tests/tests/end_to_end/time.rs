@@ -4,6 +4,8 @@ use std::fs;
 
 use pinnace_tests::{Bundle, json};
 
+use crate::user_namespace::mapped;
+
 /// Seconds since the host's boot.
 fn uptime(text: &str) -> f64 {
     text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{text}"))
@@ -41,6 +43,22 @@ fn a_time_namespace_is_joined_by_its_path() {
     assert!(uptime(outcome.succeeded()) - host > 499_990.0, "{}", outcome.describe());
 }
 
+/// Who is in the new user namespace could not join what belongs to the host any more.
+#[test]
+fn a_time_namespace_of_the_host_is_joined_by_a_container_with_a_user_namespace() {
+    let first = Bundle::new()
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set("/linux/timeOffsets", json!({"boottime": {"secs": 500_000}}))
+        .args(&["/bin/sleep", "100"])
+        .container();
+    first.run_detached().succeeded();
+    let path = format!("/proc/{}/ns/time", first.pid());
+    let bundle = mapped(Bundle::new()).join_namespace("time", &path);
+    let outcome = bundle.args(&["/bin/cat", "/proc/uptime"]).run();
+    let host = uptime(&fs::read_to_string("/proc/uptime").unwrap());
+    assert!(uptime(outcome.succeeded()) - host > 499_990.0, "{}", outcome.describe());
+}
+
 #[test]
 fn offsets_without_a_new_namespace_or_of_unknown_clocks_are_refused() {
     let offsets = json!({"monotonic": {"secs": 1}});
@@ -48,11 +66,17 @@ fn offsets_without_a_new_namespace_or_of_unknown_clocks_are_refused() {
         .set("/linux/timeOffsets", offsets.clone())
         .run()
         .failed_with(&["$.linux.timeOffsets: time offsets specified, but time namespace isn't enabled"]);
+    let first = Bundle::new()
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .args(&["/bin/sleep", "100"])
+        .container();
+    first.run_detached().succeeded();
+    let path = format!("/proc/{}/ns/time", first.pid());
     Bundle::new()
-        .join_namespace("time", "/proc/self/ns/time")
+        .join_namespace("time", &path)
         .set("/linux/timeOffsets", offsets)
         .run()
-        .failed_with(&["the clocks of the time namespace /proc/self/ns/time are set already"]);
+        .failed_with(&[&format!("the clocks of the time namespace {path} are set already")]);
     Bundle::new()
         .set("/linux/namespaces/-", json!({"type": "time"}))
         .set("/linux/timeOffsets", json!({"realtime": {"secs": 1}}))

@@ -347,3 +347,63 @@ fn the_message_queues_belong_to_the_root_of_the_user_namespace() {
     let outcome = mapped(Bundle::new()).shell("stat -c %u /dev/mqueue; chmod 700 /dev/mqueue").run();
     assert_eq!(outcome.succeeded(), "0", "{}", outcome.describe());
 }
+
+/// The host's device of the same path is bound, so it has to be the one that was asked for.
+#[test]
+fn a_device_that_is_another_on_the_host_is_refused() {
+    if !is_pinnace() {
+        return;
+    }
+    let device = |path: &str, kind: &str, minor: i64| json!([{"path": path, "type": kind, "major": 1, "minor": minor}]);
+    for (list, is) in [
+        (device("/dev/zero", "c", 3), "the host's /dev/zero is bound, and that is c 1:5"),
+        (device("/dev/zero", "b", 5), "the host's /dev/zero is bound, and that is c 1:5"),
+        (device("/etc", "b", 3), "the host's /etc is bound, and that is no device"),
+    ] {
+        let bundle = mapped(Bundle::new().set("/linux/devices", list));
+        let container = bundle.container();
+        container.run().failed_with(&["$.linux.devices[0]: is ", is]);
+        let bundle = container.bundle.path();
+        let validated = container.call(&["validate", "--bundle", bundle.to_str().unwrap()]);
+        assert!(validated.code == 1 && validated.stdout.contains(is), "{}", validated.describe());
+    }
+    mapped(Bundle::new().set("/linux/devices", device("/dev/zero", "c", 5))).run().succeeded();
+}
+
+#[test]
+fn owners_that_nobody_is_are_refused_by_their_options() {
+    if !is_pinnace() {
+        return;
+    }
+    let one = json!([{"containerID": 0, "hostID": 200_000, "size": 1}]);
+    let bundle = mapped(Bundle::new()).set("/linux/uidMappings", one.clone()).set("/linux/gidMappings", one);
+    bundle.run().failed_with(&["$.mounts[2].options: cannot specify gid=5 mount options for unmapped gid"]);
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_cannot_be_had() {
+    if !is_pinnace() {
+        return;
+    }
+    let nobody = json!({"uid": 1000, "gid": 1000, "additionalGids": [7]});
+    for (bundle, expected) in [
+        (
+            Bundle::new().set("/process/user", nobody),
+            "$.process.user.uid: 1000 is not mapped in the user namespace; $.process.user.gid: 1000 is not",
+        ),
+        (
+            Bundle::new().set("/process/oomScoreAdj", json!(-500)),
+            "set oomScoreAdj to -500: lowering it needs CAP_SYS_RESOURCE",
+        ),
+    ] {
+        let container = of_user(bundle);
+        let path = container.bundle.path();
+        let bundle = path.to_str().unwrap();
+        let Some(command) = by_user(&container, &["run", "--bundle", bundle, &container.id]) else {
+            return skip("an_ordinary_user_is_told", "setpriv is not installed");
+        };
+        run_within_limit(command).failed_with(&[expected]);
+        let command = by_user(&container, &["validate", "--bundle", bundle]).unwrap();
+        assert_eq!(run_within_limit(command).code, 1);
+    }
+}

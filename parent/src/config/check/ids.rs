@@ -3,7 +3,7 @@
 use oci_spec::runtime::{Linux, LinuxIdMapping};
 
 use super::super::problems::Problems;
-use super::super::{IdMapping, IdMappings, Namespace, Namespaces, User};
+use super::super::{Config, IdMapping, IdMappings, MountKind, Namespace, Namespaces};
 
 /// Lines that the kernel takes for one map (user_namespaces(7)).
 const MAPPING_COUNT_MAX: usize = 340;
@@ -41,25 +41,39 @@ pub(super) fn id_mappings(
     if namespaces.user == Namespace::Inherit { IdMappings::default() } else { mappings }
 }
 
-/// The process's user and groups must be somebody on the host.
-pub(super) fn check_user(
-    user: &User,
-    namespaces: &Namespaces,
-    mappings: &IdMappings,
-    problems: &mut Problems,
-) {
-    if mappings.is_empty() || namespaces.user == Namespace::Inherit {
+/// The process's user and groups, and the owners of new filesystems, must be somebody on the host. (What is said of a namespace that is joined may be
+/// a dummy, which engines need for other runtimes.)
+pub(super) fn check_mapped(config: &Config, problems: &mut Problems) {
+    let Config { id_mappings: mappings, process, .. } = config;
+    if config.namespaces.user != Namespace::New {
         return;
     }
+    let is_mapped = |list: &[IdMapping], id: u32| {
+        list.iter().any(|mapping| id >= mapping.container && id - mapping.container < mapping.size)
+    };
     let mut check = |path: &str, list: &[IdMapping], id: u32| {
-        if !list.iter().any(|mapping| id >= mapping.container && id - mapping.container < mapping.size) {
+        if !is_mapped(list, id) {
             problems.add(path, format!("{id} is not mapped in the user namespace"));
         }
     };
-    check("$.process.user.uid", &mappings.uids, user.uid);
-    check("$.process.user.gid", &mappings.gids, user.gid);
-    for (index, &gid) in user.additional_gids.iter().enumerate() {
+    check("$.process.user.uid", &mappings.uids, process.user.uid);
+    check("$.process.user.gid", &mappings.gids, process.user.gid);
+    for (index, &gid) in process.user.additional_gids.iter().enumerate() {
         check(&format!("$.process.user.additionalGids[{index}]"), &mappings.gids, gid);
+    }
+    for (index, mount) in config.mounts.iter().enumerate() {
+        if !matches!(mount.kind, MountKind::Filesystem { .. }) {
+            continue;
+        }
+        for option in mount.data.split(',') {
+            for (kind, list) in [("uid", &mappings.uids), ("gid", &mappings.gids)] {
+                let id = option.strip_prefix(kind).and_then(|rest| rest.strip_prefix('=')?.parse().ok());
+                if id.is_some_and(|id| !is_mapped(list, id)) {
+                    let reason = format!("cannot specify {option} mount options for unmapped {kind}");
+                    problems.add(format_args!("$.mounts[{index}].options"), reason);
+                }
+            }
+        }
     }
 }
 

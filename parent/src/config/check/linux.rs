@@ -6,10 +6,10 @@ use oci_spec::runtime::{Linux, LinuxDeviceType, LinuxNamespaceType};
 use shared_proto::limits::PATH_BYTES_MAX;
 
 use super::super::problems::Problems;
-use super::super::{Device, DeviceKind, Namespace, Namespaces, Propagation, PropagationKind};
+use super::super::{Device, DeviceKind, IsOwn, Namespace, Namespaces, Propagation, PropagationKind};
 use super::{clean, text_of};
 
-pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Namespaces {
+pub(super) fn namespaces(linux: Option<&Linux>, is_own: IsOwn<'_>, problems: &mut Problems) -> Namespaces {
     let mut namespaces = Namespaces::default();
     let mut seen = Vec::new();
     let list = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
@@ -18,7 +18,7 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
         let kind = namespace.typ();
         let file = namespace.path().as_deref().map(text_of).unwrap_or_default();
         if seen.contains(&kind) {
-            let name = name(kind);
+            let name = names(kind).0;
             problems.add(&path, format!("malformed spec file: duplicated ns {{{name:?} {file:?}}}"));
         }
         seen.push(kind);
@@ -40,30 +40,32 @@ pub(super) fn namespaces(linux: Option<&Linux>, problems: &mut Problems) -> Name
             problems.add(format_args!("{path}.path"), format!("{file:?} is not an absolute path"));
         }
         problems.check_text(format_args!("{path}.path"), &file, PATH_BYTES_MAX);
-        *place = Namespace::Join(file);
+        // What is the runtime's own is the container's already, and the host's: nothing of it is the container's to change.
+        *place = if is_own(&file, names(kind).1) { Namespace::Inherit } else { Namespace::Join(file) };
     }
     namespaces
 }
 
-/// The spec's names: oci-spec prints the kernel's.
-const NAMESPACES: [(LinuxNamespaceType, &str); 8] = [
-    (LinuxNamespaceType::Cgroup, "cgroup"),
-    (LinuxNamespaceType::Ipc, "ipc"),
-    (LinuxNamespaceType::Mount, "mount"),
-    (LinuxNamespaceType::Network, "network"),
-    (LinuxNamespaceType::Pid, "pid"),
-    (LinuxNamespaceType::Time, "time"),
-    (LinuxNamespaceType::User, "user"),
-    (LinuxNamespaceType::Uts, "uts"),
+/// The spec's names, and the kernel's below /proc/PID/ns.
+const NAMESPACES: [(LinuxNamespaceType, &str, &str); 8] = [
+    (LinuxNamespaceType::Cgroup, "cgroup", "cgroup"),
+    (LinuxNamespaceType::Ipc, "ipc", "ipc"),
+    (LinuxNamespaceType::Mount, "mount", "mnt"),
+    (LinuxNamespaceType::Network, "network", "net"),
+    (LinuxNamespaceType::Pid, "pid", "pid"),
+    (LinuxNamespaceType::Time, "time", "time"),
+    (LinuxNamespaceType::User, "user", "user"),
+    (LinuxNamespaceType::Uts, "uts", "uts"),
 ];
 
-fn name(kind: LinuxNamespaceType) -> &'static str {
-    NAMESPACES.iter().find(|(known, _)| *known == kind).map(|&(_, name)| name).unwrap_or_default()
+fn names(kind: LinuxNamespaceType) -> (&'static str, &'static str) {
+    let found = NAMESPACES.iter().find(|(known, ..)| *known == kind);
+    found.map(|&(_, name, kernel_name)| (name, kernel_name)).unwrap_or_default()
 }
 
 /// The types of namespaces that a container can have.
 pub fn namespace_names() -> Vec<&'static str> {
-    NAMESPACES.iter().map(|&(_, name)| name).collect()
+    NAMESPACES.iter().map(|&(_, name, _)| name).collect()
 }
 
 pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Device> {
