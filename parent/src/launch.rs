@@ -24,6 +24,7 @@ mod words;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use linux_raw_sys::general as uapi;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
@@ -33,7 +34,7 @@ use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Call, Failure, Reply, Report};
 
 pub use enter::Entrance;
-pub use filesystem::refused_option;
+pub use filesystem::{OF_ROOT, refused_option};
 pub use notes::Notes;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
@@ -293,6 +294,14 @@ impl Launch {
     /// Lets stage1 go on.
     pub fn send_proceed(&self) -> Result<()> {
         self.socket.send(Reply::Proceed, &[])
+    }
+
+    /// Whether stage1 has executed the program, or is gone, within so many milliseconds.
+    pub fn has_hung_up_within(&self, milliseconds: i64) -> bool {
+        let time = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
+        let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::empty())];
+        // Interrupted, it has not.
+        rustix::event::poll(&mut polled, Some(&time)).is_ok_and(|count| count > 0)
     }
 
     /// With `send_start` before it: waits until the program has been executed, and meanwhile hands the filter's listener to its agent, who may

@@ -120,6 +120,15 @@ calls! {
     ReadLink = 81 "readlinkat",
     FilesystemSet = 82 "fsconfig",
     DeathSignal = 83 "prctl PR_SET_PDEATHSIG",
+    /// Joining a namespace that came with the bootstrap, by its kind.
+    JoinMount = 84 "setns",
+    JoinNetwork = 85 "setns",
+    JoinIpc = 86 "setns",
+    JoinUts = 87 "setns",
+    JoinCgroup = 88 "setns",
+    JoinTime = 89 "setns",
+    JoinPid = 90 "setns",
+    JoinUser = 91 "setns",
 }
 
 #[cfg(test)]

@@ -42,13 +42,13 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, socket: Descriptor, received: &Rec
         match kernel.set_namespace(namespace, kind) {
             // What belongs to the host can be joined from outside alone, what belongs to the user namespace from inside.
             Err(Errno::PERM) if user.is_some() => late.push((namespace, kind)).unwrap_or_default(),
-            joined => joined.at(Call::SetNamespace)?,
+            joined => joined.at(joining(kind))?,
         }
     }
     if let Some(user) = user {
-        kernel.set_namespace(user, NamespaceKind::User).at(Call::SetNamespace)?;
+        kernel.set_namespace(user, NamespaceKind::User).at(Call::JoinUser)?;
         for (namespace, kind) in late {
-            kernel.set_namespace(namespace, kind).at(Call::SetNamespace)?;
+            kernel.set_namespace(namespace, kind).at(joining(kind))?;
         }
         become_root(kernel)?;
     }
@@ -61,7 +61,7 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, socket: Descriptor, received: &Rec
         }
     }
     if let Some(namespace) = received.descriptor(DescriptorSlot::MountNamespace) {
-        kernel.set_namespace(namespace, NamespaceKind::Mount).at(Call::SetNamespace)?;
+        kernel.set_namespace(namespace, NamespaceKind::Mount).at(Call::JoinMount)?;
     }
     if bootstrap.unshared & !NEW_USER != 0 {
         kernel.unshare_all(bootstrap.unshared & !NEW_USER).at(Call::Unshare)?;
@@ -70,6 +70,20 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, socket: Descriptor, received: &Rec
         kernel.loopback_up().at(Call::Loopback)?;
     }
     Ok(())
+}
+
+/// What is said where it fails.
+fn joining(kind: NamespaceKind) -> Call {
+    match kind {
+        NamespaceKind::Mount => Call::JoinMount,
+        NamespaceKind::Network => Call::JoinNetwork,
+        NamespaceKind::Ipc => Call::JoinIpc,
+        NamespaceKind::Uts => Call::JoinUts,
+        NamespaceKind::Cgroup => Call::JoinCgroup,
+        NamespaceKind::Time => Call::JoinTime,
+        NamespaceKind::Pid => Call::JoinPid,
+        NamespaceKind::User => Call::JoinUser,
+    }
 }
 
 /// Root of the user namespace, with every capability there: what is made by nobody belongs to nobody.

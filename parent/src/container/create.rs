@@ -524,6 +524,10 @@ fn launch(
         }
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(facts.ignored_signals)?;
+        if creation.owns_process && agent.is_none() && !config.hooks.at(HookPoint::StartContainer).is_empty()
+        {
+            trace.wait("wait for startContainer hooks", || await_hooks(&launch, cgroups))?;
+        }
         trace.wait("wait for the program's execution", || {
             block_on(&reactor, launch.executed(&reactor, plan, agent))
         })?;
@@ -574,6 +578,20 @@ fn run_hooks(
     let place = hooks::Place::Container { init, pid, rootfs, cgroups: &cgroups };
     hooks::run(point, config.hooks.at(point), &state, "creating", pid, place, heeds_signals)
 }
+
+/// Waits while stage1 runs hooks, which may take as long as they like, and heeds who asks us to end.
+fn await_hooks(launch: &Launch, cgroups: &Cgroups) -> Result<()> {
+    while !launch.has_hung_up_within(LOOK_PAUSE_MS) {
+        crate::signals::check_interrupted().inspect_err(|_| {
+            // Ignored: stage1 ends with `launch`, and what its hooks leave keeps the cgroups from being removed, which says so.
+            let _ = cgroups.kill_all();
+        })?;
+    }
+    Ok(())
+}
+
+/// Between two looks whether we are asked to end.
+const LOOK_PAUSE_MS: i64 = 100;
 
 /// The hooks of a container whose program has been executed. If one fails the container must not live on.
 pub(super) fn poststart(record: &Record, id: &str, pid: i32) -> Result<()> {

@@ -11,6 +11,9 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use crate::error::{Error, Result, errno_text};
 use crate::plan::{Content, NewFilesystem, SentTree};
 
+/// What an ordinary user cannot have: whoever makes such a filesystem is on the host.
+pub const OF_ROOT: &str = "only root can mount a filesystem with tmpcopyup, idmap or a device of the host";
+
 /// How deep a directory may be that is copied: each level takes two descriptors.
 const DEPTH_MAX: usize = 64;
 
@@ -25,7 +28,10 @@ pub(super) fn make(sent: &SentTree<'_>, filesystem: &NewFilesystem<'_>) -> Resul
         None => None,
     };
     let instance =
-        rustix::mount::fsopen(filesystem.fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
+        rustix::mount::fsopen(filesystem.fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| {
+            let error = failed("fsopen")(errno);
+            if errno == Errno::PERM { Error::new(format!("{error} ({OF_ROOT})")) } else { error }
+        })?;
     configure(instance.as_fd(), sent.source, filesystem, content.as_ref()).map_err(failed("fsconfig"))?;
     let attributes = MountAttrFlags::from_bits_retain(filesystem.attributes);
     rustix::mount::fsconfig_create(instance.as_fd()).map_err(failed("fsconfig create"))?;

@@ -3,14 +3,19 @@
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
     SocketType,
 };
 
 use crate::error::{Error, Result};
+
+/// How long an agent may take to accept a connection, or a message.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// runc's words, which callers know.
 pub const NOT_CONNECTED: &str = "failed to connect with seccomp agent specified in the seccomp profile";
@@ -33,6 +38,8 @@ impl Agent {
                 SocketFlags::CLOEXEC,
                 None,
             )?;
+            // One that does not take connections must not keep us.
+            set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
             rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
             Ok(socket)
         };

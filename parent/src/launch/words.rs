@@ -7,7 +7,7 @@ use shared_proto::bootstrap::RootChange;
 use shared_proto::{Call, Failure, HookStatus, Phase, Refusal, Step};
 
 use super::filesystem;
-use crate::config::{HookPoint, capability_name};
+use crate::config::{HookPoint, Namespace, capability_name};
 use crate::error::{Error, Kind, errno_text};
 use crate::hooks;
 use crate::host::own_capabilities;
@@ -134,8 +134,10 @@ fn reason(failure: &Failure) -> String {
 
 /// Where the skeleton was.
 fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
+    if let Some((kind, namespace)) = joined_namespace(plan, failure.call) {
+        return format!("join {kind} namespace {}", namespace.path().unwrap_or_default());
+    }
     match (failure.phase, failure.call) {
-        (Phase::Setup, Call::SetNamespace) => String::from("join namespaces"),
         (Phase::Setup, Call::OpenTree | Call::MoveMount | Call::PivotRoot | Call::ChangeRoot) => {
             format!("enter root {}", plan.bootstrap.root)
         }
@@ -144,6 +146,22 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
         (Phase::Identity, Call::CurrentDirectory) => String::from("working directory is outside the root"),
         (phase, _) => String::from(phase.name()),
     }
+}
+
+/// The namespace that was to be joined by this call.
+fn joined_namespace<'a>(plan: &Plan<'a>, call: Call) -> Option<(&'static str, &'a Namespace)> {
+    let all = plan.namespaces;
+    Some(match call {
+        Call::JoinMount => ("mount", &all.mount),
+        Call::JoinNetwork => ("network", &all.network),
+        Call::JoinIpc => ("ipc", &all.ipc),
+        Call::JoinUts => ("uts", &all.uts),
+        Call::JoinCgroup => ("cgroup", &all.cgroup),
+        Call::JoinTime => ("time", &all.time),
+        Call::JoinPid => ("pid", &all.pid),
+        Call::JoinUser => ("user", &all.user),
+        _ => return None,
+    })
 }
 
 /// mount(2) does not say which option was wrong, but the kernel can be asked.

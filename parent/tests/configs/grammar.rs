@@ -254,6 +254,15 @@ fn scheduler() -> Values {
     prop_oneof![plain, real_time, deadline].boxed()
 }
 
+/// No path twice: another device there would be an error.
+fn numbered(mut devices: Value) -> Value {
+    for (index, device) in devices.as_array_mut().into_iter().flatten().enumerate() {
+        let path = device["path"].as_str().unwrap_or_default();
+        device["path"] = json!(format!("{path}{index}"));
+    }
+    devices
+}
+
 fn linux() -> Values {
     let device = fields_of(
         vec![
@@ -267,7 +276,7 @@ fn linux() -> Values {
     let offset = || object(vec![("secs", number(-999..999)), ("nanosecs", number(0..1_000_000_000))]);
     let propagations = &["", "shared", "rshared", "slave", "rslave", "private", "rprivate", "unbindable"];
     object(vec![
-        ("devices", list(device, 4)),
+        ("devices", list(device, 4).prop_map(numbered).boxed()),
         ("netDevices", Just(json!({"eth7": {"name": "eth0"}, "dummy0": {}})).boxed()),
         ("timeOffsets", object(vec![("monotonic", offset()), ("boottime", offset())])),
         ("cgroupsPath", text("/?[a-z]{1,8}(/[a-z]{1,8}){0,3}")),

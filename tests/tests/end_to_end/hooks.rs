@@ -413,3 +413,29 @@ fn a_create_container_hook_is_the_hosts_program_without_pivot_root_too() {
     let container = bundle.container().with_create_options(&["--no-pivot"]);
     assert_eq!(container.run().succeeded(), "of the host");
 }
+
+/// Whoever waits for a hook that does not end may end it all.
+#[test]
+fn a_start_container_hook_that_hangs_ends_with_a_signal_to_the_runtime() {
+    if !is_pinnace() {
+        return;
+    }
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "echo >/volume/hook; sleep 1000"]});
+    let bundle = Bundle::new();
+    let volume = bundle.scratch().join("volume");
+    for directory in [&volume, &bundle.rootfs().join("volume")] {
+        fs::create_dir(directory).unwrap();
+    }
+    let bundle = bundle.mount("/volume", "bind", volume.to_str().unwrap(), &["bind"]);
+    let container = bundle.set("/hooks", json!({"startContainer": [hook]})).container();
+    let before = container.snapshot();
+    let run = spawn(container.create_command("run", &[]));
+    wait_until("the hook runs", || volume.join("hook").exists());
+    run.signal(Signal::TERM);
+    let outcome = run.finish();
+    assert_eq!(outcome.code, 143, "{}", outcome.describe());
+    assert!(outcome.stderr.contains("interrupted by SIGTERM before the program was started"));
+    fs::remove_file(volume.join("hook")).unwrap();
+    let _ = fs::remove_dir(container.state_root());
+    container.snapshot().assert_same_as(&before);
+}

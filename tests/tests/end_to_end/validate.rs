@@ -98,6 +98,29 @@ fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
     );
     refused(Bundle::new().args(&["nosuch"]), "$.process.args[0]", "executable file not found in $PATH");
     refused(Bundle::new().args(&["/etc"]), "$.process.args[0]", "is a directory");
+    refused(
+        Bundle::new().set("/linux/netDevices", json!({"lo": {}})),
+        "$.linux.netDevices[\"lo\"]",
+        "the loopback device cannot be moved",
+    );
+    refused(
+        Bundle::new().set("/process/scheduler", json!({"policy": "SCHED_ISO"})),
+        "$.process.scheduler.policy",
+        "no kernel has SCHED_ISO",
+    );
+    refused(
+        Bundle::new()
+            .set("/linux/namespaces/-", json!({"type": "time"}))
+            .set("/linux/timeOffsets", json!({"boottime": {"secs": -1_000_000_000}})),
+        "$.linux.timeOffsets.boottime.secs",
+        "is out of its range",
+    );
+    let device = |minor: u32| json!({"path": "/dev/one", "type": "c", "major": 1, "minor": minor});
+    refused(
+        Bundle::new().set("/linux/devices", json!([device(3), device(5)])),
+        "$.linux.devices[1].path",
+        "/dev/one is another device above",
+    );
     let sets = json!({"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "inheritable": ["CAP_CHOWN", "CAP_KILL"]});
     refused(
         Bundle::new().set("/process/capabilities", sets),

@@ -98,7 +98,7 @@ pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Dev
             DeviceKind::Fifo => 0,
             _ => device_number(number, format_args!("{path}.{field}"), max, problems),
         };
-        devices.push(Device {
+        let device = Device {
             path: clean(&written),
             kind,
             major: number(device.major(), "major", 0xfff),
@@ -106,7 +106,15 @@ pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Dev
             file_mode: file_mode & 0o7777,
             uid: device.uid().unwrap_or(0),
             gid: device.gid().unwrap_or(0),
-        });
+        };
+        let is_another = |other: &Device| {
+            other.path == device.path
+                && (other.kind, other.major, other.minor) != (device.kind, device.major, device.minor)
+        };
+        if devices.iter().any(is_another) {
+            problems.add(format_args!("{path}.path"), format!("{} is another device above", device.path));
+        }
+        devices.push(device);
     }
     devices
 }

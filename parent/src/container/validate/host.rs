@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketType};
 
 use super::{Findings, limits};
 use crate::config::{
-    Config, IdMapping, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
+    Config, IdMapping, MountKind, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
 };
 use crate::error::errno_text;
 use crate::host::{
@@ -24,6 +24,7 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     check_namespaces(config, findings);
     check_user_namespace(config, host, findings);
     check_capabilities(config, findings);
+    check_filesystems(config, host, findings);
     check_net_devices(config, host, findings);
     check_sysctls(config, findings);
     check_memory_nodes(config, findings);
@@ -144,12 +145,32 @@ fn check_capabilities(config: &Config, findings: &mut Findings) {
     }
 }
 
+fn check_filesystems(config: &Config, host: &HostFacts, findings: &mut Findings) {
+    if host.is_privileged() {
+        return;
+    }
+    for (index, mount) in config.mounts.iter().enumerate() {
+        let is_new = matches!(mount.kind, MountKind::Filesystem { .. });
+        if is_new && (mount.copies_up || mount.idmap.is_some()) {
+            findings.error(format!("$.mounts[{index}].options"), launch::OF_ROOT);
+        }
+    }
+}
+
 fn check_net_devices(config: &Config, host: &HostFacts, findings: &mut Findings) {
     if config.net_devices.is_empty() {
         return;
     }
     if host.uid != 0 {
         findings.error("$.linux.netDevices", "moving network devices needs CAP_NET_ADMIN");
+    }
+    for device in &config.net_devices {
+        let path = format!("$.linux.netDevices[{:?}]", device.name);
+        if device.name == "lo" {
+            findings.error(path, "the loopback device cannot be moved");
+        } else if device.inside == "lo" {
+            findings.error(format!("{path}.name"), "every network namespace has a device lo already");
+        }
     }
     let Ok(socket) = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None) else { return };
     for device in &config.net_devices {

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use linux_raw_sys::general as uapi;
 use rustix::process::{Resource, getrlimit};
+use rustix::time::ClockId;
 
 use super::Findings;
 
-use crate::config::{self, Config, DeviceNumber, rlimit_name};
+use crate::config::{self, Config, DeviceNumber, Namespace, rlimit_name};
 use crate::host::{CgroupHost, HostFacts, own_capabilities};
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -18,6 +19,61 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         check_oom_score(config, findings);
     }
     check_deadline(config, findings);
+    check_priorities(config, is_mapped_or_lacks_nice(config), findings);
+    check_time_offsets(config, findings);
+}
+
+/// What is judged by the host's own user namespace, of which the container's root has nothing if it has another.
+fn is_mapped_or_lacks_nice(config: &Config) -> bool {
+    config.namespaces.user != Namespace::Inherit || own_capabilities() & 1 << uapi::CAP_SYS_NICE == 0
+}
+
+/// Source: sched_setattr(2), ioprio_set(2).
+fn check_priorities(config: &Config, is_ordinary: bool, findings: &mut Findings) {
+    const SCHED_ISO: u32 = 4;
+    /// Those of real time.
+    const REAL_TIME: [u32; 3] = [1, 2, 6];
+    const IO_REAL_TIME: u32 = 1;
+    if let Some(scheduler) = &config.process.scheduler {
+        if scheduler.policy == SCHED_ISO {
+            findings.error("$.process.scheduler.policy", "no kernel has SCHED_ISO");
+        }
+        // A limit may allow it to anybody, and the container may get that.
+        let is_allowed = |name: &str| {
+            let own = resource(name).is_some_and(|kind| getrlimit(kind).current != Some(0));
+            own || config.process.rlimits.iter().any(|limit| rlimit_name(limit.resource) == Some(name))
+        };
+        let is_refused = is_ordinary
+            && (scheduler.nice < 0 && !is_allowed("RLIMIT_NICE")
+                || REAL_TIME.contains(&scheduler.policy) && !is_allowed("RLIMIT_RTPRIO"));
+        if is_refused {
+            findings.error("$.process.scheduler", "needs CAP_SYS_NICE in the host's user namespace");
+        }
+    }
+    if is_ordinary && config.process.io_priority.is_some_and(|priority| priority.class == IO_REAL_TIME) {
+        findings
+            .error("$.process.ioPriority", "IOPRIO_CLASS_RT needs CAP_SYS_NICE in the host's user namespace");
+    }
+}
+
+/// No clock of the container may be before its beginning, or too far ahead.
+///
+/// Source: proc_timens_set_offset of the kernel's kernel/time/namespace.c.
+fn check_time_offsets(config: &Config, findings: &mut Findings) {
+    /// Half of KTIME_SEC_MAX.
+    const SECONDS_MAX: i64 = i64::MAX / 1_000_000_000 / 2;
+    for line in config.time_offsets.lines() {
+        let mut words = line.split(' ');
+        let (Some(clock), Some(Ok(offset))) = (words.next(), words.next().map(str::parse::<i64>)) else {
+            continue;
+        };
+        let id = if clock == "monotonic" { ClockId::Monotonic } else { ClockId::Boottime };
+        let now = rustix::time::clock_gettime(id).tv_sec;
+        if !(0..=SECONDS_MAX).contains(&now.saturating_add(offset)) {
+            let reason = format!("the clock is at {now} s here, and {offset} more is out of its range");
+            findings.error(format!("$.linux.timeOffsets.{clock}.secs"), reason);
+        }
+    }
 }
 
 fn check_rlimits(config: &Config, is_limited: bool, findings: &mut Findings) {
