@@ -18,11 +18,19 @@ fn main() {
     println!("cargo:rustc-env=PINNACE_DEMO={}", out.join("demo").display());
     println!("cargo:rustc-env=PINNACE_BUILD_ID={build_id}");
 
-    let archives = workspace.join("linker/static");
     // For the program alone: tests are linked as usual, and a shared program with the C library's archive in it does not run.
-    println!("cargo:rustc-link-arg-bins=-L{}", archives.display());
-    println!("cargo:rustc-link-arg-bins=-static");
-    println!("cargo:rustc-link-arg-bins=-no-pie");
+    println!("cargo:rustc-link-arg-bins=-L{}", workspace.join("linker/static").display());
+    if is_musl() {
+        // Once more, behind libseccomp.
+        println!("cargo:rustc-link-arg-bins=-lc");
+    } else {
+        println!("cargo:rustc-link-arg-bins=-static");
+        println!("cargo:rustc-link-arg-bins=-no-pie");
+    }
+    // A debug build's tests unwind.
+    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", workspace.join("linker/no_unwind.ld").display());
+    }
     println!("cargo:rerun-if-changed={}", workspace.join("linker").display());
 }
 
@@ -43,6 +51,10 @@ fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
     ];
     let mut flags =
         vec!["-Crelocation-model=static", "-Ctarget-feature=+crt-static", "-Cforce-unwind-tables=no"];
+    if is_musl() {
+        // Rust brings musl's start-up code with it.
+        flags.push("-Clink-self-contained=no");
+    }
     let linker_flags = linker_flags.map(|flag| format!("-Clink-arg={flag}"));
     flags.extend(linker_flags.iter().map(String::as_str));
 
@@ -75,6 +87,11 @@ fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
         let built = target_directory.join(&target).join("stage1").join(program);
         std::fs::copy(&built, out.join(program)).expect("cargo has built it");
     }
+}
+
+/// Whether the C library is musl, which programs are linked with statically unasked.
+fn is_musl() -> bool {
+    env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|environment| environment == "musl")
 }
 
 /// What decides what the two programs say to each other.

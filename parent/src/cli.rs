@@ -5,6 +5,11 @@
 
 mod create;
 mod exec;
+#[cfg(feature = "explain")]
+pub mod explain;
+#[cfg(not(feature = "explain"))]
+#[path = "cli/no_explain.rs"]
+pub mod explain;
 mod global;
 mod go;
 mod lifecycle;
@@ -19,9 +24,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 pub use create::{Create, Run};
 pub use exec::Exec;
+pub use explain::Explain;
 pub use global::Global;
 pub use lifecycle::{Delete, Kill, Mounts, OneId};
-pub use show::{Demo, Doctor, Events, Features, List, Plan, Ps, Spec, Trace, Validate};
+pub use show::{Events, Features, List, Ps, Spec};
 pub use table::definition;
 pub use update::Update;
 
@@ -47,11 +53,7 @@ pub enum Invocation {
     List(List),
     Spec(Spec),
     Features(Features),
-    Validate(Validate),
-    Plan(Plan),
-    Trace(Trace),
-    Doctor(Doctor),
-    Demo(Demo),
+    Explain(Explain),
 }
 
 /// What a command line asks for.
@@ -169,7 +171,10 @@ fn render(text: Text, mut command: clap::Command) -> String {
 }
 
 fn entry_named(name: &str) -> std::result::Result<&'static table::Entry, Misunderstood> {
-    table::find(name).ok_or_else(|| (format!("No help topic for '{name}'"), 3))
+    table::find(name).ok_or_else(|| match explain::MISSING.contains(&name) {
+        true => (format!("this build of pinnace has no command {name:?} (feature \"explain\")"), 3),
+        false => (format!("No help topic for '{name}'"), 3),
+    })
 }
 
 /// The one id that most commands take.

@@ -2,24 +2,24 @@
 
 mod create;
 mod delete;
-mod demo;
-mod doctor;
 mod events;
 mod exec;
+#[cfg(feature = "explain")]
+mod explain;
+#[cfg(not(feature = "explain"))]
+#[path = "commands/no_explain.rs"]
+mod explain;
 mod kill;
 mod list;
 mod mounts;
 mod pause;
-mod plan;
 mod ps;
 mod resume;
 mod run;
 mod spec;
 mod start;
 mod state;
-mod trace;
 mod update;
-mod validate;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -145,12 +145,8 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
         Invocation::Exec(arguments) => exec::run(context, arguments),
         Invocation::List(arguments) => succeeded(list::run(context, arguments)),
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
-        Invocation::Plan(arguments) => succeeded(plan::run(context, arguments)),
         Invocation::Features(_) => succeeded(pinnace::blocking::features().and_then(|text| print(&text))),
-        Invocation::Validate(arguments) => validate::run(context, arguments),
-        Invocation::Trace(arguments) => succeeded(trace::run(arguments)),
-        Invocation::Doctor(arguments) => doctor::run(context, arguments),
-        Invocation::Demo(_) => demo::run(context),
+        Invocation::Explain(explain) => explain::run(context, explain),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! An error gains context on its way up (`context`) and is reported once, where it leaves the program.
 
+mod texts;
+
 use std::fmt;
 
 use rustix::io::Errno;
@@ -11,6 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What a caller may branch on. Everything else is only text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Nothing that a caller treats in its own way.
     Other,
@@ -104,9 +107,9 @@ impl std::error::Error for Error {}
 /// The kernel's reason in lower case, as runc prints it and as engines compare it
 /// (`no such file or directory`).
 pub fn errno_text(errno: Errno) -> String {
-    let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    text.to_lowercase()
+    let number = errno.raw_os_error();
+    let text = usize::try_from(number - 1).ok().and_then(|index| texts::TEXTS.get(index)).copied();
+    text.filter(|text| !text.is_empty()).map_or_else(|| format!("unknown error {number}"), String::from)
 }
 
 /// The errno in the raw return value of a system call that rustix has no binding for.
@@ -123,6 +126,9 @@ mod tests {
     fn errno_texts_are_those_of_runc() {
         assert_eq!(errno_text(Errno::NOENT), "no such file or directory");
         assert_eq!(errno_text(Errno::IO), "input/output error");
+        assert_eq!(errno_text(Errno::LOOP), "too many levels of symbolic links");
+        assert_eq!(errno_text(Errno::HWPOISON), "memory page has hardware error");
+        assert_eq!(errno_text(Errno::from_raw_os_error(4000)), "unknown error 4000");
         assert_eq!(Error::call("open /x", Errno::ACCESS).to_string(), "open /x: permission denied");
     }
 

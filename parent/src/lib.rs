@@ -13,6 +13,34 @@
 //! # }
 //! ```
 //!
+//! # How operations are awaited
+//! A start blocks in dozens of system calls, none of which can be polled for: mkdir in a cgroup waits for the kernel's
+//! locks, unshare for a network namespace. So every operation but [`wait`](Container::wait) runs [`blocking`]'s code on a thread that is made for
+//! it and ends with it, some 0.1 ms more than the command line pays, which calls the same code on its only thread. A thread of its own rather
+//! than a pool's, since what an operation changes for a moment belongs to its thread: the network namespace, its processors, its signal mask.
+//! `wait` takes no thread: it is woken by the pidfd, through async-io's reactor.
+//!
+//! # What the process keeps
+//! Working directory, umask, ids, limits, namespaces, signal mask and dispositions of the other threads are neither
+//! changed nor relied on, but for relative paths, which are taken from the working directory at the first poll. Signals are not taken: these threads
+//! block all. Every descriptor is closed on execution, and the container gets none of this process's but the standard ones, which must be open.
+//! Of the environment PATH, XDG_RUNTIME_DIR and the addresses of D-Bus are read, where newuidmap(1) or systemd is needed, and hooks that have none
+//! of their own inherit it.
+//!
+//! # What a host should not do
+//! Ignore SIGCHLD, or wait for all its children: it loses their exit codes on a kernel before 6.15, and hooks and
+//! newuidmap(1), whose ends have to be known, count as failed. Fork without executing: the copy holds what is open at that moment, and a start waits
+//! for the end of a socket, another operation for a lock.
+//!
+//! # Who reaps
+//! A container's first process, and a process of [`exec`](Container::exec), are children of this process; [`Process`] says how they
+//! are reaped, and [`delete`](Container::delete) does so for the first one.
+//!
+//! # What a dropped future leaves
+//! An operation that has begun comes to its end. A container that was being created is then deleted, and a
+//! program that was being executed by `exec` is killed; `start`, `kill` and `delete` have done what they were to do.
+//!
+//! # Where to begin reading
 //! The path of one start: `container/create.rs` → `config` → `plan` → `launch` → stage1's `run.rs`.
 
 #![warn(missing_docs)]

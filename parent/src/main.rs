@@ -6,6 +6,8 @@
 #![cfg_attr(not(test), no_main)]
 // Its tests are those of its parts, and nobody calls `run`.
 #![cfg_attr(test, allow(dead_code))]
+// Nobody makes what a part is left out for.
+#![cfg_attr(not(feature = "explain"), allow(dead_code, unused_imports))]
 // A program: in it `pub` means the rest of it.
 #![allow(unreachable_pub)]
 
@@ -13,7 +15,7 @@ mod bump;
 mod cli;
 mod commands;
 
-use std::ffi::c_int;
+use std::ffi::{OsString, c_int};
 use std::os::fd::BorrowedFd;
 
 use pinnace::Error;
@@ -30,12 +32,16 @@ static ALLOCATOR: bump::Bump = bump::Bump::new();
 /// What the C library's start-up code calls.
 #[cfg(not(test))]
 mod start {
-    use std::ffi::{c_char, c_int};
+    use std::ffi::{CStr, OsStr, c_char, c_int};
+    use std::os::unix::ffi::OsStrExt;
 
-    /// `std::env` has the arguments already.
+    /// `std::env` need not know the arguments: only some C libraries tell it.
     #[unsafe(no_mangle)]
-    extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
-        super::run()
+    extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
+        let count = usize::try_from(count).unwrap_or(0);
+        // SAFETY: the C library passes as many pointers to strings as it says, all of which live as long as the program.
+        let arguments = (0..count).map(|index| unsafe { CStr::from_ptr(*arguments.add(index)) });
+        super::run(arguments.map(|argument| OsStr::from_bytes(argument.to_bytes()).to_owned()).collect())
     }
 
     /// Takes the place of the C library's own function, which looks for the directory of the program, so that `$ORIGIN` in the paths of shared
@@ -46,13 +52,20 @@ mod start {
     extern "C" fn _dl_get_origin() -> *const c_char {
         std::ptr::without_provenance(usize::MAX)
     }
+
+    /// libseccomp's archive of a distribution with glibc names glibc's checked fprintf, in a function that nobody calls; musl has none.
+    #[cfg(target_env = "musl")]
+    #[unsafe(no_mangle)]
+    extern "C" fn __fprintf_chk() -> c_int {
+        -1
+    }
 }
 
-fn run() -> c_int {
+fn run(arguments: Vec<OsString>) -> c_int {
     if let Err(errno) = fill_standard_descriptors() {
         return errno.raw_os_error();
     }
-    let (global, invocation) = match cli::parse(std::env::args_os().collect()) {
+    let (global, invocation) = match cli::parse(arguments) {
         Ok(Parsed::Command(global, invocation)) => (global, invocation),
         Ok(Parsed::Text(text)) => {
             return match commands::print(&text) {

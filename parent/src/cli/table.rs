@@ -4,32 +4,40 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::go::Options;
 use super::{
-    Create, Delete, Demo, Doctor, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId,
-    Plan, Ps, Run, Spec, Trace, Update, Validate,
+    Create, Delete, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId, Ps, Run, Spec,
+    Update, explain,
 };
 
 /// A command's name, its line in the overview, and an example.
 pub(super) struct Entry {
     pub(super) name: &'static str,
-    about: &'static str,
-    example: &'static str,
-    augment: fn(Command) -> Command,
+    pub(super) about: &'static str,
+    pub(super) example: &'static str,
+    pub(super) augment: fn(Command) -> Command,
     pub(super) parse: fn(&ArgMatches) -> std::result::Result<Invocation, clap::Error>,
 }
 
+/// A command whose arguments are a variant of `Invocation`, or of an enumeration that is one.
 macro_rules! entry {
+    ($name:literal, Explain::$variant:ident($type:ty), $about:literal, $example:literal) => {
+        entry!(@ $name, $type, |it| Invocation::Explain(Explain::$variant(it)), $about, $example)
+    };
     ($name:literal, $variant:ident($type:ty), $about:literal, $example:literal) => {
+        entry!(@ $name, $type, Invocation::$variant, $about, $example)
+    };
+    (@ $name:literal, $type:ty, $make:expr, $about:literal, $example:literal) => {
         Entry {
             name: $name,
             about: $about,
             example: $example,
             augment: <$type as Args>::augment_args,
-            parse: |matches| <$type as FromArgMatches>::from_arg_matches(matches).map(Invocation::$variant),
+            parse: |matches| <$type as FromArgMatches>::from_arg_matches(matches).map($make),
         }
     };
 }
+pub(super) use entry;
 
-static ENTRIES: [Entry; 21] = [
+static ENTRIES: &[Entry] = &[
     entry!(
         "create",
         Create(Create),
@@ -101,36 +109,15 @@ static ENTRIES: [Entry; 21] = [
         "Print what pinnace can do as JSON",
         "pinnace features | jq .linux.seccomp.archs"
     ),
-    entry!(
-        "validate",
-        Validate(Validate),
-        "Tell everything that is wrong with a bundle, and do nothing",
-        "pinnace validate --bundle /srv/web\n  pinnace validate --format json | jq -r '.findings[].path'"
-    ),
-    entry!(
-        "plan",
-        Plan(Plan),
-        "Print what a start would do, and do nothing",
-        "pinnace plan --bundle /srv/web\n  pinnace plan --format json | jq '.steps | length'"
-    ),
-    entry!(
-        "doctor",
-        Doctor(Doctor),
-        "Tell what this host has that makes starts slow, or features missing",
-        "pinnace doctor\n  pinnace doctor --format json | jq -r '.symptoms[] | select(.level == \"slow\") | .found'"
-    ),
-    entry!(
-        "trace",
-        Trace(Trace),
-        "Show where the time of a start went",
-        "pinnace run --trace web.json --bundle /srv/web web\n  pinnace trace web.json --svg web.svg"
-    ),
-    entry!("demo", Demo(Demo), "Run a container from a root file system inside pinnace", "pinnace demo"),
 ];
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    ENTRIES.iter().chain(explain::ENTRIES)
+}
 
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<&'static Entry> {
-    ENTRIES.iter().find(|entry| entry.name == name)
+    entries().find(|entry| entry.name == name)
 }
 
 impl Entry {
@@ -187,13 +174,12 @@ pub fn definition() -> Command {
         .about("An OCI container runtime: a container start is compiled to a plan, then run")
         .arg(version.help("Print the version"))
         .disable_help_flag(false);
-    ENTRIES.iter().fold(root, |command, entry| command.subcommand(entry.described())).after_help(
-        "Examples:\n  \
-         pinnace demo                                   see it work\n  \
-         pinnace spec && pinnace plan                   what would a start do?\n  \
+    entries().fold(root, |command, entry| command.subcommand(entry.described())).after_help(format!(
+        "Examples:\n{}  \
          pinnace run --bundle /srv/web web              run a container in the foreground\n  \
          pinnace create --bundle /srv/web web && pinnace start web",
-    )
+        explain::EXAMPLES
+    ))
 }
 
 /// Lines as runc prints them; engines read `version`, `commit` (what tells builds apart: here a digest of the sources) and `spec`.

@@ -21,6 +21,7 @@ mod live_mounts;
 mod lsm;
 mod masks;
 mod memory;
+mod minimal;
 mod mountinfo;
 mod mounts;
 mod namespaces;

@@ -3,10 +3,10 @@
 use pinnace::blocking::{self, Creation};
 use pinnace::{Error, Result};
 
-use super::Context;
-use crate::cli;
+use super::super::{Context, print};
+use crate::cli::explain::Plan;
 
-pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
+pub(super) fn run(context: &Context<'_>, arguments: &Plan) -> Result<()> {
     let preview = blocking::preview(&Creation {
         bundle: arguments.bundle.as_deref(),
         no_pivot: arguments.no_pivot,
@@ -17,8 +17,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Plan) -> Result<()> {
     })?;
     context.warn(&preview.warnings);
     match arguments.format.as_str() {
-        "text" => super::print(&preview.text),
-        "json" => super::print(&preview.json),
+        "text" => print(&preview.text),
+        "json" => print(&preview.json),
         _ => Err(Error::new("invalid format option")),
     }
 }

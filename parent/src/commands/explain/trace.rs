@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use crate::cli;
+use super::super::print;
+use crate::cli::explain::Trace;
 use pinnace::trace;
 use pinnace::{Error, Result};
 
-pub(super) fn run(arguments: &cli::Trace) -> Result<()> {
+pub(super) fn run(arguments: &Trace) -> Result<()> {
     let [file] = arguments.files.as_slice() else {
         return Err(Error::new("\"trace\" requires exactly 1 argument(s)"));
     };
@@ -17,5 +18,5 @@ pub(super) fn run(arguments: &cli::Trace) -> Result<()> {
         fs::write(path, trace::draw(last))
             .map_err(|error| Error::io(format_args!("write {}", path.display()), &error))?;
     }
-    super::print(&trace::table(&commands))
+    print(&trace::table(&commands))
 }

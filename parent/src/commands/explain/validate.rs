@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::Context;
-use crate::cli;
+use super::super::{Context, print};
+use crate::cli::explain::Validate;
 use pinnace::blocking::{self, Creation, Finding, Level};
 use pinnace::{Error, Result};
 
@@ -13,7 +13,7 @@ use pinnace::{Error, Result};
 const ID: &str = "pinnace-validate";
 
 /// 0 where `create` would not be refused, else 1.
-pub(super) fn run(context: &Context<'_>, arguments: &cli::Validate) -> Result<i32> {
+pub(super) fn run(context: &Context<'_>, arguments: &Validate) -> Result<i32> {
     let creation = Creation {
         bundle: arguments.bundle.as_deref(),
         manager: context.global.cgroup_manager()?,
@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Validate) -> Result<i3
         "json" => format!("{:#}\n", json!({"valid": is_valid, "findings": findings})),
         _ => return Err(Error::new("invalid format option")),
     };
-    super::print(&text)?;
+    print(&text)?;
     Ok(i32::from(!is_valid))
 }
 

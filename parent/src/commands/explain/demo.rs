@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Context, print};
+use super::super::{Context, print};
 use pinnace::blocking::StateRoot;
 use pinnace::blocking::{self, Creation};
 use pinnace::{Error, Result};

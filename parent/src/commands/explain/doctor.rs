@@ -6,11 +6,11 @@ use pinnace::blocking::{self, Symptom, SymptomLevel};
 use pinnace::{Error, Result};
 use serde_json::json;
 
-use super::Context;
-use crate::cli;
+use super::super::{Context, print};
+use crate::cli::explain::Doctor;
 
 /// 0 where a container of the default configuration starts, else 1.
-pub(super) fn run(context: &Context<'_>, arguments: &cli::Doctor) -> Result<i32> {
+pub(super) fn run(context: &Context<'_>, arguments: &Doctor) -> Result<i32> {
     // An ordinary user without a place for states has a symptom, not an error.
     let root = match &context.global.root {
         Some(_) => Some(context.state_root()?),
@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Doctor) -> Result<i32>
         "json" => format!("{:#}\n", json!({"canStart": can_start, "symptoms": symptoms})),
         _ => return Err(Error::new("invalid format option")),
     };
-    super::print(&text)?;
+    print(&text)?;
     Ok(i32::from(!can_start))
 }
 

@@ -1,0 +1,105 @@
+//! The commands that tell what starts do and why: the feature `explain`.
+
+use std::path::PathBuf;
+
+use clap::{Args, FromArgMatches};
+
+use super::Invocation;
+use super::table::{Entry, entry};
+
+/// One of them with its arguments.
+#[derive(Clone, Debug)]
+pub enum Explain {
+    Validate(Validate),
+    Plan(Plan),
+    Doctor(Doctor),
+    Trace(Trace),
+    Demo(Demo),
+}
+
+/// For the overview.
+pub(super) const EXAMPLES: &str = "  pinnace demo                                   see it work
+  pinnace spec && pinnace plan                   what would a start do?
+";
+
+/// Commands that a build without the feature knows by their names.
+pub(super) const MISSING: &[&str] = &[];
+
+pub(super) static ENTRIES: &[Entry] = &[
+    entry!(
+        "validate",
+        Explain::Validate(Validate),
+        "Tell everything that is wrong with a bundle, and do nothing",
+        "pinnace validate --bundle /srv/web\n  pinnace validate --format json | jq -r '.findings[].path'"
+    ),
+    entry!(
+        "plan",
+        Explain::Plan(Plan),
+        "Print what a start would do, and do nothing",
+        "pinnace plan --bundle /srv/web\n  pinnace plan --format json | jq '.steps | length'"
+    ),
+    entry!(
+        "doctor",
+        Explain::Doctor(Doctor),
+        "Tell what this host has that makes starts slow, or features missing",
+        "pinnace doctor\n  pinnace doctor --format json | jq -r '.symptoms[] | select(.level == \"slow\") | .found'"
+    ),
+    entry!(
+        "trace",
+        Explain::Trace(Trace),
+        "Show where the time of a start went",
+        "pinnace run --trace web.json --bundle /srv/web web\n  pinnace trace web.json --svg web.svg"
+    ),
+    entry!(
+        "demo",
+        Explain::Demo(Demo),
+        "Run a container from a root file system inside pinnace",
+        "pinnace demo"
+    ),
+];
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Validate {
+    /// Directory with config.json [default: the working directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// text, a finding a line, or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Plan {
+    /// Directory with config.json [default: the working directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// text, for people, or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+    /// Plan as with the same option of `run`
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Plan as with the same option of `run`
+    #[arg(long)]
+    pub no_new_keyring: bool,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Doctor {
+    /// text, for people, or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Trace {
+    /// What --trace or $PINNACE_TRACE has written
+    #[arg(value_name = "FILE", num_args = 0..)]
+    pub files: Vec<PathBuf>,
+    /// Draw the last command of the file as a picture, too
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Demo {}
