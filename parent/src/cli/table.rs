@@ -137,7 +137,8 @@ impl Entry {
     /// The command with its texts.
     pub(super) fn described(&self) -> Command {
         let operands = match self.name {
-            "list" | "spec" | "plan" | "demo" | "validate" | "features" => "",
+            "list" | "spec" | "plan" | "demo" | "validate" | "features" | "doctor" => "",
+            "trace" => " FILE",
             "exec" => " <ID> PROGRAM [ARGUMENTS]",
             "kill" => " <ID> [SIGNAL]",
             "mounts" => " add|remove <ID> FILE",
