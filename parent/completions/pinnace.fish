@@ -50,6 +50,7 @@ complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "events" -d 'Print w
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "list" -d 'List the containers'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "spec" -d 'Write a default config.json'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "features" -d 'Print what pinnace can do as JSON'
+complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "bench" -d 'Measure pinnace and other runtimes side by side'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "validate" -d 'Tell everything that is wrong with a bundle, and do nothing'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "plan" -d 'Print what a start would do, and do nothing'
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "doctor" -d 'Tell what this host has that makes starts slow, or features missing'
@@ -142,6 +143,18 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand spec" -s f -l file -d 'A
 complete -c pinnace -n "__fish_pinnace_using_subcommand spec" -l rootless -d 'A configuration that the caller can run without being root'
 complete -c pinnace -n "__fish_pinnace_using_subcommand spec" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand features" -s h -l help -d 'Print help'
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l against -d 'Runtimes to compare with: names of programs in PATH, or NAME=PROGRAM; or none' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -s b -l bundle -d 'Directory with the config.json to measure; its root file system is shared by all [default: a root file system inside pinnace]' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l rounds -d 'Rounds that are measured; in each, every runtime has its turn' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l warm-up -d 'Rounds before them that do not count' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l spaced -d 'Milliseconds of rest before each command, 0 for none; of several, each is measured' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l workload -d 'What is measured: run, exec, lifecycle (create, start, state, list, kill, delete), or none' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l idle -d 'Measure run, exec, state and list beside so many idle containers, too, such as 0,100,1000' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l parallel -d 'Measure so many starts at once, too, such as 1,4,16,64' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l burst -d 'Measure so many starts at once, and then a start each second while the kernel tidies up' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l watch -d 'Seconds to watch after a burst' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l report -d 'Write results.json, results.csv, index.html and summary.svg into this directory' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s f -l format -d 'text, a finding a line, or json' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s h -l help -d 'Print help'

@@ -15,5 +15,5 @@ pub use crate::container::{
 pub use crate::doctor::{Level as SymptomLevel, Symptom, examine};
 pub use crate::features::features;
 pub use crate::launch::Stdio;
-pub use crate::signals::{Signals, prepare_process};
+pub use crate::signals::{Signals, check_ended, prepare_process};
 pub use crate::state::StateRoot;

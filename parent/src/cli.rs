@@ -3,6 +3,8 @@
 //! `cli/go.rs` reads the words, clap makes structures of them and writes the texts. Only the invoked command's options are built: all of
 //! them together cost a millisecond of page faults.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod create;
 mod exec;
 #[cfg(feature = "explain")]
@@ -22,6 +24,8 @@ use std::ffi::OsString;
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+#[cfg(feature = "bench")]
+pub use bench::Bench;
 pub use create::{Create, Run};
 pub use exec::Exec;
 pub use explain::Explain;
@@ -54,6 +58,8 @@ pub enum Invocation {
     Spec(Spec),
     Features(Features),
     Explain(Explain),
+    #[cfg(feature = "bench")]
+    Bench(Box<Bench>),
 }
 
 /// What a command line asks for.

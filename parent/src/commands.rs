@@ -1,5 +1,9 @@
 //! One short file per command: what it does, in order.
 
+#[cfg(feature = "bench")]
+mod bench;
+#[cfg(any(feature = "explain", feature = "bench"))]
+mod carried;
 mod create;
 mod delete;
 mod events;
@@ -147,6 +151,8 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
         Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
         Invocation::Features(_) => succeeded(pinnace::blocking::features().and_then(|text| print(&text))),
         Invocation::Explain(explain) => explain::run(context, explain),
+        #[cfg(feature = "bench")]
+        Invocation::Bench(arguments) => bench::run(context, arguments),
     }
 }
 

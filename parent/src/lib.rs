@@ -75,6 +75,9 @@ pub mod config;
 pub mod host;
 #[doc(hidden)]
 pub mod plan;
+// For the pictures of `bench`, which is the program's own.
+#[doc(hidden)]
+pub mod svg;
 
 pub use embed::{Command, Container, Options, Process, Stdio};
 pub use error::{Error, Kind, Result};

@@ -11,6 +11,8 @@
 // A program: in it `pub` means the rest of it.
 #![allow(unreachable_pub)]
 
+#[cfg(feature = "bench")]
+mod bench;
 mod bump;
 mod cli;
 mod commands;

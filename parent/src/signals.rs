@@ -93,6 +93,11 @@ impl Drop for Signals {
 
 /// An error if a foreground command was asked to end: the signal waits to be passed on, and the program is not there yet.
 pub fn check_interrupted() -> Result<()> {
+    check_ended("before the program was started")
+}
+
+/// An error if one of the blocked signals asks us to end; `when` completes "interrupted by SIGINT".
+pub fn check_ended(when: &str) -> Result<()> {
     let mut pending = 0u64;
     // SAFETY: the set is of the size that is passed; the kernel writes it.
     let returned = unsafe { syscall!(RT_SIGPENDING, &raw mut pending, SIGNAL_SET_BYTES) };
@@ -106,8 +111,7 @@ pub fn check_interrupted() -> Result<()> {
     match enders.iter().find(|(signal, _)| pending & 1 << (signal.as_raw() - 1) != 0) {
         None => Ok(()),
         Some((signal, name)) => {
-            let text = format!("interrupted by {name} before the program was started");
-            Err(Error::of_kind(Kind::Interrupted(signal.as_raw()), text))
+            Err(Error::of_kind(Kind::Interrupted(signal.as_raw()), format!("interrupted by {name} {when}")))
         }
     }
 }

@@ -1,8 +1,10 @@
-//! What `pinnace demo` runs: a static program of a few kilobytes that looks around in its container and says what it sees.
+//! What `pinnace demo` runs: a static program of a few kilobytes that looks around in its container and says what it sees. Under the names
+//! of `true` and `sleep` it does what they do, for `pinnace bench`.
 
 #![no_std]
 #![no_main]
 
+use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
 
@@ -11,8 +13,16 @@ use stage1_init::kernel::{Descriptor, Kernel, Linux, arch};
 
 arch::entry!(start);
 
-extern "C" fn start(_stack: arch::InitialStack) -> ! {
+extern "C" fn start(stack: arch::InitialStack) -> ! {
     let mut kernel = Linux::new();
+    let name = stack.argument(0).map(CStr::to_bytes).unwrap_or_default();
+    match name.rsplit(|byte| *byte == b'/').next() {
+        Some(b"true") => kernel.exit(0),
+        Some(b"sleep") => loop {
+            rustix::event::pause();
+        },
+        _ => {}
+    }
     let told = match Descriptor::from_argument(Some(c"1")) {
         Some(stdout) => look_around(&mut Output { kernel: &mut kernel, stdout }),
         None => Err(fmt::Error),

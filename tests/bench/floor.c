@@ -1,11 +1,15 @@
 /*
- * The floor: what a default `run` of /bin/true asks of the kernel, in straight line.
+ * The floor: what a default `run` of /bin/true, and an `exec` in a container, ask of the kernel, in straight line.
  *
- *     floor ROOTFS v1|v2|v2-without-namespace
+ *     floor [--root DIR] run --bundle DIR ID
+ *     floor [--root DIR] run --detach --bundle DIR --pid-file FILE ID       /bin/sleep of the bundle, to exec in
+ *     floor [--root DIR] exec ID PROGRAM [ARGUMENTS]
+ *     floor [--root DIR] delete [--force] ID
  *
- * It makes the same kernel calls as a runtime that runs the specification which `runc spec` writes (terminal false), one after the
- * other, as plain C would. It reads no configuration, keeps no state, and looks only at whether each call succeeded. A runtime can
- * be quicker than this: by doing two things at once, and by doing without the C library's start-up.
+ * The words are those of a container runtime, so that `pinnace bench` can call it like one. It makes the same kernel calls as a runtime
+ * that runs the specification which `runc spec` writes (terminal false), one after the other, as plain C would. It reads no
+ * configuration, and looks only at whether each call succeeded; of a detached container it keeps the pid, and of others nothing. A
+ * runtime can be quicker than this: by doing two things at once, and by doing without the C library's start-up.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +17,7 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <net/if.h>
 #include <sched.h>
@@ -30,6 +35,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +51,10 @@ struct hierarchy {
 static struct hierarchy hierarchies[HIERARCHIES_MAX];
 static int hierarchy_count;
 static int is_v2;
-static int has_cgroup_namespace;
+
+/* What the command line says. */
+static const char *root = "/run/floor", *bundle = ".", *pid_file, *id;
+static int is_detached;
 
 static long must(long result, const char *what)
 {
@@ -80,6 +89,9 @@ static void write_file(const char *file, const char *text, size_t size)
 static void find_cgroups(void)
 {
     static char text[8192];
+    struct statfs status;
+    must(statfs("/sys/fs/cgroup", &status), "/sys/fs/cgroup");
+    is_v2 = status.f_type == CGROUP2_SUPER_MAGIC;
     int descriptor = must(open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC), "/proc/self/cgroup");
     must(read(descriptor, text, sizeof(text) - 1), "/proc/self/cgroup");
     close(descriptor);
@@ -93,8 +105,8 @@ static void find_cgroups(void)
         if (strncmp(controllers, "name=", 5) == 0)
             controllers += 5;
         snprintf(hierarchy->name, sizeof hierarchy->name, "%s", controllers);
-        snprintf(hierarchy->directory, sizeof hierarchy->directory, "/sys/fs/cgroup/%s%s/floor-%d", controllers,
-                 own[1] ? own : "", getpid());
+        snprintf(hierarchy->directory, sizeof hierarchy->directory, "/sys/fs/cgroup/%s%s/%s", controllers,
+                 own[1] ? own : "", id);
     }
 }
 
@@ -292,7 +304,6 @@ static void protect_paths(void)
 static void take_identity(void)
 {
     static const uint64_t kept = 1ull << CAP_AUDIT_WRITE | 1ull << CAP_KILL | 1ull << CAP_NET_BIND_SERVICE;
-    must(sethostname("pinnace", 7), "sethostname");
     must(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL), "keyctl");
     struct rlimit files = {.rlim_cur = 1024, .rlim_max = 1024};
     must(setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
@@ -312,54 +323,159 @@ static void take_identity(void)
     must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
 }
 
-static void container(const char *rootfs)
+static void execute(char *const *arguments)
 {
-    char *const arguments[] = {"/bin/true", NULL};
     char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", NULL};
+    must(syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC), "close_range");
+    execve(arguments[0], arguments, environment);
+    must(-1, arguments[0]);
+}
+
+static void container(void)
+{
+    char *const arguments[] = {is_detached ? "/bin/sleep" : "/bin/true", NULL};
     setsid();
     if (!is_v2)
         join_cgroups_v1();
-    if (has_cgroup_namespace)
+    else
         must(unshare(CLONE_NEWCGROUP), "unshare cgroup");
     make_network();
     must(mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL), "slave");
+    const char *rootfs = path("%s/rootfs", bundle);
     must(mount(rootfs, rootfs, NULL, MS_BIND | MS_REC, NULL), rootfs);
     must(chdir(rootfs), rootfs);
     make_mounts();
     make_devices();
     change_root();
     protect_paths();
+    must(sethostname("pinnace", 7), "sethostname");
     take_identity();
-    must(syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC), "close_range");
-    execve(arguments[0], arguments, environment);
-    must(-1, "execve");
+    execute(arguments);
 }
 
-int main(int count, char **arguments)
+/* ---- commands ---- */
+
+static int wait_for(pid_t child)
 {
-    if (count != 3) {
-        fprintf(stderr, "usage: floor ROOTFS v1|v2|v2-without-namespace\n");
-        return 2;
-    }
-    is_v2 = strcmp(arguments[2], "v1") != 0;
-    has_cgroup_namespace = strcmp(arguments[2], "v2") == 0;
+    int status;
+    must(waitpid(child, &status, 0), "waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static void write_new(const char *file, const char *text)
+{
+    int descriptor = must(open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), file);
+    must(write(descriptor, text, strlen(text)), file);
+    close(descriptor);
+}
+
+/* The pipe ends when the child has executed its program. */
+static int leave_running(pid_t child, int executed)
+{
+    char none, number[16];
+    if (must(read(executed, &none, 1), "wait for execve") != 0 || waitpid(child, NULL, WNOHANG) != 0)
+        return 1;
+    snprintf(number, sizeof number, "%d", child);
+    mkdir(root, 0700);
+    write_new(path("%s/%s", root, id), number);
+    if (pid_file)
+        write_new(pid_file, number);
+    return 0;
+}
+
+static int run(void)
+{
+    int executed[2];
     struct clone_args clone = {
         .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
         .exit_signal = SIGCHLD,
     };
-    find_cgroups();
     if (is_v2) {
         clone.flags |= CLONE_INTO_CGROUP;
         clone.cgroup = make_cgroup_v2();
     } else {
         make_cgroups_v1();
     }
+    if (is_detached)
+        must(pipe2(executed, O_CLOEXEC), "pipe");
     pid_t child = must(syscall(SYS_clone3, &clone, sizeof clone), "clone3");
     if (child == 0)
-        container(arguments[1]);
-    int status;
-    must(waitpid(child, &status, 0), "waitpid");
+        container();
+    if (is_detached) {
+        close(executed[1]);
+        return leave_running(child, executed[0]);
+    }
+    int code = wait_for(child);
     for (int index = 0; index < hierarchy_count; index++)
         must(rmdir(hierarchies[index].directory), hierarchies[index].directory);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    return code;
+}
+
+/* The cgroup files are opened while we still see the host's, and written to by whoever is to move. */
+static int exec(char *const *arguments)
+{
+    int tasks[HIERARCHIES_MAX];
+    struct clone_args clone = {.exit_signal = SIGCHLD};
+    char number[16] = "";
+    int state = must(open(path("%s/%s", root, id), O_RDONLY | O_CLOEXEC), id);
+    must(read(state, number, sizeof number - 1), id);
+    int process = must(syscall(SYS_pidfd_open, atoi(number), 0), "pidfd_open");
+    int namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | (is_v2 ? CLONE_NEWCGROUP : 0);
+    if (is_v2) {
+        clone.flags = CLONE_INTO_CGROUP;
+        clone.cgroup = must(open(hierarchies[0].directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), hierarchies[0].directory);
+    }
+    for (int index = 0; index < hierarchy_count && !is_v2; index++)
+        tasks[index] = must(open(path("%s/tasks", hierarchies[index].directory), O_WRONLY | O_CLOEXEC), "tasks");
+    must(setns(process, namespaces), "setns");
+    pid_t child = must(syscall(SYS_clone3, &clone, sizeof clone), "clone3");
+    if (child != 0)
+        return wait_for(child);
+    setsid();
+    for (int index = 0; index < hierarchy_count && !is_v2; index++)
+        must(write(tasks[index], "0", 1), "tasks");
+    take_identity();
+    execute(arguments);
+    return 1;
+}
+
+/* Of a container that has ended and was waited for, and of what failed half-way: so what is not there is no error. */
+static int delete(void)
+{
+    unlink(path("%s/%s", root, id));
+    for (int index = 0; index < hierarchy_count; index++)
+        rmdir(hierarchies[index].directory);
+    return 0;
+}
+
+int main(int count, char **arguments)
+{
+    const char *command = NULL;
+    int index = 1;
+    for (; index < count && !id; index++) {
+        const char *word = arguments[index];
+        if (strcmp(word, "--version") == 0)
+            return puts("the same kernel calls in straight line, in C") < 0;
+        else if (strcmp(word, "--detach") == 0)
+            is_detached = 1;
+        else if (strcmp(word, "--force") == 0)
+            continue;
+        else if (strncmp(word, "--", 2) == 0 && index + 1 < count)
+            *(strcmp(word, "--root") == 0 ? &root : strcmp(word, "--bundle") == 0 ? &bundle : &pid_file) = arguments[++index];
+        else if (!command)
+            command = word;
+        else
+            id = word;
+    }
+    if (id) {
+        find_cgroups();
+        if (strcmp(command, "run") == 0)
+            return run();
+        if (strcmp(command, "exec") == 0 && index < count)
+            return exec(&arguments[index]);
+        if (strcmp(command, "delete") == 0)
+            return delete();
+    }
+    fprintf(stderr, "floor: no such command: %s\n", command ? command : "none");
+    return 2;
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pinnace_tests::workspace;
 
-/// For each module of the parent's library, what it may name. The program (`main`, `cli`, `commands`, `bump`) is a crate of its own above them: the
+/// For each module of the parent's library, what it may name. The program (`main`, `cli`, `commands`, `bench`, `bump`) is a crate of its own above them: the
 /// compiler sees to it that it names only what is public.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
@@ -24,7 +24,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["error", "config", "host", "cgroup"]),
     ("terminal", &["error", "launch"]),
     ("notify", &["error", "launch"]),
-    ("trace", &["error"]),
+    ("svg", &[]),
+    ("trace", &["error", "svg"]),
     ("features", &["error", "config", "cgroup", "seccomp"]),
     ("doctor", &["error", "config", "cgroup", "container", "host", "plan", "state"]),
     ("launch", &["error", "config", "descriptors", "ending", "hooks", "plan", "host", "trace"]),
@@ -131,7 +132,7 @@ fn named_modules(code: &str) -> BTreeSet<String> {
 
 #[test]
 fn modules_of_the_parent_name_only_what_lies_below_them() {
-    let above = ["main", "lib", "cli", "commands", "bump"];
+    let above = ["main", "lib", "cli", "commands", "bench", "bump"];
     for source in sources("parent/src") {
         let module = module_of(&source.path);
         if above.contains(&module.as_str()) {
@@ -189,11 +190,12 @@ fn only_the_plan_and_the_launch_know_the_protocol() {
 #[test]
 fn only_spawn_topology_and_hooks_make_processes() {
     for source in sources("parent/src") {
-        // `ps` shows what the host's program of that name prints.
+        // `ps` shows what the host's program of that name prints; `bench` runs the programs that it measures.
         let path = source.path.to_string_lossy();
         let spawns = path.contains("launch/spawn")
             || path.ends_with("src/hooks.rs")
-            || path.ends_with("container/ps.rs");
+            || path.ends_with("container/ps.rs")
+            || path.contains("src/bench");
         for word in MAKES_PROCESSES {
             assert!(spawns || !source.code.contains(word), "{} names {word}", source.path.display());
         }

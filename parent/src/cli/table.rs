@@ -109,6 +109,18 @@ static ENTRIES: &[Entry] = &[
         "Print what pinnace can do as JSON",
         "pinnace features | jq .linux.seccomp.archs"
     ),
+    #[cfg(feature = "bench")]
+    Entry {
+        name: "bench",
+        about: "Measure pinnace and other runtimes side by side",
+        example: "pinnace bench --rounds 20\n  \
+                  pinnace bench --against crun,old=/opt/pinnace-0.1/pinnace --spaced 0,200 --report report\n  \
+                  pinnace bench --workload run --rounds 20 --idle 0,100,1000 --parallel 1,4,16,64 --burst 200",
+        augment: super::Bench::augment_args,
+        parse: |matches| {
+            super::Bench::from_arg_matches(matches).map(|bench| Invocation::Bench(Box::new(bench)))
+        },
+    },
 ];
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
@@ -137,7 +149,7 @@ impl Entry {
     /// The command with its texts.
     pub(super) fn described(&self) -> Command {
         let operands = match self.name {
-            "list" | "spec" | "plan" | "demo" | "validate" | "features" | "doctor" => "",
+            "list" | "spec" | "plan" | "demo" | "validate" | "features" | "doctor" | "bench" => "",
             "trace" => " FILE",
             "exec" => " <ID> PROGRAM [ARGUMENTS]",
             "kill" => " <ID> [SIGNAL]",

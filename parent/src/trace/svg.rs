@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::{dearest, in_order, milliseconds};
 use super::{Command, Lane, Span};
+use crate::svg::{escaped, text};
 
 // Pixels.
 const WIDTH: f64 = 1200.0;
@@ -113,10 +114,6 @@ fn bar(out: &mut String, axis: &Axis, span: &Span, y: f64, height: f64, is_dear:
     );
 }
 
-fn text(out: &mut String, class: &str, x: f64, y: f64, words: &str) {
-    let _ = writeln!(out, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(words));
-}
-
 /// What fits before the bars.
 fn shortened(name: &str) -> String {
     const LETTERS: usize = 66;
@@ -124,8 +121,4 @@ fn shortened(name: &str) -> String {
         Some((end, _)) => format!("{}…", &name[..end]),
         None => name.to_owned(),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,6 +1,7 @@
 //! Containers as their users see them: the program under test is run, and the host and the container are looked at.
 //! One binary for all features, one module each, so that linking happens once.
 
+mod bench;
 mod cgroup;
 mod cgroup_v2;
 mod devices;

@@ -2,23 +2,21 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
 
+use super::super::carried::{PROGRAM, TemporaryDirectory};
 use super::super::{Context, print};
 use pinnace::blocking::StateRoot;
 use pinnace::blocking::{self, Creation};
 use pinnace::{Error, Result};
 
-/// The one program in the root file system, built with stage1 by build.rs.
-static PROGRAM: &[u8] = include_bytes!(env!("PINNACE_DEMO"));
-
 const ID: &str = "pinnace-demo";
 
 pub(super) fn run(context: &Context<'_>) -> Result<i32> {
-    let place = TemporaryDirectory::new()?;
+    let place = TemporaryDirectory::new(&std::env::temp_dir(), "pinnace-demo")?;
     let bundle = place.0.join("bundle");
     write_bundle(&bundle)?;
     print(&format!(
@@ -77,29 +75,4 @@ fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
     let between = lines.len().saturating_sub(14);
     let excerpt = first.copied().map(String::from).chain([format!("      … {between} lines more …")]);
     Ok(excerpt.chain(last.copied().map(String::from)).map(|line| line + "\n").collect())
-}
-
-/// A directory that ends with the command.
-struct TemporaryDirectory(PathBuf);
-
-impl TemporaryDirectory {
-    fn new() -> Result<Self> {
-        // Symlinks on the way would make the root file system's path one that is refused.
-        let base = std::env::temp_dir();
-        let base = base
-            .canonicalize()
-            .map_err(|error| Error::io(format_args!("open {}", base.display()), &error))?;
-        let path = base.join(format!("pinnace-demo-{}", std::process::id()));
-        fs::DirBuilder::new()
-            .create(&path)
-            .map_err(|error| Error::io(format_args!("mkdir {}", path.display()), &error))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        // Ignored: what cannot be removed lies where temporary files lie.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
