@@ -70,12 +70,16 @@ fn table(documents: &[State]) -> String {
         ]
     });
     let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
+    let width = |column: usize| {
+        let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        (longest + 3).max(12)
+    };
+    let widths = [0, 1, 2, 3, 4].map(width);
     let mut text = String::new();
     for row in &rows {
-        for (column, cell) in row.iter().enumerate().take(5) {
-            let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        for (cell, width) in row.iter().zip(widths) {
             // Ignored: writing to a String cannot fail.
-            let _ = write!(text, "{cell:<width$}", width = (longest + 3).max(12));
+            let _ = write!(text, "{cell:<width$}");
         }
         text.push_str(&row[5]);
         text.push('\n');
