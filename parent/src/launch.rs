@@ -21,6 +21,7 @@ mod transport;
 mod trees;
 mod words;
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use linux_raw_sys::general as uapi;
@@ -69,6 +70,8 @@ pub struct Launch {
     /// Its copy, by device and inode.
     stage1: (u64, u64),
     socket: Socket,
+    /// Reports that came before it was their turn.
+    early: VecDeque<(Report, Option<OwnedFd>)>,
     /// Warnings that came before an answer.
     warnings: Vec<Failure>,
     let_go: bool,
@@ -160,9 +163,7 @@ impl Launch {
             return Ok(());
         }
         let reactor = Reactor::default();
-        let (Report::Born { pid }, Some(pidfd)) = block_on(&reactor, self.word(&reactor, plan))? else {
-            return Err(out_of_turn());
-        };
+        let (pid, pidfd) = block_on(&reactor, self.birth(&reactor, plan))?;
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(out_of_turn)?;
         // It ends now. Ignored: its status goes to nobody where our caller ignores SIGCHLD.
         let _ = self.wait();
@@ -170,11 +171,46 @@ impl Launch {
         Ok(())
     }
 
+    /// What the one who ends says of the one who goes on, who may be quicker with words of its own: those are kept for later.
+    async fn birth(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(u32, OwnedFd)> {
+        let mut early = VecDeque::new();
+        loop {
+            let said = async {
+                reactor.readable(self.socket.as_fd()).await;
+                true
+            };
+            let ended = async {
+                reactor.readable(self.child.pidfd.as_fd()).await;
+                false
+            };
+            let has_said = smol::future::or(said, ended).await || self.socket.has_report();
+            let report = if has_said { self.next_report(reactor).await? } else { None };
+            match report {
+                Some((Report::Born { pid }, Some(pidfd))) => {
+                    self.early = early;
+                    return Ok((pid, pidfd));
+                }
+                Some(report) => early.push_back(report),
+                None => {
+                    let failure = early.iter().find_map(|(report, _)| match report {
+                        Report::Failed(failure) => Some(words::failure(plan, failure)),
+                        _ => None,
+                    });
+                    return Err(match failure {
+                        Some(error) => error,
+                        None => self.death(reactor).await,
+                    });
+                }
+            }
+        }
+    }
+
     fn new(child: Child, socket: Socket) -> Self {
         Self {
             child,
             stage1: (0, 0),
             socket,
+            early: VecDeque::new(),
             warnings: Vec::new(),
             let_go: false,
             hung_up: false,
@@ -395,6 +431,9 @@ impl Launch {
     }
 
     async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<(Report, Option<OwnedFd>)>> {
+        if let Some(report) = self.early.pop_front() {
+            return Ok(Some(report));
+        }
         loop {
             if !self.hung_up {
                 reactor.readable(self.socket.as_fd()).await;

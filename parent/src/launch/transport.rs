@@ -5,6 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -134,6 +135,13 @@ impl Socket {
             Some(report) => Ok(Some((report, descriptor))),
             None => Err(Error::new("stage1 sent a malformed report")),
         }
+    }
+
+    /// Whether there is a report to read, or the end of the file.
+    pub(super) fn has_report(&self) -> bool {
+        let mut polled = [PollFd::new(&self.descriptor, PollFlags::IN)];
+        rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+            .is_ok_and(|count| count > 0)
     }
 
     /// Whether the other end was closed while words of ours were unread. Who executes a program has read them all.

@@ -617,3 +617,32 @@ fn options_of_the_process_are_checked_before_anything_runs() {
         assert_eq!(exec(&container, options, &["sh", "-c", "echo $HOME"]).succeeded(), "/y");
     }
 }
+
+/// Who is born in the pid namespace may be ready before it is told that he was born.
+#[test]
+fn a_newborn_may_be_quicker_than_the_word_of_it() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("a_newborn_may_be_quicker", "strace is not installed");
+    };
+    // Without cgroups it waits for nothing.
+    let container = Bundle::new().args(&["/bin/sleep", "1000"]).container();
+    let options = ["--cgroup-manager", "disabled", "run", "--detach", "--bundle"];
+    let bundle = container.bundle.path();
+    let options = [&options[..], &[bundle.to_str().expect("UTF-8"), &container.id]].concat();
+    container.call(&options).succeeded();
+    for (program, code) in [("/bin/true", 0), ("/bin/false", 1), ("/no/such/program", 255)] {
+        let exec = container.command(&["exec", &container.id, program]);
+        let mut command = Command::new(&strace);
+        command.args(["-f", "-qq", "-e", "trace=sendmsg", "-e", "inject=sendmsg:delay_enter=50000"]);
+        command.arg("-o").arg(container.bundle.scratch().join("strace"));
+        command.arg(exec.get_program()).args(exec.get_args());
+        let outcome = run_within_limit(command);
+        assert_eq!(outcome.code, code, "{}", outcome.describe());
+        assert_eq!(
+            outcome.stderr.contains("no such file or directory"),
+            code == 255,
+            "{}",
+            outcome.describe()
+        );
+    }
+}
