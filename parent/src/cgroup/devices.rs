@@ -73,22 +73,6 @@ fn parse_group_names(text: &str, kind: DeviceRuleKind) -> BTreeMap<u32, String> 
     names
 }
 
-/// A rule in the words of v1's files. `a` there means all access to everything, so a narrower rule about all kinds becomes two.
-pub(super) fn v1_lines(rule: &DeviceRule) -> Vec<String> {
-    let number = |number: Option<u32>| number.map_or(String::from("*"), |number| number.to_string());
-    let access: String = [(rule.read, 'r'), (rule.write, 'w'), (rule.mknod, 'm')]
-        .iter()
-        .filter(|(has, _)| *has)
-        .map(|(_, word)| word)
-        .collect();
-    let line = |kind: char| format!("{kind} {}:{} {access}", number(rule.major), number(rule.minor));
-    match rule.kind {
-        DeviceRuleKind::Character => vec![line('c')],
-        DeviceRuleKind::Block => vec![line('b')],
-        DeviceRuleKind::All => vec![line('c'), line('b')],
-    }
-}
-
 /// One eBPF instruction as the kernel reads it (linux/bpf.h, struct bpf_insn).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -280,18 +264,5 @@ mod tests {
         assert_eq!(characters.get(&4).map(String::as_str), Some("/dev/vc/0"));
         assert_eq!(characters.get(&8), None);
         assert_eq!(parse_group_names(text, DeviceRuleKind::Block).len(), 1);
-    }
-
-    #[test]
-    fn rules_read_as_v1_writes_them() {
-        let rule = DeviceRule {
-            allow: true,
-            kind: DeviceRuleKind::Character,
-            major: Some(136),
-            minor: None,
-            ..DENY_ALL
-        };
-        assert_eq!(v1_lines(&rule), ["c 136:* rwm"]);
-        assert_eq!(v1_lines(&DeviceRule { write: false, ..DENY_ALL }), ["c *:* rm", "b *:* rm"]);
     }
 }

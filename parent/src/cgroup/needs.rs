@@ -1,7 +1,8 @@
 //! Which controllers a container's limits need.
 
-use super::v2;
+use super::devices::Policy;
 use super::{Directory, Placement};
+use super::{v1, v2};
 use crate::config::{Cpu, Memory, Resources};
 
 /// A limit, and who enforces it.
@@ -49,6 +50,12 @@ pub fn unsupported(placement: &Placement, resources: &Resources) -> Vec<(String,
     }
     if hierarchies.iter().any(|directory| directory.has("hugetlb")) {
         missing.extend(unknown_page_sizes(resources));
+    }
+    if hierarchies.iter().any(|directory| directory.has("devices"))
+        && let Err(error) = v1::devices::lines(&Policy::new(&resources.devices))
+    {
+        let text = error.to_string();
+        missing.extend(text.split_once(": ").map(|(path, reason)| (path.to_owned(), reason.to_owned())));
     }
     missing
 }

@@ -2,16 +2,18 @@
 
 mod block_io;
 mod cpu;
+pub(super) mod devices;
 mod memory;
 mod stats;
 
 use std::os::fd::OwnedFd;
 
+use super::devices::Policy;
 use super::directory::{make, make_beside};
 use super::place::Directory;
 use super::version::{MemoryFiles, Setting, V1, Version};
 use super::writer::Writer;
-use super::{Doors, OomWatch, Stats, devices, files, hugetlb, needs, rdma};
+use super::{Doors, OomWatch, Stats, files, hugetlb, needs, rdma};
 use crate::config::{Network, Resources};
 use crate::error::{Error, Result};
 
@@ -170,12 +172,13 @@ fn limit_network(directory: &Directory, writer: &Writer, network: &Network) -> R
 }
 
 fn limit_devices(path: &str, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
-    let policy = devices::Policy::new(&resources.devices);
+    let policy = Policy::new(&resources.devices);
     let (allow, deny) = (format!("{path}/devices.allow"), format!("{path}/devices.deny"));
     if policy.allow_by_default && policy.rules.is_empty() {
         // A new directory has its parent's rules, which is the most it can have; one that was there before may have fewer.
         return files::set(path, "devices.allow", "a");
     }
+    let lines = devices::lines(&policy)?;
     let (allow_file, deny_file) = (files::open_for_writing(&allow)?, files::open_for_writing(&deny)?);
     let write = |allowed: bool, line: &str| {
         let (file, name) = if allowed { (&allow_file, &allow) } else { (&deny_file, &deny) };
@@ -184,11 +187,7 @@ fn limit_devices(path: &str, resources: &Resources, done: &mut Vec<OwnedFd>) -> 
             .map_err(|errno| Error::call(format_args!("write {line:?} to {name}"), errno))
     };
     write(policy.allow_by_default, "a")?;
-    for rule in &policy.rules {
-        for line in devices::v1_lines(rule) {
-            write(rule.allow, &line)?;
-        }
-    }
+    lines.iter().try_for_each(|line| write(!policy.allow_by_default, line))?;
     done.extend([allow_file, deny_file]);
     Ok(())
 }

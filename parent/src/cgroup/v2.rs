@@ -91,6 +91,12 @@ pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Resu
         }
         above = parent;
     }
+    let kind = format!("{}/cgroup.type", directory.absolute());
+    if files::read(&kind).is_ok_and(|kind| kind.trim_end() == "domain invalid") {
+        // The one above is threaded.
+        files::write(&kind, "threaded")
+            .map_err(|errno| Error::call(format_args!("write threaded to {kind}"), errno))?;
+    }
     Ok(())
 }
 
@@ -127,11 +133,16 @@ fn enable_below(path: &str) -> Result<()> {
         return Ok(());
     }
     let file = format!("{path}/cgroup.subtree_control");
-    if files::write(&file, &missing.join(" ")).is_err() {
-        // One that cannot be had must not keep the others out.
-        for controller in &missing {
-            // Ignored: the write of a limit that needs it says so.
-            let _ = files::write(&file, controller);
+    match files::write(&file, &missing.join(" ")) {
+        Ok(()) => {}
+        // There are processes in it. Those controllers that it could give all the same are for threads, and would make it a domain of threads, in which
+        // no process can be born (cgroups(7), "no internal processes", "threaded").
+        Err(Errno::BUSY) => {}
+        // One that cannot be had must not keep the others out. Ignored: the write of a limit that needs it says so.
+        Err(_) => {
+            for controller in &missing {
+                let _ = files::write(&file, controller);
+            }
         }
     }
     Ok(())

@@ -260,10 +260,10 @@ fn view_in_a_user_namespace_is_the_containers_own_cgroup() {
     assert_eq!(outcome.succeeded(), "33\nread-only");
 }
 
-/// A cgroup with processes has no children with processes: the kernel says "not supported", and leaves it at that.
+/// A cgroup with processes cannot give controllers for memory to others below; but it can have those others.
 #[test]
-fn cgroup_below_one_with_processes_is_refused_in_words() {
-    let Some(mount) = unified("cgroup_below_one_with_processes") else { return };
+fn a_cgroup_with_processes_has_containers_below_as_far_as_it_can() {
+    let Some(mount) = unified("a_cgroup_with_processes") else { return };
     if !is_pinnace() {
         return;
     }
@@ -273,12 +273,31 @@ fn cgroup_below_one_with_processes_is_refused_in_words() {
     fs::create_dir(&full).expect("mkdir");
     let mut stranger = Command::new("sleep").arg("1000").spawn().expect("sleep");
     fs::write(full.join("cgroup.procs"), stranger.id().to_string()).expect("move");
-    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
-    let outcome = container.run_detached();
-    let left = full.join("inner").exists();
+    let at = |bundle: Bundle, path: &str| {
+        bundle.set("/linux/cgroupsPath", json!(format!("/{name}/{path}"))).container()
+    };
+    let limited = at(sleeping().set("/linux/resources/memory", json!({"limit": 67108864})), "limited");
+    let plain = at(bundle, "plain");
+    let outcomes = [limited.run_detached(), plain.run_detached()];
+    let left = full.join("limited").exists();
+    let kind = [read(&full, "cgroup.type"), read(&full, "cgroup.subtree_control")];
+    plain.delete_force().succeeded();
+
+    // Below one of threads there are only others of threads.
+    let threads = full.join("threads");
+    fs::create_dir(&threads).expect("mkdir");
+    fs::write(threads.join("cgroup.type"), "threaded").expect("threaded");
+    let below = at(sleeping(), "threads/inner");
+    let outcome = below.run_detached();
+    below.delete_force().succeeded();
+    fs::remove_dir(&threads).expect("rmdir");
     let _ = stranger.kill();
     let _ = stranger.wait();
     wait_until("it is empty", || fs::remove_dir(&full).is_ok());
-    outcome.failed_with(&["the container's cgroup takes no processes: one above it has some itself"]);
+    let [limited, plain] = outcomes;
+    limited.failed_with(&["the host has no cgroup controller memory"]);
+    plain.succeeded();
+    outcome.succeeded();
     assert!(!left);
+    assert_eq!(kind, ["domain", ""]);
 }

@@ -100,6 +100,46 @@ fn device_that_no_rule_allows_cannot_be_opened() {
     assert_eq!(allowed.succeeded(), "opened");
 }
 
+/// v1's lists have no holes, and the kernel does not say so.
+#[test]
+fn rules_that_v1_cannot_keep_are_refused() {
+    if !is_pinnace() || !pinnace_tests::cgroup_hierarchies().contains_key("devices") {
+        return skip("rules_that_v1_cannot_keep", "no v1 devices hierarchy");
+    }
+    let hole = json!([
+        {"allow": false, "access": "rwm"},
+        {"allow": true, "type": "c", "major": 10, "access": "rwm"},
+        {"allow": false, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+    ]);
+    let expected =
+        "$.linux.resources.devices: cgroup v1 cannot deny c 10:229 rwm where c 10:* rwm is allowed";
+    let container = Bundle::new().set("/linux/resources/devices", hole).container();
+    let before = container.snapshot();
+    container.run().failed_with(&[expected]);
+    let bundle = container.bundle.path();
+    let validated = container.call(&["validate", "--bundle", bundle.to_str().expect("UTF-8")]);
+    assert!(
+        validated.code == 1 && validated.stdout.contains("cannot deny c 10:229"),
+        "{}",
+        validated.describe()
+    );
+    let _ = std::fs::remove_dir(container.state_root());
+    container.snapshot().assert_same_as(&before);
+
+    // What a wider rule takes back is gone, which the kernel would leave.
+    let rules = json!([
+        {"allow": false, "access": "rwm"},
+        {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+        {"allow": false, "type": "c", "major": 10, "access": "rwm"},
+    ]);
+    let container =
+        Bundle::new().set("/linux/resources/devices", rules).args(&["/bin/sleep", "100"]).container();
+    container.run_detached().succeeded();
+    let directory = &pinnace_tests::cgroup_hierarchies()["devices"];
+    let list = std::fs::read_to_string(directory.join(&container.id).join("devices.list")).expect("the list");
+    assert!(!list.contains("10:229") && list.contains("c 1:3 rwm"), "{list}");
+}
+
 #[test]
 fn default_devices_stay_usable_when_everything_is_denied() {
     let rules = json!([{"allow": false, "access": "rwm"}]);

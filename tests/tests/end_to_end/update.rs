@@ -259,6 +259,9 @@ fn quota_and_burst_grow_and_shrink_together() {
                 (quota.into(), burst.into())
             );
         }
+        // None again: a zero is a value here.
+        update(&container, &["--cpu-burst", "0"]).succeeded();
+        assert_eq!(read(&container, "cpu.cfs_burst_us"), "0");
         assert_eq!(read(&container, "cpu.cfs_period_us"), "100000");
     }
 }

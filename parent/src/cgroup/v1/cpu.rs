@@ -38,6 +38,8 @@ fn limit_bandwidth(writer: &Writer, cpu: &Cpu) -> Result<()> {
     for (file, value) in texts.iter().filter_map(|(file, value)| value.as_ref().map(|value| (*file, value))) {
         match writer.try_set(file, value) {
             Err(Errno::INVAL) if cpu.quota.is_some() => later.push((file, value)),
+            // Before Linux 5.14 there are no bursts.
+            Err(Errno::NOENT) if value == "0" => {}
             set => set.map_err(|errno| writer.failed(file, value, errno))?,
         }
     }

@@ -30,6 +30,8 @@ fn limit_bandwidth(writer: &Writer, cpu: &Cpu) -> Result<()> {
     if let Some(burst) = cpu.burst {
         match writer.try_set("cpu.max.burst", &burst.to_string()) {
             Err(Errno::INVAL) if bandwidth.is_some() => later = Some(burst),
+            // Before Linux 5.14 there are no bursts.
+            Err(Errno::NOENT) if burst == 0 => {}
             set => set.map_err(|errno| writer.failed("cpu.max.burst", &burst.to_string(), errno))?,
         }
     }

@@ -144,7 +144,8 @@ fn cpu(resources: &LinuxResources, found: &mut Found<'_>) -> Cpu {
     if cpu.quota().is_some_and(|quota| quota >= 1 << 44) {
         found.add("cpu.quota", "is not below 2^44 microseconds");
     }
-    let (quota, burst) = (nonzero(cpu.quota()), nonzero(cpu.burst()));
+    // None is what a burst of 0 means, and the only way back to that.
+    let (quota, burst) = (nonzero(cpu.quota()), cpu.burst());
     if let (Some(quota @ 1..), Some(burst)) = (quota, burst)
         && burst > quota.unsigned_abs()
     {
