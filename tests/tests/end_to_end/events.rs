@@ -61,9 +61,9 @@ fn stats_are_in_the_words_and_figures_of_the_kernels_files() {
     assert_eq!(stats["pids"], json!({"current": 1, "limit": 17}));
     assert_eq!(stats["memory"]["usage"]["limit"], json!(64 * MIB));
     assert_eq!(stats["memory"]["swap"]["limit"], json!(96 * MIB));
-    let usage = stats["memory"]["usage"]["usage"].as_u64().expect("a number");
-    assert!((1..64 * MIB).contains(&usage), "{stats}");
-    // The kernel brings these figures up to date only now and then.
+    // The kernel brings these figures up to date only now and then; none at all is left out, as by runc.
+    let usage = stats["memory"]["usage"]["usage"].as_u64().unwrap_or(0);
+    assert!(usage < 64 * MIB, "{stats}");
     assert!(stats["memory"]["raw"]["pgfault"].is_u64(), "{stats}");
     let cpu = &stats["cpu"];
     let total = cpu["usage"]["total"].as_u64().expect("a number");
