@@ -113,13 +113,14 @@ impl ProcessFacts {
 
 /// The signals that we ignore, as our caller has left it to us; bit N-1 is signal N. None where /proc does not say it.
 pub fn own_ignored_signals() -> u64 {
-    let text = read_proc(std::process::id() as i32, "status").ok().flatten();
+    // By name: a /proc that is another pid namespace's knows us by another number.
+    let text = read_proc("self", "status").ok().flatten();
     text.and_then(|(text, _)| parse_ignored_signals(&text)).unwrap_or(0)
 }
 
-/// The text of a file of /proc/PID, which is short: one read is enough; and the file. `None` if there is no such process.
-fn read_proc(pid: i32, name: &str) -> Result<Option<(String, OwnedFd)>> {
-    let path = format!("/proc/{pid}/{name}");
+/// The text of a file of /proc/PID or /proc/self, which is short: one read is enough; and the file. `None` if there is no such process.
+fn read_proc(process: impl fmt::Display, name: &str) -> Result<Option<(String, OwnedFd)>> {
+    let path = format!("/proc/{process}/{name}");
     let mut text = [0; 4096];
     let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(|file| rustix::io::read(&file, &mut text).map(|bytes| (bytes, file)));
