@@ -20,7 +20,7 @@ mod state;
 mod update;
 mod validate;
 
-pub(crate) use rootless::subordinate_ids;
+pub(crate) use rootless::{cannot_limit_devices, subordinate_ids};
 
 use create::{Bundle, plan_request, poststop};
 pub use create::{Created, Creation, create};
