@@ -213,13 +213,19 @@ pub(crate) struct Missing {
     reason: String,
 }
 
+impl Missing {
+    fn anything(runtime: String, error: &Error) -> Self {
+        Self { what: String::from("anything"), runtime, reason: error.to_string() }
+    }
+}
+
 /// Measures all that is asked for. `bundles` and `state` are empty directories, which are somebody else's to remove.
 ///
 /// Errors: the request makes no sense; SIGINT, SIGTERM or the like came, which must be blocked. What a runtime cannot do is no error but
 /// a part of the results. No container is left, whatever happens.
 pub fn run(request: Request, bundles: &Path, state: &Path) -> Result<Results> {
     let mut missing = Vec::new();
-    let runtimes = runtimes::find(&request.against, &mut missing)?;
+    let mut runtimes = runtimes::find(&request.against, &mut missing)?;
     let material = Material::new(request.bundle.as_deref(), &request.built_in)?;
     // Containers that outlive `create` become our children: we can wait for their end, and count what they use.
     let own = Some(rustix::process::getpid());
@@ -227,6 +233,17 @@ pub fn run(request: Request, bundles: &Path, state: &Path) -> Result<Results> {
     let mut contestants = Vec::new();
     for runtime in &runtimes {
         contestants.push(Contestant::new(runtime.clone(), &material, bundles, state, &request.options)?);
+    }
+    // Ours is measured in any case: whatever it cannot do has failed.
+    for mut other in contestants.split_off(1) {
+        match other.prove() {
+            Ok(()) => contestants.push(other),
+            Err(error) if is_interruption(&error) => return Err(error),
+            Err(error) => {
+                runtimes.retain(|runtime| runtime.name != other.runtime.name);
+                missing.push(Missing::anything(other.runtime.name.clone(), &error));
+            }
+        }
     }
     let results = Results {
         request,
@@ -240,7 +257,10 @@ pub fn run(request: Request, bundles: &Path, state: &Path) -> Result<Results> {
     let mut session =
         Session { contestants, progress: Progress::new(), chance: 0x2545_f491_4f6c_dd1d, results };
     session.measure()?;
-    session.results.trace = session.contestants.first().and_then(|ours| ours.trace().ok());
+    session.results.trace = match session.contestants.first().map(Contestant::trace) {
+        Some(Err(error)) if is_interruption(&error) => return Err(error),
+        traced => traced.and_then(Result::ok),
+    };
     session.results.request.machine.note_end();
     Ok(session.results)
 }

@@ -177,10 +177,18 @@ fn render(text: Text, mut command: clap::Command) -> String {
 }
 
 fn entry_named(name: &str) -> std::result::Result<&'static table::Entry, Misunderstood> {
-    table::find(name).ok_or_else(|| match explain::MISSING.contains(&name) {
-        true => (format!("this build of pinnace has no command {name:?} (feature \"explain\")"), 3),
-        false => (format!("No help topic for '{name}'"), 3),
+    table::find(name).ok_or_else(|| match missing_feature(name) {
+        Some(feature) => (format!("this build of pinnace has no command {name:?} (feature {feature:?})"), 3),
+        None => (format!("No help topic for '{name}'"), 3),
     })
+}
+
+/// The feature without which this build has no such command.
+fn missing_feature(name: &str) -> Option<&'static str> {
+    match name {
+        "bench" => Some("bench"),
+        name => explain::MISSING.contains(&name).then_some("explain"),
+    }
 }
 
 /// The one id that most commands take.

@@ -20,11 +20,12 @@ mod state;
 mod update;
 mod validate;
 
-pub(crate) use rootless::subordinate_ids;
+pub(crate) use rootless::{cannot_limit_devices, subordinate_ids};
 
 use create::{Bundle, plan_request, poststop};
 pub use create::{Created, Creation, create};
 pub use delete::delete;
+pub(crate) use delete::delete_created;
 pub use events::{Events, events, parse_interval};
 pub use exec::{Executed, Execution, ProcessChanges, exec};
 pub use foreground::TerminalChoice;
@@ -44,7 +45,7 @@ pub use validate::{Finding, Level, validate};
 use std::os::fd::OwnedFd;
 
 use crate::cgroup::Cgroups;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::intel_rdt::Groups;
 use crate::state::{Init, Record, StateDirectory, StateRoot, Status};
 
@@ -74,6 +75,20 @@ impl Container {
         let record = directory.record()?;
         let init = directory.init()?;
         Ok(Self { id: id.to_owned(), directory, record, init })
+    }
+
+    /// When it was created: tells it from every other container that has its id at another time.
+    pub(crate) fn created(&self) -> &str {
+        &self.record.created
+    }
+
+    /// Errors: the container that was created then is gone, and another has its id.
+    pub(crate) fn must_be_of(&self, created: &str) -> Result<()> {
+        if self.record.created == created {
+            Ok(())
+        } else {
+            Err(Error::of_kind(Kind::NoSuchContainer, "container does not exist"))
+        }
     }
 
     /// A handle to the first process, if there is one that still lives.

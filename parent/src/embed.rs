@@ -3,6 +3,7 @@
 
 mod options;
 mod process;
+mod reaper;
 mod thread;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub use process::Process;
 use thread::on_thread;
 
 /// A container: a handle, of which there may be many. Dropping one does nothing to the container.
+///
+/// The handle never comes to mean another one, as the id does when the container was deleted and another created: what it is asked then is an error,
+/// [`NoSuchContainer`](crate::Kind::NoSuchContainer).
 #[derive(Clone, Debug)]
 pub struct Container(Arc<Shared>);
 
@@ -30,11 +34,13 @@ struct Shared {
     warnings: Mutex<Vec<String>>,
 }
 
-/// What finds a container again.
+/// What finds a container again, and no other that has its id later.
 #[derive(Clone, Debug)]
 struct Name {
     root: StateRoot,
     id: String,
+    /// When it was created, in the words of its record.
+    created: String,
 }
 
 impl Container {
@@ -42,15 +48,16 @@ impl Container {
     /// [`start`](Container::start).
     ///
     /// Errors: the configuration is wrong (all its faults are named at once), or something of it cannot be had. Nothing is left behind.
-    pub async fn create(bundle: impl AsRef<Path>, id: impl Into<String>, options: Options) -> Result<Self> {
-        let absolute = |path: &Path| {
-            std::path::absolute(path)
-                .map_err(|error| Error::io(format_args!("open {}", path.display()), &error))
-        };
+    pub async fn create(
+        bundle: impl AsRef<Path>,
+        id: impl Into<String>,
+        mut options: Options,
+    ) -> Result<Self> {
         let bundle = absolute(bundle.as_ref())?;
         let root = options.root.as_deref().map(absolute).transpose()?;
-        let name = Name { root: StateRoot::new(root.as_deref())?, id: id.into() };
-        let create = move || create(name, &bundle, &options);
+        options.console_socket = options.console_socket.as_deref().map(absolute).transpose()?;
+        let (root, id) = (StateRoot::new(root.as_deref())?, id.into());
+        let create = move || create(root, id, &bundle, &options);
         on_thread(create, |container: Container| {
             // Ignored: whoever does not wait for a container does not wait for an error either.
             let _ = container.0.delete(true);
@@ -62,10 +69,13 @@ impl Container {
     ///
     /// Errors: [`NoSuchContainer`](crate::Kind::NoSuchContainer).
     pub async fn open(id: impl Into<String>, root: Option<PathBuf>) -> Result<Self> {
-        let name = Name { root: StateRoot::new(root.as_deref())?, id: id.into() };
+        let root = root.as_deref().map(absolute).transpose()?;
+        let (root, id) = (StateRoot::new(root.as_deref())?, id.into());
         let open = move || {
-            let (pid, pidfd) = name.open()?.first_process()?;
-            Ok(Self::new(name, Process::new(pid, pidfd), Vec::new()))
+            let found = blocking::Container::open(&root, &id)?;
+            let (pid, pidfd) = found.first_process()?;
+            let name = Name { root, id, created: found.created().to_owned() };
+            Ok(Self::new(name, Process::found(pid, pidfd), Vec::new()))
         };
         on_thread(open, drop).await
     }
@@ -106,9 +116,9 @@ impl Container {
         on_thread(move || blocking::start(&name.open_locked()?), drop).await
     }
 
-    /// Executes one more program in the container, and returns when that runs.
+    /// Executes one more program in the container, which is running or waits for its start, and returns when that runs.
     ///
-    /// Errors: the container is not running, or is paused; the program cannot be executed.
+    /// Errors: the container has ended, or is paused; the program cannot be executed.
     pub async fn exec(&self, command: Command) -> Result<Process> {
         let shared = Arc::clone(&self.0);
         on_thread(
@@ -127,7 +137,8 @@ impl Container {
         self.0.first.wait().await
     }
 
-    /// Sends the first process a signal, by number; SIGKILL reaches all processes of a container without a pid namespace.
+    /// Sends the first process a signal, by number. In a pid namespace of its own, which is the rule, the kernel keeps from it each signal that it has
+    /// no handler for, but SIGKILL and SIGSTOP; one that waits for its start ends all the same. SIGKILL reaches all processes of a container without a pid namespace.
     ///
     /// Errors: [`NotRunning`](crate::Kind::NotRunning).
     pub async fn kill(&self, signal: i32) -> Result<()> {
@@ -137,18 +148,24 @@ impl Container {
 
     /// Takes the container away, which has ended or was never started; with `force` whatever it does: it is killed before.
     ///
-    /// Errors: it runs; it cannot be removed.
+    /// Errors: it runs; it cannot be removed; it is gone already, [`NoSuchContainer`](crate::Kind::NoSuchContainer).
     pub async fn delete(&self, force: bool) -> Result<()> {
         let shared = Arc::clone(&self.0);
         on_thread(move || shared.delete(force), drop).await
     }
 }
 
-fn create(name: Name, bundle: &Path, options: &Options) -> Result<Container> {
+/// Relative paths mean the working directory of the first poll, whatever that is when they are opened.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io(format_args!("open {}", path.display()), &error))
+}
+
+fn create(root: StateRoot, id: String, bundle: &Path, options: &Options) -> Result<Container> {
+    reaper::begin()?;
     let (log, trace) = (Log::none(), Trace::off());
-    let creation = Creation::new(&name.id, &log, &trace);
+    let creation = Creation::new(&id, &log, &trace);
     let created = blocking::create(
-        &name.root,
+        &root,
         &Creation {
             bundle: Some(bundle),
             config: options.config.as_deref().unwrap_or(creation.config),
@@ -160,12 +177,13 @@ fn create(name: Name, bundle: &Path, options: &Options) -> Result<Container> {
             ..creation
         },
     )?;
-    let warnings = created.warnings.clone();
-    match created.into_process() {
-        Ok((pid, pidfd)) => Ok(Container::new(name, Process::new(pid, Some(pidfd)), warnings)),
+    let (warnings, moment) = (created.warnings.clone(), created.created().to_owned());
+    let name = Name { root, id, created: moment };
+    match created.into_process().and_then(|(pid, pidfd)| Process::child(pid, pidfd)) {
+        Ok(first) => Ok(Container::new(name, first, warnings)),
         Err(error) => {
             // Ignored: the first error is the one to tell.
-            let _ = blocking::delete(&name.root, &name.id, true);
+            let _ = name.delete(true);
             Err(error)
         }
     }
@@ -173,16 +191,25 @@ fn create(name: Name, bundle: &Path, options: &Options) -> Result<Container> {
 
 impl Name {
     fn open(&self) -> Result<blocking::Container> {
-        blocking::Container::open(&self.root, &self.id)
+        self.checked(blocking::Container::open(&self.root, &self.id)?)
     }
 
     fn open_locked(&self) -> Result<blocking::Container> {
-        blocking::Container::open_locked(&self.root, &self.id)
+        self.checked(blocking::Container::open_locked(&self.root, &self.id)?)
+    }
+
+    fn checked(&self, container: blocking::Container) -> Result<blocking::Container> {
+        container.must_be_of(&self.created).map(|()| container)
+    }
+
+    fn delete(&self, force: bool) -> Result<Vec<String>> {
+        blocking::delete_created(&self.root, &self.id, &self.created, force)
     }
 }
 
 impl Shared {
     fn exec(&self, command: &Command) -> Result<Process> {
+        reaper::begin()?;
         let trace = Trace::off();
         let execution = Execution {
             process: None,
@@ -205,11 +232,11 @@ impl Shared {
         let executed = blocking::exec(&self.name.open()?, &execution)?;
         self.warn(executed.warnings.clone());
         let (pid, pidfd) = executed.into_process()?;
-        Ok(Process::new(pid, Some(pidfd)))
+        Process::child(pid, pidfd)
     }
 
     fn delete(&self, force: bool) -> Result<()> {
-        self.warn(blocking::delete(&self.name.root, &self.name.id, force)?);
+        self.warn(self.name.delete(force)?);
         self.first.look().map(drop)
     }
 

@@ -35,6 +35,11 @@ pub fn look(pidfd: BorrowedFd<'_>) -> Result<Ending> {
     wait(pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
 }
 
+/// The same, and leaves a child that has ended to whoever reaps it.
+pub fn peek(pidfd: BorrowedFd<'_>) -> Result<Ending> {
+    wait(pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
+}
+
 fn wait(pidfd: BorrowedFd<'_>, options: WaitIdOptions) -> Result<Ending> {
     match rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(pidfd), options)) {
         Ok(Some(status)) => Ok(Ending::Code(code(&status))),

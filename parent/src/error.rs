@@ -19,6 +19,8 @@ pub enum Kind {
     Other,
     /// No container has this id.
     NoSuchContainer,
+    /// Another container has this id.
+    AlreadyExists,
     /// The container is not running (any more).
     NotRunning,
     /// A hook of the container's own did not succeed: there will be no program.

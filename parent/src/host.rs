@@ -1,6 +1,6 @@
 //! Facts about the host, read once and passed on as a value, so that `config` and `plan` stay pure.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
@@ -177,6 +177,73 @@ pub fn is_initial_user_namespace() -> bool {
     rustix::fs::stat("/proc/self/ns/user").map_or(true, |stat| stat.st_ino == INITIAL)
 }
 
+/// The ids that our own user namespace has: others mean nobody in it, and the kernel refuses them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnIds {
+    uids: Vec<(u32, u32)>,
+    gids: Vec<(u32, u32)>,
+}
+
+impl OwnIds {
+    /// Source: user_namespaces(7), "User and group ID mappings".
+    pub fn read() -> Self {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).ok();
+        // A kernel without user namespaces has no such files, and all ids.
+        let ranges = |name| read(name).map_or_else(|| vec![(0, u32::MAX)], |text| parse_id_map(&text));
+        Self { uids: ranges("uid_map"), gids: ranges("gid_map") }
+    }
+
+    pub fn has_uids(&self, first: u32, count: u32) -> bool {
+        has_all(&self.uids, first, count)
+    }
+
+    pub fn has_gids(&self, first: u32, count: u32) -> bool {
+        has_all(&self.gids, first, count)
+    }
+}
+
+/// The first id inside and the number of ids, of each line.
+fn parse_id_map(text: &str) -> Vec<(u32, u32)> {
+    let range = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.nth(1)??))
+    };
+    text.lines().filter_map(range).collect()
+}
+
+/// Each id is in one of the ranges, which may lie side by side.
+fn has_all(ranges: &[(u32, u32)], first: u32, count: u32) -> bool {
+    let (mut next, end) = (u64::from(first), u64::from(first) + u64::from(count));
+    while next < end {
+        let around = |&&(start, size): &&(u32, u32)| {
+            (u64::from(start)..u64::from(start) + u64::from(size)).contains(&next)
+        };
+        let Some(&(start, size)) = ranges.iter().find(around) else { return false };
+        next = u64::from(start) + u64::from(size);
+    }
+    true
+}
+
+/// Whether our mount namespace belongs to our user namespace (or to one below it): else nobody in this one may copy its mounts.
+pub fn owns_mount_namespace() -> bool {
+    // _IO(NSIO, 0x1) of linux/nsfs.h, which linux-raw-sys leaves out.
+    const NS_GET_USERNS: u32 = 0xb701;
+    let namespace =
+        rustix::fs::open("/proc/thread-self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let Ok(namespace) = namespace else { return true };
+    // SAFETY: the request takes no argument, and returns a new descriptor or an error.
+    let returned = unsafe { sc::syscall!(IOCTL, namespace.as_raw_fd(), NS_GET_USERNS) };
+    match check(returned) {
+        Ok(()) => {
+            // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
+            drop(unsafe { OwnedFd::from_raw_fd(returned as i32) });
+            true
+        }
+        // An owner above us is not shown; a kernel without user namespaces has no such request.
+        Err(errno) => errno != Errno::PERM,
+    }
+}
+
 /// Whether the namespace file at `path` is of the calling thread's own namespace; `kind` is the kernel's name for it, such as `net`.
 pub fn is_own_namespace(path: &str, kind: &str) -> bool {
     let identity = |path: &str| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino)).ok();
@@ -342,6 +409,18 @@ fn read_proc(path: &str, reads: Reads) -> Result<(String, OwnedFd)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_those_of_ranges_side_by_side() {
+        let ranges = parse_id_map("         0       1000          1\n         1     100000      65536\n");
+        assert_eq!(ranges, [(0, 1), (1, 65536)]);
+        for (first, count, expected) in
+            [(0, 1, true), (0, 65537, true), (5, 1, true), (65537, 1, false), (0, 65538, false)]
+        {
+            assert_eq!(has_all(&ranges, first, count), expected, "{first} {count}");
+        }
+        assert!(has_all(&[(0, u32::MAX)], 65536, 65536));
+    }
 
     #[test]
     fn versions_are_the_first_two_numbers() {

@@ -22,8 +22,9 @@
 //!
 //! # What the process keeps
 //! Working directory, umask, ids, limits, namespaces, signal mask and dispositions of the other threads are neither
-//! changed nor relied on, but for relative paths, which are taken from the working directory at the first poll. Signals are not taken: these threads
-//! block all. Every descriptor is closed on execution, and the container gets none of this process's but the standard ones, which must be open.
+//! changed nor relied on, but for relative paths, which are taken from the working directory at the first poll, and a umask that takes an ordinary
+//! user's own rights to his files. Signals are not taken: these threads block all. Every descriptor is closed on execution, and the container gets
+//! none of this process's but the standard ones, which must be open where they are inherited.
 //! Of the environment PATH, XDG_RUNTIME_DIR and the addresses of D-Bus are read, where newuidmap(1) or systemd is needed, and hooks that have none
 //! of their own inherit it.
 //!
@@ -33,8 +34,10 @@
 //! for the end of a socket, another operation for a lock.
 //!
 //! # Who reaps
-//! A container's first process, and a process of [`exec`](Container::exec), are children of this process; [`Process`] says how they
-//! are reaped, and [`delete`](Container::delete) does so for the first one.
+//! A container's first process, and a process of [`exec`](Container::exec), are children of this process. A thread, `pinnace-reaper`, which the
+//! first of them begins and which blocks all signals, reaps each when it ends, whether its handle is waited for, kept or dropped; the handle keeps how it
+//! ended. (The first process of a pid namespace does not end while another of the namespace is not reaped.) What the thread had still to
+//! reap when this process ends, whoever inherits its children reaps.
 //!
 //! # What a dropped future leaves
 //! An operation that has begun comes to its end. A container that was being created is then deleted, and a

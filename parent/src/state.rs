@@ -105,6 +105,8 @@ impl StateRoot {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let make_root = builder.recursive(true).create(&self.path);
                 make_root
+                    // Whatever our umask is.
+                    .and_then(|()| fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700)))
                     .map_err(|error| Error::io(format_args!("mkdir {}", self.path.display()), &error))?;
                 builder.recursive(false).create(path)
             }
@@ -178,7 +180,7 @@ enum Unclaimed {
 const CLAIM_TRIES_MAX: usize = 100;
 
 fn id_is_taken() -> Error {
-    Error::new("container with given ID already exists")
+    Error::of_kind(Kind::AlreadyExists, "container with given ID already exists")
 }
 
 fn default_root() -> Result<PathBuf> {

@@ -140,6 +140,20 @@ fn descriptor_count() -> usize {
     fs::read_dir("/proc/self/fd").expect("fd").count()
 }
 
+/// The reaper lets go of a child's a moment after somebody else has been told of its end.
+fn has_descriptors(expected: usize) {
+    within("descriptors are left", || descriptor_count() == expected);
+}
+
+/// Waits until it is so.
+fn within(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// What a child of another thread finds open: nothing but its standard descriptors and the directory that it reads.
 fn child_descriptors() -> String {
     let listed = std::process::Command::new(BUSYBOX).args(["ls", "/proc/self/fd"]).output().expect("ls");
@@ -197,7 +211,7 @@ fn thirty_two_containers_at_once_change_nothing_that_the_host_shares() {
         }
     });
     assert!(looks.into_inner() > 10 && spawned.into_inner() > 2, "nobody has watched");
-    assert_eq!(descriptor_count(), descriptors_before, "descriptors are left");
+    has_descriptors(descriptors_before);
     assert_eq!(host.ids(), Vec::<String>::new());
     host.has_no_children();
 }
@@ -248,6 +262,69 @@ fn programs_are_executed_waited_for_and_killed() {
 }
 
 #[test]
+fn processes_that_nobody_waits_for_keep_no_container() {
+    let Some(host) = Host::new("unwaited") else { return };
+    let bundle = host.bundle("unwaited", "exec sleep 1000");
+    block_on(async {
+        let container = Container::create(&bundle, id("unwaited"), host.options()).await.expect("create");
+        container.start().await.expect("start");
+        // One ends first, one with the container; one handle is kept, one is dropped.
+        let ended = container.exec(Command::new(["/bin/sh", "-c", "exit 3"])).await.expect("exec");
+        let _kept = container.exec(Command::new(["/bin/sleep", "1000"])).await.expect("exec");
+        drop(container.exec(Command::new(["/bin/sleep", "1000"])).await.expect("exec"));
+        within("a zombie is left", || state_of(ended.pid()).is_none());
+        container.kill(Signal::KILL.as_raw()).await.expect("kill");
+        assert_eq!(container.wait().await.expect("wait"), Some(137));
+        container.delete(false).await.expect("delete");
+        assert_eq!(ended.wait().await.expect("wait"), Some(3), "the reaper keeps the code");
+
+        let container = Container::create(&bundle, id("unwaited"), host.options()).await.expect("create");
+        container.start().await.expect("start");
+        let _kept = container.exec(Command::new(["/bin/sleep", "1000"])).await.expect("exec");
+        let begin = Instant::now();
+        container.delete(true).await.expect("delete");
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    });
+    host.has_no_children();
+}
+
+#[test]
+fn a_handle_never_means_another_container() {
+    let Some(host) = Host::new("stale") else { return };
+    let bundle = host.bundle("stale", "exec sleep 1000");
+    block_on(async {
+        let create = || Container::create(&bundle, id("stale"), host.options());
+        let stale = create().await.expect("create");
+        stale.delete(false).await.expect("delete");
+        let error = stale.delete(true).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NoSuchContainer, "{error}");
+
+        let container = create().await.expect("create");
+        assert_eq!(create().await.unwrap_err().kind(), Kind::AlreadyExists);
+        let errors = [
+            stale.state().await.map(drop),
+            stale.start().await,
+            stale.exec(Command::new(["/bin/sh"])).await.map(drop),
+            stale.kill(Signal::KILL.as_raw()).await,
+            stale.delete(false).await,
+            stale.delete(true).await,
+        ];
+        for (operation, result) in errors.into_iter().enumerate() {
+            assert_eq!(result.unwrap_err().kind(), Kind::NoSuchContainer, "{operation}");
+        }
+        assert_eq!(container.state().await.expect("state").status, "created");
+        container.delete(true).await.expect("delete");
+    });
+    host.has_no_children();
+}
+
+/// The letter that /proc/PID/stat has for a process, if that is there.
+fn state_of(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat[stat.rfind(')')? + 1..].trim_start().chars().next()
+}
+
+#[test]
 fn an_error_names_its_place_and_leaves_nothing() {
     let Some(host) = Host::new("errors") else { return };
     let bundle = host.bundle("wrong", "exit 0");
@@ -272,6 +349,7 @@ fn an_error_names_its_place_and_leaves_nothing() {
 fn a_creation_that_nobody_waits_for_leaves_nothing() {
     let Some(host) = Host::new("dropped") else { return };
     let bundle = host.bundle("dropped", "exec sleep 1000");
+    live(&host, 100);
     let before = descriptor_count();
     for round in 0..8u64 {
         block_on(async {
@@ -287,7 +365,7 @@ fn a_creation_that_nobody_waits_for_leaves_nothing() {
         thread::sleep(Duration::from_millis(1));
     }
     host.has_no_children();
-    assert_eq!(descriptor_count(), before, "descriptors are left");
+    has_descriptors(before);
 }
 
 #[test]

@@ -16,10 +16,16 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sc::syscall;
 
-use pinnace::{Error, Result};
+use pinnace::{Error, Result, blocking};
 
 /// Longer than any command takes by itself: some runtimes can hang for ever.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// The same for what is taken away after a failure: who hangs there as well has had his chance.
+const LIMIT_OF_CLEANING: Duration = Duration::from_secs(3);
+
+/// Between two looks whether we are asked to end, while nothing else happens.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The same where many run at once.
 const LIMIT_TOGETHER: Duration = Duration::from_secs(120);
@@ -42,9 +48,27 @@ impl ops::Add for Cost {
 
 /// Runs one command.
 ///
-/// Errors: it cannot be started, it does not end in time, its exit code is not 0; with what it said.
+/// Errors: it cannot be started, it does not end in time, its exit code is not 0, with what it said; we are asked to end.
 pub(crate) fn cost_of(command: Command) -> Result<Cost> {
-    Running::start(command)?.finish()
+    Running::start(command, Stdio::null())?.finish(LIMIT, Heeds::Signals)?.succeeded()
+}
+
+/// Runs one command that takes away what others have left, whoever asks us to end.
+///
+/// Errors: as of `cost_of`.
+pub(crate) fn clean_up(command: Command) -> Result<()> {
+    let ended = Running::start(command, Stdio::null())?.finish(LIMIT_OF_CLEANING, Heeds::Nothing)?;
+    ended.succeeded().map(drop)
+}
+
+/// What one command prints, whatever its exit code.
+///
+/// Errors: it cannot be started, it does not end in time; we are asked to end.
+pub(crate) fn output_of(command: Command) -> Result<String> {
+    let mut output = memory("stdout")?;
+    let theirs = output.try_clone().map_err(|error| Error::io("dup", &error))?;
+    Running::start(command, theirs.into())?.finish(LIMIT, Heeds::Signals)?;
+    Ok(text_of(&mut output))
 }
 
 /// Runs all the commands at once.
@@ -54,7 +78,7 @@ pub(crate) fn cost_together(commands: Vec<Command>) -> Result<(Vec<Cost>, Durati
     let begun = Instant::now();
     let (mut running, mut costs, mut failure) = (Vec::new(), Vec::new(), None);
     for command in commands {
-        match Running::start(command) {
+        match Running::start(command, Stdio::null()) {
             Ok(started) => running.push(started),
             Err(error) => {
                 failure = Some(error);
@@ -64,14 +88,21 @@ pub(crate) fn cost_together(commands: Vec<Command>) -> Result<(Vec<Cost>, Durati
     }
     while !running.is_empty() {
         let left = LIMIT_TOGETHER.saturating_sub(begun.elapsed());
-        let mut ended = wait_for_any(running.iter().map(|child| &child.handle), left);
-        let in_time = !ended.is_empty();
-        if !in_time {
-            ended = (0..running.len()).collect();
-        }
+        let waited = wait_for_any(running.iter().map(|child| &child.handle), left, Heeds::Signals);
+        let ended = match waited {
+            Ok(ended) if !ended.is_empty() => ended,
+            late => {
+                let killed: Vec<_> = running.drain(..).map(Running::kill).collect();
+                for ended in killed {
+                    failure = failure.or(Some(ended?.late()));
+                }
+                failure = late.err().or(failure);
+                break;
+            }
+        };
         // From the back, so that the places of the others stay.
         for index in ended.into_iter().rev() {
-            match running.swap_remove(index).reap(in_time) {
+            match running.swap_remove(index).reap().and_then(|ended| ended.succeeded()) {
                 Ok(cost) => costs.push(cost),
                 Err(error) => failure = Some(error),
             }
@@ -85,18 +116,17 @@ struct Running {
     pid: Pid,
     handle: OwnedFd,
     begun: Instant,
-    /// Its standard error: a file, since a pipe would keep us waiting for as long as the container holds it.
+    /// Its standard error.
     said: File,
 }
 
 impl Running {
-    fn start(mut command: Command) -> Result<Self> {
+    fn start(mut command: Command, output: Stdio) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let said = memfd_create("stderr", MemfdFlags::CLOEXEC).map(File::from);
-        let said = said.map_err(|errno| Error::call("memfd_create", errno))?;
+        let said = memory("stderr")?;
         let theirs = said.try_clone().map_err(|error| Error::io("dup", &error))?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(theirs);
-        // Control-C is for us: we clean up when the command has ended, and it leaves nothing half done.
+        command.stdin(Stdio::null()).stdout(output).stderr(theirs);
+        // Control-C is for us; and whom we have to kill we kill with his children.
         command.process_group(0);
         let begun = Instant::now();
         let child = command.spawn().map_err(|error| Error::io(format_args!("execute {program}"), &error))?;
@@ -106,33 +136,88 @@ impl Running {
         Ok(Self { pid, handle, begun, said })
     }
 
-    fn finish(self) -> Result<Cost> {
-        let in_time = !wait_for_any([&self.handle].into_iter(), LIMIT).is_empty();
-        self.reap(in_time)
+    /// Waits for its end. Who does not end in time is killed, and whoever it is when we are asked to end.
+    fn finish(self, limit: Duration, heeds: Heeds) -> Result<Ended> {
+        match wait_for_any([&self.handle].into_iter(), limit, heeds) {
+            Ok(ended) if !ended.is_empty() => self.reap(),
+            Ok(_) => Err(self.kill()?.late()),
+            Err(error) => self.kill().and(Err(error)),
+        }
     }
 
-    fn reap(mut self, in_time: bool) -> Result<Cost> {
-        if !in_time {
-            // Ignored: it has ended in this very moment.
-            let _ = pidfd_send_signal(&self.handle, Signal::KILL);
-        }
+    fn kill(self) -> Result<Ended> {
+        // Ignored, both: it has ended in this very moment.
+        let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+        self.reap()
+    }
+
+    fn reap(mut self) -> Result<Ended> {
         let Reaped { status, cpu } = reap(Some(self.pid), Wait::Blocking)
             .map_err(|errno| Error::call("wait4", errno))?
             .ok_or_else(|| Error::new("wait4 has waited for nobody"))?;
-        let wall = self.begun.elapsed();
-        if !in_time {
-            return Err(Error::new(format!("it did not end within {} s", self.begun.elapsed().as_secs())));
-        }
-        if status == 0 {
-            return Ok(Cost { wall, cpu });
-        }
-        let mut text = Vec::new();
-        // Ignored: what cannot be read was not said.
-        let _ = self.said.rewind().and_then(|()| self.said.read_to_end(&mut text));
-        let text = String::from_utf8_lossy(&text);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        Err(Error::new(format!("{}: {last}", describe(status))))
+        let cost = Cost { wall: self.begun.elapsed(), cpu };
+        let said = if status == 0 { String::new() } else { text_of(&mut self.said) };
+        Ok(Ended { status, cost, said })
     }
+}
+
+/// A command that has ended.
+struct Ended {
+    status: c_int,
+    cost: Cost,
+    /// Its standard error, if it has failed.
+    said: String,
+}
+
+impl Ended {
+    fn succeeded(&self) -> Result<Cost> {
+        if self.status == 0 {
+            return Ok(self.cost);
+        }
+        let last = self.said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        Err(Error::new(format!("{}: {last}", describe(self.status))))
+    }
+
+    /// For one that was killed.
+    fn late(&self) -> Error {
+        Error::new(format!("it did not end within {} s, and was killed", self.cost.wall.as_secs()))
+    }
+}
+
+/// A file that nobody else sees: a pipe would keep us waiting for as long as a container holds it.
+fn memory(name: &str) -> Result<File> {
+    memfd_create(name, MemfdFlags::CLOEXEC)
+        .map(File::from)
+        .map_err(|errno| Error::call("memfd_create", errno))
+}
+
+fn text_of(file: &mut File) -> String {
+    let mut text = Vec::new();
+    // Ignored: what cannot be read was not said.
+    let _ = file.rewind().and_then(|()| file.read_to_end(&mut text));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Rests for so long.
+///
+/// Errors: we are asked to end.
+pub(crate) fn rest(duration: Duration) -> Result<()> {
+    /// Longer than what is measured after a rest of milliseconds: that is not to be woken in between.
+    const SLICE: Duration = Duration::from_millis(500);
+    let end = Instant::now() + duration;
+    loop {
+        std::thread::sleep(end.saturating_duration_since(Instant::now()).min(SLICE));
+        check_ended()?;
+        if Instant::now() >= end {
+            return Ok(());
+        }
+    }
+}
+
+/// Errors: we are asked to end.
+pub(crate) fn check_ended() -> Result<()> {
+    blocking::check_ended("before all was measured")
 }
 
 /// waitpid(2)'s status in words.
@@ -155,7 +240,7 @@ pub(crate) fn wait_for_orphan(pid: Pid) -> Result<Duration> {
     let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| {
         Error::call(format_args!("the container's process {}", pid.as_raw_nonzero()), errno)
     })?;
-    if wait_for_any([&handle].into_iter(), LIMIT).is_empty() {
+    if wait_for_any([&handle].into_iter(), LIMIT, Heeds::Nothing)?.is_empty() {
         return Err(Error::new(format!("the container did not end within {} s", LIMIT.as_secs())));
     }
     match reap(Some(pid), Wait::Blocking) {
@@ -173,20 +258,37 @@ pub(crate) fn reap_orphans() -> Duration {
     sum
 }
 
+/// Whether a wait is over when we are asked to end.
+#[derive(Clone, Copy, PartialEq)]
+enum Heeds {
+    Signals,
+    Nothing,
+}
+
 /// The places of those that have ended, in rising order; none if nobody has within the limit.
-fn wait_for_any<'a>(handles: impl Iterator<Item = &'a OwnedFd>, limit: Duration) -> Vec<usize> {
+///
+/// Errors: we are asked to end.
+fn wait_for_any<'a>(
+    handles: impl Iterator<Item = &'a OwnedFd>,
+    limit: Duration,
+    heeds: Heeds,
+) -> Result<Vec<usize>> {
     let mut polled: Vec<PollFd<'_>> = handles.map(|handle| PollFd::new(handle, PollFlags::IN)).collect();
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-        match poll(&mut polled, Some(&left)) {
-            Err(Errno::INTR) => {}
-            _ => break,
+        let slice = left.min(LOOK_PAUSE);
+        let slice = Timespec { tv_sec: slice.as_secs() as i64, tv_nsec: i64::from(slice.subsec_nanos()) };
+        match poll(&mut polled, Some(&slice)) {
+            Ok(0) if left.is_zero() => return Ok(Vec::new()),
+            Ok(0) | Err(Errno::INTR) if heeds == Heeds::Signals => check_ended()?,
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => break,
+            Err(errno) => return Err(Error::call("poll", errno)),
         }
     }
     let has_ended = |entry: &PollFd<'_>| !entry.revents().is_empty();
-    polled.iter().enumerate().filter(|(_, entry)| has_ended(entry)).map(|(index, _)| index).collect()
+    Ok(polled.iter().enumerate().filter(|(_, entry)| has_ended(entry)).map(|(index, _)| index).collect())
 }
 
 #[derive(PartialEq)]
@@ -267,6 +369,15 @@ mod tests {
         );
         assert_eq!(said(shell("kill -9 $$")), "ended by signal 9: it said nothing");
         assert_eq!(said(Command::new("/no/such")), "execute /no/such: no such file or directory");
+        assert_eq!(output_of(shell("echo yes; exit 1")).unwrap(), "yes\n");
+    }
+
+    #[test]
+    fn who_hangs_is_killed_with_his_children() {
+        let begun = Instant::now();
+        let error = clean_up(shell("sleep 1000; true")).unwrap_err().to_string();
+        assert_eq!(error, "it did not end within 3 s, and was killed");
+        assert!(begun.elapsed() < Duration::from_secs(6));
     }
 
     #[test]

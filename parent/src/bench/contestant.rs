@@ -6,11 +6,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Pid;
+use serde_json::Value;
 
 use super::bundle::Material;
-use super::child::{Cost, cost_of, cost_together, end, reap_orphans, wait_for_orphan};
+use super::child::{
+    Cost, check_ended, clean_up, cost_of, cost_together, end, output_of, reap_orphans, rest as rest_for,
+    wait_for_orphan,
+};
 use super::runtimes::Runtime;
-use pinnace::blocking;
 use pinnace::{Error, Kind, Result};
 
 /// Dropping it takes away every container that is still there.
@@ -58,6 +61,30 @@ impl Contestant {
             held: Vec::new(),
             runtime,
         })
+    }
+
+    /// Lets one container run, looks at it, and takes it away: what does nothing would be the fastest of all.
+    ///
+    /// Errors: there was none; we are asked to end.
+    pub(crate) fn prove(&mut self) -> Result<()> {
+        let proven = self.hold().and_then(|()| self.sees_held());
+        self.release_all(|| {});
+        proven.map_err(|error| match is_interruption(&error) {
+            true => error,
+            false => error.context("it runs no container"),
+        })
+    }
+
+    fn sees_held(&self) -> Result<()> {
+        let mut state = self.command("state");
+        state.arg(self.held_id()?);
+        let state: Value = serde_json::from_str(&output_of(state)?)
+            .map_err(|error| Error::new(format!("its state is no JSON: {error}")))?;
+        let pid = self.held.last().map(|held| held.pid.as_raw_nonzero().get());
+        if state["status"] == "running" && state["pid"].as_i64() == pid.map(i64::from) {
+            return Ok(());
+        }
+        Err(Error::new(format!("its state says {}, pid {}", state["status"], state["pid"])))
     }
 
     /// A container in the foreground, from nothing to nothing.
@@ -158,7 +185,7 @@ impl Contestant {
         while let Some(held) = self.held.pop() {
             let mut delete = self.command("delete");
             delete.arg(&held.id);
-            if end(held.pid).and_then(|_| cost_of(delete)).is_err() {
+            if end(held.pid).and_then(|_| clean_up(delete)).is_err() {
                 self.delete_by_force(&held.id);
             }
             reap_orphans();
@@ -178,15 +205,14 @@ impl Contestant {
     }
 
     fn measured(&self, rest: Duration, command: Command) -> Result<Cost> {
-        std::thread::sleep(rest);
-        check_ended()?;
+        rest_for(rest)?;
         cost_of(command)
     }
 
     fn delete_by_force(&self, id: &str) {
         let mut delete = self.command("delete");
         // Ignored: there may be nothing to delete, and the first failure is the one that is told.
-        let _ = cost_of({
+        let _ = clean_up({
             delete.arg("--force").arg(id);
             delete
         });
@@ -210,10 +236,6 @@ impl Drop for Contestant {
     fn drop(&mut self) {
         self.release_all(|| {});
     }
-}
-
-fn check_ended() -> Result<()> {
-    blocking::check_ended("before all was measured")
 }
 
 /// Whether somebody asked the benchmark to end, and nothing failed.

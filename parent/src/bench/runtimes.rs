@@ -2,9 +2,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::Missing;
+use super::child::output_of;
+use super::contestant::is_interruption;
 use pinnace::{Error, Result};
 
 /// How the runtime is called whose program we are.
@@ -22,12 +24,12 @@ pub(crate) struct Runtime {
 
 /// Ourselves, and those of `against` that there are; who is missing goes to `missing`.
 ///
-/// Errors: an entry of `against` is no NAME and no NAME=PROGRAM, or a name is there twice.
+/// Errors: an entry of `against` is no NAME and no NAME=PROGRAM, or a name is there twice; we are asked to end.
 pub(crate) fn find(against: &[String], missing: &mut Vec<Missing>) -> Result<Vec<Runtime>> {
     let own = env::current_exe().map_err(|error| Error::io("read /proc/self/exe", &error))?;
     let mut found = Vec::new();
     let mut names = vec![OURS.to_owned()];
-    found.push(ask(OURS.to_owned(), own).map_err(Error::new)?);
+    found.push(ask(OURS.to_owned(), own)?);
     for entry in against.iter().filter(|entry| !entry.is_empty()) {
         let (name, program) = understand(entry)?;
         if names.contains(&name) {
@@ -37,7 +39,8 @@ pub(crate) fn find(against: &[String], missing: &mut Vec<Missing>) -> Result<Vec
         names.push(name.clone());
         match locate(&program).and_then(|program| ask(name.clone(), program)) {
             Ok(runtime) => found.push(runtime),
-            Err(reason) => missing.push(Missing { what: String::from("anything"), runtime: name, reason }),
+            Err(error) if is_interruption(&error) => return Err(error),
+            Err(error) => missing.push(Missing::anything(name, &error)),
         }
     }
     Ok(found)
@@ -62,22 +65,21 @@ fn understand(entry: &str) -> Result<(String, PathBuf)> {
     Ok((name.to_owned(), PathBuf::from(program)))
 }
 
-fn locate(program: &Path) -> std::result::Result<PathBuf, String> {
+fn locate(program: &Path) -> Result<PathBuf> {
     if program.components().count() > 1 {
-        return program.canonicalize().map_err(|error| Error::io(program.display(), &error).to_string());
+        return program.canonicalize().map_err(|error| Error::io(program.display(), &error));
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let administrators = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
     let places = env::split_paths(&path).chain(administrators);
     let found = places.map(|place| place.join(program)).find(|file| file.is_file());
-    found.ok_or_else(|| String::from("not found in PATH"))
+    found.ok_or_else(|| Error::new("not found in PATH"))
 }
 
-fn ask(name: String, program: PathBuf) -> std::result::Result<Runtime, String> {
-    let asked = Command::new(&program).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let output = asked
-        .map_err(|error| Error::io(format_args!("execute {}", program.display()), &error).to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout);
+fn ask(name: String, program: PathBuf) -> Result<Runtime> {
+    let mut command = Command::new(&program);
+    command.arg("--version");
+    let text = output_of(command)?;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty());
     let version = line.unwrap_or("tells no version").to_owned();
     let bytes = program.metadata().map_or(0, |data| data.len());

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::child::rest;
 use super::contestant::is_interruption;
 use super::machine::Ticks;
 use super::{Burst, Condition, Cost, Request, Results, Sample, Series, Session, Wave, shuffle};
@@ -53,7 +54,7 @@ impl Session {
             contestant.hold()?;
             progress.step();
         }
-        std::thread::sleep(SETTLING);
+        rest(SETTLING)?;
         progress.begin(format!("beside {count} idle, {name}"), (request.warm_up + request.rounds) as usize);
         for round in 0..request.warm_up + request.rounds {
             let costs = [
@@ -74,7 +75,7 @@ impl Session {
 
     /// Waves of so many starts, interleaved; as many waves as make up the rounds.
     pub(super) fn at_once(&mut self, at_once: u32, request: &Request) -> Result<()> {
-        let what = format!("{at_once} starts at once");
+        let what = format!("{at_once} {} at once", if at_once == 1 { "start" } else { "starts" });
         let wave_count = request.rounds.div_ceil(at_once);
         let mut playing: Vec<usize> = (0..self.contestants.len()).collect();
         self.progress.begin(what.clone(), (wave_count as usize + 1) * playing.len());
@@ -113,7 +114,7 @@ impl Session {
         let (contestant, progress) = (&self.contestants[index], &mut self.progress);
         let runtime = contestant.runtime.name.clone();
         progress.begin(format!("burst of {count}, {runtime}"), request.watch as usize);
-        std::thread::sleep(SETTLING);
+        rest(SETTLING)?;
         let mut before = Vec::new();
         for _ in 0..STARTS_BEFORE {
             before.push(contestant.run(Duration::ZERO)?);
@@ -122,7 +123,7 @@ impl Session {
         let (end, mut ticks, mut after) = (Instant::now(), Ticks::now(), Vec::new());
         for second in 1..=request.watch {
             let due = end + Duration::from_secs(u64::from(second));
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            rest(due.saturating_duration_since(Instant::now()))?;
             let (at, busy) = (end.elapsed(), Ticks::now().share_since(ticks));
             let start = contestant.run(Duration::ZERO)?;
             ticks = Ticks::now();

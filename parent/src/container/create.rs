@@ -233,6 +233,11 @@ impl Created {
         self.launch.into_process()
     }
 
+    /// When it was created, as its record says.
+    pub(crate) fn created(&self) -> &str {
+        &self.record.created
+    }
+
     /// For who leaves: waits until the container is ready and the service manager knows of that, if that was asked for.
     ///
     /// Errors: the service manager cannot be told, or does not read.

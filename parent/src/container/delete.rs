@@ -22,19 +22,35 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 ///
 /// Returns what should be said although all went well.
 pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<Vec<String>> {
-    let opened = if force { open_by_force(root, id) } else { Container::open_locked(root, id) };
-    let container = match opened {
-        Ok(container) => container,
+    match open(root, id, force, None) {
+        Ok(container) => delete_opened(&container, force),
         Err(error) if error.kind() == Kind::NoSuchContainer => {
-            return delete_unknown(root, id, force, error).map(|()| Vec::new());
+            delete_unknown(root, id, force, error).map(|()| Vec::new())
         }
-        Err(error) => return Err(error),
-    };
+        Err(error) => Err(error),
+    }
+}
+
+/// The same for the container that was created at this moment, and no other of its id.
+///
+/// Errors: [`Kind::NoSuchContainer`] if it is gone, with `force` as well.
+pub(crate) fn delete_created(root: &StateRoot, id: &str, created: &str, force: bool) -> Result<Vec<String>> {
+    delete_opened(&open(root, id, force, Some(created))?, force)
+}
+
+fn open(root: &StateRoot, id: &str, force: bool, created: Option<&str>) -> Result<Container> {
+    let container = if force { open_by_force(root, id, created)? } else { Container::open_locked(root, id)? };
+    created.map_or(Ok(()), |created| container.must_be_of(created))?;
+    Ok(container)
+}
+
+fn delete_opened(container: &Container, force: bool) -> Result<Vec<String>> {
+    let id = &container.id;
     match container.status()? {
-        Status::Stopped => destroy_container(&container),
+        Status::Stopped => destroy_container(container),
         // Nobody creates it any more, since we have the lock. Its first process is known if it was about to run.
-        Status::Created | Status::Creating => end_and_destroy(&container),
-        Status::Running | Status::Paused if force => end_and_destroy(&container),
+        Status::Created | Status::Creating => end_and_destroy(container),
+        Status::Running | Status::Paused if force => end_and_destroy(container),
         status @ (Status::Running | Status::Paused) => {
             Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")))
         }
@@ -56,10 +72,13 @@ fn destroy_container(container: &Container) -> Result<Vec<String>> {
 
 /// Opens and locks the container. If somebody else has the lock, the container's first process is killed before: it may be what they wait for.
 ///
-/// Errors: the lock is not to be had even so.
-fn open_by_force(root: &StateRoot, id: &str) -> Result<Container> {
+/// Errors: the lock is not to be had even so; it is another container than the one that was `created` then.
+fn open_by_force(root: &StateRoot, id: &str, created: Option<&str>) -> Result<Container> {
     let directory = root.open(id)?;
     if !directory.try_lock()? {
+        if let Some(created) = created {
+            Container::read(id, root.open(id)?)?.must_be_of(created)?;
+        }
         let init = directory.init()?;
         if let Some(handle) = init.map(|init| init.handle()).transpose()?.flatten() {
             // Ignored: it may have ended by itself.

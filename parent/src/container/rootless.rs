@@ -128,6 +128,13 @@ pub(super) fn place(placement: Placement, config: &Config, host: &HostFacts) -> 
     Ok(writable)
 }
 
+/// Whether the cgroups need what the kernel gives to nobody but the host's root: rules for devices, on v1.
+pub(crate) fn cannot_limit_devices(placement: &Placement, host: &HostFacts) -> bool {
+    let has_devices =
+        |view: &crate::cgroup::View| view.options.iter().any(|controller| controller == "devices");
+    !host.is_initial_user_namespace && placement.views().iter().any(has_devices)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

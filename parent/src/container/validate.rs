@@ -13,7 +13,7 @@ use super::{Bundle, Creation, devices, filter, plan_request, rootless};
 use crate::cgroup;
 use crate::config::{self, Config, Refusal};
 use crate::error::Error;
-use crate::host::{HostFacts, is_own_namespace};
+use crate::host::{HostFacts, is_own_namespace, owns_mount_namespace};
 use crate::intel_rdt;
 use crate::plan::{self, Store};
 use crate::seccomp;
@@ -54,6 +54,11 @@ impl Findings {
 
     fn warning(&mut self, path: impl Into<String>, reason: impl Into<String>) {
         self.add(Level::Warning, Some(path.into()), reason.into());
+    }
+
+    /// Whether something is wrong there already.
+    fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|finding| finding.path.as_deref() == Some(path))
     }
 
     fn add(&mut self, level: Level, path: Option<String>, reason: String) {
@@ -131,6 +136,11 @@ fn try_plan(creation: &Creation<'_>, bundle: &mut Bundle, host: &HostFacts, find
         Ok(placement) => placement,
         Err(error) => return findings.failure("$.linux.cgroupsPath", &error),
     };
+    if rootless::cannot_limit_devices(&placement, host) {
+        let reason =
+            "on cgroup v1 only the host's root sets rules for devices, and we are in another user namespace";
+        findings.error("$.linux.resources.devices", reason);
+    }
     if !placement.is_empty() {
         for (path, reason) in cgroup::unsupported(&placement, &bundle.config.resources) {
             findings.error(path, reason);
@@ -154,9 +164,15 @@ fn try_plan(creation: &Creation<'_>, bundle: &mut Bundle, host: &HostFacts, find
     }
     let filter = filter(&bundle.config, program.as_deref());
     let store = Store::default();
-    let planned = plan::plan(&plan_request(creation, bundle, host, &placement, filter), &store).map(drop);
-    if let Err(error) = planned {
-        findings.failure("$", &error);
+    match plan::plan(&plan_request(creation, bundle, host, &placement, filter), &store) {
+        Ok(plan) if plan.cgroup_tree_count() > 0 || !plan.sent.is_empty() => {
+            if !owns_mount_namespace() {
+                let reason = "our mount namespace is another user namespace's: we may not copy its mounts (unshare -m)";
+                findings.error("$.mounts", reason);
+            }
+        }
+        Ok(_) => {}
+        Err(error) => findings.failure("$", &error),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{Mounts, Symptom};
 use crate::cgroup::{self, SYSTEMD_SUPPORTED};
+use crate::container::cannot_limit_devices;
 use crate::host::{CGROUP_MOUNT, CgroupHost, HostFacts};
 
 pub(super) struct Facts {
@@ -15,6 +16,8 @@ pub(super) struct Facts {
     writable_count: usize,
     /// Whoever cannot make all of them does without.
     forgives: bool,
+    /// Devices cannot be limited from where we are, and that is asked of every cgroup that can.
+    cannot_limit_devices: bool,
     favors_dynamic_changes: bool,
     /// Removed cgroups whose memory is not given back yet.
     dying_count: u64,
@@ -34,13 +37,17 @@ enum Systemd {
 impl Facts {
     pub(super) fn read(host: &HostFacts, mounts: &Mounts) -> Self {
         let placement = cgroup::place(&host.cgroups, None, "pinnace-doctor").unwrap_or_default();
+        let forgives = !host.is_privileged();
+        let writable = placement.clone().writable();
+        let made = if forgives { &writable } else { &placement };
         let is_cgroup = |fstype: &str| fstype.starts_with("cgroup");
         let favors = |options: &str| options.split(',').any(|option| option == "favordynmods");
         Self {
             controllers: controllers(host),
             hierarchy_count: placement.all().count(),
-            writable_count: placement.writable().all().count(),
-            forgives: !host.is_privileged(),
+            writable_count: writable.all().count(),
+            forgives,
+            cannot_limit_devices: cannot_limit_devices(made, host),
             favors_dynamic_changes: mounts
                 .0
                 .iter()
@@ -98,6 +105,14 @@ pub(super) fn judge(facts: &Facts) -> Vec<Symptom> {
     if facts.host != CgroupHost::None {
         found.push(making(facts));
         found.extend(lacking(facts));
+        if facts.cannot_limit_devices {
+            found.push(
+                Symptom::missing("cgroups", "we are root in a user namespace, and can make cgroups of v1's devices controller")
+                    .meaning("no container starts: the kernel lets only the host's root set their rules")
+                    .advice("start pinnace outside of that namespace; or keep it from writing there; or use cgroup v2")
+                    .preventing_starts(true),
+            );
+        }
     }
     if facts.favors_dynamic_changes {
         found.push(
@@ -206,6 +221,7 @@ mod tests {
             hierarchy_count: 1,
             writable_count: 1,
             forgives: true,
+            cannot_limit_devices: false,
             favors_dynamic_changes: false,
             dying_count: 3,
             systemd: Systemd::Reachable,
@@ -253,5 +269,6 @@ mod tests {
         assert_eq!(levels(&told), [Level::Ok, Level::Missing, Level::Note, Level::Slow, Level::Missing]);
         let prevents = |facts: &Facts| judge(facts).iter().any(|each| each.prevents_starts);
         assert!(!prevents(&told) && prevents(&Facts { forgives: false, ..told }));
+        assert!(prevents(&Facts { cannot_limit_devices: true, ..facts() }));
     }
 }

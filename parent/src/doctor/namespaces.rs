@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{Mounts, Symptom, number};
+use crate::cgroup;
 use crate::container::subordinate_ids;
-use crate::host::{HostFacts, find_in_path};
+use crate::host::{HostFacts, OwnIds, find_in_path, owns_mount_namespace};
 
 /// The files of /proc/self/ns, and the sysctls that bound their number.
 const KINDS: [(&str, &str); 8] = [
@@ -36,7 +37,15 @@ pub(super) struct Facts {
     /// Something is mounted over a part of every procfs that we see.
     is_proc_masked: bool,
     hides_processes: bool,
+    /// What root needs in a user namespace that is not the host's: a mount namespace of that, and the ids of the default configuration.
+    owns_mounts: bool,
+    /// A container that sees its cgroups gets them from our mount namespace.
+    sends_cgroups: bool,
+    has_default_ids: bool,
 }
+
+/// The group of terminals, which the default configuration mounts /dev/pts for.
+const TERMINAL_GROUP: u32 = 5;
 
 /// What an ordinary user's containers have beside his own id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +73,17 @@ impl Facts {
             ids: ids(host.uid),
             is_proc_masked: is_proc_masked(mounts),
             hides_processes: hides_processes(mounts),
+            owns_mounts: owns_mount_namespace(),
+            sends_cgroups: sends_cgroups(host),
+            has_default_ids: OwnIds::read().has_gids(TERMINAL_GROUP, 1),
         }
     }
+}
+
+fn sends_cgroups(host: &HostFacts) -> bool {
+    let placement = cgroup::place(&host.cgroups, None, "pinnace-doctor").unwrap_or_default();
+    let made = if host.is_privileged() { placement } else { placement.writable() };
+    !made.views().is_empty()
 }
 
 fn ids(uid: u32) -> Ids {
@@ -111,9 +129,34 @@ pub(super) fn judge(facts: &Facts) -> Vec<Symptom> {
                     .advice("sysctl user.max_user_namespaces"),
             );
         }
+        found.extend(inner_root(facts));
         return found;
     }
     found.extend(ordinary(facts));
+    found
+}
+
+/// What concerns root in a user namespace that somebody has made for him.
+fn inner_root(facts: &Facts) -> Vec<Symptom> {
+    let mut found = Vec::new();
+    if !facts.owns_mounts {
+        found.push(
+            Symptom::missing("mounts", "our mount namespace belongs to another user namespace")
+                .meaning("we may not copy mounts of it: containers that see their cgroups of v1 do not start")
+                .advice("a mount namespace beside the user namespace: unshare -m")
+                .preventing_starts(facts.sends_cgroups),
+        );
+    }
+    if !facts.has_default_ids {
+        found.push(
+            Symptom::missing("ids", format!("our user namespace has no group {TERMINAL_GROUP}"))
+                .meaning("the default configuration does not start, whose terminals belong to that group")
+                .advice(
+                    "map more ids (unshare --map-auto), or the configuration of `pinnace spec --rootless`",
+                )
+                .preventing_starts(true),
+        );
+    }
     found
 }
 
@@ -223,6 +266,9 @@ mod tests {
             ids: Ids::Ranges(65536, 65536),
             is_proc_masked: false,
             hides_processes: false,
+            owns_mounts: true,
+            sends_cgroups: true,
+            has_default_ids: true,
         }
     }
 
@@ -251,6 +297,17 @@ mod tests {
             &[Ok, Ok, Ok, Missing, Note],
             true,
         );
+    }
+
+    #[test]
+    fn root_of_an_inner_namespace_needs_mounts_and_ids() {
+        use Level::{Missing, Ok};
+
+        let root = || Facts { is_ordinary: false, ..facts() };
+        check(&Facts { owns_mounts: false, ..root() }, &[Ok, Missing], true);
+        check(&Facts { owns_mounts: false, sends_cgroups: false, ..root() }, &[Ok, Missing], false);
+        check(&Facts { has_default_ids: false, ..root() }, &[Ok, Missing], true);
+        check(&Facts { has_default_ids: false, ..facts() }, &[Ok, Ok, Ok], false);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::fs::Access;
+
 use super::{Mounts, Symptom};
 use crate::state::StateRoot;
 
@@ -17,7 +19,17 @@ pub(super) struct Facts {
 struct Root {
     path: String,
     is_in_memory: bool,
-    is_writable: bool,
+    obstacle: Option<Obstacle>,
+}
+
+/// Why no state can be made there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// Something of the path is no directory.
+    NoDirectory,
+    /// Only the kernel makes directories there.
+    KernelsOwn,
+    NotOurs,
 }
 
 impl Facts {
@@ -35,13 +47,34 @@ impl Root {
     fn read(path: &Path) -> Self {
         const TMPFS_MAGIC: u64 = 0x0102_1994;
         const RAMFS_MAGIC: u64 = 0x8584_58f6;
+        /// proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs: linux/magic.h.
+        const KERNELS_OWN: [u64; 7] =
+            [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673];
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let there = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
         let fstype = rustix::fs::statfs(there).map_or(0, |statfs| statfs.f_type as u64);
+        let may_write = || rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+        let obstacle = if !there.is_dir() {
+            Some(Obstacle::NoDirectory)
+        } else if KERNELS_OWN.contains(&fstype) {
+            Some(Obstacle::KernelsOwn)
+        } else {
+            (!may_write()).then_some(Obstacle::NotOurs)
+        };
         Self {
             path: absolute.display().to_string(),
             is_in_memory: [TMPFS_MAGIC, RAMFS_MAGIC].contains(&fstype),
-            is_writable: rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok(),
+            obstacle,
+        }
+    }
+}
+
+impl Obstacle {
+    fn words(self, path: &str) -> String {
+        match self {
+            Self::NoDirectory => format!("{path} is not a directory, or lies in what is none"),
+            Self::KernelsOwn => format!("{path} lies where only the kernel makes files"),
+            Self::NotOurs => format!("we may not write {path}"),
         }
     }
 }
@@ -87,7 +120,7 @@ fn states(root: Option<&Root>) -> Symptom {
             .meaning("no container starts")
             .advice("a login session sets it; or name a directory with --root")
             .preventing_starts(true),
-        Some(Root { path, is_writable: false, .. }) => Symptom::missing(SUBJECT, format!("we may not write {path}"))
+        Some(Root { path, obstacle: Some(obstacle), .. }) => Symptom::missing(SUBJECT, obstacle.words(path))
             .meaning("no container starts")
             .advice("name a directory of ours with --root")
             .preventing_starts(true),
@@ -114,8 +147,11 @@ mod tests {
 
     #[test]
     fn a_state_directory_is_best_in_memory_and_must_be_ours() {
-        let root =
-            |is_in_memory, is_writable| Root { path: String::from("/run/x"), is_in_memory, is_writable };
+        let root = |is_in_memory, is_writable: bool| Root {
+            path: String::from("/run/x"),
+            is_in_memory,
+            obstacle: (!is_writable).then_some(Obstacle::NotOurs),
+        };
         let judged = |root: Option<Root>| {
             let symptom = states(root.as_ref());
             (symptom.level, symptom.prevents_starts)
@@ -124,5 +160,12 @@ mod tests {
         assert_eq!(judged(Some(root(false, true))), (Level::Slow, false));
         assert_eq!(judged(Some(root(true, false))), (Level::Missing, true));
         assert_eq!(judged(None), (Level::Missing, true));
+        for (path, obstacle) in [
+            ("/etc/passwd", Obstacle::NoDirectory),
+            ("/etc/passwd/x/y", Obstacle::NoDirectory),
+            ("/proc/nope", Obstacle::KernelsOwn),
+        ] {
+            assert_eq!(Root::read(Path::new(path)).obstacle, Some(obstacle), "{path}");
+        }
     }
 }

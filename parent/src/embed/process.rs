@@ -1,31 +1,51 @@
 //! A process in a container, known by its pidfd.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 use smol::Async;
 
+use super::reaper;
 use crate::cgroup::send_signal;
 use crate::ending::{self, Ending};
 use crate::error::{Error, Kind, Result};
 
 /// A process in a container. The handle never comes to mean another one.
 ///
-/// One that this process has made is its child: [`wait`](Process::wait) reaps it, and dropping the last handle does if it has ended. One that still
-/// runs then goes on, and is left to whoever waits for all children.
+/// One that this process has made is its child, and is reaped when it ends, whether somebody waits for it or not; its handle knows how it ended.
 #[derive(Debug)]
 pub struct Process {
     pid: i32,
-    /// `None`: it had ended before we looked.
-    pidfd: Option<OwnedFd>,
-    ending: Mutex<Ending>,
+    who: Who,
+}
+
+#[derive(Debug)]
+enum Who {
+    /// What the reaper shares with us.
+    Child(Arc<Child>),
+    /// Somebody else's, or a child of ours that another handle has: not ours to reap.
+    Other(OwnedFd),
+    /// It had ended before we looked.
+    Gone,
 }
 
 impl Process {
-    pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>) -> Self {
-        let ending = if pidfd.is_some() { Ending::Alive } else { Ending::Unknown };
-        Self { pid, pidfd, ending: Mutex::new(ending) }
+    /// A child of ours. It is killed if nobody could reap it.
+    pub(super) fn child(pid: i32, pidfd: OwnedFd) -> Result<Self> {
+        let child = Arc::new(Child { pidfd, ending: Mutex::new(Ending::Alive) });
+        if let Err(error) = reaper::watch(&child) {
+            // Ignored, both: the error is the one to tell.
+            let _ = send_signal(&child.pidfd, rustix::process::Signal::KILL.as_raw());
+            let _ = ending::exit_code(child.pidfd.as_fd());
+            return Err(error);
+        }
+        Ok(Self { pid, who: Who::Child(child) })
+    }
+
+    /// One that is there, if it is.
+    pub(super) fn found(pid: i32, pidfd: Option<OwnedFd>) -> Self {
+        Self { pid, who: pidfd.map_or(Who::Gone, Who::Other) }
     }
 
     /// Its id on the host.
@@ -37,9 +57,9 @@ impl Process {
     /// leaves nothing.
     ///
     /// `None`: only its parent can know, since it is no child of ours, or since this process ignores SIGCHLD or reaps all its children itself, and
-    /// the kernel (before 6.15) does not tell.
+    /// the kernel (before 6.15) does not tell. That of a container from [`open`](super::Container::open) is the handle's of `create` to know.
     pub async fn wait(&self) -> Result<Option<i32>> {
-        if let Some(pidfd) = &self.pidfd
+        if let Some(pidfd) = self.pidfd()
             && self.look()? == Ending::Alive
         {
             let failed = |error| Error::io("wait for the process", &error);
@@ -57,26 +77,49 @@ impl Process {
     ///
     /// Errors: it has ended.
     pub fn kill(&self, signal: i32) -> Result<()> {
-        match self.pidfd.as_ref().map_or(Err(Errno::SRCH), |pidfd| send_signal(pidfd, signal)) {
+        match self.pidfd().map_or(Err(Errno::SRCH), |pidfd| send_signal(pidfd, signal)) {
             Err(Errno::SRCH) => Err(Error::of_kind(Kind::NotRunning, "process not running")),
             sent => sent.map_err(|errno| Error::call("unable to signal the process", errno)),
         }
     }
 
-    /// How it has ended, if it has. A child is reaped.
+    /// How it has ended, if it has. A child is reaped then.
     pub(super) fn look(&self) -> Result<Ending> {
-        // A number is whole, whoever panicked.
-        let mut known = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Ending::Alive, Some(pidfd)) = (*known, &self.pidfd) {
-            *known = ending::look(pidfd.as_fd())?;
+        match &self.who {
+            Who::Child(child) => child.look(),
+            Who::Other(pidfd) => ending::peek(pidfd.as_fd()),
+            Who::Gone => Ok(Ending::Unknown),
         }
-        Ok(*known)
+    }
+
+    fn pidfd(&self) -> Option<&OwnedFd> {
+        match &self.who {
+            Who::Child(child) => Some(child.pidfd()),
+            Who::Other(pidfd) => Some(pidfd),
+            Who::Gone => None,
+        }
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Ignored: nobody asks any longer.
-        let _ = self.look();
+/// A child of this process.
+#[derive(Debug)]
+pub(super) struct Child {
+    pidfd: OwnedFd,
+    ending: Mutex<Ending>,
+}
+
+impl Child {
+    pub(super) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    /// How it has ended, if it has. It is reaped then, and how it ended is kept for whoever asks later.
+    pub(super) fn look(&self) -> Result<Ending> {
+        // A number is whole, whoever panicked.
+        let mut known = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == Ending::Alive {
+            *known = ending::look(self.pidfd.as_fd())?;
+        }
+        Ok(*known)
     }
 }

@@ -34,6 +34,11 @@ impl Standard {
                 copies.map(Self).map_err(|errno| Error::call("duplicate a standard descriptor", errno))
             }
             _ => rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+                // As above, where our caller has left us without standard descriptors.
+                .and_then(|null| match null.as_raw_fd() {
+                    0..=2 => rustix::io::fcntl_dupfd_cloexec(&null, 3),
+                    _ => Ok(null),
+                })
                 .map(|null| Self(vec![null]))
                 .map_err(|errno| Error::call("open /dev/null", errno)),
         }

@@ -80,14 +80,14 @@ impl StateDirectory {
     }
 }
 
-/// What /proc/PID/stat says of a living process, as far as it matters here.
+/// What /proc says of a living child, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessFacts {
     /// Clock ticks after boot.
     pub start_time: u64,
-    /// Bit N-1 is signal N.
+    /// What it has from us: bit N-1 is signal N.
     pub ignored_signals: u64,
-    /// It may use every processor for certain. (Where the machine's number of them is no multiple of four, the mask does not tell.)
+    /// It may use every processor for certain, as we may. (Where the machine's number of them is no multiple of four, the mask does not tell.)
     pub has_all_processors: bool,
 }
 
@@ -99,11 +99,12 @@ impl ProcessFacts {
     /// `None` if the process is gone or has ended (a zombie).
     ///
     /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
-    /// Source: proc_pid_stat(5), fields 3 and 22; proc_pid_status(5), whose masks have the real-time signals as well.
+    /// Source: proc_pid_stat(5), fields 3 and 22; proc_pid_status(5), whose masks have the real-time signals as well. The masks are the calling
+    /// thread's, which its child has inherited: a /proc of another pid namespace knows both by other numbers, and has somebody else at the child's.
     pub fn read(pid: i32) -> Result<Option<Self>> {
         let Some((stat, stat_file)) = read_proc(pid, "stat")? else { return Ok(None) };
         let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
-        let Some((status, status_file)) = read_proc(pid, "status")? else { return Ok(None) };
+        let Some((status, status_file)) = read_proc("thread-self", "status")? else { return Ok(None) };
         close_all([stat_file, status_file]);
         let ignored_signals = parse_ignored_signals(&status).unwrap_or_default();
         let has_all_processors = parse_has_all_processors(&status).unwrap_or_default();
@@ -113,13 +114,14 @@ impl ProcessFacts {
 
 /// The signals that we ignore, as our caller has left it to us; bit N-1 is signal N. None where /proc does not say it.
 pub fn own_ignored_signals() -> u64 {
-    let text = read_proc(std::process::id() as i32, "status").ok().flatten();
+    // By name: a /proc that is another pid namespace's knows us by another number.
+    let text = read_proc("thread-self", "status").ok().flatten();
     text.and_then(|(text, _)| parse_ignored_signals(&text)).unwrap_or(0)
 }
 
-/// The text of a file of /proc/PID, which is short: one read is enough; and the file. `None` if there is no such process.
-fn read_proc(pid: i32, name: &str) -> Result<Option<(String, OwnedFd)>> {
-    let path = format!("/proc/{pid}/{name}");
+/// The text of a file of /proc/PID or /proc/thread-self, which is short: one read is enough; and the file. `None` if there is no such process.
+fn read_proc(process: impl fmt::Display, name: &str) -> Result<Option<(String, OwnedFd)>> {
+    let path = format!("/proc/{process}/{name}");
     let mut text = [0; 4096];
     let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(|file| rustix::io::read(&file, &mut text).map(|bytes| (bytes, file)));

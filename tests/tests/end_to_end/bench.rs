@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Signal, Value, cgroup_hierarchies, find_program, is_pinnace, json, program,
@@ -132,13 +132,18 @@ fn who_fails_and_who_is_not_there_is_told_and_the_others_are_measured() {
     let late = container.bundle.scratch().join("late");
     let count = container.bundle.scratch().join("count");
     let script = format!(
-        "#!/bin/sh\ncase $3 in run) ;; *) exit 0;; esac\necho >>{0}\n[ $(wc -l <{0}) -lt 3 ] || {{ echo it is late >&2; exit 7; }}\n",
-        count.display()
+        "#!/bin/sh\n[ $3 = run ] && [ \"$4\" != --detach ] && echo >>{0}\n[ ! -e {0} ] || [ $(wc -l <{0}) -lt 3 ] || {{ echo it is late >&2; exit 7; }}\nexec {1} \"$@\"\n",
+        count.display(),
+        program().display()
     );
     fs::write(&late, script).expect("write");
     fs::set_permissions(&late, fs::Permissions::from_mode(0o755)).expect("chmod");
-    let against =
-        format!("false={},gone,late={}", find_program("false").expect("false").display(), late.display());
+    let against = format!(
+        "false={},true={},gone,late={}",
+        find_program("false").expect("false").display(),
+        find_program("true").expect("true").display(),
+        late.display()
+    );
     let report_path = report.to_str().expect("UTF-8");
     let words = [
         "--against",
@@ -156,7 +161,8 @@ fn who_fails_and_who_is_not_there_is_told_and_the_others_are_measured() {
     let table = outcome.succeeded();
     for line in [
         "NOT COMPARED: gone: anything: not found in PATH",
-        "NOT COMPARED: false: run, back to back: exit code 1: it said nothing",
+        "NOT COMPARED: false: anything: it runs no container: exit code 1: it said nothing",
+        "NOT COMPARED: true: anything: it runs no container: the pid file: No such file or directory (os error 2)",
         "NOT COMPARED: late: run, back to back: exit code 7: it is late",
     ] {
         assert!(table.lines().any(|other| other == line), "{line} in {table}");
@@ -164,7 +170,7 @@ fn who_fails_and_who_is_not_there_is_told_and_the_others_are_measured() {
     let results = read_json(&report);
     assert_eq!(times(&results, "pinnace", "run").len(), 3);
     assert_eq!(times(&results, "late", "run").len(), 0);
-    assert_eq!(results["notCompared"].as_array().expect("a list").len(), 3);
+    assert_eq!(results["notCompared"].as_array().expect("a list").len(), 4);
     let page = fs::read_to_string(report.join("index.html")).expect("index.html");
     assert!(page.contains("Not compared: <b>gone</b>, anything: not found in PATH"));
     assert_nothing_is_left(&container, None);
@@ -209,6 +215,39 @@ fn whoever_ends_it_gets_everything_taken_away() {
         assert_eq!(outcome.code, code, "{}", outcome.describe());
         assert!(outcome.message().contains("before all was measured"), "{}", outcome.describe());
         assert_eq!(outcome.stdout, "");
+        assert_nothing_is_left(&container, Some(pid));
+    }
+}
+
+#[test]
+fn a_command_that_hangs_keeps_nobody_who_ends_it() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let (hanging, mark) =
+        (container.bundle.scratch().join("hanging"), container.bundle.scratch().join("mark"));
+    // It tells its version, runs a container, and hangs when it is measured.
+    let script = format!(
+        "#!/bin/sh\n[ $3 = run ] && [ \"$4\" != --detach ] && {{ : >{}; sleep 1000; }}\nexec {} \"$@\"\n",
+        mark.display(),
+        program().display()
+    );
+    fs::write(&hanging, script).expect("write");
+    fs::set_permissions(&hanging, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let against = format!("hanging={}", hanging.display());
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let _ = fs::remove_file(&mark);
+        let words = ["--against", &against, "--rounds", "1", "--warm-up", "0", "--workload", "run"];
+        let running = spawn(bench_command(&container, &words));
+        let pid = running.pid().as_raw_nonzero().get().cast_unsigned();
+        wait_until("it hangs", || mark.exists());
+        let begun = Instant::now();
+        running.signal(signal);
+        let outcome = running.finish();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(outcome.code, code, "{}", outcome.describe());
+        assert!(outcome.message().contains("before all was measured"), "{}", outcome.describe());
         assert_nothing_is_left(&container, Some(pid));
     }
 }

@@ -104,6 +104,46 @@ fn a_capability_without_which_nothing_starts_is_named() {
 }
 
 #[test]
+fn root_of_a_user_namespace_is_told_why_nothing_starts() {
+    let Some(unshare) = find_program("unshare").filter(|_| is_pinnace()) else {
+        return skip("root_of_a_user_namespace_is_told_why_nothing_starts", "unshare is not installed");
+    };
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    let bundle = container.bundle.path().to_str().expect("UTF-8").to_owned();
+    // Their own config.json has no group for terminals; the default one has.
+    for option in ["-Ur", "-Urm"] {
+        let call = |command: Command| {
+            let mut inside = Command::new(&unshare);
+            inside.arg(option).arg(program()).args(command.get_args());
+            run_within_limit(inside)
+        };
+        let document = document(&call(container.command(&["doctor", "--format", "json"])));
+        assert_eq!(document["canStart"], json!(false), "{document:#}");
+        assert!(
+            found(&document, "ids").contains(&String::from("missing: our user namespace has no group 5")),
+            "{document:#}"
+        );
+        let validated = call(container.command(&["validate", "--bundle", &bundle]));
+        let run = call(container.create_command("run", &[]));
+        assert_eq!(validated.code == 0, run.code == 0, "{}\n{}", validated.describe(), run.describe());
+    }
+}
+
+#[test]
+fn a_root_that_cannot_be_made_is_named() {
+    if !is_pinnace() {
+        return;
+    }
+    for root in ["/etc/passwd", "/etc/passwd/x", "/proc/nope", "/sys/nope"] {
+        let mut command = Command::new(program());
+        command.args(["--root", root, "doctor", "--format", "json"]);
+        let document = document(&run_within_limit(command));
+        assert_eq!(document["canStart"], json!(false), "{root}");
+        assert!(found(&document, "state")[0].contains(root), "{document:#}");
+    }
+}
+
+#[test]
 fn an_ordinary_user_is_told_what_concerns_him() {
     if !is_pinnace() {
         return;

@@ -1,14 +1,15 @@
 //! create, start, run, state, kill, delete, list: what callers see, in what order, and with several at once.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use pinnace_tests::{
-    Bundle, Container, Signal, busybox, find_program, is_pinnace, json, run_within_limit, skip, spawn,
-    wait_until,
+    Bundle, Container, Outcome, Signal, busybox, find_program, is_pinnace, json, run_within_limit, skip,
+    spawn, wait_until,
 };
 use rustix::process::Pid;
 
@@ -34,6 +35,39 @@ fn program_output_and_success_come_back_from_a_foreground_run() {
     let outcome = Bundle::new().args(&["/bin/echo", "hello"]).run();
     assert_eq!(outcome.succeeded(), "hello");
     assert_eq!(outcome.stderr, "");
+}
+
+/// Runs `container` by way of another program, such as a shell that changes something before.
+#[track_caller]
+fn run_by(prefix: &[&str], container: &Container) -> Outcome {
+    let run = container.create_command("run", &[]);
+    let mut command = Command::new(prefix[0]);
+    command.args(&prefix[1..]).arg(run.get_program()).args(run.get_args());
+    run_within_limit(command)
+}
+
+#[test]
+fn a_proc_of_another_pid_namespace_does_not_tell_what_we_ignore() {
+    if find_program("unshare").is_none() || !is_pinnace() {
+        return skip(
+            "a_proc_of_another_pid_namespace_does_not_tell_what_we_ignore",
+            "unshare is not installed",
+        );
+    }
+    // Small numbers there are threads of the kernel here, which ignore everything.
+    let container = Bundle::new().shell("grep SigIgn /proc/self/status").container();
+    let outcome = run_by(&["unshare", "--pid", "--fork"], &container);
+    assert_eq!(outcome.succeeded(), container.run().succeeded(), "what we ignore ourselves");
+}
+
+#[test]
+fn the_state_root_is_its_owners_alone_whatever_the_umask() {
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    run_by(&["/bin/sh", "-c", "umask 0777; exec \"$0\" \"$@\""], &container).succeeded();
+    let mode = fs::metadata(container.state_root()).expect("the state root").permissions().mode();
+    if is_pinnace() {
+        assert_eq!(mode & 0o7777, 0o700);
+    }
 }
 
 #[test]

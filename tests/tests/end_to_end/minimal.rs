@@ -53,9 +53,14 @@ fn what_a_minimal_build_lacks_it_says() {
     let container = container().with_global_options(&["--systemd-cgroup"]);
     let outcome = call(&program, container.create_command("run", &[]));
     outcome.failed_with(&["this build of pinnace has no systemd cgroup manager (feature \"systemd\")"]);
-    let outcome = call(&program, container.command(&["plan"]));
-    assert_eq!(outcome.code, 3, "as for a command that nobody knows");
-    assert!(outcome.message().contains("this build of pinnace has no command"), "{}", outcome.describe());
+    for (command, feature) in [("plan", "explain"), ("bench", "bench")] {
+        for words in [[command].as_slice(), &["help", command]] {
+            let outcome = call(&program, container.command(words));
+            assert_eq!(outcome.code, 3, "as for a command that nobody knows");
+            let said = format!("this build of pinnace has no command \"{command}\" (feature \"{feature}\")");
+            assert!(outcome.message().contains(&said), "{}", outcome.describe());
+        }
+    }
     let features = call(&program, container.command(&["features"]));
     let features: Value = serde_json::from_str(features.succeeded()).expect("JSON");
     assert_eq!(features["linux"]["cgroup"]["systemd"], json!(false));

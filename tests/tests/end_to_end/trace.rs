@@ -121,6 +121,15 @@ fn what_is_no_trace_is_said() {
     fs::write(&file, "{}").expect("write");
     container.call(&["trace", file.to_str().unwrap()]).failed_with(&["other", "it is no trace"]);
     container.call(&["trace", "/no/such/trace"]).failed_with(&["/no/such/trace", "no such file"]);
+    // What may have no end is not read.
+    let fifo = container.bundle.scratch().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
+    for endless in ["/dev/zero", fifo.to_str().unwrap(), "/tmp"] {
+        container.call(&["trace", endless]).failed_with(&[endless, "not a regular file"]);
+    }
+    let large = container.bundle.scratch().join("large");
+    fs::File::create(&large).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
+    container.call(&["trace", large.to_str().unwrap()]).failed_with(&["large", "more than 256 MiB"]);
     container.call(&["trace"]).failed_with(&["requires exactly 1 argument"]);
     let run = container.create_command("run", &["--trace", "/no/such/directory/trace"]);
     run_within_limit(run).failed_with(&["open trace /no/such/directory/trace"]);

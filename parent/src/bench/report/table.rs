@@ -91,8 +91,10 @@ pub(super) fn bursts(results: &Results) -> Option<Table<'_>> {
         let after: Vec<_> = burst.after.iter().map(|sample| sample.start).collect();
         let median =
             |costs| Figures::of(&wall(costs)).map(|figures| time(figures.median)).unwrap_or_default();
-        let quiet =
-            burst.quiet_after().map_or_else(|| String::from("never"), |seconds| format!("{seconds:.0} s"));
+        let quiet = burst.quiet_after().map_or_else(
+            || format!("not within {} s", results.request.watch),
+            |seconds| format!("{seconds:.0} s"),
+        );
         let mut cells = of_wave(&burst.wave);
         cells.extend([median(&burst.before), median(&after), quiet]);
         cells

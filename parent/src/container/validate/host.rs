@@ -12,8 +12,8 @@ use crate::config::{
 };
 use crate::error::errno_text;
 use crate::host::{
-    HostFacts, KERNEL_MIN, Need, PREFERRED_MANY, TIME_NAMESPACE, Version, WAIT_KILLABLE, WEIGHTED_INTERLEAVE,
-    find_in_path, kernel_version, own_capabilities,
+    HostFacts, KERNEL_MIN, Need, OwnIds, PREFERRED_MANY, TIME_NAMESPACE, Version, WAIT_KILLABLE,
+    WEIGHTED_INTERLEAVE, find_in_path, kernel_version, own_capabilities,
 };
 use crate::launch;
 
@@ -23,6 +23,7 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     }
     check_namespaces(config, findings);
     check_user_namespace(config, host, findings);
+    check_ids(config, &OwnIds::read(), findings);
     check_capabilities(config, findings);
     check_filesystems(config, host, findings);
     check_net_devices(config, host, findings);
@@ -115,6 +116,56 @@ fn check_user_namespace(config: &Config, host: &HostFacts, findings: &mut Findin
         if host.uid != 0 && !is_own && find_in_path(helper).is_none() {
             let reason = format!("only {own} itself can be mapped without {helper}, which is not in PATH");
             findings.error(format!("$.linux.{field}"), reason);
+        }
+    }
+}
+
+/// Ids that our own user namespace does not have. (What a new one maps for an ordinary user, newuidmap judges.)
+fn check_ids(config: &Config, own: &OwnIds, findings: &mut Findings) {
+    const REASON: &str = "our own user namespace has no such id";
+    match config.namespaces.user {
+        Namespace::Join(_) => {}
+        Namespace::New => {
+            let lists = [
+                ("uidMappings", &config.id_mappings.uids, OwnIds::has_uids as fn(&OwnIds, u32, u32) -> bool),
+                ("gidMappings", &config.id_mappings.gids, OwnIds::has_gids),
+            ];
+            for (field, list, has) in lists {
+                for (index, mapping) in list.iter().enumerate() {
+                    if !has(own, mapping.host, mapping.size) {
+                        let path = format!("$.linux.{field}[{index}].hostID");
+                        let last = u64::from(mapping.host) + u64::from(mapping.size) - 1;
+                        findings.error(path, format!("{} to {last}: {REASON}", mapping.host));
+                    }
+                }
+            }
+        }
+        Namespace::Inherit => {
+            let user = &config.process.user;
+            if !own.has_uids(user.uid, 1) {
+                findings.error("$.process.user.uid", format!("{}: {REASON}", user.uid));
+            }
+            if !own.has_gids(user.gid, 1) {
+                findings.error("$.process.user.gid", format!("{}: {REASON}", user.gid));
+            }
+            for (index, &gid) in
+                user.additional_gids.iter().enumerate().filter(|(_, gid)| !own.has_gids(**gid, 1))
+            {
+                findings.error(format!("$.process.user.additionalGids[{index}]"), format!("{gid}: {REASON}"));
+            }
+            for (index, mount) in config.mounts.iter().enumerate() {
+                if !matches!(mount.kind, MountKind::Filesystem { .. }) {
+                    continue;
+                }
+                let is_alien = |option: &&str| match option.split_once('=') {
+                    Some(("uid", uid)) => uid.parse().is_ok_and(|uid| !own.has_uids(uid, 1)),
+                    Some(("gid", gid)) => gid.parse().is_ok_and(|gid| !own.has_gids(gid, 1)),
+                    _ => false,
+                };
+                for option in mount.data.split(',').filter(is_alien) {
+                    findings.error(format!("$.mounts[{index}].options"), format!("{option}: {REASON}"));
+                }
+            }
         }
     }
 }
