@@ -1,6 +1,7 @@
 //! Mounts in a container that exists. They are in its record, so that they can be taken away again, and nothing else is.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use linux_raw_sys::general as uapi;
 use rustix::fs::{AtFlags, StatxFlags};
@@ -109,6 +110,9 @@ fn take_back(container: &mut Container, tree: &Tree, kept: usize, error: Error) 
 /// How often a mount is looked for that is somewhere else when it is to be unmounted: the container may move directories as it likes.
 const TRIES_MAX: usize = 32;
 
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Unmounts what is at this place in the record, wherever it is by now. What the container itself has unmounted, or nobody has mounted since its
 /// maker was cut off, needs nothing more.
 fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
@@ -124,7 +128,9 @@ fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
         tries += 1;
         match tree.unmount(&mounted.point, added.number) {
             Ok(()) => break,
-            Err(error) if error.kind() == Kind::Moved && tries < TRIES_MAX => {}
+            Err(error) if error.kind() == Kind::Moved && tries < TRIES_MAX => {
+                std::thread::sleep(PAUSE);
+            }
             Err(error) => return Err(of_added(error)),
         }
     }

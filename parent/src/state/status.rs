@@ -55,6 +55,11 @@ impl Init {
         Ok((start_time == Some(self.start_time)).then_some(handle))
     }
 
+    /// Whether its memory is gone, and with it every sign of what it ran.
+    fn is_ending(&self) -> bool {
+        rustix::fs::stat(format!("/proc/{}/exe", self.pid)).is_err_and(|errno| errno == Errno::NOENT)
+    }
+
     /// Whether the container's program has not been executed yet; `None` if that cannot be seen.
     pub fn runs_stage1(&self) -> Option<bool> {
         let program = rustix::fs::stat(format!("/proc/{}/exe", self.pid)).ok()?;
@@ -71,7 +76,7 @@ impl StateDirectory {
         } else if is_frozen() {
             Status::Paused
         } else if self.awaits_start(init) {
-            Status::Created
+            if init.is_ending() { Status::Stopped } else { Status::Created }
         } else if init.runs_stage1() == Some(true) {
             Status::Creating
         } else {
