@@ -27,12 +27,29 @@ impl Policy {
         };
         let start = configured.iter().rposition(|rule| everything(&rule));
         let allow_by_default = start.is_some_and(|index| configured[index].allow);
-        let mut rules: Vec<DeviceRule> =
-            configured.iter().skip(start.map_or(0, |index| index + 1)).copied().collect();
+        let mut rules: Vec<DeviceRule> = Vec::new();
+        for rule in configured.iter().skip(start.map_or(0, |index| index + 1)) {
+            match rules.last_mut().filter(|last| last.is_about_the_same(rule)) {
+                // Reading and writing may be asked for together.
+                Some(last) => {
+                    last.read |= rule.read;
+                    last.write |= rule.write;
+                    last.mknod |= rule.mknod;
+                }
+                None => rules.push(*rule),
+            }
+        }
         if !allow_by_default || rules.iter().any(|rule| !rule.allow) {
             rules.extend(DEFAULTS);
         }
         Self { allow_by_default, rules }
+    }
+}
+
+impl DeviceRule {
+    /// Whether both say the same of the same devices, but for the access.
+    fn is_about_the_same(&self, other: &Self) -> bool {
+        (self.allow, self.kind, self.major, self.minor) == (other.allow, other.kind, other.major, other.minor)
     }
 }
 
@@ -248,6 +265,22 @@ mod tests {
         let program = program(&Policy::new(&[DENY_ALL, allow, deny_writes]));
         assert!(verdict(&program, TYPE_BLOCK, ACCESS_READ, 8, 1));
         assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, 8, 1));
+    }
+
+    #[test]
+    fn rules_in_a_row_for_the_same_devices_add_up() {
+        let read = DeviceRule {
+            allow: true,
+            kind: DeviceRuleKind::Block,
+            major: Some(8),
+            write: false,
+            mknod: false,
+            ..DENY_ALL
+        };
+        let write = DeviceRule { read: false, write: true, ..read };
+        let program = program(&Policy::new(&[DENY_ALL, read, write]));
+        assert!(verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, 8, 1));
+        assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, 9, 1));
     }
 
     #[test]

@@ -37,9 +37,17 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
     let starts_nothing = plan.bootstrap.root_change == RootChange::Enter && program.is_empty();
     let prefix = if starts_nothing { "" } else { "unable to start container process: " };
-    let is_unmount = matches!(step, Some(Step::Unmount { .. }));
-    let kind = if is_unmount { Kind::Moved } else { Kind::Other };
+    let kind = if is_elsewhere(failure, step) { Kind::Moved } else { Kind::Other };
     Error::of_kind(kind, format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
+}
+
+/// Whether what was to be unmounted is not, or not any more, at the path that led to it a moment ago.
+fn is_elsewhere(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> bool {
+    let looks = matches!(
+        (failure.call, errno(failure)),
+        (Call::Unmount, Errno::BUSY) | (Call::Open, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+    );
+    looks && matches!(step, Some(Step::Unmount { .. }))
 }
 
 /// What was done without.
