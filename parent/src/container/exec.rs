@@ -192,7 +192,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     }
     drop(way_in);
     let pid = launch.pid().as_raw_pid();
-    let agent = seccomp::agent(&container.record, &container.id, pid, "running")?;
+    let agent = seccomp::agent(&container.record, &container.id, (pid, init.pid), "running")?;
     // What can fail comes before the program runs, as far as it may.
     let pid_file = execution.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
     if let Some(socket) = pidfd_socket {
