@@ -32,7 +32,7 @@ use rustix::process::{Pid, Signal};
 use sc::syscall;
 use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
-use shared_proto::{Call, Failure, Reply, Report};
+use shared_proto::{Call, Failure, Reply, Report, Step};
 
 pub use enter::Entrance;
 pub use filesystem::{OF_ROOT, refused_option};
@@ -423,10 +423,16 @@ impl Launch {
     ///
     /// Errors: it has failed, or died.
     async fn word(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(Report, Option<OwnedFd>)> {
-        match self.next_report(reactor).await? {
-            Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
-            Some(report) => Ok(report),
-            None => Err(self.death(reactor).await),
+        loop {
+            match self.next_report(reactor).await? {
+                Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+                Some((Report::ClocksDue, _)) => {
+                    set_clocks(self.pid(), plan)?;
+                    self.send_proceed()?;
+                }
+                Some(report) => return Ok(report),
+                None => return Err(self.death(reactor).await),
+            }
         }
     }
 
@@ -601,6 +607,22 @@ fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
         ))),
         written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
     }
+}
+
+/// The offsets of the time namespace that the child has made for itself.
+fn set_clocks(pid: Pid, plan: &Plan<'_>) -> Result<()> {
+    let offsets = plan.steps.iter().find_map(|phased| match phased.step {
+        Step::NewTimeNamespace { offsets } => Some(offsets),
+        _ => None,
+    });
+    let path = format!("/proc/{}/timens_offsets", pid.as_raw_nonzero());
+    rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::write(&file, offsets.unwrap_or_default().as_bytes()))
+        .map(drop)
+        .map_err(|errno| {
+            let doing = "unable to start container process: $.linux.timeOffsets: write";
+            Error::call(format_args!("{doing} {path}"), errno)
+        })
 }
 
 /// Whether the namespace file at `path` is there and of a CLONE_NEW* type.

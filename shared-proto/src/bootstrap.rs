@@ -139,7 +139,8 @@ pub struct Bootstrap<F: Form> {
     /// stage1 clones itself when it is in its namespaces and has left the host's tree (`Report::Born`): a pid namespace that was joined, or
     /// made by unshare(2), has only its children in it, and nobody in there shall meet more of the host than stage1.
     pub born_late: bool,
-    /// `Report::Ready` is said before `Reply::Start` is read: the parent does something in between. Without, `Start` comes unasked.
+    /// `Report::Ready` is said before `Reply::Start` is read: the parent has something to do first (a held container's record, a terminal, clocks).
+    /// Without, `Start` comes unasked.
     pub reports_ready: bool,
     /// CLONE_NEW* bits: which namespaces of the container's init are joined. Only with `RootChange::Enter`.
     pub joined: u32,

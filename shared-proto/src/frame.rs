@@ -33,6 +33,8 @@ pub enum Report {
     MapsDue,
     /// This is what is going to be mounted in a container that runs: one descriptor, a detached mount. stage1 waits.
     Mounting,
+    /// The clocks of the time namespace that stage1 has made are not its own to set: their file is the host's root's. stage1 waits.
+    ClocksDue,
 }
 
 /// How a hook ended.
@@ -135,6 +137,7 @@ impl Report {
             Report::Console => (7, None),
             Report::MapsDue => (9, None),
             Report::Mounting => (10, None),
+            Report::ClocksDue => (11, None),
             Report::Born { pid } => {
                 let record = ReportRecord {
                     kind: U16::new(8),
@@ -185,6 +188,7 @@ impl Report {
             8 => Report::Born { pid: record.step.get() },
             9 => Report::MapsDue,
             10 => Report::Mounting,
+            11 => Report::ClocksDue,
             _ => return None,
         };
         (report.encode() == bytes).then_some(report)
@@ -198,7 +202,12 @@ impl Report {
             | Report::Console
             | Report::Born { .. }
             | Report::Mounting => 1,
-            Report::HooksDue | Report::MapsDue | Report::Ready | Report::Failed(_) | Report::Warned(_) => 0,
+            Report::HooksDue
+            | Report::MapsDue
+            | Report::ClocksDue
+            | Report::Ready
+            | Report::Failed(_)
+            | Report::Warned(_) => 0,
         }
     }
 }

@@ -522,7 +522,7 @@ fn launch(
     } else {
         trace.span("write the record of init", || directory.write_init(&init))?;
         let agent = super::seccomp::agent(record, creation.id, (pid, pid), "creating")?;
-        if plan.has_terminal() {
+        if plan.bootstrap.reports_ready {
             // Who looks at a terminal wants to see all of it.
             trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;
             relay = terminal.connect(&mut launch)?;

@@ -104,6 +104,16 @@ pub fn clones_user(namespaces: &Namespaces) -> bool {
     namespaces.user == Namespace::New && !matches!(namespaces.pid, Namespace::Join(_))
 }
 
+/// Whether stage1 cannot write the offsets of its time namespace: executed outside of its user namespace, it has files in procfs that are the host's
+/// root's.
+pub(super) fn leaves_clocks_to_parent(config: &Config) -> bool {
+    let namespaces = &config.namespaces;
+    namespaces.time == Namespace::New
+        && !config.time_offsets.is_empty()
+        && namespaces.user != Namespace::Inherit
+        && !clones_user(namespaces)
+}
+
 /// The namespaces that stage1 makes, since it has to be in a user namespace before: CLONE_NEW* bits of linux/sched.h. (The cgroup namespace comes
 /// with the cgroups, the time namespace with a step.)
 pub(super) fn unshared(request: &Request<'_>) -> u32 {

@@ -6,7 +6,7 @@ use shared_proto::{Call, Failure, HookStatus, Phase, Reply, Report};
 const FAILURE: Failure = Failure { phase: Phase::Views, step: Some(17), call: Call::MoveMount, errno: 1 };
 const SKELETON: Failure = Failure { phase: Phase::Setup, step: None, call: Call::Decode, errno: 17 };
 
-const REPORTS: [Report; 11] = [
+const REPORTS: [Report; 12] = [
     Report::Ready,
     Report::Failed(FAILURE),
     Report::Failed(SKELETON),
@@ -18,6 +18,7 @@ const REPORTS: [Report; 11] = [
     Report::Born { pid: 77 },
     Report::MapsDue,
     Report::Mounting,
+    Report::ClocksDue,
 ];
 const REPLIES: [Reply; 6] = [
     Reply::Cgroups { descriptor_count: 9 },
@@ -70,7 +71,7 @@ fn frames_come_back_as_they_were() {
 #[test]
 fn descriptors_that_travel_are_counted() {
     assert_eq!(REPLIES.map(Reply::descriptor_count), [9, 1, 0, 0, 3, 0]);
-    assert_eq!(REPORTS.map(Report::descriptor_count), [0, 0, 0, 0, 1, 0, 1, 1, 1, 0, 1]);
+    assert_eq!(REPORTS.map(Report::descriptor_count), [0, 0, 0, 0, 1, 0, 1, 1, 1, 0, 1, 0]);
 }
 
 #[test]

@@ -255,3 +255,26 @@ fn a_long_plan_stays_below_the_usual_limit_of_descriptors() {
     assert_eq!(run(&mut kernel), End::Executed);
     assert!(kernel.most_open < 1000, "{} open", kernel.most_open);
 }
+
+/// The parent writes the offsets where stage1 may not: their file is somebody else's.
+#[test]
+fn clocks_that_stage1_may_not_set_are_the_parents_to_set() {
+    let _alone = alone();
+    let place = steps().iter().position(|phased| matches!(phased.step, Step::BecomeUser { .. })).unwrap();
+    let mut steps = steps();
+    let step = Step::NewTimeNamespace { offsets: "boottime 5 0\n" };
+    steps.insert(place, PhasedStep { phase: Phase::Identity, step });
+    for (reply, expected) in [(Reply::Proceed, End::Executed), (Reply::Network, End::Exited(1))] {
+        let mut datagrams = conversation();
+        datagrams[0].0 = encoded(bootstrap(), &steps);
+        let start = datagrams.len() - 1;
+        datagrams.insert(start, frame(reply, reply.descriptor_count()));
+        let mut kernel = kernel(datagrams);
+        kernel.refused.push(("open mount of proc self/timens_offsets", Errno::ACCESS));
+        assert_eq!(run(&mut kernel), expected, "{:#?}", kernel.trace);
+        let asked = position(&kernel.trace, "send socket ClocksDue");
+        let entered =
+            kernel.trace.iter().position(|line| line.starts_with("set_namespace") && line.ends_with(" Time"));
+        assert_eq!(entered.is_some_and(|entered| entered > asked), expected == End::Executed);
+    }
+}

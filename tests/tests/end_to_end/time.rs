@@ -55,6 +55,35 @@ fn a_time_namespace_of_the_host_is_joined_by_a_container_with_a_user_namespace()
     check_join(mapped(Bundle::new()));
 }
 
+/// stage1, executed outside of the user namespace, may not write its own offsets.
+#[test]
+fn a_container_in_the_user_namespace_of_another_has_clocks_of_its_own() {
+    let first = mapped(Bundle::new()).args(&["/bin/sleep", "100"]).container();
+    first.run_detached().succeeded();
+    let path = |name: &str| format!("/proc/{}/ns/{name}", first.pid());
+    for joined in [&["user"][..], &["user", "pid"]] {
+        let second = || {
+            let bundle =
+                joined.iter().fold(Bundle::new(), |bundle, name| bundle.join_namespace(name, &path(name)));
+            bundle
+                .set("/linux/namespaces/-", json!({"type": "time"}))
+                .set("/linux/timeOffsets", json!({"boottime": {"secs": 500_000}}))
+                .args(&["/bin/cat", "/proc/self/timens_offsets"])
+        };
+        let expected = |text: &str| {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(words, ["monotonic", "0", "0", "boottime", "500000", "0"], "{joined:?}");
+        };
+        expected(second().run().succeeded());
+        let held = second().container();
+        let created = held.create();
+        created.succeeded();
+        held.start().succeeded();
+        held.wait_stopped();
+        expected(&created.stdout_now());
+    }
+}
+
 #[test]
 fn offsets_without_a_new_namespace_or_of_unknown_clocks_are_refused() {
     let offsets = json!({"monotonic": {"secs": 1}});
