@@ -215,7 +215,7 @@ impl Shared {
             process: None,
             changes: ProcessChanges {
                 args: &command.args,
-                cwd: command.cwd.as_deref(),
+                cwd: command.cwd.as_deref().map(Path::as_os_str),
                 env: &command.environment,
                 user: command.user.as_deref(),
                 ..ProcessChanges::default()

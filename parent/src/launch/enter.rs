@@ -45,7 +45,8 @@ impl Launch {
         }
         socket.send_bootstrap(plan, &descriptors)?;
         let stage1 = spawn::stage1()?;
-        let standard = Standard::open(entrance.stdio, plan.has_terminal() || plan.arguments.is_empty())?;
+        let standard =
+            Standard::open(entrance.stdio, plan.has_terminal() || plan.program.arguments.is_empty())?;
         let birth = Birth {
             namespaces: 0,
             cgroup: entrance.cgroup,

@@ -15,8 +15,8 @@ use crate::plan::{Plan, show};
 
 /// A failure of stage1. runc's texts, where callers know them.
 pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
-    let program = plan.arguments.first().map_or("", String::as_str);
-    if let Some(text) = program_failure(program, failure) {
+    let program = plan.program.name();
+    if let Some(text) = program_failure(&program, failure) {
         return Error::new(format!("unable to start container process: {text}"));
     }
     let reason = reason(failure);
@@ -25,7 +25,8 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
         && failure.call == Call::ChangeDirectory
     {
         return Error::new(format!(
-            "unable to start container process: chdir to cwd ({working_directory:?}) set in config.json failed: {reason}"
+            "unable to start container process: chdir to cwd ({:?}) set in config.json failed: {reason}",
+            String::from_utf8_lossy(working_directory)
         ));
     }
     let place = match failure.step {

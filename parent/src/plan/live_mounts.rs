@@ -6,12 +6,14 @@ use shared_proto::{Attributes, Phase, Planned, Step};
 
 use super::exec::{bootstrap, enter};
 use super::{Draft, Entry, Plan, Request, Store, mounts};
+use crate::config::Program;
 use crate::error::Result;
 
 /// One more mount in a container: the request's configuration has it, and no program. Paths of the container are looked up in `entry`'s root, which
 /// has to be sent, since mounting changes the working directory.
 pub fn plan_mount<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
-    let mut draft = Draft { steps: Vec::with_capacity(2), sent: Vec::new(), store };
+    let program = Program::default();
+    let mut draft = Draft { steps: Vec::with_capacity(2), sent: Vec::new(), program, store };
     mounts::plan(&mut draft, request)?;
     for mount in request.config.mounts.iter().filter(|mount| mounts::is_readonly_late(mount)) {
         let attributes = Attributes { set: uapi::MOUNT_ATTR_RDONLY, clear: 0 };
@@ -28,7 +30,8 @@ pub fn plan_unmount<'a>(
     (path, mount): (&'a str, u64),
     store: &'a Store,
 ) -> Result<Plan<'a>> {
-    let mut draft = Draft { steps: Vec::with_capacity(1), sent: Vec::new(), store };
+    let program = Program::default();
+    let mut draft = Draft { steps: Vec::with_capacity(1), sent: Vec::new(), program, store };
     draft.push(Phase::Mounts, Step::Unmount { path, mount });
     enter(request, draft, outside(request, entry))
 }

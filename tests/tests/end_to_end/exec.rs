@@ -1,8 +1,10 @@
 //! `exec`: one more process in a container.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
@@ -150,6 +152,29 @@ fn the_process_is_the_containers_with_what_the_options_change() {
 }
 
 /// CVE-2022-29162 and its kin: nothing becomes inheritable.
+/// The kernel knows no UTF-8, and archives and shells of old have names that are none.
+#[test]
+fn arguments_environment_and_working_directory_are_bytes() {
+    let odd = |text: &[u8]| OsStr::from_bytes(text).to_owned();
+    let bundle = Bundle::new();
+    fs::create_dir(bundle.rootfs().join(odd(b"d\xff"))).expect("mkdir");
+    let container = running(bundle);
+    let script = r#"pwd | od -An -tx1; printf '%s|' "$@" "$WORD" | od -An -tx1"#;
+    let mut command = container.command(&["exec", "--cwd"]);
+    command.arg(odd(b"/d\xff")).arg("--env").arg(odd(b"WORD=w\xfe")).arg("--env").arg(odd(b"A\xff=1"));
+    command.arg(&container.id).args(["sh", "-c", script, "sh"]).args([odd(b"\xff"), odd(b"--a=\xc3(")]);
+    let outcome = run_within_limit(command);
+    let words: Vec<String> = outcome.succeeded().split_whitespace().map(String::from).collect();
+    assert_eq!(words.concat(), "2f64ff0aff7c2d2d613dc3287c77fe7c", "{}", outcome.describe());
+
+    let mut missing = container.command(&["exec", &container.id]);
+    missing.arg(odd(b"/no\xff"));
+    refused(
+        &run_within_limit(missing),
+        "unable to start container process: exec: \"/no\u{fffd}\": stat /no\u{fffd}: no such file or directory",
+    );
+}
+
 #[test]
 fn capabilities_are_added_and_never_inheritable() {
     let container = running(Bundle::new());
