@@ -44,7 +44,7 @@ pub use stdio::Stdio;
 use crate::config::Namespace;
 use crate::descriptors::close_all;
 use crate::ending;
-use crate::error::{Error, Result, check};
+use crate::error::{Error, Kind, Result, check};
 use crate::plan::{Plan, UserNamespace, clones_user, early_limit, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
@@ -67,6 +67,8 @@ pub struct Surroundings<'a> {
 #[derive(Debug)]
 pub struct Launch {
     child: Child,
+    /// The child, in an error.
+    who: &'static str,
     /// Its copy, by device and inode.
     stage1: (u64, u64),
     socket: Socket,
@@ -119,7 +121,7 @@ impl Launch {
         };
         close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
         // From here on whatever fails ends the child.
-        let mut launch = Self::new(child, socket);
+        let mut launch = Self::new(child, "container init", socket);
         launch.stage1 = (copy.st_dev, copy.st_ino);
         launch.map_ids(plan)?;
         // There is a reader now: however small the socket's buffer is, this comes through.
@@ -205,9 +207,10 @@ impl Launch {
         }
     }
 
-    fn new(child: Child, socket: Socket) -> Self {
+    fn new(child: Child, who: &'static str, socket: Socket) -> Self {
         Self {
             child,
+            who,
             stage1: (0, 0),
             socket,
             early: VecDeque::new(),
@@ -455,18 +458,17 @@ impl Launch {
             return Error::call("execute stage1", errno);
         }
         reactor.readable(self.child.pidfd.as_fd()).await;
+        let who = self.who;
         match self.wait() {
-            Ok(137) => Error::new(
-                "container init was killed (SIGKILL) while it was being set up: possibly out of memory, \
-                 the memory limit could be too low",
-            ),
-            Ok(159) => Error::new("container init was killed by a seccomp filter (SIGSYS)"),
-            Ok(code) if code > 128 => {
-                Error::new(format!("container init was killed by signal {}", code - 128))
+            Ok(137) => {
+                let text = format!("{who} was killed (SIGKILL) while it was being set up");
+                Error::of_kind(Kind::Ended, text)
             }
-            Ok(code) => Error::new(format!("container init ended with status {code} before it was ready")),
+            Ok(159) => Error::new(format!("{who} was killed by a seccomp filter (SIGSYS)")),
+            Ok(code) if code > 128 => Error::new(format!("{who} was killed by signal {}", code - 128)),
+            Ok(code) => Error::new(format!("{who} ended with status {code} before it was ready")),
             // Its status went to nobody, since our caller ignores SIGCHLD.
-            Err(_) => Error::new("container init ended before it was ready"),
+            Err(_) => Error::new(format!("{who} ended before it was ready")),
         }
     }
 }

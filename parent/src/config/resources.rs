@@ -37,6 +37,13 @@ impl Resources {
     pub fn has_limits(&self) -> bool {
         *self != Self { devices: self.devices.clone(), ..Self::default() }
     }
+
+    /// Whether memory is limited, which the kernel may kill for.
+    pub fn limit_memory(&self) -> bool {
+        self.memory.limit.is_some()
+            || self.memory.swap.is_some()
+            || self.unified.keys().any(|file| file.starts_with("memory."))
+    }
 }
 
 /// Whether there is nothing to say of a part. Two starts of the same limits write the same record.

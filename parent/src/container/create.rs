@@ -338,8 +338,8 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             })
         }
         Err(error) => {
-            let error = match cgroups.out_of_memory() {
-                Some(report) => Error::of_kind(error.kind(), format!("{error}: {report}")),
+            let error = match cgroups.out_of_memory_since(0) {
+                Some(report) => error.because(report),
                 None => error,
             };
             log.debug(|| format!("container {}: failed, removing what was made", creation.id));

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
@@ -87,11 +88,34 @@ impl Executed {
 
 /// Executes a process in the container. Returns once its program runs.
 pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed> {
-    execute(container, execution).map_err(|error| match container.init_handle() {
+    let limits_memory = container.record.resources.limit_memory();
+    let killed_before = if limits_memory { container.cgroups().oom_kill_count() } else { None };
+    execute(container, execution).map_err(|error| {
+        let report = match error.kind() {
+            Kind::Ended => killed_before.and_then(|count| container.cgroups().out_of_memory_since(count)),
+            _ => None,
+        };
+        let error = match report {
+            Some(report) => return error.because(report),
+            None => error,
+        };
         // It has stopped meanwhile, and taken the process with it, whatever that looked like.
-        Ok(None) => stopped(),
-        _ => error,
+        if has_stopped(container, error.kind() == Kind::Ended) { stopped() } else { error }
     })
+}
+
+/// Of a pid namespace that ends the first process is the last to go, and of a cgroup that is killed any may be: where something has ended already,
+/// that is worth a moment.
+fn has_stopped(container: &Container, is_ending: bool) -> bool {
+    const END_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    match container.init_handle() {
+        Ok(Some(init)) if is_ending => {
+            let mut polled = [PollFd::new(&init, PollFlags::IN)];
+            rustix::event::poll(&mut polled, Some(&END_TIMEOUT)).is_ok_and(|count| count > 0)
+        }
+        Ok(init) => init.is_none(),
+        Err(_) => false,
+    }
 }
 
 fn stopped() -> Error {

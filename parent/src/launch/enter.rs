@@ -57,7 +57,7 @@ impl Launch {
         };
         let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
         close_all([childs_end, stage1, entrance.init]);
-        let mut launch = Self::new(child, socket);
+        let mut launch = Self::new(child, "the process", socket);
         launch.send_trees(plan)?;
         launch.await_birth(plan)?;
         if let Some(user) = plan.user_namespace {

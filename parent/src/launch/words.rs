@@ -38,7 +38,11 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
     let starts_nothing = plan.bootstrap.root_change == RootChange::Enter && program.is_empty();
     let prefix = if starts_nothing { "" } else { "unable to start container process: " };
-    let kind = if is_elsewhere(failure, step) { Kind::Moved } else { Kind::Other };
+    let kind = match (failure.call, errno(failure)) {
+        (Call::JoinInit, Errno::SRCH) => Kind::Ended,
+        _ if is_elsewhere(failure, step) => Kind::Moved,
+        _ => Kind::Other,
+    };
     Error::of_kind(kind, format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
 }
 

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Pty, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit,
-    skip, system_calls, wait_until,
+    skip, spawn, system_calls, tampered, wait_until,
 };
 
 use crate::terminal::receive_master;
@@ -496,6 +496,29 @@ fn the_end_of_a_container_ends_its_processes() {
 }
 
 /// The container's root is not that of its mount namespace: every way in has to change to it.
+/// What becomes of a process that is killed on its way in is told as it is: nothing says that memory was short.
+#[test]
+fn a_process_that_is_killed_on_its_way_in_says_so() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("a_process_that_is_killed_on_its_way_in", "strace is not installed");
+    };
+    let limited = || Bundle::new().set("/linux/resources/memory", json!({"limit": 64 << 20}));
+    let container =
+        running(if cgroup_hierarchies().contains_key("memory") { limited() } else { Bundle::new() });
+    let log = container.bundle.scratch().join("strace");
+    let exec = container.command(&["exec", &container.id, "/bin/true"]);
+    let outcome = run_within_limit(tampered(&strace, &exec, "setns:signal=KILL", &log));
+    refused(&outcome, "the process was killed (SIGKILL) while it was being set up");
+    assert!(!outcome.message().contains("memory"), "{}", outcome.describe());
+    assert_eq!(container.status(), "running");
+
+    // The container takes whoever is in it along.
+    let held = spawn(tampered(&strace, &exec, "setns:delay_exit=500000", &log));
+    wait_until("stage1 comes in", || fs::read_to_string(&log).is_ok_and(|text| text.contains("setns")));
+    container.kill("KILL").succeeded();
+    refused(&held.finish(), "cannot exec in a stopped container");
+}
+
 #[test]
 fn a_root_that_was_not_pivoted_to_is_the_root_of_every_process() {
     let bundle = Bundle::new().args(&["/bin/sleep", "1000"]).set("/process/cwd", json!("/tmp"));
@@ -665,11 +688,8 @@ fn a_newborn_may_be_quicker_than_the_word_of_it() {
     container.call(&options).succeeded();
     for (program, code) in [("/bin/true", 0), ("/bin/false", 1), ("/no/such/program", 255)] {
         let exec = container.command(&["exec", &container.id, program]);
-        let mut command = Command::new(&strace);
-        command.args(["-f", "-qq", "-e", "trace=sendmsg", "-e", "inject=sendmsg:delay_enter=50000"]);
-        command.arg("-o").arg(container.bundle.scratch().join("strace"));
-        command.arg(exec.get_program()).args(exec.get_args());
-        let outcome = run_within_limit(command);
+        let log = container.bundle.scratch().join("strace");
+        let outcome = run_within_limit(tampered(&strace, &exec, "sendmsg:delay_enter=50000", &log));
         assert_eq!(outcome.code, code, "{}", outcome.describe());
         assert_eq!(
             outcome.stderr.contains("no such file or directory"),

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Value, find_program, is_pinnace, json, run_within_limit, skip, wait_until,
+    Bundle, Container, Outcome, Value, find_program, is_pinnace, json, kill_traced, run_within_limit, skip,
+    tampered, wait_until,
 };
-use rustix::process::{Pid, Signal};
 
 use crate::user_namespace::{by_user, mapped, of_user};
 
@@ -297,17 +297,11 @@ fn nothing_is_mounted_when_its_maker_was_killed() {
     fs::write(&file, list.to_string()).expect("write");
     // stage1 is held for a while where it is going to mount.
     let add = container.command(&["mounts", "add", &container.id, file.to_str().expect("UTF-8")]);
-    let mut command = std::process::Command::new(strace);
-    command.args(["-f", "-qq", "-e", "trace=move_mount", "-e", "inject=move_mount:delay_enter=1000000"]);
-    command.arg("-o").arg(container.bundle.scratch().join("strace"));
-    command.arg(add.get_program()).args(add.get_args());
-    let mut traced = command.stderr(std::process::Stdio::null()).spawn().expect("spawn");
+    let log = container.bundle.scratch().join("strace");
+    let mut command = tampered(&strace, &add, "move_mount:delay_enter=1000000", &log);
+    let add = command.stderr(std::process::Stdio::null()).spawn().expect("spawn");
     wait_until("it is in the record", || recorded(&container) == 1);
-    let children = format!("/proc/{0}/task/{0}/children", traced.id());
-    let children = fs::read_to_string(children).expect("children");
-    let runtime = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-    rustix::process::kill_process(runtime.expect("the runtime"), Signal::KILL).expect("kill");
-    traced.wait().expect("wait");
+    kill_traced(add);
     assert_eq!((table(&container), recorded(&container)), (before.clone(), 1));
     mounts(&container, "remove", &list).succeeded();
 
