@@ -22,6 +22,7 @@ mod update;
 use std::ffi::OsString;
 
 use clap::FromArgMatches;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 #[cfg(feature = "bench")]
@@ -189,6 +190,11 @@ fn missing_feature(name: &str) -> Option<&'static str> {
         "bench" => Some("bench"),
         name => explain::MISSING.contains(&name).then_some("explain"),
     }
+}
+
+/// A word that means nothing if it is no UTF-8, and then gets the answer of all that mean nothing.
+fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|word| word.to_string_lossy().into_owned())
 }
 
 /// The one id that most commands take.

@@ -120,10 +120,10 @@ impl StateRoot {
     }
 
     /// The directory of an existing container.
+    ///
+    /// Errors: there is none; no container can have that id.
     pub fn open(&self, id: &str) -> Result<StateDirectory> {
-        if check_id(id).is_err() {
-            return Err(no_such_container());
-        }
+        check_id(id)?;
         StateDirectory::open_at(self.path.join(id))
     }
 
@@ -224,7 +224,7 @@ pub fn check_id(id: &str) -> Result<()> {
         return Err(Error::new("container id cannot be empty"));
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
-    if id == "." || id == ".." || id.len() > 255 || !id.bytes().all(allowed) {
+    if id == "." || id == ".." || !id.bytes().all(allowed) {
         return Err(Error::new("invalid container ID format"));
     }
     Ok(())
@@ -246,7 +246,8 @@ impl StateDirectory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(descriptor) => Ok(Self { path, descriptor }),
-            Err(Errno::NOENT | Errno::NOTDIR) => Err(no_such_container()),
+            // The last is an id that is too long for a directory.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Err(no_such_container()),
             Err(errno) => Err(Error::call(format_args!("open {}", path.display()), errno)),
         }
     }

@@ -1,6 +1,8 @@
 //! create, start, run, state, kill, delete, list: what callers see, in what order, and with several at once.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,10 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Signal, busybox, find_program, is_pinnace, json, run_within_limit, skip,
-    spawn, wait_until,
+    Bundle, Container, Outcome, Signal, busybox, find_program, is_pinnace, json, kill_traced,
+    run_within_limit, skip, spawn, tampered, wait_until,
 };
-use rustix::process::Pid;
 
 /// A program that says that it is there, and then waits for signals: USR1 ends it with code 7, TERM with code 8.
 const WAITS: &str = "trap 'exit 7' USR1; trap 'exit 8' TERM; echo ready; sleep 100 & wait";
@@ -226,6 +227,38 @@ fn bad_ids_are_refused() {
     let mut container = waiting();
     container.id.clear();
     container.create().failed_with(&["container id cannot be empty"]);
+
+    // What no container can be called is no container that has gone, for `delete --force` neither.
+    let container = waiting();
+    let commands: [&[&str]; 10] = [
+        &["state"],
+        &["start"],
+        &["kill"],
+        &["delete"],
+        &["delete", "--force"],
+        &["pause"],
+        &["resume"],
+        &["ps"],
+        &["update", "--pids-limit", "5"],
+        &["events", "--stats"],
+    ];
+    for command in commands {
+        let answer = |id: &OsStr, text: &str| {
+            let mut call = container.command(command);
+            call.arg(id);
+            run_within_limit(call).failed_with(&[text]);
+        };
+        for id in [b".".as_slice(), b"..", b"a/b", b"a b", "ü".as_bytes(), b"\xff"] {
+            answer(OsStr::from_bytes(id), "invalid container ID format");
+        }
+        answer(OsStr::new(""), "container id cannot be empty");
+    }
+    let outcome = container.call(&["exec", "a/b", "true"]);
+    outcome.exited(255);
+    assert!(outcome.message().contains("exec failed: invalid container ID format"), "{}", outcome.describe());
+    let long = "x".repeat(300);
+    container.call(&["state", &long]).failed_with(&["container does not exist"]);
+    container.call(&["delete", "--force", &long]).succeeded();
 }
 
 #[test]
@@ -729,16 +762,11 @@ fn a_start_that_is_cut_off_leaves_a_running_container() {
     assert_eq!(container.status(), "created");
     // It is held where it would take the name of its socket away.
     let start = container.command(&["start", &container.id]);
-    let mut command = Command::new(strace);
-    command.args(["-qq", "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=2000000"]);
-    command.arg("-o").arg(container.bundle.scratch().join("strace"));
-    command.arg(start.get_program()).args(start.get_args());
-    let mut traced = command.stderr(Stdio::null()).spawn().expect("spawn");
+    let log = container.bundle.scratch().join("strace");
+    let mut command = tampered(&strace, &start, "unlinkat:delay_enter=2000000", &log);
+    let start = command.stderr(Stdio::null()).spawn().expect("spawn");
     wait_until("it runs", || container.status() == "running");
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", traced.id())).expect("children");
-    let runtime = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-    rustix::process::kill_process(runtime.expect("the runtime"), Signal::KILL).expect("kill");
-    traced.wait().expect("wait");
+    kill_traced(start);
     assert_eq!(container.status(), "running");
     container.start().failed_with(&["cannot start an already running container"]);
     container.delete().failed_with(&["is not stopped: running"]);
