@@ -20,6 +20,7 @@ mod seccomp;
 mod sections;
 mod shape;
 mod tree;
+mod unified;
 mod update;
 
 use std::collections::BTreeMap;

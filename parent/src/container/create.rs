@@ -398,7 +398,7 @@ fn record(
         own_pid_namespace: bundle.config.namespaces.pid == Namespace::New,
         cgroups: placement,
         intel_rdt,
-        resources: bundle.config.resources.clone(),
+        resources: bundle.config.resources.clone().settled(),
         added_mounts: Vec::new(),
         seccomp_listener: bundle.config.seccomp.as_ref().and_then(|profile| profile.listener.as_ref()).map(
             |listener| SeccompListener { path: listener.path.clone(), metadata: listener.metadata.clone() },
