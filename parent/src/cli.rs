@@ -34,6 +34,8 @@ pub use global::Global;
 pub use lifecycle::{Delete, Kill, Mounts, OneId};
 pub use show::{Events, Features, List, Ps, Spec};
 pub use table::definition;
+#[allow(unused_imports)] // Of what is made from the definitions, the program needs the texts alone.
+pub use table::{Operand, operands};
 pub use update::Update;
 
 use go::{Options, Text, Words};
