@@ -23,6 +23,7 @@ mod words;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use linux_raw_sys::general as uapi;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -335,9 +336,9 @@ impl Launch {
         self.socket.send(Reply::Proceed, &[])
     }
 
-    /// Whether stage1 has executed the program, or is gone, within so many milliseconds.
-    pub fn has_hung_up_within(&self, milliseconds: i64) -> bool {
-        let time = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
+    /// Whether stage1 has executed the program, or is gone, within this time.
+    pub fn has_hung_up_within(&self, time: Duration) -> bool {
+        let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
         let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::empty())];
         // Interrupted, it has not.
         rustix::event::poll(&mut polled, Some(&time)).is_ok_and(|count| count > 0)

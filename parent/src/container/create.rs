@@ -25,6 +25,7 @@ use crate::log::{Log, rfc3339_nanoseconds};
 use crate::notify;
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
+use crate::signals::{self, LOOK_PAUSE};
 use crate::state::{
     Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
 };
@@ -280,7 +281,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let host = trace.span("ask the host", || HostFacts::read(questions(&bundle.config)))?;
     if host.uid != 0 && creation.owns_process {
         // Before newuidmap is waited for; root asks no helper before it is known below whether that is needed.
-        crate::signals::reset(Signal::CHILD)?;
+        signals::reset(Signal::CHILD)?;
     }
     let placement = place(&mut bundle, &host, creation)?;
     devices::others_on_host(&bundle.config, &host).none()?;
@@ -484,7 +485,7 @@ fn launch(
     }
     if facts.ignores(Signal::CHILD) && creation.owns_process {
         // Else the kernel would throw the exit code away.
-        crate::signals::reset(Signal::CHILD)?;
+        signals::reset(Signal::CHILD)?;
     }
     let init = Init {
         pid,
@@ -504,7 +505,7 @@ fn launch(
         trace.wait("wait for stage1", || block_on(&reactor, launch.hooks_due(&reactor, plan)))?;
         trace.span("run hooks", || run_hooks(creation, config, record, cgroups, &launch))?;
         if creation.owns_process {
-            crate::signals::check_interrupted()?;
+            signals::check_interrupted()?;
         }
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
@@ -586,17 +587,14 @@ fn run_hooks(
 
 /// Waits while stage1 runs hooks, which may take as long as they like, and heeds who asks us to end.
 fn await_hooks(launch: &Launch, cgroups: &Cgroups) -> Result<()> {
-    while !launch.has_hung_up_within(LOOK_PAUSE_MS) {
-        crate::signals::check_interrupted().inspect_err(|_| {
+    while !launch.has_hung_up_within(LOOK_PAUSE) {
+        signals::check_interrupted().inspect_err(|_| {
             // Ignored: stage1 ends with `launch`, and what its hooks leave keeps the cgroups from being removed, which says so.
             let _ = cgroups.kill_all();
         })?;
     }
     Ok(())
 }
-
-/// Between two looks whether we are asked to end.
-const LOOK_PAUSE_MS: i64 = 100;
 
 /// The hooks of a container whose program has been executed. If one fails the container must not live on.
 pub(super) fn poststart(record: &Record, id: &str, pid: i32) -> Result<()> {
