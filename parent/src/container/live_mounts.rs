@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use linux_raw_sys::general as uapi;
 use rustix::fs::{AtFlags, StatxFlags};
-use shared_proto::limits::PATH_BYTES_MAX;
 
 use super::Container;
 use super::exec::open_root;
@@ -141,11 +140,6 @@ fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
     let mut tries = 0;
     while let Some(mounted) = tree.mounts()?.into_iter().find(|mounted| mounted.is(added)) {
         tries += 1;
-        if mounted.point.len() > PATH_BYTES_MAX {
-            return Err(of_added(Error::new(format!(
-                "the container has moved it to where its path is longer than {PATH_BYTES_MAX} bytes, which the kernel does not take"
-            ))));
-        }
         match tree.unmount(&mounted.point, added.number) {
             Ok(()) => break,
             Err(error) if error.kind() == Kind::Moved && tries < TRIES_MAX => {
