@@ -89,7 +89,7 @@ _pinnace() {
 
     case "${cmd}" in
         pinnace)
-            opts="-v -h --root --log --log-format --debug --log-level --systemd-cgroup --cgroup-manager --rootless --version --help create start run state kill delete mounts pause resume ps update exec events list spec features bench validate plan doctor trace demo"
+            opts="-v -h --root --log --debug --systemd-cgroup --version --help --log-format --log-level --cgroup-manager --rootless create start run state kill delete mounts pause resume ps update exec events list spec features bench validate plan doctor trace demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -104,19 +104,19 @@ _pinnace() {
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "debug warning error" -- "${cur}"))
                     return 0
                     ;;
                 --cgroup-manager)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "cgroupfs systemd disabled" -- "${cur}"))
                     return 0
                     ;;
                 --rootless)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "true false auto" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -267,18 +267,18 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__doctor)
-            opts="-f -h --format --help"
+            opts="-h -f --help --format"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 -f)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -425,18 +425,18 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__list)
-            opts="-f -q -h --format --quiet --help"
+            opts="-q -h -f --quiet --help --format"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
                 -f)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -475,7 +475,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__plan)
-            opts="-b -f -h --bundle --format --no-pivot --no-new-keyring --help"
+            opts="-b -h -f --bundle --no-pivot --no-new-keyring --help --format"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,11 +490,11 @@ _pinnace() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 -f)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -505,18 +505,18 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__ps)
-            opts="-f -h --format --help"
+            opts="-h -f --help --format"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
                 -f)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -667,7 +667,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__update)
-            opts="-r -h --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --kernel-memory --kernel-memory-tcp --help"
+            opts="-r -h --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --kernel-memory --kernel-memory-tcp --help --cpu-idle"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -717,10 +717,6 @@ _pinnace() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --cpu-idle)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -753,6 +749,10 @@ _pinnace() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cpu-idle)
+                    COMPREPLY=($(compgen -W "0 1" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -761,7 +761,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__validate)
-            opts="-b -f -h --bundle --format --help"
+            opts="-b -h -f --bundle --help --format"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -776,11 +776,11 @@ _pinnace() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 -f)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -793,8 +793,38 @@ _pinnace() {
     esac
 }
 
+# Options, and behind them what clap's function does not know: where an operand stands.
+_pinnace_operands() {
+    local cur="${COMP_WORDS[COMP_CWORD]}" command= position=0 root=() words= word i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case "$command $word" in
+            " --root" | " --log" | " --log-format" | " --log-level" | " --cgroup-manager" | " --rootless" | "create -b" | "create --bundle" | "create --pid-file" | "create --console-socket" | "create --pidfd-socket" | "create --preserve-fds" | "create -f" | "create --config" | "create --trace" | "run -b" | "run --bundle" | "run --pid-file" | "run --console-socket" | "run --pidfd-socket" | "run --preserve-fds" | "run -f" | "run --config" | "run --trace" | "ps -f" | "ps --format" | "update -r" | "update --resources" | "update --blkio-weight" | "update --cpu-period" | "update --cpu-quota" | "update --cpu-burst" | "update --cpu-share" | "update --cpu-rt-period" | "update --cpu-rt-runtime" | "update --cpuset-cpus" | "update --cpuset-mems" | "update --memory" | "update --memory-reservation" | "update --memory-swap" | "update --pids-limit" | "update --l3-cache-schema" | "update --mem-bw-schema" | "update --kernel-memory" | "update --kernel-memory-tcp" | "update --cpu-idle" | "exec -p" | "exec --process" | "exec --pid-file" | "exec --console-socket" | "exec --pidfd-socket" | "exec --cwd" | "exec -e" | "exec --env" | "exec -u" | "exec --user" | "exec -g" | "exec --additional-gids" | "exec --process-label" | "exec --apparmor" | "exec -c" | "exec --cap" | "exec --preserve-fds" | "exec --cgroup" | "events --interval" | "list -f" | "list --format" | "spec -b" | "spec --bundle" | "spec -f" | "spec --file" | "bench --against" | "bench -b" | "bench --bundle" | "bench --rounds" | "bench --warm-up" | "bench --spaced" | "bench --workload" | "bench --idle" | "bench --parallel" | "bench --burst" | "bench --watch" | "bench --report" | "validate -b" | "validate --bundle" | "validate -f" | "validate --format" | "plan -b" | "plan --bundle" | "plan -f" | "plan --format" | "doctor -f" | "doctor --format" | "trace --svg")
+                [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+                ((i++))
+                [[ $command$word == --root ]] && root=(--root "${COMP_WORDS[i]}")
+                ;;
+            *" -"*) [[ ${COMP_WORDS[i + 1]} == = ]] && ((i += 2)) ;;
+            " "*) command=$word ;;
+            *) ((position++)) ;;
+        esac
+    done
+    if [[ $cur == -* && $command:$position != @(exec|ps):[1-9]* || -z $command ]] || ((i != COMP_CWORD)); then
+        _pinnace "$@"
+        return
+    fi
+    case "$command:$position" in
+        help:0) words="create start run state kill delete mounts pause resume ps update exec events list spec features bench validate plan doctor trace demo" ;;
+        kill:1) words="HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH" ;;
+        mounts:0) words="add remove" ;;
+        start:0 | state:0 | kill:0 | delete:0 | mounts:1 | pause:0 | resume:0 | ps:0 | update:0 | exec:0 | events:0) words=$("$1" "${root[@]}" list --quiet 2>/dev/null) ;;
+    esac
+    # Without words bash completes names of files.
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _pinnace -o nosort -o bashdefault -o default pinnace
+    complete -F _pinnace_operands -o nosort -o bashdefault -o default pinnace
 else
-    complete -F _pinnace -o bashdefault -o default pinnace
+    complete -F _pinnace_operands -o bashdefault -o default pinnace
 fi

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_pinnace_global_optspecs
-    string join \n root= log= log-format= debug log-level= systemd-cgroup cgroup-manager= rootless= v/version h/help
+    string join \n root= log= debug systemd-cgroup v/version h/help log-format= log-level= cgroup-manager= rootless=
 end
 
 function __fish_pinnace_needs_command
@@ -8,7 +8,7 @@ function __fish_pinnace_needs_command
     set -l cmd (commandline -opc)
     set -e cmd[1]
     argparse -s (__fish_pinnace_global_optspecs) -- $cmd 2>/dev/null
-    or return
+    or return 0
     if set -q argv[1]
         # Also print the command, so this can be used to figure out what it is.
         echo $argv[1]
@@ -26,10 +26,17 @@ end
 
 complete -c pinnace -n "__fish_pinnace_needs_command" -l root -d 'Directory of the containers\' state [default: /run/pinnace; of ordinary users $XDG_RUNTIME_DIR/pinnace]' -r -F
 complete -c pinnace -n "__fish_pinnace_needs_command" -l log -d 'Append log records to this file instead of standard error, or give them to a daemon: syslog:NAME or journald:NAME' -r -F
-complete -c pinnace -n "__fish_pinnace_needs_command" -l log-format -d 'Format of log records: text or json' -r
-complete -c pinnace -n "__fish_pinnace_needs_command" -l log-level -d 'Log only what is at least this grave: debug, warning or error [default: warning]' -r
-complete -c pinnace -n "__fish_pinnace_needs_command" -l cgroup-manager -d 'Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]' -r
-complete -c pinnace -n "__fish_pinnace_needs_command" -l rootless -d 'Whether a new container does without the cgroups that cannot be written: true, false or auto: for whoever is not the host\'s root [default: auto]' -r
+complete -c pinnace -n "__fish_pinnace_needs_command" -l log-format -d 'Format of log records: text or json' -r -f -a "text\t''
+json\t''"
+complete -c pinnace -n "__fish_pinnace_needs_command" -l log-level -d 'Log only what is at least this grave: debug, warning or error [default: warning]' -r -f -a "debug\t''
+warning\t''
+error\t''"
+complete -c pinnace -n "__fish_pinnace_needs_command" -l cgroup-manager -d 'Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]' -r -f -a "cgroupfs\t''
+systemd\t''
+disabled\t''"
+complete -c pinnace -n "__fish_pinnace_needs_command" -l rootless -d 'Whether a new container does without the cgroups that cannot be written: true, false or auto: for whoever is not the host\'s root [default: auto]' -r -f -a "true\t''
+false\t''
+auto\t''"
 complete -c pinnace -n "__fish_pinnace_needs_command" -l debug -d 'Log what is done, too'
 complete -c pinnace -n "__fish_pinnace_needs_command" -l systemd-cgroup -d 'Let systemd make the cgroups; cgroupsPath is then slice:prefix:name'
 complete -c pinnace -n "__fish_pinnace_needs_command" -s v -l version -d 'Print the version'
@@ -91,7 +98,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand delete" -s h -l help -d 
 complete -c pinnace -n "__fish_pinnace_using_subcommand mounts" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand resume" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand ps" -s f -l format -d 'table, made by the host\'s ps, or json: the pids alone' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand ps" -s f -l format -d 'table, made by the host\'s ps, or json: the pids alone' -r -f -a "table\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -s r -l resources -d 'Read the limits from a JSON file, as in linux.resources of config.json, or from standard input (-); the options below are left aside' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l blkio-weight -d 'Relative weight of block I/O, 10 to 1000' -r
@@ -103,7 +111,6 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-rt-period
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-rt-runtime -d 'Real-time budget in each period' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpuset-cpus -d 'Processors to run on, such as 0-2,7' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpuset-mems -d 'Memory nodes to use' -r
-complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-idle -d 'Whether the container runs only when nothing else does' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l memory -d 'Memory; -1 is no limit, k, m and g are units' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l memory-reservation -d 'Memory that is spared when the host runs short' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l memory-swap -d 'Memory and swap together; -1 is no limit' -r
@@ -112,6 +119,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l l3-cache-sche
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l mem-bw-schema -d 'Schema of the memory bandwidth; needs intelRdt in config.json' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l kernel-memory -d 'Accepted for old callers: the kernel has dropped it' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l kernel-memory-tcp -d 'Accepted for old callers: the kernel has dropped it' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-idle -d 'Whether the container runs only when nothing else does' -r -f -a "0\t''
+1\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -s p -l process -d 'File with the JSON object of the whole process; the options about the process are then left aside' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -l pid-file -d 'Write the pid of the program to this file' -r -F
@@ -135,7 +144,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -s h -l help -d 'P
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -l interval -d 'Time between two records, such as 500ms or 1m30s' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -l stats -d 'Print one record and end'
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s f -l format -d 'table or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s f -l format -d 'table or json' -r -f -a "table\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s q -l quiet -d 'Only the ids'
 complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand spec" -s b -l bundle -d 'Directory to write config.json to [default: the working directory]' -r -F
@@ -156,15 +166,56 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l watch -d 'Seco
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l report -d 'Write results.json, results.csv, index.html and summary.svg into this directory' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s f -l format -d 'text, a finding a line, or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s f -l format -d 'text, a finding a line, or json' -r -f -a "text\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 'text, for people, or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 'text, for people, or json' -r -f -a "text\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-pivot -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-new-keyring -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s f -l format -d 'text, for people, or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s f -l format -d 'text, for people, or json' -r -f -a "text\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the last command of the file as a picture, too' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand demo" -s h -l help -d 'Print help'
+
+# What stands behind the options: whether the operand to be completed is at one of these places.
+function __fish_pinnace_operand
+    set -l words (commandline -opc)
+    set -l command
+    set -l position 0
+    set -l i 2
+    while test $i -le (count $words)
+        switch "$command $words[$i]"
+            case " --root" " --log" " --log-format" " --log-level" " --cgroup-manager" " --rootless" "create -b" "create --bundle" "create --pid-file" "create --console-socket" "create --pidfd-socket" "create --preserve-fds" "create -f" "create --config" "create --trace" "run -b" "run --bundle" "run --pid-file" "run --console-socket" "run --pidfd-socket" "run --preserve-fds" "run -f" "run --config" "run --trace" "ps -f" "ps --format" "update -r" "update --resources" "update --blkio-weight" "update --cpu-period" "update --cpu-quota" "update --cpu-burst" "update --cpu-share" "update --cpu-rt-period" "update --cpu-rt-runtime" "update --cpuset-cpus" "update --cpuset-mems" "update --memory" "update --memory-reservation" "update --memory-swap" "update --pids-limit" "update --l3-cache-schema" "update --mem-bw-schema" "update --kernel-memory" "update --kernel-memory-tcp" "update --cpu-idle" "exec -p" "exec --process" "exec --pid-file" "exec --console-socket" "exec --pidfd-socket" "exec --cwd" "exec -e" "exec --env" "exec -u" "exec --user" "exec -g" "exec --additional-gids" "exec --process-label" "exec --apparmor" "exec -c" "exec --cap" "exec --preserve-fds" "exec --cgroup" "events --interval" "list -f" "list --format" "spec -b" "spec --bundle" "spec -f" "spec --file" "bench --against" "bench -b" "bench --bundle" "bench --rounds" "bench --warm-up" "bench --spaced" "bench --workload" "bench --idle" "bench --parallel" "bench --burst" "bench --watch" "bench --report" "validate -b" "validate --bundle" "validate -f" "validate --format" "plan -b" "plan --bundle" "plan -f" "plan --format" "doctor -f" "doctor --format" "trace --svg"
+                set i (math $i + 1)
+            case "* -*"
+            case " *"
+                set command $words[$i]
+            case "*"
+                set position (math $position + 1)
+        end
+        set i (math $i + 1)
+    end
+    # Beyond that it is the value of an option.
+    test $i -eq (math (count $words) + 1)
+    and contains -- "$command:$position" $argv
+end
+
+function __fish_pinnace_containers
+    set -l words (commandline -opc)
+    set -l root
+    if set -l i (contains -i -- --root $words)
+        set root --root $words[(math $i + 1)]
+    end
+    command $words[1] $root list --quiet 2>/dev/null
+end
+
+complete -c pinnace -n "__fish_pinnace_operand help:0" -f -a "create start run state kill delete mounts pause resume ps update exec events list spec features bench validate plan doctor trace demo"
+complete -c pinnace -n "__fish_pinnace_operand kill:1" -f -a "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH"
+complete -c pinnace -n "__fish_pinnace_operand mounts:0" -f -a "add remove"
+complete -c pinnace -n "__fish_pinnace_operand start:0 state:0 kill:0 delete:0 mounts:1 pause:0 resume:0 ps:0 update:0 exec:0 events:0" -f -a "(__fish_pinnace_containers)"
+complete -c pinnace -n "__fish_pinnace_operand create:0 run:0" -f

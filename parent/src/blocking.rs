@@ -16,5 +16,5 @@ pub use crate::container::{
 pub use crate::doctor::{Level as SymptomLevel, Symptom, examine};
 pub use crate::features::features;
 pub use crate::launch::Stdio;
-pub use crate::signals::{Signals, check_ended, prepare_process};
+pub use crate::signals::{LOOK_PAUSE, Signals, check_ended, prepare_process};
 pub use crate::state::StateRoot;

@@ -172,10 +172,8 @@ impl Cgroups {
 
     /// Whether the child can be in a cgroup with a limit of memory before it has entered by itself.
     pub fn limits_before_entry(&self, resources: &Resources) -> bool {
-        let limits_memory = resources.memory.limit.is_some()
-            || resources.memory.swap.is_some()
-            || resources.unified.keys().any(|file| file.starts_with("memory."));
-        limits_memory && (self.placement.hierarchies.is_empty() || self.placement.scope().is_some())
+        resources.limit_memory()
+            && (self.placement.hierarchies.is_empty() || self.placement.scope().is_some())
     }
 
     /// While the child mounts: with systemd, asks it for the scope, with the child in it; the child must not look at its cgroups before.
@@ -335,12 +333,22 @@ impl Cgroups {
         self.kill(Signal::KILL.as_raw()).map(drop)
     }
 
-    /// The figures, if the kernel has killed in the container for want of memory.
-    pub fn out_of_memory(&self) -> Option<String> {
-        let MemoryFiles { path, is_v2, events, limit, peak } = self.placement.version().memory()?;
-        let [events, limit, peak] =
-            [events, limit, peak].map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
-        let killed = stats::parse_names(&events).get("oom_kill").copied().filter(|killed| *killed > 0)?;
+    /// How many processes the kernel has killed in the container for want of memory.
+    pub fn oom_kill_count(&self) -> Option<u64> {
+        let MemoryFiles { path, events, .. } = self.placement.version().memory()?;
+        stats::parse_names(&files::read(&format!("{path}/{events}")).ok()?).get("oom_kill").copied()
+    }
+
+    /// The figures, if the kernel has killed in the container for want of memory since it had killed so many.
+    pub fn out_of_memory_since(&self, killed_before: u64) -> Option<String> {
+        let MemoryFiles { path, is_v2, limit, peak, .. } = self.placement.version().memory()?;
+        if self.extent == Extent::OwnWork && !self.made.new.contains(&path) {
+            // Whoever has made it may have run out of memory in it.
+            return None;
+        }
+        let killed = self.oom_kill_count()?.checked_sub(killed_before).filter(|killed| *killed > 0)?;
+        let [limit, peak] =
+            [limit, peak].map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let (limit, peak) = (limit.trim_end(), peak.trim_end());
         if !oom::has_reached_own_limit(&path, is_v2) {
             return Some(format!(

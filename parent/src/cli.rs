@@ -22,6 +22,7 @@ mod update;
 use std::ffi::OsString;
 
 use clap::FromArgMatches;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 #[cfg(feature = "bench")]
@@ -33,6 +34,8 @@ pub use global::Global;
 pub use lifecycle::{Delete, Kill, Mounts, OneId};
 pub use show::{Events, Features, List, Ps, Spec};
 pub use table::definition;
+#[allow(unused_imports)] // Of what is made from the definitions, the program needs the texts alone.
+pub use table::{Operand, operands};
 pub use update::Update;
 
 use go::{Options, Text, Words};
@@ -189,6 +192,11 @@ fn missing_feature(name: &str) -> Option<&'static str> {
         "bench" => Some("bench"),
         name => explain::MISSING.contains(&name).then_some("explain"),
     }
+}
+
+/// A word that means nothing if it is no UTF-8, and then gets the answer of all that mean nothing.
+fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|word| word.to_string_lossy().into_owned())
 }
 
 /// The one id that most commands take.

@@ -14,11 +14,13 @@ mod load;
 mod options;
 mod path;
 mod problems;
+mod program;
 mod resources;
 mod seccomp;
 mod sections;
 mod shape;
 mod tree;
+mod unified;
 mod update;
 
 use std::collections::BTreeMap;
@@ -36,6 +38,7 @@ pub use list::numbers as number_list;
 pub use load::{examine, load, load_process, parse, parse_destinations, parse_mounts};
 pub use options::mount_options;
 pub use problems::{Problem, Problems, Refusal, one_line};
+pub use program::Program;
 pub use resources::{
     BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
     Network, RdmaLimit, Resources, Throttle, WeightDevice,

@@ -1,11 +1,13 @@
 //! The life of one container: what the commands are made of.
 
+mod bundle;
 mod create;
 mod delete;
 mod devices;
 mod events;
 mod exec;
 mod foreground;
+mod hooks;
 mod live_mounts;
 mod notify;
 mod pause;
@@ -22,7 +24,8 @@ mod validate;
 
 pub(crate) use rootless::{cannot_limit_devices, subordinate_ids};
 
-use create::{Bundle, plan_request, poststop};
+use bundle::Bundle;
+use create::plan_request;
 pub use create::{Created, Creation, create};
 pub use delete::delete;
 pub(crate) use delete::delete_created;

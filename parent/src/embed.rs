@@ -67,7 +67,7 @@ impl Container {
 
     /// A container that exists, whoever has created it. `root` is that of [`Options`].
     ///
-    /// Errors: [`NoSuchContainer`](crate::Kind::NoSuchContainer).
+    /// Errors: [`NoSuchContainer`](crate::Kind::NoSuchContainer); no container can have that id.
     pub async fn open(id: impl Into<String>, root: Option<PathBuf>) -> Result<Self> {
         let root = root.as_deref().map(absolute).transpose()?;
         let (root, id) = (StateRoot::new(root.as_deref())?, id.into());
@@ -215,7 +215,7 @@ impl Shared {
             process: None,
             changes: ProcessChanges {
                 args: &command.args,
-                cwd: command.cwd.as_deref(),
+                cwd: command.cwd.as_deref().map(Path::as_os_str),
                 env: &command.environment,
                 user: command.user.as_deref(),
                 ..ProcessChanges::default()

@@ -29,6 +29,8 @@ pub enum Kind {
     CgroupBusy,
     /// The cgroup is in a part of the tree into which the caller may not move a process.
     CgroupForbidden,
+    /// Before its program was executed the process was killed, or those whom it was to join were on their way to their end.
+    Ended,
     /// What was looked for is elsewhere by now.
     Moved,
     /// A signal of this number asked a foreground command to end before there was a program to pass it on to.
@@ -79,6 +81,11 @@ impl Error {
     /// Puts what was being done before the text; the kind stays.
     pub fn context(self, doing: impl fmt::Display) -> Self {
         Self { message: format!("{doing}: {}", self.message), ..self }
+    }
+
+    /// Puts the reason behind the text; the kind stays.
+    pub fn because(self, reason: impl fmt::Display) -> Self {
+        Self { message: format!("{}: {reason}", self.message), ..self }
     }
 
     /// Adds what should be said before the error itself.

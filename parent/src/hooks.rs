@@ -20,7 +20,7 @@ use sc::syscall;
 use crate::config::{Hook, HookPoint, HookState};
 use crate::descriptors::CLOSE_RANGE_CLOEXEC;
 use crate::error::{Error, Kind, Result, check, errno_text};
-use crate::signals;
+use crate::signals::{self, LOOK_PAUSE};
 
 /// Bytes of what a hook has written that an error quotes, of each stream.
 const QUOTED_BYTES_MAX: u64 = 4096;
@@ -330,9 +330,6 @@ fn wait(mut child: Child, timeout: Option<u32>, heeds_signals: bool) -> Result<O
         }
     }
 }
-
-/// Between two looks whether we are asked to end.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Without a time, however long that takes.
 fn ends_within(handle: &OwnedFd, time: Option<Duration>) -> bool {

@@ -7,8 +7,12 @@
 //! ready, executed stage1's answers
 //! ```
 
+mod answers;
 mod enter;
 mod filesystem;
+mod held;
+mod limits;
+mod namespaces;
 mod net_devices;
 mod netlink;
 mod network;
@@ -23,19 +27,21 @@ mod words;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use linux_raw_sys::general as uapi;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use sc::syscall;
-use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
+use shared_proto::bootstrap::NEW_USER;
 use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
-use shared_proto::{Call, Failure, Reply, Report, Step};
+use shared_proto::{Call, Failure, Reply, Report};
 
 pub use enter::Entrance;
 pub use filesystem::{OF_ROOT, refused_option};
+pub use held::start_held;
+pub use namespaces::check_namespace;
 pub use notes::Notes;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
@@ -45,7 +51,9 @@ use crate::config::Namespace;
 use crate::descriptors::close_all;
 use crate::ending;
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, UserNamespace, clones_user, early_limit, joined_namespaces};
+use crate::plan::{Plan, clones_user};
+use limits::set_host_limits;
+use namespaces::{bootstrap_descriptors, entered_namespaces, open_namespace};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use stdio::Standard;
@@ -67,6 +75,8 @@ pub struct Surroundings<'a> {
 #[derive(Debug)]
 pub struct Launch {
     child: Child,
+    /// The child, in an error.
+    who: &'static str,
     /// Its copy, by device and inode.
     stage1: (u64, u64),
     socket: Socket,
@@ -119,7 +129,7 @@ impl Launch {
         };
         close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
         // From here on whatever fails ends the child.
-        let mut launch = Self::new(child, socket);
+        let mut launch = Self::new(child, "container init", socket);
         launch.stage1 = (copy.st_dev, copy.st_ino);
         launch.map_ids(plan)?;
         // There is a reader now: however small the socket's buffer is, this comes through.
@@ -205,9 +215,10 @@ impl Launch {
         }
     }
 
-    fn new(child: Child, socket: Socket) -> Self {
+    fn new(child: Child, who: &'static str, socket: Socket) -> Self {
         Self {
             child,
+            who,
             stage1: (0, 0),
             socket,
             early: VecDeque::new(),
@@ -296,80 +307,17 @@ impl Launch {
         Ok(())
     }
 
-    /// Waits until everything up to the wait for `start` is done.
-    pub async fn ready(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
-        if self.is_ready {
-            return Ok(());
-        }
-        match self.word(reactor, plan).await? {
-            (Report::Ready, _) => {
-                self.child.has_executed_stage1();
-                self.is_ready = true;
-                Ok(())
-            }
-            _ => Err(out_of_turn()),
-        }
-    }
-
-    /// Waits for the moment of the runtime's hooks. stage1 then waits for `send_proceed`.
-    pub async fn hooks_due(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
-        match self.word(reactor, plan).await? {
-            (Report::HooksDue, _) => Ok(()),
-            _ => Err(out_of_turn()),
-        }
-    }
-
-    /// Waits for what stage1 is going to mount in a container that runs, detached. stage1 then waits for `send_proceed`.
-    pub async fn mounting(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<OwnedFd> {
-        match self.word(reactor, plan).await? {
-            (Report::Mounting, Some(mount)) => Ok(mount),
-            _ => Err(out_of_turn()),
-        }
-    }
-
     /// Lets stage1 go on.
     pub fn send_proceed(&self) -> Result<()> {
         self.socket.send(Reply::Proceed, &[])
     }
 
-    /// Whether stage1 has executed the program, or is gone, within so many milliseconds.
-    pub fn has_hung_up_within(&self, milliseconds: i64) -> bool {
-        let time = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
+    /// Whether stage1 has executed the program, or is gone, within this time.
+    pub fn has_hung_up_within(&self, time: Duration) -> bool {
+        let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
         let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::empty())];
         // Interrupted, it has not.
         rustix::event::poll(&mut polled, Some(&time)).is_ok_and(|count| count > 0)
-    }
-
-    /// With `send_start` before it: waits until the program has been executed, and meanwhile hands the filter's listener to its agent, who may
-    /// have to answer for execve itself. Without an agent it blocks: nothing else is waited for then.
-    pub async fn executed(
-        &mut self,
-        reactor: &Reactor,
-        plan: &Plan<'_>,
-        mut agent: Option<Agent>,
-    ) -> Result<()> {
-        self.may_block = agent.is_none();
-        if plan.bootstrap.reports_ready {
-            self.ready(reactor, plan).await?;
-        }
-        loop {
-            match self.next_report(reactor).await? {
-                // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
-                None if self.socket.was_reset() => return Err(self.death(reactor).await),
-                None if agent.is_none() => {
-                    self.child.has_executed_stage1();
-                    self.let_go();
-                    return Ok(());
-                }
-                None => return Err(no_listener()),
-                Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
-                Some((Report::HookFailed { index, status }, Some(output))) => {
-                    return Err(words::hook_failure(index, status, output));
-                }
-                Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
-                Some(_) => return Err(out_of_turn()),
-            }
-        }
     }
 
     /// The master of the program's terminal, which is there as soon as all is ready.
@@ -418,63 +366,6 @@ impl Launch {
             devices.keep();
         }
     }
-
-    /// The next report while stage1 must not end.
-    ///
-    /// Errors: it has failed, or died.
-    async fn word(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(Report, Option<OwnedFd>)> {
-        loop {
-            match self.next_report(reactor).await? {
-                Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
-                Some((Report::ClocksDue, _)) => {
-                    set_clocks(self.pid(), plan)?;
-                    self.send_proceed()?;
-                }
-                Some(report) => return Ok(report),
-                None => return Err(self.death(reactor).await),
-            }
-        }
-    }
-
-    async fn next_report(&mut self, reactor: &Reactor) -> Result<Option<(Report, Option<OwnedFd>)>> {
-        if let Some(report) = self.early.pop_front() {
-            return Ok(Some(report));
-        }
-        loop {
-            if !self.may_block {
-                reactor.readable(self.socket.as_fd()).await;
-            }
-            match self.socket.receive_report()? {
-                Some((Report::Warned(warning), _)) => self.warnings.push(warning),
-                Some((Report::Console, Some(master))) if self.console.is_none() => {
-                    self.console = Some(master)
-                }
-                Some((Report::Console, _)) => return Err(out_of_turn()),
-                report => return Ok(report),
-            }
-        }
-    }
-
-    /// stage1 ended without a word: says how.
-    async fn death(&mut self, reactor: &Reactor) -> Error {
-        if let Some(errno) = self.child.execution_failure() {
-            return Error::call("execute stage1", errno);
-        }
-        reactor.readable(self.child.pidfd.as_fd()).await;
-        match self.wait() {
-            Ok(137) => Error::new(
-                "container init was killed (SIGKILL) while it was being set up: possibly out of memory, \
-                 the memory limit could be too low",
-            ),
-            Ok(159) => Error::new("container init was killed by a seccomp filter (SIGSYS)"),
-            Ok(code) if code > 128 => {
-                Error::new(format!("container init was killed by signal {}", code - 128))
-            }
-            Ok(code) => Error::new(format!("container init ended with status {code} before it was ready")),
-            // Its status went to nobody, since our caller ignores SIGCHLD.
-            Err(_) => Error::new("container init ended before it was ready"),
-        }
-    }
 }
 
 impl Drop for Launch {
@@ -488,165 +379,6 @@ impl Drop for Launch {
     }
 }
 
-/// Asks a held stage1 to start its program, and waits until that has been executed.
-///
-/// `socket` is connected to the listener. Errors: execve failed, in the kernel's words; the agent of the filter cannot be told.
-pub fn start_held(socket: OwnedFd, program: &str, mut agent: Option<Agent>) -> Result<()> {
-    let socket = Socket::from(socket);
-    socket.send(Reply::Start { ignored_signals: 0 }, &[])?;
-    loop {
-        match socket.receive_report()? {
-            None if socket.was_reset() => {
-                return Err(Error::new("container init ended before it executed the program"));
-            }
-            None if agent.is_none() => return Ok(()),
-            None => return Err(no_listener()),
-            Some((Report::Warned(_), _)) => {}
-            Some((Report::Failed(failure), _)) => return Err(words::start_failure(program, &failure)),
-            Some((Report::HookFailed { index, status }, Some(output))) => {
-                return Err(words::hook_failure(index, status, output));
-            }
-            Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
-            Some(_) => return Err(out_of_turn()),
-        }
-    }
-}
-
-/// Tells the agent of the listener, once.
-fn introduce(agent: &mut Option<Agent>, listener: &OwnedFd) -> Result<()> {
-    agent.take().ok_or_else(out_of_turn)?.send(listener)
-}
-
 fn out_of_turn() -> Error {
     Error::new("stage1 answered out of turn")
-}
-
-fn no_listener() -> Error {
-    Error::new(
-        "container init ended before it could send the listener of its seccomp filter: the profile must allow sendmsg",
-    )
-}
-
-/// The descriptors for the plan's slots, in the order of travel.
-fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<Vec<OwnedFd>> {
-    let joined = joined_namespaces(plan.namespaces);
-    let path_of = |slot| joined.iter().find(|(joined, _)| *joined == slot).and_then(|(_, path)| *path);
-    let mut listener = listener;
-    let mut descriptors = Vec::new();
-    for slot in plan.bootstrap.descriptors.iter() {
-        let kind = match slot {
-            DescriptorSlot::MountNamespace => uapi::CLONE_NEWNS,
-            DescriptorSlot::NetworkNamespace => uapi::CLONE_NEWNET,
-            DescriptorSlot::IpcNamespace => uapi::CLONE_NEWIPC,
-            DescriptorSlot::UtsNamespace => uapi::CLONE_NEWUTS,
-            DescriptorSlot::CgroupNamespace => uapi::CLONE_NEWCGROUP,
-            DescriptorSlot::TimeNamespace => uapi::CLONE_NEWTIME,
-            DescriptorSlot::PidNamespace => uapi::CLONE_NEWPID,
-            DescriptorSlot::UserNamespace => uapi::CLONE_NEWUSER,
-            DescriptorSlot::Root => {
-                descriptors.push(trees::open_root(plan)?);
-                continue;
-            }
-            DescriptorSlot::Procfs => {
-                descriptors.push(open_procfs()?);
-                continue;
-            }
-            DescriptorSlot::Listener => {
-                descriptors.extend(listener.take());
-                continue;
-            }
-            // Nobody enters a container that does not exist; notes are lent.
-            DescriptorSlot::Init | DescriptorSlot::Trace => continue,
-        };
-        descriptors.push(open_namespace(path_of(slot).unwrap_or_default(), kind)?);
-    }
-    Ok(descriptors)
-}
-
-/// Existing namespaces that the child of a new user namespace is born in: they may belong to the host, and whoever is in another user namespace
-/// cannot join those.
-fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
-    let namespaces = plan.namespaces;
-    let all = [
-        (&namespaces.network, uapi::CLONE_NEWNET),
-        (&namespaces.ipc, uapi::CLONE_NEWIPC),
-        (&namespaces.uts, uapi::CLONE_NEWUTS),
-        (&namespaces.cgroup, uapi::CLONE_NEWCGROUP),
-        (&namespaces.time, uapi::CLONE_NEWTIME),
-    ];
-    let joined = all.into_iter().filter_map(|(namespace, kind)| Some((namespace.path()?, kind)));
-    joined.map(|(path, kind)| open_namespace(path, kind).map(|file| (file, kind))).collect()
-}
-
-/// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
-fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
-    for limit in user.rlimits.iter().filter_map(early_limit) {
-        let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();
-        let wanted = uapi::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
-        // SAFETY: `wanted` is the structure that the call reads; no old limit is asked for.
-        let set = check(unsafe {
-            syscall!(
-                PRLIMIT64,
-                pid.as_raw_nonzero().get(),
-                limit.resource,
-                &raw const wanted,
-                std::ptr::null::<u8>()
-            )
-        });
-        set.map_err(|errno| {
-            Error::call(format_args!("unable to start container process: set {name}"), errno)
-        })?;
-    }
-    let Some(score) = user.oom_score_adj else { return Ok(()) };
-    let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
-    let written = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::write(&file, score.to_string().as_bytes()));
-    match written {
-        Err(Errno::ACCESS | Errno::PERM) => Err(Error::new(format!(
-            "unable to start container process: set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE"
-        ))),
-        written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
-    }
-}
-
-/// The offsets of the time namespace that the child has made for itself.
-fn set_clocks(pid: Pid, plan: &Plan<'_>) -> Result<()> {
-    let offsets = plan.steps.iter().find_map(|phased| match phased.step {
-        Step::NewTimeNamespace { offsets } => Some(offsets),
-        _ => None,
-    });
-    let path = format!("/proc/{}/timens_offsets", pid.as_raw_nonzero());
-    rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::write(&file, offsets.unwrap_or_default().as_bytes()))
-        .map(drop)
-        .map_err(|errno| {
-            let doing = "unable to start container process: $.linux.timeOffsets: write";
-            Error::call(format_args!("{doing} {path}"), errno)
-        })
-}
-
-/// Whether the namespace file at `path` is there and of a CLONE_NEW* type.
-pub fn check_namespace(path: &str, kind: u32) -> Result<()> {
-    open_namespace(path, kind).map(drop)
-}
-
-/// What shows the processes of our pid namespace.
-fn open_procfs() -> Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open("/proc", flags, Mode::empty()).map_err(|errno| Error::call("open /proc", errno))
-}
-
-/// Opens a namespace file and checks its type (runtime-spec: another type MUST be an error).
-fn open_namespace(path: &str, kind: u32) -> Result<OwnedFd> {
-    let opened = rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY,
-        Mode::empty(),
-    );
-    let file = opened.map_err(|errno| Error::call(format_args!("open namespace {path}"), errno))?;
-    match network::namespace_type(file.as_fd()) {
-        Ok(found) if found == kind => Ok(file),
-        Ok(_) => Err(Error::new(format!("namespace {path}: it is of another type"))),
-        Err(_) => Err(Error::new(format!("namespace {path}: it is not a namespace file"))),
-    }
 }

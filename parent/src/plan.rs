@@ -29,7 +29,7 @@ use shared_proto::limits::{EARLY_BIND_COUNT_MAX, FRAME_DESCRIPTOR_COUNT_MAX, STE
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
 
 use crate::cgroup::Placement;
-use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice};
+use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice, Program};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 pub use devices::bound_devices;
@@ -74,8 +74,7 @@ pub struct Request<'a> {
 pub struct Plan<'a> {
     pub bootstrap: Bootstrap<Planned<'a>>,
     pub steps: Vec<PhasedStep<Planned<'a>>>,
-    pub arguments: &'a [String],
-    pub environment: &'a [String],
+    pub program: Program<'a>,
     pub namespaces: &'a Namespaces,
     pub user_namespace: Option<UserNamespace<'a>>,
     /// What the parent opens for the bind steps whose origin is `Sent`, in their order.
@@ -147,7 +146,8 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     if let Some(first) = unsupported(config, request.host).into_iter().next() {
         return Err(Error::new(first.to_string()));
     }
-    let mut draft = Draft { steps: Vec::with_capacity(64), sent: Vec::new(), store };
+    let program = Program::of(&config.process);
+    let mut draft = Draft { steps: Vec::with_capacity(64), sent: Vec::new(), program, store };
 
     let places = mounts::plan(&mut draft, request)?;
     devices::plan(&mut draft, request, &places);
@@ -169,10 +169,9 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     steps.sort_by_key(|phased| phased.phase);
     check_bounds(&steps)?;
     Ok(Plan {
-        bootstrap: root::plan_bootstrap(request),
+        bootstrap: root::plan_bootstrap(request, &draft.program),
         steps,
-        arguments: &config.process.args,
-        environment: &config.process.env,
+        program: draft.program,
         namespaces: &config.namespaces,
         user_namespace: user_namespace::plan(request),
         sent: draft.sent,
@@ -205,6 +204,7 @@ pub fn unsupported(config: &Config, host: &HostFacts) -> Vec<Unsupported> {
 struct Draft<'a> {
     steps: Vec<PhasedStep<Planned<'a>>>,
     sent: Vec<SentTree<'a>>,
+    program: Program<'a>,
     store: &'a Store,
 }
 

@@ -1,6 +1,7 @@
 //! Signals that a foreground `run` passes on to the container.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use linux_raw_sys::general::{self as uapi, SIG_SETMASK};
 use rustix::io::Errno;
@@ -90,6 +91,9 @@ impl Drop for Signals {
         };
     }
 }
+
+/// Between two looks whether we are asked to end.
+pub const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// An error if a foreground command was asked to end: the signal waits to be passed on, and the program is not there yet.
 pub fn check_interrupted() -> Result<()> {

@@ -3,9 +3,11 @@
 //! The host is this process: what it counts and watches is its own, so tests here take turns.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -237,15 +239,15 @@ fn programs_are_executed_waited_for_and_killed() {
         }
 
         let (mut output, stdio) = piped();
-        let environment = vec![String::from("WORD=inside")];
+        let environment = vec![OsString::from_vec(b"WORD=inside\xff".to_vec())];
         let process = container.exec(Command { environment, stdio, ..command() }).await.expect("exec");
         assert_eq!(process.wait().await.expect("wait"), Some(7));
         // Nobody waits twice, and everybody is told.
         assert_eq!(process.wait().await.expect("wait"), Some(7));
         assert_eq!(process.kill(9).unwrap_err().kind(), Kind::NotRunning);
-        let mut text = String::new();
-        output.read_to_string(&mut text).expect("read");
-        assert_eq!(text, "inside\n");
+        let mut text = Vec::new();
+        output.read_to_end(&mut text).expect("read");
+        assert_eq!(text, b"inside\xff\n");
 
         // A handle to what is there, whoever has made it.
         let again = Container::open(id("exec"), Some(host.state())).await.expect("open");

@@ -10,6 +10,9 @@ use clap::Command;
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
+#[path = "texts/completions.rs"]
+mod completions;
+
 /// The program's own definitions.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../src"]
@@ -80,9 +83,64 @@ fn manual_pages_are_current() {
 fn completions_are_current() {
     let scripts = [(Shell::Bash, "pinnace.bash"), (Shell::Zsh, "_pinnace"), (Shell::Fish, "pinnace.fish")];
     let script = |(shell, name): (Shell, &str)| {
+        let mut definition = completions::with_words(definition());
         let mut text = Vec::new();
-        generate(shell, &mut definition(), "pinnace", &mut text);
-        (String::from(name), text)
+        generate(shell, &mut definition, "pinnace", &mut text);
+        let text = String::from_utf8(text).expect("UTF-8");
+        let text = match shell {
+            Shell::Bash => completions::bash(&text, &definition),
+            Shell::Zsh => completions::zsh(&text),
+            _ => completions::fish(&text, &definition),
+        };
+        (String::from(name), text.into_bytes())
     };
     check(&directory("completions"), &scripts.map(script).into());
+}
+
+/// What a shell offers at the end of a line.
+fn offered(shell: &str, line: &str) -> Option<Vec<String>> {
+    let (script, code) = match shell {
+        "bash" => (
+            "pinnace.bash",
+            r#". "$1"; read -ra COMP_WORDS <<<"$2"; [[ $2 == *" " ]] && COMP_WORDS+=("")
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _pinnace_operands pinnace "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"; printf '%s\n' "${COMPREPLY[@]}""#,
+        ),
+        _ => ("pinnace.fish", r#"source $argv[1]; complete -C $argv[2] | string replace -r "\t.*" """#),
+    };
+    let script = directory("completions").join(script);
+    let mut command = std::process::Command::new(shell);
+    if shell == "bash" {
+        command.args(["-c", code, "bash"]);
+    } else {
+        command.args(["--no-config", "-c", code]);
+    }
+    let Ok(output) = command.arg(script).arg(line).output() else {
+        println!("SKIP completions of {shell}: it is not installed");
+        return None;
+    };
+    assert!(output.stderr.is_empty(), "{shell} {line:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut words: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(String::from).collect();
+    words.sort();
+    Some(words)
+}
+
+#[test]
+fn shells_offer_what_comes_next() {
+    for shell in ["bash", "fish"] {
+        for (line, expected) in [
+            ("pinnace mou", &["mounts"][..]),
+            ("pinnace help mou", &["mounts"]),
+            ("pinnace mounts ", &["add", "remove"]),
+            ("pinnace --root /x --debug mounts a", &["add"]),
+            ("pinnace mounts -", &["--help", "-h"]),
+            ("pinnace kill --all web T", &["TERM"]),
+            ("pinnace --log-format ", &["json", "text"]),
+            ("pinnace list -f t", &["table"]),
+            ("pinnace run -d new", &[]),
+        ] {
+            let Some(words) = offered(shell, line) else { break };
+            assert_eq!(words, expected, "{shell} {line:?}");
+        }
+    }
 }

@@ -28,6 +28,8 @@ impl Blob {
 /// How strings and lists are held: as the parent plans them, or as they lie in a message.
 pub trait Form: Copy {
     type Text: Copy + Debug + PartialEq;
+    /// A path that is not in a configuration: no NUL is in it, but it need not be UTF-8.
+    type Path: Copy + Debug + PartialEq;
     type Texts: Copy + Debug + PartialEq;
     type Ids: Copy + Debug + PartialEq;
     type Bytes: Copy + Debug + PartialEq;
@@ -41,6 +43,7 @@ pub struct Planned<'a>(core::marker::PhantomData<&'a str>);
 #[cfg(feature = "encode")]
 impl<'a> Form for Planned<'a> {
     type Text = &'a str;
+    type Path = &'a [u8];
     type Texts = &'a [alloc::string::String];
     type Ids = &'a [u32];
     type Bytes = &'a [u8];
@@ -52,6 +55,7 @@ pub struct Wire<'a>(core::marker::PhantomData<&'a CStr>);
 
 impl<'a> Form for Wire<'a> {
     type Text = &'a CStr;
+    type Path = &'a CStr;
     type Texts = TextList<'a>;
     type Ids = &'a [U32];
     type Bytes = &'a [u8];

@@ -22,22 +22,23 @@ pub enum EncodeError {
 /// Everything of one start, borrowed: lists for `'a`, what their steps name for `'p`. (The forms make `'p` invariant,
 /// so that with one lifetime a plan could be encoded only where it was made.)
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a, 'p> {
+pub struct Message<'a, 'p, T> {
     pub bootstrap: Bootstrap<Planned<'p>>,
     pub steps: &'a [PhasedStep<Planned<'p>>],
-    pub arguments: &'a [String],
-    pub environment: &'a [String],
+    /// Bytes without a NUL, and so is `environment`: whoever calls a program may pass it anything else.
+    pub arguments: &'a [T],
+    pub environment: &'a [T],
 }
 
 /// Bytes that `message` takes.
-pub fn encoded_bytes(message: &Message<'_, '_>) -> usize {
+pub fn encoded_bytes<T: AsRef<[u8]>>(message: &Message<'_, '_, T>) -> usize {
     let mut text = TextCounter(0);
     text.text(message.bootstrap.root);
     for phased in message.steps {
         record(phased, &mut text);
     }
     for item in message.arguments.iter().chain(message.environment) {
-        text.text(item);
+        text.bytes(item.as_ref());
     }
     text_start(message) + text.0
 }
@@ -46,8 +47,8 @@ pub fn encoded_bytes(message: &Message<'_, '_>) -> usize {
 ///
 /// Strings must be free of NUL bytes, which the parent's config checks. Where they are not, the decoder refuses the message;
 /// in a list it could not tell, so that one is refused here.
-pub fn encode(
-    message: &Message<'_, '_>,
+pub fn encode<T: AsRef<[u8]>>(
+    message: &Message<'_, '_, T>,
     build_id: &[u8; BUILD_ID_BYTES],
     buffer: &mut [u8],
 ) -> Result<usize, EncodeError> {
@@ -88,7 +89,7 @@ pub fn encode(
         records.push(&record(phased, &mut text));
     }
     for item in message.arguments.iter().chain(message.environment) {
-        records.push(&text.text(item));
+        records.push(&text.bytes(item.as_ref()));
     }
     Ok(message_bytes)
 }
@@ -108,7 +109,7 @@ fn has_item_with_nul(step: &Step<Planned<'_>>) -> bool {
 }
 
 /// Where the text section begins.
-fn text_start(message: &Message<'_, '_>) -> usize {
+fn text_start<T>(message: &Message<'_, '_, T>) -> usize {
     size_of::<Header>()
         + message.steps.len() * size_of::<StepRecord>()
         + (message.arguments.len() + message.environment.len()) * size_of::<Blob>()
@@ -283,7 +284,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::DropBounding { keep } => (0, [NONE; 4], [U64::new(keep), zero, zero, zero]),
         Step::BecomeUser { uid, gid, groups, working_directory, keep_capabilities, keep_groups } => (
             u32::from(keep_capabilities) | u32::from(keep_groups) << 1,
-            [text.ids(groups), text.text(working_directory), NONE, NONE],
+            [text.ids(groups), text.bytes(working_directory), NONE, NONE],
             [pair(uid, gid), zero, zero, zero],
         ),
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {

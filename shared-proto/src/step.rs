@@ -388,7 +388,7 @@ pub enum Step<F: Form> {
         uid: u32,
         gid: u32,
         groups: F::Ids,
-        working_directory: F::Text,
+        working_directory: F::Path,
         keep_capabilities: bool,
         /// The caller's groups stay: they are asked for, or the user namespace denies setgroups(2).
         keep_groups: bool,

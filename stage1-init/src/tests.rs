@@ -111,7 +111,7 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
             uid: 5,
             gid: 6,
             groups: [7u32, 8].as_slice(),
-            working_directory: "/data",
+            working_directory: b"/data".as_slice(),
             keep_capabilities: true,
             keep_groups: false,
         },

@@ -23,4 +23,4 @@ pub use pty::Pty;
 pub use rustix::process::Signal;
 pub use serde_json::{Value, json};
 pub use snapshot::Snapshot;
-pub use trace::system_calls;
+pub use trace::{kill_traced, system_calls, tampered};

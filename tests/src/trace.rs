@@ -1,7 +1,9 @@
 //! What a command asks of the kernel.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
+
+use rustix::process::{Pid, Signal};
 
 use crate::run_within_limit;
 
@@ -22,4 +24,22 @@ pub fn system_calls(strace: &Path, traced: &Command, log: &Path) -> (String, Vec
         .map(str::to_owned)
         .collect();
     (text, calls)
+}
+
+/// The same command with its system calls, and its children's, tampered with: `NAME:delay_enter=MICROSECONDS`, or `NAME:signal=KILL`.
+pub fn tampered(strace: &Path, traced: &Command, injection: &str, log: &Path) -> Command {
+    let (name, _) = injection.split_once(':').expect("a call and what is done to it");
+    let mut command = Command::new(strace);
+    command.args(["-f", "-qq", "-e", &format!("trace={name}"), "-e", &format!("inject={injection}")]);
+    command.arg("-o").arg(log).arg(traced.get_program()).args(traced.get_args());
+    command
+}
+
+/// Kills the program that a command of `tampered` has started, and none of its children.
+pub fn kill_traced(mut strace: Child) {
+    let children = format!("/proc/{0}/task/{0}/children", strace.id());
+    let children = std::fs::read_to_string(children).expect("children");
+    let program = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    rustix::process::kill_process(program.expect("the program"), Signal::KILL).expect("kill");
+    strace.wait().expect("wait");
 }

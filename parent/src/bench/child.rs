@@ -24,9 +24,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The same for what is taken away after a failure: who hangs there as well has had his chance.
 const LIMIT_OF_CLEANING: Duration = Duration::from_secs(3);
 
-/// Between two looks whether we are asked to end, while nothing else happens.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
 /// The same where many run at once.
 const LIMIT_TOGETHER: Duration = Duration::from_secs(120);
 
@@ -277,7 +274,7 @@ fn wait_for_any<'a>(
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let slice = left.min(LOOK_PAUSE);
+        let slice = left.min(blocking::LOOK_PAUSE);
         let slice = Timespec { tv_sec: slice.as_secs() as i64, tv_nsec: i64::from(slice.subsec_nanos()) };
         match poll(&mut polled, Some(&slice)) {
             Ok(0) if left.is_zero() => return Ok(Vec::new()),

@@ -17,7 +17,6 @@ use crate::host;
 
 pub(super) use block_io::general_weight;
 pub(super) use cpu::weight;
-pub(super) use memory::swap_alone;
 
 impl Version for V2<'_> {
     fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors> {

@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 pub struct Create {
     /// Name of the new container
-    #[arg(value_name = "ID", num_args = 0..)]
+    #[arg(value_name = "ID", num_args = 0.., value_parser = super::text())]
     pub ids: Vec<String>,
     /// Directory with config.json [default: the working directory]
     #[arg(short, long, value_name = "DIR")]

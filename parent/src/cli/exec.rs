@@ -1,5 +1,6 @@
 //! Options of `exec`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -26,10 +27,10 @@ pub struct Exec {
     pub pidfd_socket: Option<PathBuf>,
     /// Directory to begin in
     #[arg(long, value_name = "DIR")]
-    pub cwd: Option<String>,
+    pub cwd: Option<OsString>,
     /// One more environment variable
     #[arg(short, long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
+    pub env: Vec<OsString>,
     /// User, and perhaps group, as numbers
     #[arg(short, long, value_name = "UID[:GID]")]
     pub user: Option<String>,
@@ -59,5 +60,5 @@ pub struct Exec {
     pub ignore_paused: bool,
     /// Name of the container, then the program with its arguments
     #[arg(value_name = "ID PROGRAM [ARGUMENTS]", num_args = 0.., trailing_var_arg = true)]
-    pub operands: Vec<String>,
+    pub operands: Vec<OsString>,
 }

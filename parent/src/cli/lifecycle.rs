@@ -1,12 +1,14 @@
 //! Options of the commands that lead a container from its creation to its end.
 
+use std::ffi::OsString;
+
 use clap::Args;
 
 /// Commands that take an id and nothing else.
 #[derive(Args, Clone, Debug, Default)]
 pub struct OneId {
     /// Name of the container
-    #[arg(value_name = "ID", num_args = 0..)]
+    #[arg(value_name = "ID", num_args = 0.., value_parser = super::text())]
     pub ids: Vec<String>,
 }
 
@@ -19,7 +21,7 @@ pub struct Kill {
     #[arg(short, long)]
     pub regex: bool,
     /// Name of the container, then the signal as a name or number [default: SIGTERM]
-    #[arg(value_name = "ID [SIGNAL]", num_args = 0..)]
+    #[arg(value_name = "ID [SIGNAL]", num_args = 0.., value_parser = super::text())]
     pub operands: Vec<String>,
 }
 
@@ -32,7 +34,7 @@ pub struct Delete {
     #[arg(short, long)]
     pub regex: bool,
     /// Name of the container
-    #[arg(value_name = "ID", num_args = 0..)]
+    #[arg(value_name = "ID", num_args = 0.., value_parser = super::text())]
     pub ids: Vec<String>,
 }
 
@@ -40,5 +42,5 @@ pub struct Delete {
 pub struct Mounts {
     /// add or remove, the name of the container, and a JSON file with a list of mounts, as in config.json, or standard input (-)
     #[arg(value_name = "ACTION ID FILE", num_args = 0..)]
-    pub operands: Vec<String>,
+    pub operands: Vec<OsString>,
 }

@@ -10,7 +10,7 @@ pub struct Ps {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub format: String,
     /// Name of the container, then what ps is to be called with [default: -ef]
-    #[arg(value_name = "ID [PS OPTIONS]", num_args = 0.., trailing_var_arg = true)]
+    #[arg(value_name = "ID [PS OPTIONS]", num_args = 0.., value_parser = super::text(), trailing_var_arg = true)]
     pub operands: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ pub struct Events {
     #[arg(long)]
     pub stats: bool,
     /// Name of the container
-    #[arg(value_name = "ID", num_args = 0..)]
+    #[arg(value_name = "ID", num_args = 0.., value_parser = super::text())]
     pub ids: Vec<String>,
 }
 

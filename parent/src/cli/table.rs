@@ -123,6 +123,47 @@ static ENTRIES: &[Entry] = &[
     },
 ];
 
+/// What stands behind a command's options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// The container.
+    Id,
+    /// A name that no container has yet.
+    NewId,
+    Signal,
+    File,
+    /// What follows is somebody else's.
+    Rest(&'static str),
+}
+
+impl Operand {
+    fn usage(self) -> String {
+        match self {
+            Operand::Word(words) => words.join("|"),
+            Operand::Id | Operand::NewId => String::from("<ID>"),
+            Operand::Signal => String::from("[SIGNAL]"),
+            Operand::File => String::from("FILE"),
+            Operand::Rest(usage) => usage.into(),
+        }
+    }
+}
+
+/// The operands of a command, in their order.
+pub fn operands(command: &str) -> &'static [Operand] {
+    match command {
+        "list" | "spec" | "plan" | "demo" | "validate" | "features" | "doctor" | "bench" => &[],
+        "trace" => &[Operand::File],
+        "create" | "run" => &[Operand::NewId],
+        "exec" => &[Operand::Id, Operand::Rest("PROGRAM [ARGUMENTS]")],
+        "kill" => &[Operand::Id, Operand::Signal],
+        "mounts" => &[Operand::Word(&["add", "remove"]), Operand::Id, Operand::File],
+        "ps" => &[Operand::Id, Operand::Rest("[PS OPTIONS]")],
+        _ => &[Operand::Id],
+    }
+}
+
 fn entries() -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter().chain(explain::ENTRIES)
 }
@@ -148,15 +189,8 @@ impl Entry {
 
     /// The command with its texts.
     pub(super) fn described(&self) -> Command {
-        let operands = match self.name {
-            "list" | "spec" | "plan" | "demo" | "validate" | "features" | "doctor" | "bench" => "",
-            "trace" => " FILE",
-            "exec" => " <ID> PROGRAM [ARGUMENTS]",
-            "kill" => " <ID> [SIGNAL]",
-            "mounts" => " add|remove <ID> FILE",
-            "ps" => " <ID> [PS OPTIONS]",
-            _ => " <ID>",
-        };
+        let operands: String =
+            operands(self.name).iter().map(|operand| format!(" {}", operand.usage())).collect();
         let command = self.command().disable_help_flag(false).about(self.about);
         let usage = format!("pinnace {} [OPTIONS]{operands}", self.name);
         command.override_usage(usage).after_help(format!("Examples:\n  {}", self.example))

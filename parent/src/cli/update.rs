@@ -65,6 +65,6 @@ pub struct Update {
     #[arg(long, value_name = "BYTES", hide = true)]
     pub kernel_memory_tcp: Option<String>,
     /// Name of the container
-    #[arg(value_name = "ID", num_args = 0..)]
+    #[arg(value_name = "ID", num_args = 0.., value_parser = super::text())]
     pub ids: Vec<String>,
 }

@@ -1,5 +1,7 @@
 //! `exec`: one more process in a container, with its exit code, or left alone.
 
+use std::ffi::OsString;
+
 use super::Context;
 use crate::cli;
 use pinnace::blocking::{self, Container, Execution, ProcessChanges, Signals, Stdio, TerminalChoice};
@@ -12,7 +14,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
     let Some((id, args)) = arguments.operands.split_first() else {
         return Err(Error::new("\"exec\" requires a minimum of 1 argument(s)"));
     };
-    match exec(context, arguments, id, args) {
+    match exec(context, arguments, &id.to_string_lossy(), args) {
         Ok(code) => Ok(code),
         Err(error) => {
             context.log.error(&error.context("exec failed").to_string());
@@ -21,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
     }
 }
 
-fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String]) -> Result<i32> {
+fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[OsString]) -> Result<i32> {
     context.trace.about("exec", id);
     let container = Container::open(&context.state_root()?, id)?;
     // Before anything exists that a signal could be meant for.

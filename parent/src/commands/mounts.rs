@@ -11,12 +11,13 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Mounts) -> Result<()> 
     let [action, id, file] = arguments.operands.as_slice() else {
         return Err(Error::new("\"mounts\" requires exactly 3 argument(s)"));
     };
-    let (add, failed) = match action.as_str() {
+    let (add, failed) = match &*action.to_string_lossy() {
         "add" => (true, "mounts add failed"),
         "remove" => (false, "mounts remove failed"),
         other => return Err(Error::new(format!("unknown action {other:?}: it is add or remove"))),
     };
-    let warnings = change(context, id, Path::new(file), add).map_err(|error| error.context(failed))?;
+    let warnings = change(context, &id.to_string_lossy(), Path::new(file), add)
+        .map_err(|error| error.context(failed))?;
     context.warn(&warnings);
     Ok(())
 }

@@ -22,6 +22,9 @@ pub struct Basis {
     pub filter: Option<KeptFilter>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_original_groups: bool,
+    /// For the mounts to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_label: Option<String>,
     pub no_new_keyring: bool,
     /// The container's root is not its mount namespace's.
     pub has_other_root: bool,
@@ -63,6 +66,7 @@ impl Basis {
             landlock: config.landlock.clone(),
             filter,
             keep_original_groups: config.keep_original_groups,
+            mount_label: config.mount_label.clone(),
             no_new_keyring,
             has_other_root: no_pivot || config.namespaces.mount != Namespace::New,
         }

@@ -19,6 +19,7 @@ use oci_spec::runtime::Spec;
 use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 pub use linux::namespace_names;
+pub(super) use process::env;
 pub use process::rlimit_name;
 pub(super) use resources::check_update;
 pub use scheduling::{io_class_name, memory_mode_name, memory_policy_names, scheduler_policy_name};

@@ -37,6 +37,13 @@ impl Resources {
     pub fn has_limits(&self) -> bool {
         *self != Self { devices: self.devices.clone(), ..Self::default() }
     }
+
+    /// Whether memory is limited, which the kernel may kill for.
+    pub fn limit_memory(&self) -> bool {
+        self.memory.limit.is_some()
+            || self.memory.swap.is_some()
+            || self.unified.keys().any(|file| file.starts_with("memory."))
+    }
 }
 
 /// Whether there is nothing to say of a part. Two starts of the same limits write the same record.
@@ -59,6 +66,25 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The limit of swap alone, which v2 has. No limit for memory is none for swap, as on v1.
+    pub fn swap_alone(&self) -> Option<i64> {
+        match (self.swap, self.limit) {
+            (None, Some(-1)) | (Some(-1), _) => Some(-1),
+            (None, _) => None,
+            (Some(both), Some(limit)) if limit > 0 => Some(both - limit),
+            (Some(both), _) => Some(both),
+        }
+    }
+
+    /// Takes what leaves the limit of swap alone as it was, after that of memory has changed.
+    pub(super) fn hold_swap(&mut self, alone: Option<i64>) {
+        self.swap = match (self.swap, self.limit) {
+            (Some(both), Some(limit @ 1..)) if both != -1 => alone.map(|alone| limit.saturating_add(alone)),
+            (Some(-1), _) => Some(-1),
+            _ => None,
+        }
+    }
+
     /// What is wrong with the limit of memory and swap beside that of memory.
     pub(super) fn fault_of_swap(&self) -> Option<&'static str> {
         match (self.limit, self.swap) {
@@ -187,4 +213,19 @@ pub enum DeviceRuleKind {
     All,
     Character,
     Block,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_is_what_exceeds_the_memory() {
+        let alone = |limit, swap| Memory { limit, swap, ..Memory::default() }.swap_alone();
+        assert_eq!(alone(Some(100), Some(300)), Some(200));
+        assert_eq!(alone(Some(100), Some(100)), Some(0));
+        assert_eq!(alone(Some(100), Some(-1)), Some(-1));
+        assert_eq!(alone(Some(-1), None), Some(-1));
+        assert_eq!(alone(Some(100), None), None);
+    }
 }

@@ -68,7 +68,13 @@ impl Resources {
         let name = |entry: &super::InterfacePriority| entry.name.clone();
         update_list(&mut kept.network.priorities, &asked.network.priorities, name);
         kept.rdma.extend(asked.rdma.iter().map(|(name, limit)| (name.clone(), *limit)));
+        kept.forget_in_files(&asked);
         kept.unified.extend(asked.unified.iter().map(|(file, value)| (file.clone(), value.clone())));
+        let alone = kept.memory.swap_alone();
+        kept.take_from(&asked.unified);
+        if asked.unified.contains_key("memory.max") && asked.memory.swap.is_none() {
+            kept.memory.hold_swap(alone);
+        }
 
         let mut change = asked;
         if change.memory.limit.is_some() || change.memory.swap.is_some() {

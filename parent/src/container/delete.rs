@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use super::{Container, poststop};
+use super::Container;
+use super::hooks::poststop;
 use crate::cgroup::Cgroups;
 use crate::error::{Error, Kind, Result};
 use crate::intel_rdt::Groups;

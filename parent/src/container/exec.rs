@@ -1,14 +1,17 @@
 //! One more process in a container: what it is, and its way in.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::{Container, seccomp};
 use crate::cgroup::SubCgroups;
-use crate::config::{self, Basis, Config, ExecCpuAffinity, Process, User};
+use crate::config::{self, Basis, Config, ExecCpuAffinity, Process, Program, User};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
@@ -46,11 +49,11 @@ pub struct Execution<'a> {
 #[derive(Debug, Default)]
 pub struct ProcessChanges<'a> {
     /// The program and its arguments.
-    pub args: &'a [String],
+    pub args: &'a [OsString],
     /// The working directory, absolute.
-    pub cwd: Option<&'a str>,
+    pub cwd: Option<&'a OsStr>,
     /// `NAME=VALUE`, beside the container's own environment.
-    pub env: &'a [String],
+    pub env: &'a [OsString],
     /// The program gets a terminal of its own.
     pub has_terminal: bool,
     /// `UID[:GID]`.
@@ -85,11 +88,34 @@ impl Executed {
 
 /// Executes a process in the container. Returns once its program runs.
 pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed> {
-    execute(container, execution).map_err(|error| match container.init_handle() {
+    let limits_memory = container.record.resources.limit_memory();
+    let killed_before = if limits_memory { container.cgroups().oom_kill_count() } else { None };
+    execute(container, execution).map_err(|error| {
+        let report = match error.kind() {
+            Kind::Ended => killed_before.and_then(|count| container.cgroups().out_of_memory_since(count)),
+            _ => None,
+        };
+        let error = match report {
+            Some(report) => return error.because(report),
+            None => error,
+        };
         // It has stopped meanwhile, and taken the process with it, whatever that looked like.
-        Ok(None) => stopped(),
-        _ => error,
+        if has_stopped(container, error.kind() == Kind::Ended) { stopped() } else { error }
     })
+}
+
+/// Of a pid namespace that ends the first process is the last to go, and of a cgroup that is killed any may be: where something has ended already,
+/// that is worth a moment.
+fn has_stopped(container: &Container, is_ending: bool) -> bool {
+    const END_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    match container.init_handle() {
+        Ok(Some(init)) if is_ending => {
+            let mut polled = [PollFd::new(&init, PollFlags::IN)];
+            rustix::event::poll(&mut polled, Some(&END_TIMEOUT)).is_ok_and(|count| count > 0)
+        }
+        Ok(init) => init.is_none(),
+        Err(_) => false,
+    }
 }
 
 fn stopped() -> Error {
@@ -114,17 +140,21 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
         }
         None => change(&mut basis.process, &execution.changes, &mut warnings)?,
     }
+    let mut program = Program::of(&basis.process);
+    if execution.process.is_none() {
+        change_program(&mut program, &execution.changes)?;
+    }
     let terminal = TerminalEnd::choose(&basis.process, execution.terminal)?;
     let pidfd_socket = execution.pidfd_socket.map(CallersSocket::connect).transpose()?;
     let sub_cgroups = SubCgroups::parse(execution.cgroups)?;
 
-    let program = match &basis.filter {
+    let compiled = match &basis.filter {
         Some(filter) => {
             Some(filter.program().ok_or_else(|| Error::new("the container's seccomp filter is damaged"))?)
         }
         None => None,
     };
-    let filter = basis.filter.as_ref().zip(program.as_deref());
+    let filter = basis.filter.as_ref().zip(compiled.as_deref());
     let filter = filter.map(|(kept, program)| Filter { flags: kept.flags, program });
     let (namespaces, no_new_keyring, sends_root) =
         (basis.namespaces.clone(), basis.no_new_keyring, basis.has_other_root);
@@ -148,7 +178,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let store = Store::default();
     let entry = Entry { namespaces: &namespaces, sends_root };
     let trace = execution.trace;
-    let plan = trace.span("plan", || plan::plan_exec(&request, &entry, &store))?;
+    let plan = trace.span("plan", || plan::plan_exec(&request, program, &entry, &store))?;
     let notes = if trace.is_on() { Some(Notes::new(&plan)?) } else { None };
 
     let way_in = container.cgroups().way_in(&sub_cgroups)?;
@@ -277,17 +307,6 @@ fn change(process: &mut Process, changes: &ProcessChanges<'_>, warnings: &mut Ve
     if changes.args.is_empty() {
         return Err(Error::new("exec args cannot be empty"));
     }
-    process.args = changes.args.to_vec();
-    if let Some(cwd) = changes.cwd.filter(|cwd| !cwd.is_empty()) {
-        if !cwd.starts_with('/') {
-            return Err(Error::new("Cwd must be an absolute path"));
-        }
-        process.cwd = cwd.to_owned();
-    }
-    process.add_env(changes.env).map_err(|problems| {
-        let first = problems.0.first().map(|problem| problem.reason.clone()).unwrap_or_default();
-        Error::new(first)
-    })?;
     // The container's own terminal is not this program's.
     process.terminal = changes.has_terminal.then(|| process.terminal.unwrap_or_default());
     if let Some(user) = changes.user.filter(|user| !user.is_empty()) {
@@ -308,6 +327,21 @@ fn change(process: &mut Process, changes: &ProcessChanges<'_>, warnings: &mut Ve
     process.no_new_privileges = changes.no_new_privileges.unwrap_or(process.no_new_privileges);
     add_capabilities(process, changes.capabilities, warnings);
     Ok(())
+}
+
+/// The same for what is executed.
+fn change_program<'a>(program: &mut Program<'a>, changes: &ProcessChanges<'a>) -> Result<()> {
+    program.arguments = changes.args.iter().map(|argument| argument.as_bytes()).collect();
+    if let Some(cwd) = changes.cwd.filter(|cwd| !cwd.is_empty()) {
+        program.cwd = cwd.as_bytes();
+        if !program.cwd.starts_with(b"/") {
+            return Err(Error::new("Cwd must be an absolute path"));
+        }
+    }
+    program.add_env(changes.env).map_err(|problems| {
+        let first = problems.0.first().map(|problem| problem.reason.clone()).unwrap_or_default();
+        Error::new(first)
+    })
 }
 
 /// Numbers only: a name would be looked up in a file of the image (CVE-2016-3697). The group stays where none is named.

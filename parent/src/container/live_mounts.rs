@@ -65,14 +65,27 @@ pub fn remove_mounts(container: &mut Container, list: &[u8]) -> Result<()> {
 }
 
 fn add(container: &mut Container, tree: &Tree, mount: Mount) -> Result<()> {
-    let destination = mount.destination.clone();
     let Container { record, directory, .. } = container;
-    let view = tree.view()?;
-    tree.mount(mount, |detached| {
-        let (id, number) = numbers(&detached)?;
-        record.added_mounts.push(AddedMount { destination, id, number, device: String::new(), view });
-        directory.write_record(record)
-    })?;
+    let (view, kept) = (tree.view()?, record.added_mounts.len());
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let destination = mount.destination.clone();
+        let mounted = tree.mount(mount.clone(), |detached| {
+            let (id, number) = numbers(&detached)?;
+            // One that could not be attached is gone with its maker.
+            record.added_mounts.truncate(kept);
+            record.added_mounts.push(AddedMount { destination, id, number, device: String::new(), view });
+            directory.write_record(record)
+        });
+        match mounted {
+            Err(error) if error.kind() == Kind::Moved && tries < TRIES_MAX => std::thread::sleep(PAUSE),
+            mounted => {
+                mounted?;
+                break;
+            }
+        }
+    }
     if let Some(added) = record.added_mounts.last_mut().filter(|added| added.id == added.number) {
         let mounted = tree.mounts()?.into_iter().find(|mounted| mounted.id == added.id);
         added.device = mounted.map(|mounted| mounted.device).unwrap_or_default();
@@ -107,7 +120,8 @@ fn take_back(container: &mut Container, tree: &Tree, kept: usize, error: Error) 
     }
 }
 
-/// How often a mount is looked for that is somewhere else when it is to be unmounted: the container may move directories as it likes.
+/// How often a place is looked for that is somewhere else when something is to be mounted or unmounted there: the container may move directories as it
+/// likes.
 const TRIES_MAX: usize = 32;
 
 /// Between two looks.
@@ -237,7 +251,8 @@ impl Tree {
     }
 
     fn config(&self, mounts: Vec<Mount>) -> Config {
-        Config { mounts, ..self.basis.clone().into_config() }
+        let basis = self.basis.clone();
+        Config { mounts, mount_label: basis.mount_label.clone(), ..basis.into_config() }
     }
 
     fn host(&self) -> Result<HostFacts> {

@@ -1,6 +1,7 @@
 //! What a start would do, for people: nothing of it is done.
 
-use super::create::{load_bundle_unchecked, place, plan_request, questions};
+use super::bundle::load_bundle_unchecked;
+use super::create::{place, plan_request, questions};
 use super::{Creation, filter};
 use crate::error::Result;
 use crate::host::HostFacts;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
-use super::create::{NO_PROGRAM, poststart, start_socket_path};
+use super::create::{NO_PROGRAM, start_socket_path};
 use super::delete::{end_and_destroy, wait_for_end};
+use super::hooks::poststart;
 use super::signal::kill;
 use super::{Container, seccomp};
 use crate::error::{Error, Kind, Result};

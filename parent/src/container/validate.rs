@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 
 use serde::Serialize;
 
-use super::create::{check_rootfs, open_directory, place, questions, real_path, rootfs_path};
+use super::bundle::{check_rootfs, open_directory, real_path, rootfs_path};
+use super::create::{place, questions};
 use super::{Bundle, Creation, devices, filter, plan_request, rootless};
 use crate::cgroup;
 use crate::config::{self, Config, Refusal};

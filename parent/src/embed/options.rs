@@ -1,5 +1,6 @@
 //! What an embedder decides.
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -49,11 +50,11 @@ impl Stdio {
 #[derive(Debug, Default)]
 pub struct Command {
     /// The program and its arguments.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     /// `NAME=VALUE`, beside the container's own environment.
-    pub environment: Vec<String>,
+    pub environment: Vec<OsString>,
     /// The working directory, absolute.
-    pub cwd: Option<String>,
+    pub cwd: Option<PathBuf>,
     /// `UID[:GID]`.
     pub user: Option<String>,
     /// The program's standard descriptors.
@@ -62,7 +63,7 @@ pub struct Command {
 
 impl Command {
     /// A program with its arguments.
-    pub fn new<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
+    pub fn new<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Self {
         Self { args: args.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 }

@@ -45,7 +45,8 @@ impl Launch {
         }
         socket.send_bootstrap(plan, &descriptors)?;
         let stage1 = spawn::stage1()?;
-        let standard = Standard::open(entrance.stdio, plan.has_terminal() || plan.arguments.is_empty())?;
+        let standard =
+            Standard::open(entrance.stdio, plan.has_terminal() || plan.program.arguments.is_empty())?;
         let birth = Birth {
             namespaces: 0,
             cgroup: entrance.cgroup,
@@ -56,7 +57,7 @@ impl Launch {
         };
         let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
         close_all([childs_end, stage1, entrance.init]);
-        let mut launch = Self::new(child, socket);
+        let mut launch = Self::new(child, "the process", socket);
         launch.send_trees(plan)?;
         launch.await_birth(plan)?;
         if let Some(user) = plan.user_namespace {

@@ -82,7 +82,7 @@ fn behind(plan: &Plan<'_>, moment: Option<Moment>, step: Option<u32>) -> Option<
     let phase = |step: u32| plan.steps.get(step as usize).map(|phased| phased.phase);
     let is_locked_down = moment == Some(Moment::Closed) || step.and_then(phase) == Some(Phase::Lockdown);
     let filter = plan.steps.iter().position(|phased| matches!(phased.step, Step::InstallSeccomp { .. }));
-    let program = plan.arguments.first().map_or("", String::as_str);
+    let program = plan.program.name();
     match (moment, filter) {
         (Some(Moment::ProgramFound), _) => None,
         (_, Some(step)) if is_locked_down => {

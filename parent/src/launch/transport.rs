@@ -59,8 +59,8 @@ impl Socket {
         let message = Message {
             bootstrap: plan.bootstrap,
             steps: &plan.steps,
-            arguments: plan.arguments,
-            environment: plan.environment,
+            arguments: &plan.program.arguments,
+            environment: &plan.program.environment,
         };
         let mut bytes = vec![0; encoded_bytes(&message)];
         encode(&message, BUILD_ID, &mut bytes).map_err(|error| match error {

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use shared_proto::bootstrap::RootChange;
-use shared_proto::{Call, Failure, HookStatus, Phase, Refusal, Step};
+use shared_proto::{Call, Failure, HookStatus, Phase, Planned, Refusal, Step};
 
 use super::filesystem;
 use crate::config::{HookPoint, Namespace, capability_name};
@@ -15,14 +15,14 @@ use crate::plan::{Plan, show};
 
 /// A failure of stage1. runc's texts, where callers know them.
 pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
-    let program = plan.arguments.first().map_or("", String::as_str);
-    if let Some(text) = program_failure(program, failure) {
+    let program = plan.program.name();
+    if let Some(text) = program_failure(&program, failure) {
         return Error::new(format!("unable to start container process: {text}"));
     }
     let reason = reason(failure);
     let step = failure.step.and_then(|index| plan.steps.get(index as usize));
     if let Some(Step::BecomeUser { working_directory, .. }) = step.map(|phased| phased.step) {
-        let cwd = format!("({working_directory:?}) set in config.json");
+        let cwd = format!("({:?}) set in config.json", String::from_utf8_lossy(working_directory));
         let text = match failure.call {
             Call::ChangeDirectory => Some(format!("chdir to cwd {cwd} failed: {reason}")),
             Call::CurrentDirectory => Some(format!("cwd {cwd} is outside the root: getcwd: {reason}")),
@@ -41,17 +41,30 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
     let starts_nothing = plan.bootstrap.root_change == RootChange::Enter && program.is_empty();
     let prefix = if starts_nothing { "" } else { "unable to start container process: " };
-    let kind = if is_elsewhere(failure, step) { Kind::Moved } else { Kind::Other };
+    let kind = match (failure.call, errno(failure)) {
+        (Call::JoinInit, Errno::SRCH) => Kind::Ended,
+        _ if is_elsewhere(plan, failure, step) => Kind::Moved,
+        _ => Kind::Other,
+    };
     Error::of_kind(kind, format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
 }
 
-/// Whether what was to be unmounted is not, or not any more, at the path that led to it a moment ago.
-fn is_elsewhere(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> bool {
-    let looks = matches!(
-        (failure.call, errno(failure)),
-        (Call::Unmount, Errno::BUSY) | (Call::Open, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
-    );
-    looks && matches!(step, Some(Step::Unmount { .. }))
+/// Whether a place in a container that runs is not, or not any more, at the path that led to it a moment ago.
+fn is_elsewhere(plan: &Plan<'_>, failure: &Failure, step: Option<&Step<Planned<'_>>>) -> bool {
+    let is_missing = matches!(errno(failure), Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
+    match step {
+        Some(Step::Unmount { .. }) => {
+            failure.call == Call::Open && is_missing
+                || failure.call == Call::Unmount && errno(failure) == Errno::BUSY
+        }
+        Some(Step::MountFilesystem { .. } | Step::BindMount { .. }) => {
+            let looks = [Call::Open, Call::MakeDirectory, Call::MakeNode, Call::ReadLink, Call::MoveMount];
+            plan.bootstrap.root_change == RootChange::Enter
+                && looks.contains(&failure.call)
+                && (is_missing || errno(failure) == Errno::EXIST)
+        }
+        _ => false,
+    }
 }
 
 /// What was done without.

@@ -21,7 +21,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
             uid: user.uid,
             gid: user.gid,
             groups: &user.additional_gids,
-            working_directory: &process.cwd,
+            working_directory: draft.program.cwd,
             keep_groups: request.config.keep_original_groups || user_namespace::groups_are_denied(request),
             keep_capabilities: user.uid != 0 && (process.capabilities.is_some() || needed != 0),
         },

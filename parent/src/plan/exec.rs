@@ -6,7 +6,7 @@ use shared_proto::{Phase, Planned, Propagation, PropagationKind, Step};
 
 use super::{Draft, Plan, Request, Store, check_bounds, root, unsupported};
 use super::{capabilities, console, identity, landlock, lsm, scheduling, seccomp, user_namespace};
-use crate::config::{Namespace, Namespaces};
+use crate::config::{Namespace, Namespaces, Program};
 use crate::error::{Error, Result};
 
 /// How the process gets into the container.
@@ -18,13 +18,18 @@ pub struct Entry<'a> {
     pub sends_root: bool,
 }
 
-/// Decides everything of one `exec`. The request's configuration is that of the process, as `Basis::into_config` makes it.
-pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
+/// Decides everything of one `exec`. The request's configuration is that of the process, as `Basis::into_config` makes it, but for what `program` says.
+pub fn plan_exec<'a>(
+    request: &Request<'a>,
+    program: Program<'a>,
+    entry: &Entry<'a>,
+    store: &'a Store,
+) -> Result<Plan<'a>> {
     let config = request.config;
     if let Some(first) = unsupported(config, request.host).into_iter().next() {
         return Err(Error::new(first.to_string()));
     }
-    let mut draft = Draft { steps: Vec::with_capacity(16), sent: Vec::new(), store };
+    let mut draft = Draft { steps: Vec::with_capacity(16), sent: Vec::new(), program, store };
     let last = &config.process.exec_cpu_affinity.last;
     if !last.is_empty() {
         draft.push(Phase::Views, Step::SetAffinity { processors: last });
@@ -36,7 +41,7 @@ pub fn plan_exec<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store)
     capabilities::plan(&mut draft, request);
     landlock::plan(&mut draft, request);
     seccomp::plan(&mut draft, request);
-    let home_of = root::home_of(config);
+    let home_of = root::home_of(config, &draft.program);
     enter(request, draft, Bootstrap { home_of, ..bootstrap(request, entry) })
 }
 
@@ -51,8 +56,7 @@ pub(super) fn enter<'a>(
     Ok(Plan {
         bootstrap,
         steps,
-        arguments: &request.config.process.args,
-        environment: &request.config.process.env,
+        program: draft.program,
         // None is made or joined but through the container's init.
         namespaces: const { &NO_NAMESPACES },
         user_namespace: user_namespace::plan(request),

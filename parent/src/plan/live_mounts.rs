@@ -2,16 +2,19 @@
 
 use linux_raw_sys::general as uapi;
 use shared_proto::bootstrap::Bootstrap;
+use shared_proto::limits::PATH_BYTES_MAX;
 use shared_proto::{Attributes, Phase, Planned, Step};
 
 use super::exec::{bootstrap, enter};
 use super::{Draft, Entry, Plan, Request, Store, mounts};
-use crate::error::Result;
+use crate::config::Program;
+use crate::error::{Error, Result};
 
 /// One more mount in a container: the request's configuration has it, and no program. Paths of the container are looked up in `entry`'s root, which
 /// has to be sent, since mounting changes the working directory.
 pub fn plan_mount<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store) -> Result<Plan<'a>> {
-    let mut draft = Draft { steps: Vec::with_capacity(2), sent: Vec::new(), store };
+    let program = Program::default();
+    let mut draft = Draft { steps: Vec::with_capacity(2), sent: Vec::new(), program, store };
     mounts::plan(&mut draft, request)?;
     for mount in request.config.mounts.iter().filter(|mount| mounts::is_readonly_late(mount)) {
         let attributes = Attributes { set: uapi::MOUNT_ATTR_RDONLY, clear: 0 };
@@ -22,13 +25,21 @@ pub fn plan_mount<'a>(request: &Request<'a>, entry: &Entry<'a>, store: &'a Store
 }
 
 /// The top mount at `path` less, if it has this number.
+///
+/// Errors: the path is longer than any call takes.
 pub fn plan_unmount<'a>(
     request: &Request<'a>,
     entry: &Entry<'a>,
     (path, mount): (&'a str, u64),
     store: &'a Store,
 ) -> Result<Plan<'a>> {
-    let mut draft = Draft { steps: Vec::with_capacity(1), sent: Vec::new(), store };
+    if path.len() > PATH_BYTES_MAX {
+        return Err(Error::new(format!(
+            "the container has moved it to where its path is longer than {PATH_BYTES_MAX} bytes, which the kernel does not take"
+        )));
+    }
+    let program = Program::default();
+    let mut draft = Draft { steps: Vec::with_capacity(1), sent: Vec::new(), program, store };
     draft.push(Phase::Mounts, Step::Unmount { path, mount });
     enter(request, draft, outside(request, entry))
 }

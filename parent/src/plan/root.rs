@@ -4,9 +4,9 @@ use shared_proto::bootstrap::{Bootstrap, RootChange};
 use shared_proto::{Phase, Planned, Propagation, PropagationKind, Propagations, Step};
 
 use super::{Draft, Request, descriptor_slots, mounts, user_namespace};
-use crate::config::{self, Config, Namespace};
+use crate::config::{self, Config, Namespace, Program};
 
-pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>> {
+pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -> Bootstrap<Planned<'a>> {
     let config = request.config;
     let namespaces = &config.namespaces;
     Bootstrap {
@@ -23,7 +23,7 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         await_cgroups: request.placement.is_entered_later() || user_namespace::is_sent_cgroup(request),
         await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
-        home_of: home_of(config),
+        home_of: home_of(config, program),
         pivot_late: user_namespace::shows_procfs_late(request)
             || config.hooks.run_before_the_pivot()
             || config.mounts.iter().any(mounts::names_host_paths),
@@ -40,9 +40,9 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
 }
 
 /// Whose home directory HOME is to be, where the environment does not say it.
-pub(super) fn home_of(config: &Config) -> Option<u32> {
-    let is_home = |entry: &String| entry.strip_prefix("HOME=").is_some_and(|home| !home.is_empty());
-    (!config.process.env.iter().any(is_home)).then_some(config.process.user.uid)
+pub(super) fn home_of(config: &Config, program: &Program<'_>) -> Option<u32> {
+    let is_home = |entry: &&[u8]| entry.strip_prefix(b"HOME=").is_some_and(|home| !home.is_empty());
+    (!program.environment.iter().any(is_home)).then_some(config.process.user.uid)
 }
 
 /// What the new namespace's mounts become at first. A slave still gets the host's new mounts, as runc's default does; an unbindable

@@ -1,5 +1,6 @@
 //! A plan as people and programs read it: one step a line, number, phase, kind, object.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use linux_raw_sys::general as uapi;
@@ -24,8 +25,13 @@ pub fn text(plan: &Plan<'_>) -> String {
         row(&mut out, &index.to_string(), phase, phased.step.kind().name(), &object(&phased.step));
     }
     between(&mut out, plan, phase, Phase::Execute);
-    row(&mut out, "", Phase::Execute, "", &format!("execute {}", plan.arguments.join(" ")));
+    row(&mut out, "", Phase::Execute, "", &format!("execute {}", words(plan).join(" ")));
     out
+}
+
+/// The arguments.
+fn words<'p>(plan: &'p Plan<'_>) -> Vec<Cow<'p, str>> {
+    plan.program.arguments.iter().map(|argument| String::from_utf8_lossy(argument)).collect()
 }
 
 fn row(out: &mut String, number: &str, phase: Phase, kind: &str, object: &str) {
@@ -134,7 +140,7 @@ pub fn json(plan: &Plan<'_>) -> Value {
         "root": plan.bootstrap.root,
         "namespaces": namespaces.collect::<serde_json::Map<_, _>>(),
         "steps": steps.collect::<Vec<_>>(),
-        "args": plan.arguments,
+        "args": words(plan),
     })
 }
 
@@ -216,7 +222,7 @@ fn object(step: &Step<Planned<'_>>) -> String {
         Step::DropBounding { keep } => format!("all but {}", capability_words(*keep)),
         Step::BecomeUser { uid, gid, groups, working_directory, .. } => {
             let groups: String = groups.iter().map(|group| format!(",{group}")).collect();
-            format!("{uid}:{gid}{groups} in {working_directory}")
+            format!("{uid}:{gid}{groups} in {}", String::from_utf8_lossy(working_directory))
         }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
             let mut text = format!("effective {}", capability_words(*effective));

@@ -40,17 +40,18 @@ pub(crate) fn check(text: &[u8]) -> Result<(), String> {
         let message = Message {
             bootstrap: plan.bootstrap,
             steps: &plan.steps,
-            arguments: plan.arguments,
-            environment: plan.environment,
+            arguments: &plan.program.arguments,
+            environment: &plan.program.environment,
         };
         let mut bytes = vec![0; encoded_bytes(&message)];
         if encode(&message, &wire::BUILD_ID, &mut bytes).is_err() {
             return Err(String::from("the message is larger than the bound"));
         }
         let read = wire::check(&bytes).expect("stage1 takes what the parent makes");
-        let meant = format!("{:?} {:?} {:?}", plan.steps, plan.arguments, plan.environment);
+        let process = &config.process;
+        let meant = format!("{:?} {:?} {:?}", plan.steps, process.args, process.env);
         // The converter has no other letters than ASCII's.
-        if meant.is_ascii() && !meant.contains("\\u{") {
+        if meant.is_ascii() && process.cwd.is_ascii() && !meant.contains("\\u{") {
             let found =
                 read.message(|read| format!("{:?} {:?} {:?}", read.steps, read.arguments, read.environment));
             assert_eq!(found, meant);

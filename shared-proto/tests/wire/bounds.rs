@@ -42,7 +42,7 @@ const PATHS: &[(&str, StepOf)] = &[
     ("read-only path", |text| Step::ReadonlyPath { path: text }),
     ("masked path", |text| Step::MaskPath { path: text, data: "" }),
     ("sysctl name", |text| Step::WriteSysctl { name: text, value: "" }),
-    ("working directory", |text| become_user(&[], text)),
+    ("working directory", |text| become_user(&[], text.as_bytes())),
 ];
 
 /// A step for each field that holds another short string.
@@ -79,7 +79,7 @@ fn bind<'a>(source: &'a str, target: &'a str, origin: BindOrigin) -> Step<Planne
     }
 }
 
-fn become_user<'a>(groups: &'a [u32], working_directory: &'a str) -> Step<Planned<'a>> {
+fn become_user<'a>(groups: &'a [u32], working_directory: &'a [u8]) -> Step<Planned<'a>> {
     Step::BecomeUser {
         uid: 0,
         gid: 0,
@@ -166,7 +166,7 @@ fn early_bind_count() {
 fn group_count() {
     check("groups", GROUP_COUNT_MAX, Refusal::Text, |count| {
         let groups: Vec<u32> = (0..count as u32).collect();
-        sample::with_steps(&[become_user(&groups, "/")])
+        sample::with_steps(&[become_user(&groups, b"/")])
     });
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Plan, Refusal> {
 }
 
 /// Encodes a message of steps that live for the call only.
-pub(crate) fn encode_message(message: &Message<'_, '_>) -> Vec<u8> {
+pub(crate) fn encode_message<T: AsRef<[u8]>>(message: &Message<'_, '_, T>) -> Vec<u8> {
     let mut buffer = vec![0xA5; encoded_bytes(message)];
     let used = encode(message, &BUILD_ID, &mut buffer).expect("the message fits");
     assert_eq!(used, buffer.len());
@@ -40,6 +40,7 @@ pub(crate) struct Stored;
 
 impl Form for Stored {
     type Text = usize;
+    type Path = usize;
     type Texts = usize;
     type Ids = usize;
     type Bytes = usize;
@@ -103,7 +104,7 @@ impl Plan {
     }
 
     /// Calls `with` with the parent's form of this plan.
-    pub(crate) fn message<R>(&self, with: impl FnOnce(&Message<'_, '_>) -> R) -> R {
+    pub(crate) fn message<R>(&self, with: impl FnOnce(&Message<'_, '_, String>) -> R) -> R {
         let mut strings = &self.strings;
         let steps: Vec<PhasedStep<Planned<'_>>> =
             self.steps.iter().map(|phased| convert_step(phased, &mut strings)).collect();
@@ -148,6 +149,7 @@ fn owned(text: &std::ffi::CStr) -> String {
 /// How strings and lists pass from one form into another.
 pub(crate) trait Convert<A: Form, B: Form> {
     fn text(&mut self, text: A::Text) -> B::Text;
+    fn path(&mut self, path: A::Path) -> B::Path;
     fn texts(&mut self, texts: A::Texts) -> B::Texts;
     fn ids(&mut self, ids: A::Ids) -> B::Ids;
     fn bytes(&mut self, bytes: A::Bytes) -> B::Bytes;
@@ -156,6 +158,10 @@ pub(crate) trait Convert<A: Form, B: Form> {
 impl<'a> Convert<Wire<'a>, Stored> for Strings {
     fn text(&mut self, text: <Wire<'a> as Form>::Text) -> usize {
         self.add_text(owned(text))
+    }
+
+    fn path(&mut self, path: <Wire<'a> as Form>::Path) -> usize {
+        self.add_text(owned(path))
     }
 
     fn texts(&mut self, texts: <Wire<'a> as Form>::Texts) -> usize {
@@ -174,6 +180,10 @@ impl<'a> Convert<Wire<'a>, Stored> for Strings {
 impl<'a> Convert<Stored, Planned<'a>> for &'a Strings {
     fn text(&mut self, text: usize) -> &'a str {
         &self.texts[text]
+    }
+
+    fn path(&mut self, path: usize) -> &'a [u8] {
+        self.texts[path].as_bytes()
     }
 
     fn texts(&mut self, texts: usize) -> &'a [String] {
@@ -283,7 +293,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
                 uid,
                 gid,
                 groups: to.ids(groups),
-                working_directory: to.text(working_directory),
+                working_directory: to.path(working_directory),
                 keep_capabilities,
                 keep_groups,
             }

@@ -194,7 +194,7 @@ fn identity<'a>() -> [Step<Planned<'a>>; 18] {
             uid: 1000,
             gid: 1001,
             groups: &[10, 0x0102_0304],
-            working_directory: "/home/user",
+            working_directory: b"/home/user",
             keep_capabilities: true,
             keep_groups: true,
         },

@@ -5,8 +5,8 @@ use core::ffi::CStr;
 
 use shared_proto::{Call, Reply, Report};
 
-use super::Context;
 use super::mounts::Filesystem;
+use super::{Context, lsm};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::paths::{self, PathBuffer};
 use crate::receive::{self, DescriptorList};
@@ -34,7 +34,10 @@ pub(super) fn filesystem<K: Kernel>(
     if !filesystem.source.is_empty() {
         kernel.filesystem_set(instance, c"source", Some(filesystem.source)).at(Call::FilesystemSet)?;
     }
-    for option in data.to_bytes().split(|&byte| byte == b',').filter(|option| !option.is_empty()) {
+    let mut rest = data.to_bytes();
+    while !rest.is_empty() {
+        let option;
+        (option, rest) = next_option(rest);
         set_option(kernel, instance, option).at(Call::FilesystemSet)?;
     }
     for (_, word) in SUPERBLOCK_FLAGS.into_iter().filter(|(flag, _)| filesystem.flags & flag != 0) {
@@ -44,10 +47,28 @@ pub(super) fn filesystem<K: Kernel>(
     kernel.filesystem_mount(instance, attributes(filesystem.flags)).at(Call::FilesystemMount)
 }
 
-fn set_option<K: Kernel>(kernel: &mut K, instance: Descriptor, option: &[u8]) -> Result<(), Errno> {
+/// A key with its value, if it has one; and what follows.
+type OptionOf<'d> = ((&'d [u8], Option<&'d [u8]>), &'d [u8]);
+
+fn next_option(data: &[u8]) -> OptionOf<'_> {
+    if let Some((label, behind)) = lsm::split_context(data) {
+        return ((b"context", Some(label)), behind.strip_prefix(b",").unwrap_or(behind));
+    }
+    let option = data.split(|&byte| byte == b',').next().unwrap_or_default();
     let mut parts = option.splitn(2, |&byte| byte == b'=');
-    let key = PathBuffer::new(parts.next().unwrap_or_default())?;
-    let value = parts.next().map(PathBuffer::new).transpose()?;
+    let key = parts.next().unwrap_or_default();
+    ((key, parts.next()), data.get(option.len() + 1..).unwrap_or_default())
+}
+
+fn set_option<K: Kernel>(
+    kernel: &mut K,
+    instance: Descriptor,
+    (key, value): (&[u8], Option<&[u8]>),
+) -> Result<(), Errno> {
+    if key.is_empty() {
+        return Ok(());
+    }
+    let (key, value) = (PathBuffer::new(key)?, value.map(PathBuffer::new).transpose()?);
     kernel.filesystem_set(instance, key.as_c_str(), value.as_ref().map(PathBuffer::as_c_str))
 }
 

@@ -54,6 +54,13 @@ pub(super) fn split_late<'d>(fstype: &CStr, data: &'d CStr) -> Option<(&'d [u8],
     Some((others.strip_suffix(b",").unwrap_or(others), label))
 }
 
+/// The label at the beginning of a filesystem's data, where there is one, and what is behind it. It may have commas.
+pub(super) fn split_context(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let label = data.strip_prefix(CONTEXT)?;
+    let end = label.iter().position(|&byte| byte == b'"')?;
+    Some((label.get(..end)?, label.get(end + 1..)?))
+}
+
 /// Labels the root of such a filesystem.
 pub(super) fn label_late<K: Kernel>(
     kernel: &mut K,

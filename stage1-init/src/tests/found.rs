@@ -105,7 +105,7 @@ fn who_starts_at_once_says_nothing_and_does_not_doubt_the_root() {
     let mut steps = steps();
     for phased in &mut steps {
         if let Step::BecomeUser { working_directory, .. } = &mut phased.step {
-            *working_directory = "/";
+            *working_directory = b"/";
         }
     }
     let mut datagrams = conversation();

@@ -88,6 +88,21 @@ fn what_is_mounted_is_shown_to_the_parent_first() {
     assert!(!trace.iter().any(|line| line.starts_with("mount ")));
 }
 
+/// A label's commas are its own, and a mode may come behind it.
+#[test]
+fn what_is_mounted_has_the_containers_label() {
+    let mut step = tmpfs();
+    if let Step::MountFilesystem { data, .. } = &mut step {
+        *data = "size=1m,context=\"u:r:t:c1,c2\"";
+    }
+    let trace = trace(&[step], Vec::new());
+    let made = place(&trace, "filesystem_set new tmpfs size=1m");
+    let expected = ["filesystem_set new tmpfs context=u:r:t:c1,c2", "filesystem_set new tmpfs mode=0755"];
+    for (line, expected) in trace[made + 1..].iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line:?} is not {expected:?}");
+    }
+}
+
 #[test]
 fn nothing_is_mounted_whose_parent_has_gone() {
     let trace = trace(&[tmpfs()], Vec::new());

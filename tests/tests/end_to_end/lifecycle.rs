@@ -1,17 +1,19 @@
 //! create, start, run, state, kill, delete, list: what callers see, in what order, and with several at once.
 
+mod kill;
+mod races;
+
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Signal, busybox, find_program, is_pinnace, json, run_within_limit, skip,
-    spawn, wait_until,
+    Bundle, Container, Outcome, Signal, find_program, is_pinnace, json, run_within_limit, skip, spawn,
+    wait_until,
 };
-use rustix::process::Pid;
 
 /// A program that says that it is there, and then waits for signals: USR1 ends it with code 7, TERM with code 8.
 const WAITS: &str = "trap 'exit 7' USR1; trap 'exit 8' TERM; echo ready; sleep 100 & wait";
@@ -226,77 +228,38 @@ fn bad_ids_are_refused() {
     let mut container = waiting();
     container.id.clear();
     container.create().failed_with(&["container id cannot be empty"]);
-}
 
-#[test]
-fn kill_takes_names_and_numbers() {
-    for signal in ["USR1", "SIGUSR1", "usr1", "sigusr1", "10"] {
-        let container = running();
-        let pidfd = container.pidfd();
-        container.kill(signal).succeeded();
-        drop(pidfd);
-        container.wait_stopped();
+    // What no container can be called is no container that has gone, for `delete --force` neither.
+    let container = waiting();
+    let commands: [&[&str]; 10] = [
+        &["state"],
+        &["start"],
+        &["kill"],
+        &["delete"],
+        &["delete", "--force"],
+        &["pause"],
+        &["resume"],
+        &["ps"],
+        &["update", "--pids-limit", "5"],
+        &["events", "--stats"],
+    ];
+    for command in commands {
+        let answer = |id: &OsStr, text: &str| {
+            let mut call = container.command(command);
+            call.arg(id);
+            run_within_limit(call).failed_with(&[text]);
+        };
+        for id in [b".".as_slice(), b"..", b"a/b", b"a b", "ü".as_bytes(), b"\xff"] {
+            answer(OsStr::from_bytes(id), "invalid container ID format");
+        }
+        answer(OsStr::new(""), "container id cannot be empty");
     }
-    // Without a name it is TERM.
-    let container = running();
-    container.call(&["kill", &container.id]).succeeded();
-    container.wait_stopped();
-}
-
-#[test]
-fn kill_refuses_unknown_signals_and_dead_containers() {
-    let container = running();
-    container.kill("FOO").failed_with(&["unknown signal \"FOO\""]);
-    container.kill("65").failed_with(&["invalid argument"]);
-    container.kill("0").succeeded();
-    assert_eq!(container.status(), "running");
-    container.kill("KILL").succeeded();
-    container.wait_stopped();
-    container.kill("TERM").failed_with(&["container not running"]);
-    container.call(&["kill", "--all", &container.id, "TERM"]).succeeded();
-}
-
-#[test]
-fn kill_reaches_every_process_of_a_container_without_its_own_pid_namespace() {
-    let container =
-        Bundle::new().without_namespace("pid").shell("setsid sleep 100 & echo ready; wait").container();
-    let outcome = container.run_detached();
-    outcome.succeeded();
-    wait_until("both processes run", || container.snapshot().processes.len() == 2);
-    container.call(&["kill", "--all", &container.id, "KILL"]).succeeded();
-    wait_until("both processes ended", || container.snapshot().processes.is_empty());
-    container.delete().succeeded();
-}
-
-#[test]
-fn kill_of_all_sends_each_process_one_signal_also_a_real_time_one() {
-    if !is_pinnace() {
-        return;
-    }
-    let counting = "trap 'echo caught' 40; echo ready; while true; do sleep 0.02; done";
-    let container = Bundle::new().shell(&format!("({counting}) & {counting}")).container();
-    let outcome = container.run_detached();
-    outcome.succeeded();
-    wait_until("both shells are ready", || outcome.stdout_now().matches("ready").count() == 2);
-    container.call(&["kill", "--all", &container.id, "40"]).succeeded();
-    let caught = || outcome.stdout_now().matches("caught").count();
-    wait_until("both have caught it", || caught() == 2);
-    std::thread::sleep(std::time::Duration::from_millis(100));
-    assert_eq!(caught(), 2);
-    container.call(&["kill", "--all", &container.id, "65"]).failed_with(&["invalid argument"]);
-}
-
-#[test]
-fn kill_of_all_ends_a_container_that_forks_all_the_time() {
-    let script = "forks() { while true; do (true) & done; }; forks & forks & forks & echo ready; wait";
-    let container = Bundle::new().without_namespace("pid").shell(script).container();
-    let outcome = container.run_detached();
-    outcome.succeeded();
-    wait_until("it forks", || outcome.stdout_now().contains("ready"));
-    container.call(&["kill", "--all", &container.id, "KILL"]).succeeded();
-    wait_until("all have ended", || container.snapshot().processes.is_empty());
-    container.delete().succeeded();
-    assert!(container.snapshot().cgroups.is_empty());
+    let outcome = container.call(&["exec", "a/b", "true"]);
+    outcome.exited(255);
+    assert!(outcome.message().contains("exec failed: invalid container ID format"), "{}", outcome.describe());
+    let long = "x".repeat(300);
+    container.call(&["state", &long]).failed_with(&["container does not exist"]);
+    container.call(&["delete", "--force", &long]).succeeded();
 }
 
 #[test]
@@ -415,138 +378,6 @@ fn spec_writes_a_config_that_runs() {
     assert_eq!(container.run().succeeded(), "1");
 }
 
-/// pinnace has to survive what youki does not; runc is only there to test the test, and slow.
-fn rounds(many: u32) -> u32 {
-    if is_pinnace() { many } else { many / 25 }
-}
-
-#[test]
-fn end_of_a_program_that_ends_at_once_is_never_missed() {
-    let container = Bundle::new().container();
-    for _ in 0..rounds(1000) {
-        container.run().succeeded();
-    }
-    assert!(container.snapshot().cgroups.is_empty());
-}
-
-#[test]
-fn end_of_a_short_program_is_not_missed_on_a_loaded_machine() {
-    let spinners: Vec<_> = (0..2)
-        .map(|_| {
-            let mut command = Command::new(busybox());
-            command.args(["sh", "-c", "while :; do :; done"]);
-            spawn(command)
-        })
-        .collect();
-    let container = Bundle::new().container();
-    for _ in 0..rounds(200) {
-        container.run().succeeded();
-    }
-    for spinner in spinners {
-        spinner.signal(Signal::KILL);
-        spinner.finish();
-    }
-}
-
-/// Runs the same command several times at once; how many succeeded.
-fn at_once(count: usize, command: impl Fn() -> Command + Sync) -> usize {
-    let codes: Vec<i32> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|_| scope.spawn(|| run_within_limit(command()).code)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a command that ends")).collect()
-    });
-    assert!(codes.iter().all(|code| matches!(code, 0 | 1)), "{codes:?}");
-    codes.iter().filter(|code| **code == 0).count()
-}
-
-#[test]
-fn of_several_creates_at_once_one_wins() {
-    for _ in 0..rounds(20).max(2) {
-        let container = waiting();
-        let before = container.snapshot();
-        let winners = at_once(4, || container.create_command("create", &[]));
-        assert_eq!(winners, 1);
-        assert_eq!(container.status(), "created");
-        assert_eq!(container.snapshot().processes.len(), 1);
-        container.start().succeeded();
-        container.delete_force().succeeded();
-        let _ = fs::remove_dir(container.state_root());
-        container.snapshot().assert_same_as(&before);
-    }
-}
-
-#[test]
-fn of_several_starts_at_once_one_wins() {
-    for _ in 0..rounds(20) {
-        let container = Bundle::new().writable().shell("echo ran >> /log; sleep 100").container();
-        container.create().succeeded();
-        let winners = at_once(4, || container.command(&["start", &container.id]));
-        if is_pinnace() {
-            assert_eq!(winners, 1);
-        }
-        let log = container.bundle.rootfs().join("log");
-        wait_until("the program ran", || log.exists());
-        assert_eq!(container.status(), "running");
-    }
-}
-
-#[test]
-fn several_deletes_at_once_leave_nothing() {
-    for _ in 0..rounds(20).max(2) {
-        let container = waiting();
-        let before = container.snapshot();
-        container.run_detached().succeeded();
-        let winners = at_once(4, || container.command(&["delete", "--force", &container.id]));
-        assert!(winners >= 1);
-        let _ = fs::remove_dir(container.state_root());
-        container.snapshot().assert_same_as(&before);
-    }
-}
-
-#[test]
-fn state_and_list_are_safe_beside_create_and_delete() {
-    let container = waiting();
-    let done = std::sync::atomic::AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..rounds(50).max(3) {
-                container.create().succeeded();
-                container.delete_force().succeeded();
-            }
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
-        });
-        scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                let state = container.call(&["state", &container.id]);
-                assert!(matches!(state.code, 0 | 1), "{}", state.describe());
-                let list = container.call(&["list", "-q"]);
-                assert!(matches!(list.code, 0 | 1), "{}", list.describe());
-            }
-        });
-    });
-}
-
-#[test]
-fn runtime_killed_at_any_moment_leaves_nothing_that_forced_delete_does_not_remove() {
-    // runc writes its record late, and then delete does not know what to remove.
-    if !is_pinnace() {
-        return;
-    }
-    for verb in ["create", "run"] {
-        for round in 0..60 {
-            let container = waiting();
-            let before = container.snapshot();
-            let command = spawn(container.create_command(verb, &[]));
-            thread::sleep(Duration::from_micros(150 * round));
-            // It may have ended already: then the signal has nobody to reach, and that is fine as well.
-            command.signal(Signal::KILL);
-            command.finish();
-            container.delete_force().succeeded();
-            let _ = fs::remove_dir(container.state_root());
-            wait_until("nothing is left", || container.snapshot() == before);
-        }
-    }
-}
-
 #[test]
 fn global_options_take_one_dash_or_an_equals_sign() {
     let container = waiting();
@@ -576,47 +407,6 @@ fn closed_standard_descriptors_stay_closed_or_become_dev_null() {
             && !target.starts_with("pipe:")
     });
     assert_eq!(strange.count(), 0, "{seen}");
-}
-
-/// A small generator: which command comes next shall differ between workers and rounds, and be the same in each run of the test.
-fn next_random(state: &mut u32) -> u32 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    *state
-}
-
-#[test]
-fn commands_that_race_on_one_id_leave_nothing_behind() {
-    if !is_pinnace() {
-        return;
-    }
-    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
-    let before = container.snapshot();
-    let deadline = std::time::Instant::now() + Duration::from_secs(4);
-    thread::scope(|scope| {
-        for worker in 1..=6u32 {
-            let container = &container;
-            scope.spawn(move || {
-                let mut state = worker.wrapping_mul(0x9e37_79b9);
-                while std::time::Instant::now() < deadline {
-                    let command = match next_random(&mut state) % 6 {
-                        0 | 1 => container.create_command("create", &[]),
-                        2 => container.create_command("run", &["--detach"]),
-                        3 => container.command(&["start", &container.id]),
-                        4 => container.command(&["delete", &container.id]),
-                        _ if state & 64 == 0 => container.command(&["kill", &container.id, "KILL"]),
-                        _ => container.command(&["delete", "--force", &container.id]),
-                    };
-                    let outcome = run_within_limit(command);
-                    assert!(matches!(outcome.code, 0 | 1), "{}", outcome.describe());
-                }
-            });
-        }
-    });
-    container.delete_force().succeeded();
-    let _ = fs::remove_dir(container.state_root());
-    wait_until("nothing is left", || container.snapshot() == before);
 }
 
 #[test]
@@ -659,25 +449,6 @@ fn exit_code_comes_back_to_a_caller_that_ignores_its_children() {
 }
 
 #[test]
-fn forced_delete_does_not_wait_for_a_start_that_waits_for_the_container() {
-    if !is_pinnace() {
-        return;
-    }
-    let container = waiting();
-    container.create().succeeded();
-    let pidfd = container.pidfd();
-    rustix::process::pidfd_send_signal(&pidfd, Signal::STOP).expect("stop the first process");
-    let start = spawn(container.command(&["start", &container.id]));
-    thread::sleep(Duration::from_millis(100));
-    let deleted = container.delete_force();
-    deleted.succeeded();
-    assert!(deleted.took < Duration::from_secs(5), "{:?}", deleted.took);
-    // The program was never executed, and `start` does not say so.
-    start.finish().failed_with(&["container init ended before it executed the program"]);
-    assert!(container.snapshot().cgroups.is_empty());
-}
-
-#[test]
 fn container_that_waits_for_its_start_holds_few_descriptors() {
     if !is_pinnace() {
         return;
@@ -697,52 +468,4 @@ fn container_that_waits_for_its_start_holds_few_descriptors() {
     assert!(held.len() <= 6, "{held:?}");
     container.start().succeeded();
     assert_eq!(container.status(), "running");
-}
-
-#[test]
-fn signals_that_would_end_a_process_end_a_container_that_waits_for_its_start() {
-    if !is_pinnace() {
-        return;
-    }
-    for signal in ["TERM", "INT", "HUP"] {
-        let container = waiting();
-        container.create().succeeded();
-        container.kill("WINCH").succeeded();
-        container.kill("0").succeeded();
-        assert_eq!(container.status(), "created");
-        let pidfd = container.pidfd();
-        container.kill(signal).succeeded();
-        drop(pidfd);
-        wait_until("it is stopped", || container.status() == "stopped");
-        container.delete().succeeded();
-    }
-}
-
-/// Whoever ends `start` when the program has begun: the container runs, whatever the state directory still holds.
-#[test]
-fn a_start_that_is_cut_off_leaves_a_running_container() {
-    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("a_start_that_is_cut_off", "strace is not installed");
-    };
-    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
-    container.create().succeeded();
-    assert_eq!(container.status(), "created");
-    // It is held where it would take the name of its socket away.
-    let start = container.command(&["start", &container.id]);
-    let mut command = Command::new(strace);
-    command.args(["-qq", "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=2000000"]);
-    command.arg("-o").arg(container.bundle.scratch().join("strace"));
-    command.arg(start.get_program()).args(start.get_args());
-    let mut traced = command.stderr(Stdio::null()).spawn().expect("spawn");
-    wait_until("it runs", || container.status() == "running");
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", traced.id())).expect("children");
-    let runtime = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-    rustix::process::kill_process(runtime.expect("the runtime"), Signal::KILL).expect("kill");
-    traced.wait().expect("wait");
-    assert_eq!(container.status(), "running");
-    container.start().failed_with(&["cannot start an already running container"]);
-    container.delete().failed_with(&["is not stopped: running"]);
-    container.kill("KILL").succeeded();
-    container.wait_stopped();
-    container.delete().succeeded();
 }

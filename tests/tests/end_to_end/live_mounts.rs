@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Value, find_program, is_pinnace, json, run_within_limit, skip, wait_until,
+    Bundle, Container, Outcome, Value, find_program, is_pinnace, json, kill_traced, run_within_limit, skip,
+    spawn, tampered, wait_until,
 };
-use rustix::process::{Pid, Signal};
 
 use crate::user_namespace::{by_user, mapped, of_user};
 
@@ -297,17 +297,11 @@ fn nothing_is_mounted_when_its_maker_was_killed() {
     fs::write(&file, list.to_string()).expect("write");
     // stage1 is held for a while where it is going to mount.
     let add = container.command(&["mounts", "add", &container.id, file.to_str().expect("UTF-8")]);
-    let mut command = std::process::Command::new(strace);
-    command.args(["-f", "-qq", "-e", "trace=move_mount", "-e", "inject=move_mount:delay_enter=1000000"]);
-    command.arg("-o").arg(container.bundle.scratch().join("strace"));
-    command.arg(add.get_program()).args(add.get_args());
-    let mut traced = command.stderr(std::process::Stdio::null()).spawn().expect("spawn");
+    let log = container.bundle.scratch().join("strace");
+    let mut command = tampered(&strace, &add, "move_mount:delay_enter=1000000", &log);
+    let add = command.stderr(std::process::Stdio::null()).spawn().expect("spawn");
     wait_until("it is in the record", || recorded(&container) == 1);
-    let children = format!("/proc/{0}/task/{0}/children", traced.id());
-    let children = fs::read_to_string(children).expect("children");
-    let runtime = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-    rustix::process::kill_process(runtime.expect("the runtime"), Signal::KILL).expect("kill");
-    traced.wait().expect("wait");
+    kill_traced(add);
     assert_eq!((table(&container), recorded(&container)), (before.clone(), 1));
     mounts(&container, "remove", &list).succeeded();
 
@@ -338,6 +332,53 @@ fn a_container_that_moves_its_directories_loses_nothing_else() {
         }
     }
     assert_eq!((table(&container), recorded(&container)), (before, 0));
+}
+
+/// The directory goes when it has been found and nothing is mounted there yet: it is looked for again.
+#[test]
+fn a_directory_that_goes_meanwhile_is_made_again() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("a_directory_that_goes_meanwhile", "strace is not installed");
+    };
+    let container = running(Bundle::new().writable());
+    let before = table(&container);
+    for list in [json!([tmpfs("/made", &[])]), json!([bind(&container, "", "/made", &["bind"])])] {
+        let file = container.bundle.scratch().join("mounts.json");
+        fs::write(&file, list.to_string()).expect("write");
+        let add = container.command(&["mounts", "add", &container.id, file.to_str().expect("UTF-8")]);
+        let log = container.bundle.scratch().join("strace");
+        let add = spawn(tampered(&strace, &add, "move_mount:delay_enter=400000", &log));
+        wait_until("it is in the record", || recorded(&container) == 1);
+        inside(&container, "rmdir /made");
+        add.finish().succeeded();
+        assert_eq!(
+            (inside(&container, "grep -c ' /made ' /proc/mounts").as_str(), recorded(&container)),
+            ("1", 1)
+        );
+        mounts(&container, "remove", &list).succeeded();
+        assert_eq!((table(&container), recorded(&container)), (before.clone(), 0));
+    }
+}
+
+/// No call takes a path that is longer than a page.
+#[test]
+fn a_mount_that_was_moved_out_of_reach_is_an_error_that_says_so() {
+    if !is_pinnace() {
+        return;
+    }
+    let container = running(Bundle::new().writable());
+    let list = json!([tmpfs("/up/here", &[])]);
+    mounts(&container, "add", &list).succeeded();
+    // Each is short enough alone.
+    let names =
+        "deep=$(for i in $(seq 15); do printf 'd%.0s' $(seq 200); printf /; done); a=/a/$deep; b=/b/$deep";
+    inside(&container, &format!("{names}; mkdir -p $a $b && mv /up $a && mv /a $b"));
+    mounts(&container, "remove", &list)
+        .failed_with(&["/up/here: the container has moved it to where its path is longer than 4095 bytes"]);
+    assert_eq!(recorded(&container), 1);
+    inside(&container, &format!("{names}; mv $b/a / && mv $a/up /"));
+    mounts(&container, "remove", &list).succeeded();
+    assert_eq!(recorded(&container), 0);
 }
 
 /// A first process that has gone elsewhere sees nothing of what was mounted: that is no sign of its being gone.

@@ -140,5 +140,11 @@ fn new_file_systems_have_the_mount_label() {
     };
     assert_eq!(label_of("/dev/mqueue"), FILE_LABEL);
     assert_eq!(label_of("/masked"), FILE_LABEL, "what covers a masked directory is a mount too");
+    // What comes later is labelled as well.
+    let list = container.bundle.scratch().join("mounts.json");
+    let tmpfs = json!([{"destination": "/later", "type": "tmpfs", "source": "tmpfs"}]);
+    fs::write(&list, tmpfs.to_string()).expect("write");
+    container.call(&["mounts", "add", &container.id, list.to_str().expect("UTF-8")]).succeeded();
+    assert_eq!(label_of("/later"), FILE_LABEL);
     container.delete_force().succeeded();
 }

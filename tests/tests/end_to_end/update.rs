@@ -355,6 +355,37 @@ fn throttles_are_changed_device_by_device() {
     }
 }
 
+/// Whichever way a limit is said, the last word counts, and a later update of its neighbour does not bring the first one back.
+#[test]
+fn a_file_of_v2_and_the_field_that_means_the_same_are_one_limit() {
+    if !is_v2() || !is_pinnace() {
+        return skip("a_file_of_v2_and_the_field", "there are no such files on v1");
+    }
+    let (limit, other) = ((64 * MIB).to_string(), (96 * MIB).to_string());
+    let resources =
+        json!({"memory": {"limit": 32 * MIB, "swap": 128 * MIB}, "unified": {"memory.max": limit}});
+    for container in running(resources) {
+        let check = |memory: i64, sum: i64, pids: i64| {
+            let files = [
+                ("memory.limit_in_bytes", memory * MIB),
+                ("memory.memsw.limit_in_bytes", sum * MIB),
+                ("pids.max", pids),
+            ];
+            check(&container, &files);
+        };
+        update(&container, &["--memory-swap", "256m", "--pids-limit", "20"]).succeeded();
+        check(64, 256, 20);
+        update_by_document(&container, &json!({"unified": {"memory.max": other, "pids.max": "30"}}))
+            .succeeded();
+        check(96, 288, 30);
+        update(&container, &["--memory-swap", "300m"]).succeeded();
+        check(96, 300, 30);
+        update(&container, &["--pids-limit", "50"]).succeeded();
+        update(&container, &["--memory", "80m"]).succeeded();
+        check(80, 300, 50);
+    }
+}
+
 #[test]
 fn what_cannot_be_updated_is_said() {
     for container in running(json!({})) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::super::devices::{Policy, group_names};
-use super::super::v2::{general_weight, swap_alone, weight};
+use super::super::v2::{general_weight, weight};
 use super::message::Value;
 use super::variant;
 use crate::config::{BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, Memory, Resources, Throttle};
@@ -150,7 +150,7 @@ fn memory_v2(memory: &Memory, push: &mut impl FnMut(&str, Value)) {
     if let Some(reservation) = memory.reservation {
         push("MemoryLow", Value::U64(bytes(reservation)));
     }
-    if let Some(swap) = swap_alone(memory) {
+    if let Some(swap) = memory.swap_alone() {
         push("MemorySwapMax", Value::U64(bytes(swap)));
     }
 }

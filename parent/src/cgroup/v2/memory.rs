@@ -9,7 +9,7 @@ use crate::config::Memory;
 use crate::error::{Error, Result};
 
 pub(super) fn limit(writer: &Writer, memory: &Memory) -> Result<()> {
-    if let Some(swap) = swap_alone(memory) {
+    if let Some(swap) = memory.swap_alone() {
         limit_swap(writer, &max_or(swap))?;
     }
     if let Some(limit) = memory.limit {
@@ -42,30 +42,5 @@ fn limit_swap(writer: &Writer, value: &str) -> Result<()> {
         // Without swap accounting there is no file; without memory accounting there is none either, and that is an error.
         Err(Errno::NOENT) if matches!(value, "max" | "0") && writer.read("memory.max").is_ok() => Ok(()),
         set => set.map_err(|errno| writer.failed("memory.swap.max", value, errno)),
-    }
-}
-
-/// The configuration counts memory and swap together, v2 swap alone. No limit for memory is none for swap, as on v1.
-pub(in super::super) fn swap_alone(memory: &Memory) -> Option<i64> {
-    match (memory.swap, memory.limit) {
-        (None, Some(-1)) | (Some(-1), _) => Some(-1),
-        (None, _) => None,
-        (Some(both), Some(limit)) if limit > 0 => Some(both - limit),
-        (Some(both), _) => Some(both),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn swap_is_what_exceeds_the_memory() {
-        let memory = |limit, swap| Memory { limit, swap, ..Memory::default() };
-        assert_eq!(swap_alone(&memory(Some(100), Some(300))), Some(200));
-        assert_eq!(swap_alone(&memory(Some(100), Some(100))), Some(0));
-        assert_eq!(swap_alone(&memory(Some(100), Some(-1))), Some(-1));
-        assert_eq!(swap_alone(&memory(Some(-1), None)), Some(-1));
-        assert_eq!(swap_alone(&memory(Some(100), None)), None);
     }
 }

@@ -76,36 +76,40 @@ impl Process {
         let mut problems = Problems::default();
         let all: Vec<String> = self.env.iter().chain(entries).cloned().collect();
         self.env = env(&all, &mut problems);
-        if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+        problems.none()
     }
 }
 
 /// Of two entries with the same name the last one's value counts, as with runc.
-fn env(entries: &[String], problems: &mut Problems) -> Vec<String> {
-    let mut env: Vec<String> = Vec::with_capacity(entries.len());
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+pub(in crate::config) fn env<T: AsRef<[u8]> + Clone>(entries: &[T], problems: &mut Problems) -> Vec<T> {
+    let mut env: Vec<T> = Vec::with_capacity(entries.len());
+    let mut places: BTreeMap<&[u8], usize> = BTreeMap::new();
     if entries.len() > ARGUMENT_COUNT_MAX {
         problems.add("$.process.env", format!("there are more than {ARGUMENT_COUNT_MAX}"));
     }
     for (index, entry) in entries.iter().enumerate() {
         let path = || format!("$.process.env[{index}]");
-        if entry.contains('\0') || entry.len() > ARGUMENT_BYTES_MAX {
-            problems.check_text(path(), entry, ARGUMENT_BYTES_MAX);
+        let bytes = entry.as_ref();
+        if bytes.contains(&0) || bytes.len() > ARGUMENT_BYTES_MAX {
+            problems.check_text(path(), &String::from_utf8_lossy(bytes), ARGUMENT_BYTES_MAX);
         }
-        match entry.split_once('=') {
-            None => problems.add(path(), format!("invalid environment variable: missing '=' in {entry:?}")),
-            Some(("", _)) => problems.add(path(), "invalid environment variable: name cannot be empty"),
-            Some((name, _)) => match places.get(name) {
+        match bytes.iter().position(|&byte| byte == b'=') {
+            None => {
+                let text = String::from_utf8_lossy(bytes);
+                problems.add(path(), format!("invalid environment variable: missing '=' in {text:?}"));
+            }
+            Some(0) => problems.add(path(), "invalid environment variable: name cannot be empty"),
+            Some(end) => match places.get(&bytes[..end]) {
                 Some(&place) => env[place].clone_from(entry),
                 None => {
-                    places.insert(name, env.len());
+                    places.insert(&bytes[..end], env.len());
                     env.push(entry.clone());
                 }
             },
         }
     }
     // An empty HOME is as good as none: stage1 looks it up.
-    env.retain(|entry| entry != "HOME=");
+    env.retain(|entry| entry.as_ref() != b"HOME=");
     env
 }
 

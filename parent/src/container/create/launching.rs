@@ -1,0 +1,198 @@
+//! The parent's part of a creation, while stage1 works.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
+
+use super::super::foreground::{HostRelay, TerminalEnd};
+use super::super::{hooks, rootless};
+use super::Creation;
+use crate::cgroup::Cgroups;
+use crate::config::{Config, HookPoint};
+use crate::error::{Error, Result};
+use crate::intel_rdt::{self, Groups};
+use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
+use crate::notify;
+use crate::plan::Plan;
+use crate::signals::{self, LOOK_PAUSE};
+use crate::state::{Init, PidFile, ProcessFacts, Record, START_SOCKET, StateDirectory};
+use crate::terminal::CallersSocket;
+
+/// What the container's processes are put into.
+pub(super) struct Places<'a> {
+    pub(super) cgroups: &'a mut Cgroups,
+    pub(super) rdt_groups: Option<&'a mut Groups>,
+    pub(super) terminal: TerminalEnd,
+    pub(super) pidfd_socket: Option<CallersSocket>,
+    /// What `exec` will need.
+    pub(super) basis: Vec<u8>,
+    pub(super) notes: Option<&'a Notes>,
+}
+
+/// What `launch` has made.
+pub(super) struct Launched {
+    pub(super) launch: Launch,
+    pub(super) terminal: Option<HostRelay>,
+    pub(super) notify: Option<notify::Relay>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Starts stage1, does the parent's part while it works, and waits for it. A `Launch` that is dropped on the way ends it.
+pub(super) fn launch(
+    creation: &Creation<'_>,
+    record: &Record,
+    config: &Config,
+    plan: &Plan<'_>,
+    directory: &StateDirectory,
+    places: Places<'_>,
+) -> Result<Launched> {
+    let Places { cgroups, mut rdt_groups, terminal, pidfd_socket, basis, notes } = places;
+    let trace = creation.trace;
+    if let (Some(groups), Some(config)) = (&mut rdt_groups, &config.intel_rdt) {
+        groups.prepare(config)?;
+    }
+    let born_in = cgroups.prepare()?;
+    let notify = match creation.notify_socket {
+        None => None,
+        Some(host) => {
+            directory.make_notify_directory()?;
+            // Else `start` will listen.
+            if creation.hold { None } else { super::super::notify::relay(directory, host)? }
+        }
+    };
+    let listener = if creation.hold { Some(listen(directory)?) } else { None };
+    let surroundings = Surroundings { cgroup: born_in, listener, notes, stdio: creation.stdio };
+    let mut launch = trace.span("send the plan, clone stage1", || Launch::begin(plan, surroundings))?;
+    let log = creation.log;
+    log.debug(|| format!("stage1 started with pid {}", launch.pid()));
+
+    if cgroups.limits_before_entry(&config.resources) {
+        launch.await_own_memory();
+    }
+    let doors = trace.span("make and limit the cgroups", || {
+        cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
+        cgroups.populate(&config.resources, plan.cgroup_tree_count())
+    })?;
+    if let Some(uid) = rootless::cgroup_owner(config) {
+        cgroups.hand_over(uid)?;
+    }
+    if plan.bootstrap.await_cgroups {
+        launch.send_cgroups(&doors.descriptors())?;
+    }
+    drop(doors);
+    log.debug(|| String::from("cgroups made and limited"));
+    trace.span("make the network namespace", || launch.provide_network(plan))?;
+    let pid = launch.pid().as_raw_pid();
+    let mut rdt_made = intel_rdt::Made::default();
+    if let Some(groups) = rdt_groups {
+        groups.attach(pid)?;
+        rdt_made = groups.made();
+    }
+    // A child that is gone already says why on its socket.
+    let gone = ProcessFacts { start_time: 0, ignored_signals: 0, has_all_processors: true };
+    let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
+    if !facts.has_all_processors {
+        launch.use_all_processors()?;
+    }
+    if facts.ignores(Signal::CHILD) && creation.owns_process {
+        // Else the kernel would throw the exit code away.
+        signals::reset(Signal::CHILD)?;
+    }
+    let init = Init {
+        pid,
+        start_time: facts.start_time,
+        stage1: launch.stage1(),
+        cgroups: cgroups.made(),
+        intel_rdt: rdt_made,
+        basis,
+    };
+    let mut pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
+
+    let reactor = Reactor::default();
+    if let Some(socket) = pidfd_socket {
+        socket.send(b"standard", launch.pidfd())?;
+    }
+    if plan.bootstrap.await_hooks {
+        trace.wait("wait for stage1", || block_on(&reactor, launch.hooks_due(&reactor, plan)))?;
+        trace.span("run hooks", || hooks::create(creation, config, record, cgroups, &launch))?;
+        if creation.owns_process {
+            signals::check_interrupted()?;
+        }
+        log.debug(|| String::from("hooks run"));
+        launch.send_proceed()?;
+    }
+    let mut relay = None;
+    if creation.hold {
+        // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
+        trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;
+        log.debug(|| String::from("stage1 is ready"));
+        terminal.connect(&mut launch)?;
+        trace.span("write the record of init", || directory.write_init(&init))?;
+        pid_file.as_mut().map_or(Ok(()), PidFile::publish)?;
+        launch.send_hold(facts.ignored_signals)?;
+        log.debug(|| String::from("the container waits for its start"));
+    } else {
+        trace.span("write the record of init", || directory.write_init(&init))?;
+        let agent = super::super::seccomp::agent(record, creation.id, (pid, pid), "creating")?;
+        if plan.bootstrap.reports_ready {
+            // Who looks at a terminal wants to see all of it.
+            trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;
+            relay = terminal.connect(&mut launch)?;
+        }
+        // Said beforehand, stage1 need not wait for us when it is ready.
+        launch.send_start(facts.ignored_signals)?;
+        if creation.owns_process && agent.is_none() && !config.hooks.at(HookPoint::StartContainer).is_empty()
+        {
+            trace.wait("wait for startContainer hooks", || await_hooks(&launch, cgroups))?;
+        }
+        trace.wait("wait for the program's execution", || {
+            block_on(&reactor, launch.executed(&reactor, plan, agent))
+        })?;
+        log.debug(|| format!("program executed: {}", record.program));
+        let done = pid_file
+            .as_mut()
+            .map_or(Ok(()), PidFile::publish)
+            .and_then(|()| hooks::poststart(record, creation.id, pid));
+        if let Err(error) = done {
+            launch.end(|| cgroups.kill_all());
+            return Err(error);
+        }
+    }
+    if let Some(pid_file) = pid_file {
+        pid_file.keep();
+    }
+    let warnings = launch.warnings(plan);
+    Ok(Launched { launch, terminal: relay, notify, warnings })
+}
+
+/// Waits while stage1 runs hooks, which may take as long as they like, and heeds who asks us to end.
+fn await_hooks(launch: &Launch, cgroups: &Cgroups) -> Result<()> {
+    while !launch.has_hung_up_within(LOOK_PAUSE) {
+        signals::check_interrupted().inspect_err(|_| {
+            // Ignored: stage1 ends with `launch`, and what its hooks leave keeps the cgroups from being removed, which says so.
+            let _ = cgroups.kill_all();
+        })?;
+    }
+    Ok(())
+}
+
+/// The socket at which `start` will call. Its path is short whatever the state root's is: it goes through our own descriptor.
+fn listen(directory: &StateDirectory) -> Result<OwnedFd> {
+    let failed = |errno| Error::call("listen for start", errno);
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(failed)?;
+    let address = SocketAddrUnix::new(start_socket_path(directory)).map_err(failed)?;
+    rustix::net::bind(&socket, &address).map_err(failed)?;
+    rustix::net::listen(&socket, 1).map_err(failed)?;
+    Ok(socket)
+}
+
+/// The start socket by way of an open state directory.
+pub(in crate::container) fn start_socket_path(directory: &StateDirectory) -> PathBuf {
+    use std::os::fd::AsRawFd;
+
+    PathBuf::from(format!("/proc/self/fd/{}/{START_SOCKET}", directory.as_fd().as_raw_fd()))
+}

@@ -1,0 +1,145 @@
+//! What stage1 answers, and what its silence means.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use shared_proto::Report;
+
+use super::held::introduce;
+use super::limits::set_clocks;
+use super::{Agent, Launch, Reactor, out_of_turn, words};
+use crate::error::{Error, Kind, Result};
+use crate::plan::Plan;
+
+impl Launch {
+    /// Waits until everything up to the wait for `start` is done.
+    pub async fn ready(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        if self.is_ready {
+            return Ok(());
+        }
+        match self.word(reactor, plan).await? {
+            (Report::Ready, _) => {
+                self.child.has_executed_stage1();
+                self.is_ready = true;
+                Ok(())
+            }
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// Waits for the moment of the runtime's hooks. stage1 then waits for `send_proceed`.
+    pub async fn hooks_due(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
+        match self.word(reactor, plan).await? {
+            (Report::HooksDue, _) => Ok(()),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// Waits for what stage1 is going to mount in a container that runs, detached. stage1 then waits for `send_proceed`.
+    pub async fn mounting(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<OwnedFd> {
+        match self.word(reactor, plan).await? {
+            (Report::Mounting, Some(mount)) => Ok(mount),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// With `send_start` before it: waits until the program has been executed, and meanwhile hands the filter's listener to its agent, who may
+    /// have to answer for execve itself. Without an agent it blocks: nothing else is waited for then.
+    pub async fn executed(
+        &mut self,
+        reactor: &Reactor,
+        plan: &Plan<'_>,
+        mut agent: Option<Agent>,
+    ) -> Result<()> {
+        self.may_block = agent.is_none();
+        if plan.bootstrap.reports_ready {
+            self.ready(reactor, plan).await?;
+        }
+        loop {
+            match self.next_report(reactor).await? {
+                // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
+                None if self.socket.was_reset() => return Err(self.death(reactor).await),
+                None if agent.is_none() => {
+                    self.child.has_executed_stage1();
+                    self.let_go();
+                    return Ok(());
+                }
+                None => return Err(no_listener()),
+                Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+                Some((Report::HookFailed { index, status }, Some(output))) => {
+                    return Err(words::hook_failure(index, status, output));
+                }
+                Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
+                Some(_) => return Err(out_of_turn()),
+            }
+        }
+    }
+
+    /// The next report while stage1 must not end.
+    ///
+    /// Errors: it has failed, or died.
+    pub(super) async fn word(
+        &mut self,
+        reactor: &Reactor,
+        plan: &Plan<'_>,
+    ) -> Result<(Report, Option<OwnedFd>)> {
+        loop {
+            match self.next_report(reactor).await? {
+                Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
+                Some((Report::ClocksDue, _)) => {
+                    set_clocks(self.pid(), plan)?;
+                    self.send_proceed()?;
+                }
+                Some(report) => return Ok(report),
+                None => return Err(self.death(reactor).await),
+            }
+        }
+    }
+
+    pub(super) async fn next_report(
+        &mut self,
+        reactor: &Reactor,
+    ) -> Result<Option<(Report, Option<OwnedFd>)>> {
+        if let Some(report) = self.early.pop_front() {
+            return Ok(Some(report));
+        }
+        loop {
+            if !self.may_block {
+                reactor.readable(self.socket.as_fd()).await;
+            }
+            match self.socket.receive_report()? {
+                Some((Report::Warned(warning), _)) => self.warnings.push(warning),
+                Some((Report::Console, Some(master))) if self.console.is_none() => {
+                    self.console = Some(master)
+                }
+                Some((Report::Console, _)) => return Err(out_of_turn()),
+                report => return Ok(report),
+            }
+        }
+    }
+
+    /// stage1 ended without a word: says how.
+    pub(super) async fn death(&mut self, reactor: &Reactor) -> Error {
+        if let Some(errno) = self.child.execution_failure() {
+            return Error::call("execute stage1", errno);
+        }
+        reactor.readable(self.child.pidfd.as_fd()).await;
+        let who = self.who;
+        match self.wait() {
+            Ok(137) => {
+                let text = format!("{who} was killed (SIGKILL) while it was being set up");
+                Error::of_kind(Kind::Ended, text)
+            }
+            Ok(159) => Error::new(format!("{who} was killed by a seccomp filter (SIGSYS)")),
+            Ok(code) if code > 128 => Error::new(format!("{who} was killed by signal {}", code - 128)),
+            Ok(code) => Error::new(format!("{who} ended with status {code} before it was ready")),
+            // Its status went to nobody, since our caller ignores SIGCHLD.
+            Err(_) => Error::new(format!("{who} ended before it was ready")),
+        }
+    }
+}
+
+pub(super) fn no_listener() -> Error {
+    Error::new(
+        "container init ended before it could send the listener of its seccomp filter: the profile must allow sendmsg",
+    )
+}

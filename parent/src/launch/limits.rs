@@ -1,0 +1,58 @@
+//! What only the host's root may do to a child in a user namespace.
+
+use linux_raw_sys::general as uapi;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use sc::syscall;
+use shared_proto::Step;
+
+use crate::error::{Error, Result, check};
+use crate::plan::{Plan, UserNamespace, early_limit};
+
+/// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
+pub(super) fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
+    for limit in user.rlimits.iter().filter_map(early_limit) {
+        let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();
+        let wanted = uapi::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
+        // SAFETY: `wanted` is the structure that the call reads; no old limit is asked for.
+        let set = check(unsafe {
+            syscall!(
+                PRLIMIT64,
+                pid.as_raw_nonzero().get(),
+                limit.resource,
+                &raw const wanted,
+                std::ptr::null::<u8>()
+            )
+        });
+        set.map_err(|errno| {
+            Error::call(format_args!("unable to start container process: set {name}"), errno)
+        })?;
+    }
+    let Some(score) = user.oom_score_adj else { return Ok(()) };
+    let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
+    let written = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::write(&file, score.to_string().as_bytes()));
+    match written {
+        Err(Errno::ACCESS | Errno::PERM) => Err(Error::new(format!(
+            "unable to start container process: set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE"
+        ))),
+        written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
+    }
+}
+
+/// The offsets of the time namespace that the child has made for itself.
+pub(super) fn set_clocks(pid: Pid, plan: &Plan<'_>) -> Result<()> {
+    let offsets = plan.steps.iter().find_map(|phased| match phased.step {
+        Step::NewTimeNamespace { offsets } => Some(offsets),
+        _ => None,
+    });
+    let path = format!("/proc/{}/timens_offsets", pid.as_raw_nonzero());
+    rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::write(&file, offsets.unwrap_or_default().as_bytes()))
+        .map(drop)
+        .map_err(|errno| {
+            let doing = "unable to start container process: $.linux.timeOffsets: write";
+            Error::call(format_args!("{doing} {path}"), errno)
+        })
+}
