@@ -53,7 +53,7 @@ fn kill_and_delete_reach_every_container_whose_id_matches_and_no_other() {
 
     call(&["delete", "-fr", "^pt-.*-web-[[:digit:]]+$"]).succeeded();
     assert_eq!(statuses(), ["gone", "gone", "running"]);
-    call(&["delete", "--regex", "--regex=false", "."]).failed_with(&["container does not exist"]);
+    call(&["delete", "--regex", "--regex=false", "."]).failed_with(&["invalid container ID format"]);
     call(&["delete", "--force", "--regex", "."]).succeeded();
     call(&["delete", "--regex", "."]).succeeded();
     assert_eq!(statuses(), ["gone", "gone", "gone"]);
