@@ -35,17 +35,18 @@ use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Call, Failure, Reply, Report};
 
 pub use enter::Entrance;
-pub use filesystem::{OF_ROOT, refused_option};
+pub use filesystem::refused_option;
 pub use notes::Notes;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
 pub use stdio::Stdio;
+pub use trees::OWNERS_OF_ROOT;
 
 use crate::config::Namespace;
 use crate::descriptors::close_all;
 use crate::ending;
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, UserNamespace, clones_user, early_limit, joined_namespaces};
+use crate::plan::{Plan, SentKind, UserNamespace, clones_user, early_limit, joined_namespaces};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use stdio::Standard;
@@ -106,10 +107,13 @@ impl Launch {
             preserved_count: plan.bootstrap.preserved_count,
             standard: &standard,
         };
+        let mut owner = None;
         let child = match (&plan.namespaces.user, plan.user_namespace) {
             (Namespace::New, Some(user)) if clones_user(plan.namespaces) => {
                 spawn::user_namespace::spawn_new(&birth, &entered_namespaces(plan)?, |pid| {
                     set_host_limits(pid, &user)?;
+                    // While it can be looked at: it is about to become another user.
+                    owner = user_namespace_of_owners(plan, pid)?;
                     spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
                 })?
             }
@@ -122,9 +126,12 @@ impl Launch {
         let mut launch = Self::new(child, socket);
         launch.stage1 = (copy.st_dev, copy.st_ino);
         launch.map_ids(plan)?;
+        if owner.is_none() {
+            owner = user_namespace_of_owners(plan, launch.pid())?;
+        }
         // There is a reader now: however small the socket's buffer is, this comes through.
         let doing = "unable to start container process";
-        launch.send_trees(plan).map_err(|error| error.context(doing))?;
+        launch.send_trees(plan, owner.as_ref().map(AsFd::as_fd)).map_err(|error| error.context(doing))?;
         launch.await_birth(plan)?;
         if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
             set_host_limits(launch.pid(), &user)?;
@@ -132,9 +139,9 @@ impl Launch {
         Ok(launch)
     }
 
-    /// Opens the trees of the plan's `Sent` steps and hands them over.
-    fn send_trees(&self, plan: &Plan<'_>) -> Result<()> {
-        for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
+    /// Opens what the plan's steps wait for and hands it over. `within` is the container's user namespace, or a process in it.
+    fn send_trees(&self, plan: &Plan<'_>, within: Option<BorrowedFd<'_>>) -> Result<()> {
+        for trees in trees::open_sources(plan, within)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
             let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
             let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
             self.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
@@ -627,4 +634,15 @@ fn open_namespace(path: &str, kind: u32) -> Result<OwnedFd> {
         Ok(_) => Err(Error::new(format!("namespace {path}: it is of another type"))),
         Err(_) => Err(Error::new(format!("namespace {path}: it is not a namespace file"))),
     }
+}
+
+/// The container's own user namespace, if the plan has filesystems whose owners are to be below it; `pid` is in a new one.
+fn user_namespace_of_owners(plan: &Plan<'_>, pid: Pid) -> Result<Option<OwnedFd>> {
+    let path = match &plan.namespaces.user {
+        _ if !plan.sent.iter().any(|sent| matches!(sent.kind, SentKind::Owners)) => return Ok(None),
+        Namespace::Inherit => return Ok(None),
+        Namespace::Join(path) => path.clone(),
+        Namespace::New => format!("/proc/{}/ns/user", pid.as_raw_nonzero()),
+    };
+    open_namespace(&path, uapi::CLONE_NEWUSER).map(Some)
 }
