@@ -116,6 +116,8 @@ pub struct NewFilesystem<'a> {
     pub superblock: u32,
     /// MOUNT_ATTR_* bits.
     pub attributes: u32,
+    /// A namespace to mount it in, and its CLONE_NEW* flag.
+    pub within: Option<(&'a str, u32)>,
 }
 
 impl Plan<'_> {

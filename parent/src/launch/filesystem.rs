@@ -1,12 +1,14 @@
 //! New filesystems that the parent makes: those on a device, which the container's cgroup may forbid, and those whose options are paths of the host
-//! where stage1 cannot look them up.
+//! where stage1 cannot look them up, and those that show a joined namespace which the container's user namespace does not own.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use linux_raw_sys::general as uapi;
+use rustix::fs::{Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
+use super::spawn::in_namespaces;
 use crate::error::{Error, Result, errno_text};
 use crate::plan::{NewFilesystem, Sent};
 
@@ -15,6 +17,17 @@ const OF_ROOT: &str = "only root can mount a device of the host";
 
 /// The detached mount of a new filesystem.
 pub(super) fn make(sent: &Sent<'_>, filesystem: &NewFilesystem<'_>) -> Result<OwnedFd> {
+    match filesystem.within {
+        Some((path, kind)) => {
+            let namespace = super::open_namespace(path, kind)?;
+            in_namespaces(&[(namespace, kind)], || make_here(sent, filesystem))?
+        }
+        None => make_here(sent, filesystem),
+    }
+}
+
+/// The same in the namespaces that this thread is in.
+fn make_here(sent: &Sent<'_>, filesystem: &NewFilesystem<'_>) -> Result<OwnedFd> {
     let failed = |call: &'static str| {
         let (fstype, target) = (filesystem.fstype, sent.target);
         move |errno| Error::call(format_args!("mount {fstype} on {target}: {call}"), errno)
@@ -27,8 +40,21 @@ pub(super) fn make(sent: &Sent<'_>, filesystem: &NewFilesystem<'_>) -> Result<Ow
     configure(instance.as_fd(), sent.source, filesystem).map_err(failed("fsconfig"))?;
     let attributes = MountAttrFlags::from_bits_retain(filesystem.attributes);
     rustix::mount::fsconfig_create(instance.as_fd()).map_err(failed("fsconfig create"))?;
-    rustix::mount::fsmount(instance.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .map_err(failed("fsmount"))
+    let mount = rustix::mount::fsmount(instance.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(failed("fsmount"))?;
+    if let (true, Some(label)) = (is_labelled_late(filesystem), filesystem.label) {
+        let root = rustix::fs::openat(&mount, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        root.and_then(|root| {
+            rustix::fs::fsetxattr(root, "security.selinux", label.as_bytes(), XattrFlags::empty())
+        })
+        .map_err(failed("label"))?;
+    }
+    Ok(mount)
+}
+
+/// An IPC namespace has its queues before anybody mounts them.
+fn is_labelled_late(filesystem: &NewFilesystem<'_>) -> bool {
+    filesystem.fstype == "mqueue"
 }
 
 fn configure(
@@ -50,7 +76,7 @@ fn configure(
             _ => set_option(instance, option)?,
         }
     }
-    if let Some(label) = filesystem.label {
+    if let Some(label) = filesystem.label.filter(|_| !is_labelled_late(filesystem)) {
         rustix::mount::fsconfig_set_string(instance, "context", label)?;
     }
     // A device may be read-only, and its filesystem is then not to be written, whatever the mount says.

@@ -32,9 +32,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             Error::new(format!("$.mounts[{index}].options: more than eight changes of propagation"))
         })?;
         match &mount.kind {
-            MountKind::Filesystem { fstype, .. }
-                if !request.is_entered && user_namespace::binds_filesystem(request, fstype) =>
-            {
+            MountKind::Filesystem { fstype, .. } if user_namespace::binds_filesystem(request, fstype) => {
                 // The kernel shows these only to the owner of the namespace that they show: the host's is bound.
                 let source = if fstype == "sysfs" { "/sys" } else { "/dev/mqueue" };
                 draft.push(phase, host_view(source, target, mount, propagations));
@@ -46,6 +44,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     label: lsm::label(request, fstype),
                     superblock: mount.superblock,
                     attributes: early_attributes(mount).set as u32,
+                    within: user_namespace::joined_to_mount(request, fstype),
                 };
                 let kind = SentKind::Filesystem(filesystem);
                 draft.sent.push(Sent { source, target, kind, idmap: mount.idmap.as_ref() });
@@ -202,7 +201,10 @@ pub(super) fn names_host_paths(mount: &Mount) -> bool {
 
 /// Whether the parent mounts a filesystem although it is an ordinary one.
 fn is_made_by_parent(request: &Request<'_>, mount: &Mount) -> bool {
-    is_on_device(request, mount) || request.is_entered && names_host_paths(mount)
+    let MountKind::Filesystem { fstype, .. } = &mount.kind else { return false };
+    is_on_device(request, mount)
+        || request.is_entered && names_host_paths(mount)
+        || user_namespace::joined_to_mount(request, fstype).is_some()
 }
 
 /// Whether a filesystem is on a device of the host. The parent mounts it, since the container's cgroup may forbid the device: what the program

@@ -147,6 +147,31 @@ fn parameters_are_set_without_a_pid_namespace_in_which_a_procfs_could_be_mounted
     assert_eq!(outcome.succeeded(), "1");
 }
 
+/// Their owner is the host's user namespace, so the container's root may mount neither sysfs nor mqueue there.
+#[test]
+fn a_new_user_namespace_beside_a_joined_network_and_ipc_shows_those() {
+    let first = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    first.run_detached().succeeded();
+    let namespace = |name: &str| format!("/proc/{}/ns/{name}", first.pid());
+    let second = || {
+        mapped(Bundle::new())
+            .join_namespace("network", &namespace("net"))
+            .join_namespace("ipc", &namespace("ipc"))
+            .shell(
+                "cat /proc/self/mountinfo; ls /sys/class/net; ls /dev/mqueue; touch /sys/x || echo read-only",
+            )
+    };
+    let queue = format!("/proc/{}/root/dev/mqueue/queue-of-the-first", first.pid());
+    fs::write(&queue, "").unwrap();
+    let outcome = second().run();
+    let text = outcome.succeeded();
+    assert!(text.contains(" - sysfs ") && text.contains(" - mqueue "), "{}", outcome.describe());
+    assert!(text.ends_with("lo\nqueue-of-the-first\nread-only"), "{}", outcome.describe());
+    let container = second().container();
+    let path = container.bundle.path();
+    container.call(&["validate", "--bundle", path.to_str().unwrap()]).succeeded();
+}
+
 /// The pid namespace is another's, and its procfs with it; the user namespace is the second container's own.
 #[test]
 fn a_new_user_namespace_goes_with_a_joined_pid_namespace() {
