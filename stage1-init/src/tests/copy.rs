@@ -30,7 +30,7 @@ fn trace(set: impl FnOnce(&mut Fake), is_mapped: bool) -> (Vec<String>, End) {
     set(&mut kernel);
     let end = run(&mut kernel);
     let start = kernel.trace.iter().position(|call| call == "filesystem_open tmpfs").unwrap_or(0);
-    let end_of_step = kernel.trace.iter().rposition(|call| call.starts_with("move_mount new mount"));
+    let end_of_step = kernel.trace.iter().rposition(|call| call.starts_with("move_mount mount of tmpfs"));
     let end_of_step = end_of_step.map_or(kernel.trace.len(), |at| at + 1);
     (kernel.trace[start..end_of_step].to_vec(), end)
 }
@@ -58,7 +58,7 @@ fn everything_is_copied_below_descriptors_and_attributes_come_last() {
     let place = |line: &str| {
         trace.iter().position(|call| call.starts_with(line)).unwrap_or_else(|| panic!("{line}: {trace:#?}"))
     };
-    assert!(trace.iter().any(|call| call.contains("context u:r:t:c1,c2")), "{trace:#?}");
+    assert!(trace.iter().any(|call| call.contains("context=u:r:t:c1,c2")), "{trace:#?}");
     assert!(place("copy_content file") < place("change_owner . file 5:6"));
     assert!(place("change_owner . file 5:6") < place("change_mode . file 4755"));
     assert!(place("change_mode . file 4755") < place("set_attribute file user.x value"));
