@@ -46,7 +46,7 @@ use crate::config::Namespace;
 use crate::descriptors::close_all;
 use crate::ending;
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, SentKind, UserNamespace, clones_user, early_limit, joined_namespaces};
+use crate::plan::{Plan, SentKind, UserNamespace, clones_user, early_limit, joined_namespaces, origin};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use stdio::Standard;
@@ -111,7 +111,7 @@ impl Launch {
         let child = match (&plan.namespaces.user, plan.user_namespace) {
             (Namespace::New, Some(user)) if clones_user(plan.namespaces) => {
                 spawn::user_namespace::spawn_new(&birth, &entered_namespaces(plan)?, |pid| {
-                    set_host_limits(pid, &user)?;
+                    set_host_limits(plan, pid, &user)?;
                     // While it can be looked at: it is about to become another user.
                     owner = user_namespace_of_owners(plan, pid)?;
                     spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
@@ -134,7 +134,7 @@ impl Launch {
         launch.send_trees(plan, owner.as_ref().map(AsFd::as_fd)).map_err(|error| error.context(doing))?;
         launch.await_birth(plan)?;
         if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
-            set_host_limits(launch.pid(), &user)?;
+            set_host_limits(plan, launch.pid(), &user)?;
         }
         Ok(launch)
     }
@@ -159,7 +159,7 @@ impl Launch {
             (Report::MapsDue, _) => {}
             _ => return Err(out_of_turn()),
         }
-        set_host_limits(self.pid(), &user)?;
+        set_host_limits(plan, self.pid(), &user)?;
         spawn::id_maps::write(self.pid(), user.id_mappings, user.is_privileged)?;
         self.send_proceed()
     }
@@ -580,7 +580,8 @@ fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
 }
 
 /// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
-fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
+fn set_host_limits(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
+    let named = |path: Option<String>| path.map_or_else(String::new, |path| format!("{path}: "));
     for limit in user.rlimits.iter().filter_map(early_limit) {
         let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();
         let wanted = uapi::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
@@ -595,7 +596,8 @@ fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
             )
         });
         set.map_err(|errno| {
-            Error::call(format_args!("unable to start container process: set {name}"), errno)
+            let path = named(plan.config.and_then(|config| origin::rlimit(config, limit.resource)));
+            Error::call(format_args!("unable to start container process: {path}set {name}"), errno)
         })?;
     }
     let Some(score) = user.oom_score_adj else { return Ok(()) };
@@ -604,7 +606,8 @@ fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
         .and_then(|file| rustix::io::write(&file, score.to_string().as_bytes()));
     match written {
         Err(Errno::ACCESS | Errno::PERM) => Err(Error::new(format!(
-            "unable to start container process: set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE"
+            "unable to start container process: {}set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE",
+            named(plan.config.map(|_| String::from("$.process.oomScoreAdj")))
         ))),
         written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
     }

@@ -14,6 +14,7 @@ mod live_mounts;
 mod lsm;
 mod masks;
 mod mounts;
+pub mod origin;
 mod root;
 mod scheduling;
 mod seccomp;
@@ -80,6 +81,8 @@ pub struct Plan<'a> {
     pub user_namespace: Option<UserNamespace<'a>>,
     /// What the parent opens for the bind steps whose origin is `Sent`, and the filesystems with owners of their own, in their order.
     pub sent: Vec<Sent<'a>>,
+    /// Where steps come from; `None` for what is not of a config.json.
+    pub config: Option<&'a Config>,
     /// Moved into the network namespace by the parent.
     pub net_devices: &'a [NetDevice],
 }
@@ -178,6 +181,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
         namespaces: &config.namespaces,
         user_namespace: user_namespace::plan(request),
         sent: draft.sent,
+        config: Some(config),
         net_devices: &config.net_devices,
     })
 }

@@ -62,7 +62,7 @@ impl Launch {
         drop(entrance.init);
         launch.await_birth(plan)?;
         if let Some(user) = plan.user_namespace {
-            set_host_limits(launch.pid(), &user)?;
+            set_host_limits(plan, launch.pid(), &user)?;
         }
         Ok(launch)
     }

@@ -8,13 +8,13 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use sc::syscall;
-use shared_proto::PropagationKind;
+use shared_proto::{BindOrigin, Planned, PropagationKind, Step};
 
 use super::filesystem;
 use super::spawn::user_namespace;
 use crate::config::{Idmap, IdmapMappings};
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, Sent, SentKind};
+use crate::plan::{Plan, Sent, SentKind, origin};
 
 /// mount_setattr(2) wants CAP_SYS_ADMIN in the superblock's user namespace.
 pub const OWNERS_OF_ROOT: &str =
@@ -30,7 +30,21 @@ pub(super) fn open_root(plan: &Plan<'_>) -> Result<OwnedFd> {
 
 /// What the plan's steps wait for, in their order. `within` is the container's user namespace, or a process in it, if it has one.
 pub(super) fn open_sources(plan: &Plan<'_>, within: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>> {
-    plan.sent.iter().map(|sent| open_source(plan, sent, within)).collect()
+    let waiting = plan.steps.iter().enumerate().filter(|(_, phased)| takes_sent(&phased.step));
+    let open = |(sent, (index, _))| {
+        open_source(plan, sent, within).map_err(|error: Error| match origin::json_path(plan, index) {
+            Some(path) => error.context(path),
+            None => error,
+        })
+    };
+    plan.sent.iter().zip(waiting).map(open).collect()
+}
+
+fn takes_sent(step: &Step<Planned<'_>>) -> bool {
+    match step {
+        Step::BindMount { origin, .. } => *origin == BindOrigin::Sent,
+        step => step.takes_source(),
+    }
 }
 
 fn open_source(plan: &Plan<'_>, sent: &Sent<'_>, within: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {

@@ -11,7 +11,7 @@ use crate::config::{HookPoint, Namespace, capability_name};
 use crate::error::{Error, Kind, errno_text};
 use crate::hooks;
 use crate::host::own_capabilities;
-use crate::plan::{Plan, show};
+use crate::plan::{Plan, origin, show};
 
 /// A failure of stage1. runc's texts, where callers know them.
 pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
@@ -24,12 +24,13 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     if let Some(Step::BecomeUser { working_directory, .. }) = step.map(|phased| phased.step)
         && failure.call == Call::ChangeDirectory
     {
+        let field = if plan.config.is_some() { "$.process.cwd: " } else { "" };
         return Error::new(format!(
-            "unable to start container process: chdir to cwd ({working_directory:?}) set in config.json failed: {reason}"
+            "unable to start container process: {field}chdir to cwd ({working_directory:?}) set in config.json failed: {reason}"
         ));
     }
     let place = match failure.step {
-        Some(index) => show::step_words(plan, index),
+        Some(index) => named(plan, index),
         None => skeleton_words(plan, failure),
     };
     let step = step.map(|phased| &phased.step);
@@ -39,6 +40,15 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let prefix = if starts_nothing { "" } else { "unable to start container process: " };
     let kind = if is_elsewhere(failure, step) { Kind::Moved } else { Kind::Other };
     Error::of_kind(kind, format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
+}
+
+/// A step with the place in config.json that it comes from.
+fn named(plan: &Plan<'_>, index: u32) -> String {
+    let words = show::step_words(plan, index);
+    match origin::json_path(plan, index as usize) {
+        Some(path) => format!("{path}: {words}"),
+        None => words,
+    }
 }
 
 /// Whether what was to be unmounted is not, or not any more, at the path that led to it a moment ago.
@@ -52,8 +62,7 @@ fn is_elsewhere(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>
 
 /// What was done without.
 pub(super) fn warning(plan: &Plan<'_>, warning: &Failure) -> String {
-    let place =
-        warning.step.map_or_else(|| skeleton_words(plan, warning), |index| show::step_words(plan, index));
+    let place = warning.step.map_or_else(|| skeleton_words(plan, warning), |index| named(plan, index));
     let ignored = match warning.call {
         Call::SetCapabilities => {
             format!(
@@ -143,7 +152,8 @@ fn reason(failure: &Failure) -> String {
 /// Where the skeleton was.
 fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
     if let Some((kind, namespace)) = joined_namespace(plan, failure.call) {
-        return format!("join {kind} namespace {}", namespace.path().unwrap_or_default());
+        let field = if plan.config.is_some() { "$.linux.namespaces: " } else { "" };
+        return format!("{field}join {kind} namespace {}", namespace.path().unwrap_or_default());
     }
     match (failure.phase, failure.call) {
         (Phase::Setup, Call::OpenTree | Call::MoveMount | Call::PivotRoot | Call::ChangeRoot) => {
