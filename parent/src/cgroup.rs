@@ -47,7 +47,7 @@ pub use systemd::{SUPPORTED as SYSTEMD_SUPPORTED, ask as ask_systemd};
 use version::{MemoryFiles, Setting};
 use writer::Writer;
 
-use crate::config::Resources;
+use crate::config::{Memory, Resources};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 
@@ -207,8 +207,29 @@ impl Cgroups {
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
     /// also the tree of each directory, to be mounted in the container.
     pub fn populate(&mut self, resources: &Resources, tree_count: usize) -> Result<Doors> {
+        let without_oom_control = self.oom_control_directory(resources).map(|_| {
+            let memory = Memory { disable_oom_killer: None, ..resources.memory.clone() };
+            Resources { memory, ..resources.clone() }
+        });
+        let resources = without_oom_control.as_ref().unwrap_or(resources);
         let setting = Setting { has_manager: self.placement.scope().is_some(), made: &mut self.made };
         self.placement.version().populate(setting, resources, tree_count)
+    }
+
+    /// When the start is done: from now on the kernel stops who finds no memory (`disableOOMKiller`). Before, a limit that is too low would stop
+    /// stage1 for ever, with us waiting for it.
+    pub fn end_oom_kills(&self, resources: &Resources) -> Result<()> {
+        match self.oom_control_directory(resources) {
+            Some(directory) => files::set(&directory.absolute(), "memory.oom_control", 1),
+            None => Ok(()),
+        }
+    }
+
+    /// Where v1 says that the kernel shall not kill, if it shall not.
+    fn oom_control_directory(&self, resources: &Resources) -> Option<&Directory> {
+        let mut hierarchies = self.placement.hierarchies.iter();
+        hierarchies
+            .find(|directory| resources.memory.disable_oom_killer == Some(true) && directory.has("memory"))
     }
 
     /// Gives the container's v2 cgroup to `uid` of the host, so that what manages cgroups inside can: the directory, and the files that

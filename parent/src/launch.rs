@@ -39,13 +39,14 @@ use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::{Call, Failure, Reply, Report};
 
 pub use enter::Entrance;
-pub use filesystem::{OF_ROOT, refused_option};
+pub use filesystem::refused_option;
 pub use held::start_held;
 pub use namespaces::check_namespace;
 pub use notes::Notes;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
 pub use stdio::Stdio;
+pub use trees::OWNERS_OF_ROOT;
 
 use crate::config::Namespace;
 use crate::descriptors::close_all;
@@ -53,7 +54,7 @@ use crate::ending;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, clones_user};
 use limits::set_host_limits;
-use namespaces::{bootstrap_descriptors, entered_namespaces, open_namespace};
+use namespaces::{bootstrap_descriptors, entered_namespaces, open_namespace, user_namespace_of_owners};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use stdio::Standard;
@@ -116,10 +117,13 @@ impl Launch {
             preserved_count: plan.bootstrap.preserved_count,
             standard: &standard,
         };
+        let mut owner = None;
         let child = match (&plan.namespaces.user, plan.user_namespace) {
             (Namespace::New, Some(user)) if clones_user(plan.namespaces) => {
                 spawn::user_namespace::spawn_new(&birth, &entered_namespaces(plan)?, |pid| {
-                    set_host_limits(pid, &user)?;
+                    set_host_limits(plan, pid, &user)?;
+                    // While it can be looked at: it is about to become another user.
+                    owner = user_namespace_of_owners(plan, pid)?;
                     spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
                 })?
             }
@@ -132,19 +136,22 @@ impl Launch {
         let mut launch = Self::new(child, "container init", socket);
         launch.stage1 = (copy.st_dev, copy.st_ino);
         launch.map_ids(plan)?;
+        if owner.is_none() {
+            owner = user_namespace_of_owners(plan, launch.pid())?;
+        }
         // There is a reader now: however small the socket's buffer is, this comes through.
         let doing = "unable to start container process";
-        launch.send_trees(plan).map_err(|error| error.context(doing))?;
+        launch.send_trees(plan, owner.as_ref().map(AsFd::as_fd)).map_err(|error| error.context(doing))?;
         launch.await_birth(plan)?;
         if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
-            set_host_limits(launch.pid(), &user)?;
+            set_host_limits(plan, launch.pid(), &user)?;
         }
         Ok(launch)
     }
 
-    /// Opens the trees of the plan's `Sent` steps and hands them over.
-    fn send_trees(&self, plan: &Plan<'_>) -> Result<()> {
-        for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
+    /// Opens what the plan's steps wait for and hands it over. `within` is the container's user namespace, or a process in it.
+    fn send_trees(&self, plan: &Plan<'_>, within: Option<BorrowedFd<'_>>) -> Result<()> {
+        for trees in trees::open_sources(plan, within)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
             let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
             let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
             self.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
@@ -162,7 +169,7 @@ impl Launch {
             (Report::MapsDue, _) => {}
             _ => return Err(out_of_turn()),
         }
-        set_host_limits(self.pid(), &user)?;
+        set_host_limits(plan, self.pid(), &user)?;
         spawn::id_maps::write(self.pid(), user.id_mappings, user.is_privileged)?;
         self.send_proceed()
     }

@@ -14,6 +14,7 @@ mod live_mounts;
 mod lsm;
 mod masks;
 mod mounts;
+pub mod origin;
 mod root;
 mod scheduling;
 mod seccomp;
@@ -77,21 +78,32 @@ pub struct Plan<'a> {
     pub program: Program<'a>,
     pub namespaces: &'a Namespaces,
     pub user_namespace: Option<UserNamespace<'a>>,
-    /// What the parent opens for the bind steps whose origin is `Sent`, in their order.
-    pub sent: Vec<SentTree<'a>>,
+    /// What the parent opens for the bind steps whose origin is `Sent`, and the filesystems with owners of their own, in their order.
+    pub sent: Vec<Sent<'a>>,
+    /// Where steps come from; `None` for what is not of a config.json.
+    pub config: Option<&'a Config>,
     /// Moved into the network namespace by the parent.
     pub net_devices: &'a [NetDevice],
 }
 
-/// The source of a bind mount that the parent opens.
+/// What the parent opens for a mount.
 #[derive(Clone, Copy, Debug)]
-pub struct SentTree<'a> {
+pub struct Sent<'a> {
+    /// Of a new filesystem: what its mount shows.
     pub source: &'a str,
     pub target: &'a str,
-    pub recursive: bool,
+    pub kind: SentKind<'a>,
     pub idmap: Option<&'a Idmap>,
-    /// The tree is a new filesystem, and `source` what its mount shows.
-    pub filesystem: Option<NewFilesystem<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum SentKind<'a> {
+    /// The tree at `source`.
+    Tree { recursive: bool },
+    /// A new filesystem.
+    Filesystem(NewFilesystem<'a>),
+    /// The user namespace of `idmap`, for a filesystem that stage1 makes.
+    Owners,
 }
 
 /// A filesystem that the parent makes.
@@ -106,15 +118,8 @@ pub struct NewFilesystem<'a> {
     pub superblock: u32,
     /// MOUNT_ATTR_* bits.
     pub attributes: u32,
-    /// What it is filled with (`tmpcopyup`).
-    pub content: Option<Content<'a>>,
-}
-
-/// A directory whose content is copied: `path` is looked up in `root`, and never leads out of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Content<'a> {
-    pub root: &'a str,
-    pub path: &'a str,
+    /// A namespace to mount it in, and its CLONE_NEW* flag.
+    pub within: Option<(&'a str, u32)>,
 }
 
 impl Plan<'_> {
@@ -175,6 +180,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
         namespaces: &config.namespaces,
         user_namespace: user_namespace::plan(request),
         sent: draft.sent,
+        config: Some(config),
         net_devices: &config.net_devices,
     })
 }
@@ -203,7 +209,7 @@ pub fn unsupported(config: &Config, host: &HostFacts) -> Vec<Unsupported> {
 /// A plan in the making.
 struct Draft<'a> {
     steps: Vec<PhasedStep<Planned<'a>>>,
-    sent: Vec<SentTree<'a>>,
+    sent: Vec<Sent<'a>>,
     program: Program<'a>,
     store: &'a Store,
 }
@@ -253,9 +259,7 @@ fn check_bounds(steps: &[PhasedStep<Planned<'_>>]) -> Result<()> {
     if steps.len() > STEP_COUNT_MAX {
         return Err(Error::new(format!("the plan has {} steps, more than {STEP_COUNT_MAX}", steps.len())));
     }
-    let early =
-        |phased: &&PhasedStep<_>| matches!(phased.step, Step::BindMount { origin, .. } if origin.is_early());
-    let early_binds = steps.iter().filter(early).count();
+    let early_binds = steps.iter().filter(|phased| phased.step.takes_source()).count();
     if early_binds > EARLY_BIND_COUNT_MAX {
         return Err(Error::new(format!(
             "$.mounts: there are {early_binds} bind mounts, more than {EARLY_BIND_COUNT_MAX}"

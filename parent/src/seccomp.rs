@@ -19,6 +19,7 @@ mod socketcall;
 mod tests;
 mod verdicts;
 
+use std::fmt;
 use std::path::Path;
 
 use shared_proto::limits::FILTER_INSTRUCTION_COUNT_MAX;
@@ -41,24 +42,50 @@ pub fn program(profile: &Seccomp, directory: &Path) -> Result<Vec<u8>> {
     Ok(program)
 }
 
+/// Rules with conditions that libseccomp is given for one architecture: what it does with them grows with their square, to a second with these.
+const LIBRARY_RULE_COUNT_MAX: usize = 1024;
+
 /// The program for a profile: struct sock_filter after struct sock_filter.
+///
+/// Errors: as `program`. What is far too large is refused before it costs anything.
 pub fn compile(profile: &Seccomp) -> Result<Vec<u8>> {
-    let program = match laid_out(profile) {
-        Some(program) => program,
-        None => by_library(profile)?,
+    let verdicts::Reading { tables, rule_count } = verdicts::read(profile);
+    let laid_out = tables.and_then(|tables| layout::program(profile, &tables));
+    let program = match laid_out {
+        Some(program) if program.len() <= FILTER_INSTRUCTION_COUNT_MAX => program,
+        _ if rule_count > FILTER_INSTRUCTION_COUNT_MAX => {
+            return Err(too_large(format_args!("it has {rule_count} rules with conditions")));
+        }
+        Some(program) if rule_count > LIBRARY_RULE_COUNT_MAX => {
+            return Err(too_large(format_args!("it has {} instructions", program.len())));
+        }
+        None if rule_count > LIBRARY_RULE_COUNT_MAX => {
+            return Err(Error::new(format!(
+                "{PATH}: error loading seccomp filter: it has {rule_count} rules with conditions, more than \
+                 {LIBRARY_RULE_COUNT_MAX} where some of different actions overlap, or for such an architecture"
+            )));
+        }
+        _ => by_library(profile)?,
     };
     if program.len() > FILTER_INSTRUCTION_COUNT_MAX {
-        return Err(Error::new(format!(
-            "error loading seccomp filter: it has {} instructions, more than {FILTER_INSTRUCTION_COUNT_MAX}",
-            program.len()
-        )));
+        return Err(too_large(format_args!("it has {} instructions", program.len())));
     }
     Ok(program.into_iter().flat_map(Instruction::to_bytes).collect())
 }
 
+const PATH: &str = "$.linux.seccomp.syscalls";
+
+fn too_large(what: fmt::Arguments<'_>) -> Error {
+    let most = FILTER_INSTRUCTION_COUNT_MAX;
+    Error::new(format!(
+        "{PATH}: error loading seccomp filter: {what}, and the kernel takes {most} instructions at most"
+    ))
+}
+
 /// Our own layout, if it can express the profile.
+#[cfg(test)]
 fn laid_out(profile: &Seccomp) -> Option<Vec<Instruction>> {
-    let tables = verdicts::tables(profile)?;
+    let tables = verdicts::read(profile).tables?;
     layout::program(profile, &tables).filter(|program| program.len() <= FILTER_INSTRUCTION_COUNT_MAX)
 }
 

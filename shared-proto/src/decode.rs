@@ -187,8 +187,7 @@ impl<'a> View<'a> {
                 return Err(Refusal::PhaseDescends);
             }
             phase = phased.phase;
-            early_binds +=
-                usize::from(matches!(phased.step, Step::BindMount { origin, .. } if origin.is_early()));
+            early_binds += usize::from(phased.step.takes_source());
         }
         if early_binds > EARLY_BIND_COUNT_MAX {
             return Err(Refusal::TooManyEarlyBinds);
@@ -433,6 +432,8 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             target: fields.path()?,
             data: fields.text(OPTION_BYTES_MAX)?,
             flags: u32::try_from(fields.number()).map_err(|_| Refusal::StepValue)?,
+            copies_up: fields.flag()?,
+            is_mapped: fields.flag()?,
         },
         StepKind::BindMount => Step::BindMount {
             propagations: fields.propagations()?,

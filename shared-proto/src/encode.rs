@@ -231,11 +231,18 @@ fn pair(low: u32, high: u32) -> U64 {
 fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRecord {
     let zero = U64::ZERO;
     let (word, blobs, numbers) = match phased.step {
-        Step::MountFilesystem { fstype, source, target, data, flags, propagations } => (
-            propagations.code(),
-            [text.text(fstype), text.text(source), text.text(target), text.text(data)],
-            [U64::new(u64::from(flags)), zero, zero, zero],
-        ),
+        Step::MountFilesystem { fstype, source, target, data, flags, propagations, copies_up, is_mapped } => {
+            (
+                propagations.code(),
+                [text.text(fstype), text.text(source), text.text(target), text.text(data)],
+                [
+                    U64::new(u64::from(flags)),
+                    U64::new(u64::from(copies_up)),
+                    U64::new(u64::from(is_mapped)),
+                    zero,
+                ],
+            )
+        }
         Step::BindMount {
             source,
             target,

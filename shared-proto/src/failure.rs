@@ -129,6 +129,8 @@ calls! {
     JoinTime = 89 "setns",
     JoinPid = 90 "setns",
     JoinUser = 91 "setns",
+    /// Filling a new filesystem with what it covers.
+    Copy = 92 "copy what it covers",
 }
 
 #[cfg(test)]

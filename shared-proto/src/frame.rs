@@ -77,7 +77,7 @@ pub enum Reply {
     Cgroups { descriptor_count: u16 },
     /// The network namespace is there: one descriptor.
     Network,
-    /// Trees for bind steps whose origin is `Sent`, in the order of the steps; as many of these replies as it takes, before all others.
+    /// Trees for bind steps whose origin is `Sent`, and user namespaces for filesystems with owners of their own, in the order of the steps; as many of these replies as it takes, before all others.
     Trees { descriptor_count: u16 },
     /// The hooks have run: go on.
     Proceed,

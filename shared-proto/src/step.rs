@@ -300,6 +300,10 @@ pub enum Step<F: Form> {
         /// MS_* bits of mount(2).
         flags: u32,
         propagations: Propagations,
+        /// It begins with what lies at `target` (`tmpcopyup`).
+        copies_up: bool,
+        /// Its owners are those of a user namespace, which the parent sends with `Reply::Trees`, in the order of these and the bind steps.
+        is_mapped: bool,
     },
     /// A bind mount. A missing `target` becomes a directory or an empty file, as the source is.
     BindMount {
@@ -482,6 +486,15 @@ pub enum Step<F: Form> {
 }
 
 impl<F: Form> Step<F> {
+    /// Whether a descriptor waits for this step from before the root changes.
+    pub const fn takes_source(&self) -> bool {
+        match self {
+            Step::BindMount { origin, .. } => origin.is_early(),
+            Step::MountFilesystem { is_mapped, .. } => *is_mapped,
+            _ => false,
+        }
+    }
+
     /// The kind, which carries number, name and phases.
     pub const fn kind(&self) -> StepKind {
         match self {

@@ -133,12 +133,14 @@ pub enum Resolve {
 }
 
 /// What fstat(2) says, as far as it matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// File type and permission bits.
     pub mode: u32,
     /// Device number of a device node, as the kernel encodes it.
     pub device: u64,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 const S_IFMT: u32 = 0o170000;
@@ -259,6 +261,13 @@ pub trait Kernel {
     /// What a symlink says; the number of bytes.
     fn read_link(&mut self, directory: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize>;
     fn status(&mut self, file: Descriptor) -> Result<Status>;
+    /// Of what bears this name in the directory, be it a symlink.
+    fn status_of_entry(&mut self, directory: Descriptor, name: &CStr) -> Result<Status>;
+    /// The next entries of an open directory, as getdents64(2) has them; the number of bytes, none at its end.
+    fn read_directory(&mut self, directory: Descriptor, buffer: &mut [u8]) -> Result<usize>;
+    /// The names of the extended attributes, each with its NUL; the number of bytes.
+    fn list_attributes(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize>;
+    fn attribute(&mut self, file: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize>;
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;
@@ -296,6 +305,13 @@ pub trait Kernel {
         major: u32,
         minor: u32,
     ) -> Result<()>;
+    /// A node or a fifo of the kind, the mode and the number of another.
+    fn make_node_like(&mut self, directory: Descriptor, name: &CStr, other: Status) -> Result<()>;
+    /// Appends some of what is left to read; the number of bytes, none at the end.
+    fn copy_content(&mut self, from: Descriptor, to: Descriptor) -> Result<usize>;
+    /// Follows symlinks.
+    fn change_mode(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()>;
+    fn set_attribute(&mut self, file: Descriptor, name: &CStr, value: &[u8]) -> Result<()>;
     fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()>;
     fn change_owner(&mut self, directory: Descriptor, name: &CStr, uid: u32, gid: u32) -> Result<()>;
 
@@ -309,6 +325,8 @@ pub trait Kernel {
     fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()>;
     /// The same for a whole tree, which no longer shares mounts with any other afterwards.
     fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()>;
+    /// Gives the files of a detached mount the owners of a user namespace.
+    fn set_owners(&mut self, mount: Descriptor, namespace: Descriptor) -> Result<()>;
     /// A new instance of a filesystem on `target`, below the working directory. `flags` are MS_* bits.
     fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()>;
     fn filesystem_open(&mut self, fstype: &CStr) -> Result<Descriptor>;

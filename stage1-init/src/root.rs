@@ -133,13 +133,13 @@ fn open_sources<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) 
     let mut sources = Vec::new();
     let mut trees = DescriptorList::new();
     for phased in view.steps() {
-        let Step::BindMount { source, origin, recursive, .. } = phased.step else { continue };
-        let tree = match origin {
-            BindOrigin::Host => {
+        let tree = match phased.step {
+            step if !step.takes_source() => continue,
+            Step::BindMount { source, origin: BindOrigin::Host, recursive, .. } => {
                 kernel.open_tree(Descriptor::CURRENT_DIRECTORY, source, recursive).at(Call::OpenTree)
             }
-            BindOrigin::Sent => Ok(next_tree(kernel, socket, &mut trees)?),
-            BindOrigin::Parent => continue,
+            // A tree, or the user namespace of a filesystem's owners.
+            _ => Ok(next_tree(kernel, socket, &mut trees)?),
         };
         // The decoder has counted them.
         let _ = sources.push(tree);

@@ -2,6 +2,8 @@
 
 mod capabilities;
 mod console;
+mod copy;
+mod detached;
 mod devices;
 mod hostname;
 mod identity;
@@ -200,8 +202,8 @@ const STEPS_BETWEEN_SWEEPS: u32 = 96;
 /// Carries out one step.
 pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'static>>) -> Result<(), Fault> {
     match *step {
-        Step::MountFilesystem { fstype, source, target, data, flags, propagations } => {
-            let filesystem = mounts::Filesystem { fstype, source, flags, data };
+        Step::MountFilesystem { fstype, source, target, data, flags, propagations, copies_up, is_mapped } => {
+            let filesystem = mounts::Filesystem { fstype, source, flags, data, copies_up, is_mapped };
             mounts::filesystem(context, &filesystem, target, propagations)
         }
         Step::BindMount { target, origin, attributes, recursive_attributes, propagations, .. } => {

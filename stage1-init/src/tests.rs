@@ -1,6 +1,7 @@
 //! Whole starts on the recording kernel: what is done, in which order, and what is said when any of it fails.
 
 mod console;
+mod copy;
 mod enter;
 mod failures;
 mod found;
@@ -71,6 +72,8 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         data: "",
         flags: 0,
         propagations: Propagations::default(),
+        copies_up: false,
+        is_mapped: false,
     };
     let phased = |phase| move |step| PhasedStep { phase, step };
     let early = [
@@ -167,8 +170,8 @@ fn conversation() -> Vec<Datagram> {
 fn kernel(datagrams: Vec<Datagram>) -> Fake {
     let mut kernel = Fake::new(datagrams);
     kernel.missing = std::vec!["/proc/missing"];
-    let file = Status { mode: 0o100444, device: 0 };
-    let null = Status { mode: 0o020666, device: crate::kernel::device_number(1, 3) };
+    let file = Status { mode: 0o100444, ..Status::default() };
+    let null = Status { mode: 0o020666, device: crate::kernel::device_number(1, 3), ..Status::default() };
     kernel.modes = std::vec![("/proc/keys", file), ("/dev/null", null), ("/var/log/web", file)];
     kernel
 }

@@ -1,5 +1,7 @@
 //! Which controllers a container's limits need.
 
+use std::path::Path;
+
 use super::devices::Policy;
 use super::{Directory, Placement};
 use super::{v1, v2};
@@ -51,6 +53,9 @@ pub fn unsupported(placement: &Placement, resources: &Resources) -> Vec<(String,
     if hierarchies.iter().any(|directory| directory.has("hugetlb")) {
         missing.extend(unknown_page_sizes(resources));
     }
+    if let Some(directory) = hierarchies.iter().find(|directory| directory.has("blkio")) {
+        missing.extend(unknown_weights(directory, resources));
+    }
     if hierarchies.iter().any(|directory| directory.has("devices"))
         && let Err(error) = v1::devices::lines(&Policy::new(&resources.devices))
     {
@@ -92,6 +97,26 @@ fn problem(field: &str, reason: &str) -> (String, String) {
 
 fn without_controller(field: &str, controller: &str) -> (String, String) {
     problem(field, &format!("the host has no cgroup controller {controller}"))
+}
+
+/// Weights that no scheduler of this kernel has files for. A hierarchy's root has none in any case: another cgroup has to be there to tell.
+fn unknown_weights(directory: &Directory, resources: &Resources) -> Vec<(String, String)> {
+    let root = Path::new(directory.mountpoint());
+    let container = directory.absolute();
+    let above = Path::new(&container).ancestors().take_while(|path| *path != root).find(|path| path.is_dir());
+    let beside = || {
+        let entries = std::fs::read_dir(root).ok()?.flatten();
+        entries.map(|entry| entry.path()).find(|path| path.is_dir())
+    };
+    let Some(some) = above.map(Path::to_path_buf).or_else(beside) else { return Vec::new() };
+    let weights = v1::block_io::weights(&resources.block_io).into_iter();
+    let unknown = weights.filter(|weight| !weight.files.iter().any(|file| some.join(file).exists()));
+    unknown
+        .map(|weight| {
+            let reason = v1::block_io::missing(&some.to_string_lossy(), weight.files);
+            problem(&format!("blockIO.{}", weight.field), &reason)
+        })
+        .collect()
 }
 
 /// Sizes that the kernel does not have, and so no files for.

@@ -1,6 +1,6 @@
 //! cgroup v1: one directory in each hierarchy, each with its own files.
 
-mod block_io;
+pub(super) mod block_io;
 mod cpu;
 pub(super) mod devices;
 mod memory;

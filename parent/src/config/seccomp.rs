@@ -47,13 +47,13 @@ pub enum SeccompAction {
 }
 
 /// A condition on one argument, 0 to 5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SeccompCondition {
     pub argument: u8,
     pub comparison: SeccompComparison,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeccompComparison {
     NotEqual(u64),
     Less(u64),

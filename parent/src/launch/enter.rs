@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::thread::CpuSet;
-use shared_proto::bootstrap::DescriptorSlot;
+use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 
 use super::spawn::{self, Birth};
 use super::stdio::{Standard, Stdio};
@@ -56,12 +56,14 @@ impl Launch {
             standard: &standard,
         };
         let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
-        close_all([childs_end, stage1, entrance.init]);
+        close_all([childs_end, stage1]);
         let mut launch = Self::new(child, "the process", socket);
-        launch.send_trees(plan)?;
+        let has_user_namespace = plan.bootstrap.joined & NEW_USER != 0;
+        launch.send_trees(plan, has_user_namespace.then(|| entrance.init.as_fd()))?;
+        drop(entrance.init);
         launch.await_birth(plan)?;
         if let Some(user) = plan.user_namespace {
-            set_host_limits(launch.pid(), &user)?;
+            set_host_limits(plan, launch.pid(), &user)?;
         }
         Ok(launch)
     }

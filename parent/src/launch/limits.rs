@@ -8,10 +8,11 @@ use sc::syscall;
 use shared_proto::Step;
 
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, UserNamespace, early_limit};
+use crate::plan::{Plan, UserNamespace, early_limit, origin};
 
 /// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
-pub(super) fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
+pub(super) fn set_host_limits(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
+    let named = |path: Option<String>| path.map_or_else(String::new, |path| format!("{path}: "));
     for limit in user.rlimits.iter().filter_map(early_limit) {
         let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();
         let wanted = uapi::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
@@ -26,7 +27,8 @@ pub(super) fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> 
             )
         });
         set.map_err(|errno| {
-            Error::call(format_args!("unable to start container process: set {name}"), errno)
+            let path = named(plan.config.and_then(|config| origin::rlimit(config, limit.resource)));
+            Error::call(format_args!("unable to start container process: {path}set {name}"), errno)
         })?;
     }
     let Some(score) = user.oom_score_adj else { return Ok(()) };
@@ -35,7 +37,8 @@ pub(super) fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> 
         .and_then(|file| rustix::io::write(&file, score.to_string().as_bytes()));
     match written {
         Err(Errno::ACCESS | Errno::PERM) => Err(Error::new(format!(
-            "unable to start container process: set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE"
+            "unable to start container process: {}set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE",
+            named(plan.config.map(|_| String::from("$.process.oomScoreAdj")))
         ))),
         written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
     }

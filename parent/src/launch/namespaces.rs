@@ -4,11 +4,13 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use linux_raw_sys::general as uapi;
 use rustix::fs::{Mode, OFlags};
+use rustix::process::Pid;
 use shared_proto::bootstrap::DescriptorSlot;
 
 use super::{network, trees};
+use crate::config::Namespace;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, joined_namespaces};
+use crate::plan::{Plan, SentKind, joined_namespaces};
 
 /// The descriptors for the plan's slots, in the order of travel.
 pub(super) fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) -> Result<Vec<OwnedFd>> {
@@ -85,4 +87,15 @@ pub(super) fn open_namespace(path: &str, kind: u32) -> Result<OwnedFd> {
         Ok(_) => Err(Error::new(format!("namespace {path}: it is of another type"))),
         Err(_) => Err(Error::new(format!("namespace {path}: it is not a namespace file"))),
     }
+}
+
+/// The container's own user namespace, if the plan has filesystems whose owners are to be below it; `pid` is in a new one.
+pub(super) fn user_namespace_of_owners(plan: &Plan<'_>, pid: Pid) -> Result<Option<OwnedFd>> {
+    let path = match &plan.namespaces.user {
+        _ if !plan.sent.iter().any(|sent| matches!(sent.kind, SentKind::Owners)) => return Ok(None),
+        Namespace::Inherit => return Ok(None),
+        Namespace::Join(path) => path.clone(),
+        Namespace::New => format!("/proc/{}/ns/user", pid.as_raw_nonzero()),
+    };
+    open_namespace(&path, uapi::CLONE_NEWUSER).map(Some)
 }

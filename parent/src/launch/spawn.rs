@@ -249,8 +249,8 @@ fn end_clone(pidfd: RawFd) {
     }
 }
 
-/// Runs `clone` so that its child is born in other namespaces than this thread's own, to which the thread returns.
-fn in_namespaces<T>(namespaces: &[(OwnedFd, u32)], clone: impl FnOnce() -> T) -> Result<T> {
+/// Runs `clone` in other namespaces than this thread's own, to which the thread returns: its child is born there, or its filesystem shows them.
+pub(super) fn in_namespaces<T>(namespaces: &[(OwnedFd, u32)], clone: impl FnOnce() -> T) -> Result<T> {
     let Some(((namespace, kind), rest)) = namespaces.split_first() else { return Ok(clone()) };
     let name = namespace_name(*kind);
     let own = rustix::fs::open(

@@ -1,19 +1,24 @@
-//! Sources that the parent opens: what stage1 may not look up from within a user namespace, and what only the host's root may change.
+//! What the parent opens for mounts: what stage1 may not look up from within a user namespace, what only the host's root may change, and the user
+//! namespaces of owners.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use linux_raw_sys::general as uapi;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use sc::syscall;
-use shared_proto::PropagationKind;
+use shared_proto::{BindOrigin, Planned, PropagationKind, Step};
 
 use super::filesystem;
 use super::spawn::user_namespace;
 use crate::config::{Idmap, IdmapMappings};
 use crate::error::{Error, Result, check};
-use crate::plan::{Plan, SentTree};
+use crate::plan::{Plan, Sent, SentKind, origin};
+
+/// mount_setattr(2) wants CAP_SYS_ADMIN in the superblock's user namespace.
+pub const OWNERS_OF_ROOT: &str =
+    "idmap: a bind gets other owners only from root of the user namespace that its filesystem was mounted in";
 
 /// The root file system's detached tree.
 pub(super) fn open_root(plan: &Plan<'_>) -> Result<OwnedFd> {
@@ -23,23 +28,42 @@ pub(super) fn open_root(plan: &Plan<'_>) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-/// The trees of the plan's `Sent` steps, in their order.
-pub(super) fn open_sources(plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
-    plan.sent.iter().map(|sent| open_source(plan, sent)).collect()
+/// What the plan's steps wait for, in their order. `within` is the container's user namespace, or a process in it, if it has one.
+pub(super) fn open_sources(plan: &Plan<'_>, within: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>> {
+    let waiting = plan.steps.iter().enumerate().filter(|(_, phased)| takes_sent(&phased.step));
+    let open = |(sent, (index, _))| {
+        open_source(plan, sent, within).map_err(|error: Error| match origin::json_path(plan, index) {
+            Some(path) => error.context(path),
+            None => error,
+        })
+    };
+    plan.sent.iter().zip(waiting).map(open).collect()
 }
 
-fn open_source(plan: &Plan<'_>, sent: &SentTree<'_>) -> Result<OwnedFd> {
+fn takes_sent(step: &Step<Planned<'_>>) -> bool {
+    match step {
+        Step::BindMount { origin, .. } => *origin == BindOrigin::Sent,
+        step => step.takes_source(),
+    }
+}
+
+fn open_source(plan: &Plan<'_>, sent: &Sent<'_>, within: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
     let failed = |call: &'static str| {
         let (source, target) = (sent.source, sent.target);
         move |errno| Error::call(format_args!("bind {source} on {target}: {call}"), errno)
     };
-    let tree = match &sent.filesystem {
-        Some(filesystem) => filesystem::make(sent, filesystem)?,
-        None => {
-            let tree = open(sent.source, sent.recursive).map_err(failed("open_tree"))?;
-            cut_off(plan, &tree, sent.recursive).map_err(failed("mount_setattr"))?;
+    let tree = match &sent.kind {
+        SentKind::Filesystem(filesystem) => filesystem::make(sent, filesystem)?,
+        SentKind::Tree { recursive } => {
+            let tree = open(sent.source, *recursive).map_err(|errno| {
+                let error = failed("open_tree")(errno);
+                let is_ours = errno == Errno::PERM && sent.idmap.is_some();
+                if is_ours { Error::new(format!("{error} ({OWNERS_OF_ROOT})")) } else { error }
+            })?;
+            cut_off(plan, &tree, *recursive).map_err(failed("mount_setattr"))?;
             tree
         }
+        SentKind::Owners => return owners(plan, sent, within),
     };
     if let Some(idmap) = sent.idmap {
         let namespace = idmap_namespace(plan, idmap)?;
@@ -49,9 +73,23 @@ fn open_source(plan: &Plan<'_>, sent: &SentTree<'_>) -> Result<OwnedFd> {
             propagation: 0,
             userns_fd: namespace.as_raw_fd() as u64,
         };
-        set_attributes(&tree, &attributes, idmap.recursive).map_err(failed("idmap"))?;
+        set_attributes(&tree, &attributes, idmap.recursive).map_err(|errno| {
+            let error = failed("idmap")(errno);
+            if errno == Errno::PERM { Error::new(format!("{error} ({OWNERS_OF_ROOT})")) } else { error }
+        })?;
     }
     Ok(tree)
+}
+
+/// The user namespace of the owners of a filesystem that stage1 makes. The kernel wants it below that in which stage1 is.
+fn owners(plan: &Plan<'_>, sent: &Sent<'_>, within: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
+    let doing = format!("mount {} on {}: idmap", sent.source, sent.target);
+    let idmap = sent.idmap.ok_or_else(|| Error::new(format!("{doing}: there are no mappings")))?;
+    match (within, &idmap.mappings) {
+        (Some(within), IdmapMappings::Own(mappings)) => user_namespace::make_within(within, mappings),
+        _ => idmap_namespace(plan, idmap),
+    }
+    .map_err(|error| error.context(&doing))
 }
 
 /// The user namespace whose maps the mount gets.

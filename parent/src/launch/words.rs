@@ -11,7 +11,7 @@ use crate::config::{HookPoint, Namespace, capability_name};
 use crate::error::{Error, Kind, errno_text};
 use crate::hooks;
 use crate::host::own_capabilities;
-use crate::plan::{Plan, show};
+use crate::plan::{Plan, origin, show};
 
 /// A failure of stage1. runc's texts, where callers know them.
 pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
@@ -22,10 +22,11 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let reason = reason(failure);
     let step = failure.step.and_then(|index| plan.steps.get(index as usize));
     if let Some(Step::BecomeUser { working_directory, .. }) = step.map(|phased| phased.step) {
+        let field = if plan.config.is_some() { "$.process.cwd: " } else { "" };
         let cwd = format!("({:?}) set in config.json", String::from_utf8_lossy(working_directory));
         let text = match failure.call {
-            Call::ChangeDirectory => Some(format!("chdir to cwd {cwd} failed: {reason}")),
-            Call::CurrentDirectory => Some(format!("cwd {cwd} is outside the root: getcwd: {reason}")),
+            Call::ChangeDirectory => Some(format!("{field}chdir to cwd {cwd} failed: {reason}")),
+            Call::CurrentDirectory => Some(format!("{field}cwd {cwd} is outside the root: getcwd: {reason}")),
             _ => None,
         };
         if let Some(text) = text {
@@ -33,7 +34,7 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
         }
     }
     let place = match failure.step {
-        Some(index) => show::step_words(plan, index),
+        Some(index) => named(plan, index),
         None => skeleton_words(plan, failure),
     };
     let step = step.map(|phased| &phased.step);
@@ -47,6 +48,15 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
         _ => Kind::Other,
     };
     Error::of_kind(kind, format!("{prefix}{place}: {}: {reason}{hint}", failure.call.name()))
+}
+
+/// A step with the place in config.json that it comes from.
+fn named(plan: &Plan<'_>, index: u32) -> String {
+    let words = show::step_words(plan, index);
+    match origin::json_path(plan, index as usize) {
+        Some(path) => format!("{path}: {words}"),
+        None => words,
+    }
 }
 
 /// Whether a place in a container that runs is not, or not any more, at the path that led to it a moment ago.
@@ -69,8 +79,7 @@ fn is_elsewhere(plan: &Plan<'_>, failure: &Failure, step: Option<&Step<Planned<'
 
 /// What was done without.
 pub(super) fn warning(plan: &Plan<'_>, warning: &Failure) -> String {
-    let place =
-        warning.step.map_or_else(|| skeleton_words(plan, warning), |index| show::step_words(plan, index));
+    let place = warning.step.map_or_else(|| skeleton_words(plan, warning), |index| named(plan, index));
     let ignored = match warning.call {
         Call::SetCapabilities => {
             format!(
@@ -160,7 +169,8 @@ fn reason(failure: &Failure) -> String {
 /// Where the skeleton was.
 fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
     if let Some((kind, namespace)) = joined_namespace(plan, failure.call) {
-        return format!("join {kind} namespace {}", namespace.path().unwrap_or_default());
+        let field = if plan.config.is_some() { "$.linux.namespaces: " } else { "" };
+        return format!("{field}join {kind} namespace {}", namespace.path().unwrap_or_default());
     }
     match (failure.phase, failure.call) {
         (Phase::Setup, Call::OpenTree | Call::MoveMount | Call::PivotRoot | Call::ChangeRoot) => {

@@ -61,6 +61,7 @@ pub(super) fn enter<'a>(
         namespaces: const { &NO_NAMESPACES },
         user_namespace: user_namespace::plan(request),
         sent: draft.sent,
+        config: None,
         net_devices: &[],
     })
 }

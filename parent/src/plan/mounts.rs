@@ -8,9 +8,9 @@ use shared_proto::{Attributes, BindOrigin, Phase, Planned, Propagations, Step};
 
 use super::lsm;
 use super::root::propagation;
-use super::{Content, Draft, NewFilesystem, Places, Request, SentTree, user_namespace};
+use super::{Draft, NewFilesystem, Places, Request, Sent, SentKind, user_namespace};
 use crate::cgroup::View;
-use crate::config::{Mount, MountAttributes, MountKind, Namespace};
+use crate::config::{Idmap, IdmapMappings, Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
 use crate::host::{CgroupHost, Hierarchy};
 
@@ -24,7 +24,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
         }
         if phase == Phase::Views {
             places.waiting.push(mount.destination.as_str());
-        } else if matches!(mount.kind, MountKind::Filesystem { .. }) {
+        } else if matches!(mount.kind, MountKind::Filesystem { .. }) && !mount.copies_up {
             places.fresh.push(mount.destination.as_str());
         }
         let target = mount.destination.as_str();
@@ -32,31 +32,22 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
             Error::new(format!("$.mounts[{index}].options: more than eight changes of propagation"))
         })?;
         match &mount.kind {
-            MountKind::Filesystem { fstype, .. }
-                if !request.is_entered && user_namespace::binds_filesystem(request, fstype) =>
-            {
+            MountKind::Filesystem { fstype, .. } if user_namespace::binds_filesystem(request, fstype) => {
                 // The kernel shows these only to the owner of the namespace that they show: the host's is bound.
                 let source = if fstype == "sysfs" { "/sys" } else { "/dev/mqueue" };
                 draft.push(phase, host_view(source, target, mount, propagations));
             }
-            MountKind::Filesystem { fstype, source }
-                if mount.copies_up || mount.idmap.is_some() || is_made_by_parent(request, mount) =>
-            {
+            MountKind::Filesystem { fstype, source } if is_made_by_parent(request, mount) => {
                 let filesystem = NewFilesystem {
                     fstype,
                     data: &mount.data,
                     label: lsm::label(request, fstype),
                     superblock: mount.superblock,
                     attributes: early_attributes(mount).set as u32,
-                    content: if mount.copies_up { covered(draft, request, index) } else { None },
+                    within: user_namespace::joined_to_mount(request, fstype),
                 };
-                draft.sent.push(SentTree {
-                    source,
-                    target,
-                    recursive: false,
-                    idmap: mount.idmap.as_ref(),
-                    filesystem: Some(filesystem),
-                });
+                let kind = SentKind::Filesystem(filesystem);
+                draft.sent.push(Sent { source, target, kind, idmap: mount.idmap.as_ref() });
                 let step = Step::BindMount {
                     // What plans and errors show.
                     source: draft.keep(format!("/({fstype})")),
@@ -69,24 +60,32 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 };
                 draft.push(phase, step);
             }
-            MountKind::Filesystem { fstype, source } => draft.push(
-                phase,
-                Step::MountFilesystem {
-                    fstype,
-                    source,
-                    target,
-                    data: lsm::labelled(draft, request, fstype, &mount.data),
-                    flags: flags(mount, early_attributes(mount)),
-                    propagations,
-                },
-            ),
+            MountKind::Filesystem { fstype, source } => {
+                let owners = mount.idmap.as_ref().filter(|idmap| changes_owners(request, idmap));
+                if owners.is_some() {
+                    draft.sent.push(Sent { source: fstype, target, kind: SentKind::Owners, idmap: owners });
+                }
+                draft.push(
+                    phase,
+                    Step::MountFilesystem {
+                        fstype,
+                        source,
+                        target,
+                        data: lsm::labelled(draft, request, fstype, &mount.data),
+                        flags: flags(mount, early_attributes(mount)),
+                        propagations,
+                        copies_up: mount.copies_up,
+                        is_mapped: owners.is_some(),
+                    },
+                );
+            }
             MountKind::Bind { source, recursive } => {
                 let source = absolute(draft, request.bundle, source);
                 let is_sent =
                     mount.idmap.is_some() || request.is_entered || user_namespace::opens_sources(request);
                 if is_sent {
                     let (recursive, idmap) = (*recursive, mount.idmap.as_ref());
-                    draft.sent.push(SentTree { source, target, recursive, idmap, filesystem: None });
+                    draft.sent.push(Sent { source, target, kind: SentKind::Tree { recursive }, idmap });
                 }
                 let step = Step::BindMount {
                     source,
@@ -114,6 +113,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     data: &mount.data,
                     flags: flags(mount, mount.attributes) | uapi::MS_REMOUNT,
                     propagations,
+                    copies_up: false,
+                    is_mapped: false,
                 },
             ),
             MountKind::Cgroup { is_unified } => {
@@ -124,23 +125,9 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
     Ok(places)
 }
 
-/// What lies at the destination of mount `index` before that is mounted; `None` if an empty filesystem does.
-fn covered<'a>(draft: &Draft<'a>, request: &Request<'a>, index: usize) -> Option<Content<'a>> {
-    let mounts = &request.config.mounts;
-    let path = mounts[index].destination.as_str();
-    for mount in mounts[..index].iter().rev() {
-        let Some(rest) = below(path, &mount.destination) else { continue };
-        match &mount.kind {
-            MountKind::Bind { source, .. } => {
-                return Some(Content { root: absolute(draft, request.bundle, source), path: rest });
-            }
-            // Its own content is what lies there already.
-            MountKind::Filesystem { .. } if mount.copies_up => {}
-            MountKind::Remount { .. } => {}
-            MountKind::Filesystem { .. } | MountKind::Cgroup { .. } => return None,
-        }
-    }
-    Some(Content { root: request.root, path })
+/// A filesystem of the container's own user namespace has its owners already.
+fn changes_owners(request: &Request<'_>, idmap: &Idmap) -> bool {
+    idmap.mappings != IdmapMappings::Container || request.config.namespaces.user == Namespace::Inherit
 }
 
 /// Whether mount `index` lies in a tree of the host's that comes with all that is mounted there, such as /sys for who has no network namespace.
@@ -214,7 +201,10 @@ pub(super) fn names_host_paths(mount: &Mount) -> bool {
 
 /// Whether the parent mounts a filesystem although it is an ordinary one.
 fn is_made_by_parent(request: &Request<'_>, mount: &Mount) -> bool {
-    is_on_device(request, mount) || request.is_entered && names_host_paths(mount)
+    let MountKind::Filesystem { fstype, .. } = &mount.kind else { return false };
+    is_on_device(request, mount)
+        || request.is_entered && names_host_paths(mount)
+        || user_namespace::joined_to_mount(request, fstype).is_some()
 }
 
 /// Whether a filesystem is on a device of the host. The parent mounts it, since the container's cgroup may forbid the device: what the program
@@ -286,6 +276,8 @@ fn plan_cgroup<'a>(
             data: lsm::labelled(draft, request, "tmpfs", "mode=755"),
             flags: flags(mount, mount.attributes),
             propagations: Propagations::default(),
+            copies_up: false,
+            is_mapped: false,
         };
         draft.push(phase, step);
     }
@@ -296,6 +288,8 @@ fn plan_cgroup<'a>(
         data: mount.data.as_str(),
         flags: flags(mount, mount.attributes),
         propagations,
+        copies_up: false,
+        is_mapped: false,
     };
     draft.push(phase, step);
 }
@@ -333,6 +327,8 @@ fn plan_own_cgroups<'a>(
                     data: "mode=755",
                     flags: 0,
                     propagations,
+                    copies_up: false,
+                    is_mapped: false,
                 },
             );
             for hierarchy in hierarchies {
@@ -365,6 +361,8 @@ fn plan_cgroup_v1<'a>(
             // One change for the whole tree in the end is cheaper than one for each mount.
             flags: 0,
             propagations,
+            copies_up: false,
+            is_mapped: false,
         },
     );
     for view in request.placement.views() {
@@ -394,6 +392,8 @@ fn plan_hierarchy<'a>(
             data: draft.keep(view.options.join(",")),
             flags: 0,
             propagations: Propagations::default(),
+            copies_up: false,
+            is_mapped: false,
         };
         draft.push(phase, step);
     } else {

@@ -162,11 +162,13 @@ pub fn step_words(plan: &Plan<'_>, index: u32) -> String {
 /// What a step is about.
 fn object(step: &Step<Planned<'_>>) -> String {
     match step {
-        Step::MountFilesystem { fstype, target, data, flags, propagations, .. } => {
+        Step::MountFilesystem { fstype, target, data, flags, propagations, copies_up, is_mapped, .. } => {
             let mut words: Vec<String> =
                 data.split(',').filter(|word| !word.is_empty()).map(String::from).collect();
             words.extend(flag_words(*flags));
             words.extend(propagation_words(*propagations));
+            let extras = [(copies_up, "tmpcopyup"), (is_mapped, "idmap")];
+            words.extend(extras.into_iter().filter(|(is_set, _)| **is_set).map(|(_, word)| word.to_owned()));
             format!("{fstype} on {target}{}", bracketed(&words))
         }
         Step::BindMount {

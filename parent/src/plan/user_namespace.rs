@@ -33,15 +33,32 @@ pub(super) fn binds_devices(config: &Config, host: &HostFacts) -> bool {
     config.namespaces.user != Namespace::Inherit || !host.is_privileged()
 }
 
-/// Whether a filesystem cannot be mounted anew, because the namespace that it shows belongs to the host.
+/// Whether a filesystem cannot be mounted anew, because the namespace that it shows belongs to the host, or to somebody from whom we could not come
+/// back.
 pub(super) fn binds_filesystem(request: &Request<'_>, fstype: &str) -> bool {
+    match shown_namespace(request, fstype) {
+        Some((Namespace::Inherit, _)) => true,
+        Some((Namespace::Join(_), _)) => !request.host.is_privileged(),
+        _ => false,
+    }
+}
+
+/// The namespace in which the parent has to mount a filesystem, since stage1 is root in another user namespace than its owner's: a path and its
+/// CLONE_NEW* flag.
+pub(super) fn joined_to_mount<'a>(request: &Request<'a>, fstype: &str) -> Option<(&'a str, u32)> {
+    let (namespace, flag) = shown_namespace(request, fstype)?;
+    namespace.path().filter(|_| request.host.is_privileged()).map(|path| (path, flag))
+}
+
+/// What a filesystem shows, if the container's new user namespace does not own it as it owns what is new.
+fn shown_namespace<'a>(request: &Request<'a>, fstype: &str) -> Option<(&'a Namespace, u32)> {
     let namespaces = &request.config.namespaces;
-    namespaces.user == Namespace::New
-        && match fstype {
-            "sysfs" => namespaces.network == Namespace::Inherit,
-            "mqueue" => namespaces.ipc == Namespace::Inherit,
-            _ => false,
-        }
+    let (namespace, flag) = match fstype {
+        "sysfs" => (&namespaces.network, uapi::CLONE_NEWNET),
+        "mqueue" => (&namespaces.ipc, uapi::CLONE_NEWIPC),
+        _ => return None,
+    };
+    (namespaces.user == Namespace::New && !request.is_entered).then_some((namespace, flag))
 }
 
 /// Whether the container sees the caller's own cgroups: there are none of its own, or they are v2's, which an ordinary user's stage1 could

@@ -273,7 +273,7 @@ fn a_condition_on_a_gate_gives_way_to_the_selector() {
             "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_EQ"}, {"index": 1, "value": 2, "op": "SCMP_CMP_NE"}]}]
     });
     let profile = profile(fields);
-    let tables = verdicts::tables(&profile).unwrap();
+    let tables = verdicts::read(&profile).tables.unwrap();
     let x86 = tables.iter().find(|table| table.architecture == SeccompArchitecture::X86).unwrap();
     let Some(Verdict::Depends(alternatives)) = x86.calls.get(&102) else { panic!() };
     assert_eq!(alternatives[0].conditions[0].comparison, SeccompComparison::Equal(1));

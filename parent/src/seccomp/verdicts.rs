@@ -1,6 +1,8 @@
 //! What a profile says about each number of each architecture, as libseccomp reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use shared_proto::limits::FILTER_INSTRUCTION_COUNT_MAX;
 
 use super::library::Name;
 use super::socketcall;
@@ -27,7 +29,7 @@ pub(super) enum Verdict {
 }
 
 /// Conditions that must hold together, in the order of their arguments, each argument once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Alternative {
     pub(super) conditions: Vec<SeccompCondition>,
     pub(super) action: SeccompAction,
@@ -52,9 +54,17 @@ pub(super) fn is_narrow(architecture: SeccompArchitecture) -> bool {
     matches!(architecture, SeccompArchitecture::X86 | SeccompArchitecture::X32 | SeccompArchitecture::Arm)
 }
 
-/// The tables of a profile, one for each architecture; `None` where what the rules say together hangs on the order in which libseccomp
-/// happens to look at them.
-pub(super) fn tables(profile: &Seccomp) -> Option<Vec<Table>> {
+/// What the rules of a profile say.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// One for each architecture; `None` where what the rules say together hangs on the order in which libseccomp happens to look at them.
+    pub(super) tables: Option<Vec<Table>>,
+    /// Rules with conditions, of the architecture that has most of them: each takes an instruction, whoever lays them out.
+    pub(super) rule_count: usize,
+}
+
+/// Reads a profile. What has more rules than a filter has instructions is counted, and not looked at.
+pub(super) fn read(profile: &Seccomp) -> Reading {
     let mut drafts: Vec<Draft> = architectures(profile).into_iter().map(Draft::new).collect();
     for rule in &profile.rules {
         for name in rule.names.iter().filter_map(|name| Name::new(name)) {
@@ -67,7 +77,10 @@ pub(super) fn tables(profile: &Seccomp) -> Option<Vec<Table>> {
             }
         }
     }
-    drafts.into_iter().map(Draft::finish).collect()
+    let rule_count = drafts.iter().map(|draft| draft.rule_count).max().unwrap_or(0);
+    let is_too_large = rule_count > FILTER_INSTRUCTION_COUNT_MAX;
+    let tables = if is_too_large { None } else { drafts.into_iter().map(Draft::finish).collect() };
+    Reading { tables, rule_count }
 }
 
 /// For each architecture the largest number that the profile names.
@@ -84,13 +97,24 @@ fn own_number(name: &Name, architecture: SeccompArchitecture) -> Option<u32> {
 
 struct Draft {
     architecture: SeccompArchitecture,
-    calls: BTreeMap<u32, Vec<Alternative>>,
+    calls: BTreeMap<u32, Call>,
     last: Option<u32>,
+    /// Of all calls together.
+    rule_count: usize,
+}
+
+/// The rules for one call, none twice. One without a condition stands alone.
+#[derive(Default)]
+struct Call {
+    alternatives: Vec<Alternative>,
+    known: HashSet<Alternative>,
+    /// Those that were not kept too.
+    rule_count: usize,
 }
 
 impl Draft {
     fn new(architecture: SeccompArchitecture) -> Self {
-        Self { architecture, calls: BTreeMap::new(), last: None }
+        Self { architecture, calls: BTreeMap::new(), last: None, rule_count: 0 }
     }
 
     fn add(&mut self, name: &Name, rule: &SeccompRule, default_action: SeccompAction) {
@@ -121,7 +145,24 @@ impl Draft {
     }
 
     fn push(&mut self, number: u32, conditions: Vec<SeccompCondition>, action: SeccompAction) {
-        self.calls.entry(number).or_default().push(Alternative { conditions, action });
+        let call = self.calls.entry(number).or_default();
+        let is_settled = call.alternatives.iter().take(1).any(|first| first.conditions.is_empty());
+        let new = Alternative { conditions, action };
+        if is_settled || call.known.contains(&new) {
+            return;
+        }
+        if new.conditions.is_empty() {
+            self.rule_count -= call.rule_count;
+            *call = Call { alternatives: vec![new], ..Call::default() };
+            return;
+        }
+        call.rule_count += 1;
+        self.rule_count += 1;
+        // Beyond that nobody looks at them.
+        if self.rule_count <= FILTER_INSTRUCTION_COUNT_MAX {
+            call.known.insert(new.clone());
+            call.alternatives.push(new);
+        }
     }
 
     fn narrowed(&self, condition: SeccompCondition) -> SeccompCondition {
@@ -143,8 +184,8 @@ impl Draft {
 
     fn finish(self) -> Option<Table> {
         let mut calls = BTreeMap::new();
-        for (number, alternatives) in self.calls {
-            calls.insert(number, settle(alternatives)?);
+        for (number, call) in self.calls {
+            calls.insert(number, settle(call.alternatives)?);
         }
         Some(Table { architecture: self.architecture, calls, last: self.last })
     }
@@ -153,7 +194,7 @@ impl Draft {
 /// What several rules for one call mean together. The first one without a condition wins over all others, before and behind it; one that
 /// another's conditions begin with wins over that.
 fn settle(alternatives: Vec<Alternative>) -> Option<Verdict> {
-    if let Some(always) = alternatives.iter().find(|alternative| alternative.conditions.is_empty()) {
+    if let Some(always) = alternatives.first().filter(|first| first.conditions.is_empty()) {
         return Some(Verdict::Always(always.action));
     }
     let mut settled: Vec<Alternative> = Vec::with_capacity(alternatives.len());

@@ -54,6 +54,8 @@ const OPTIONS: &[(&str, StepOf)] = &[
         data: text,
         flags: 0,
         propagations: Propagations::default(),
+        copies_up: false,
+        is_mapped: false,
     }),
     ("sysctl value", |text| Step::WriteSysctl { name: "kernel/msgmax", value: text }),
     ("score", |text| Step::SetOomScoreAdjust { value: text }),
@@ -64,7 +66,16 @@ const OPTIONS: &[(&str, StepOf)] = &[
 
 fn mount<'a>(fstype: &'a str, source: &'a str, target: &'a str) -> Step<Planned<'a>> {
     let propagations = Propagations::default();
-    Step::MountFilesystem { fstype, source, target, data: "", flags: 0, propagations }
+    Step::MountFilesystem {
+        fstype,
+        source,
+        target,
+        data: "",
+        flags: 0,
+        propagations,
+        copies_up: false,
+        is_mapped: false,
+    }
 }
 
 fn bind<'a>(source: &'a str, target: &'a str, origin: BindOrigin) -> Step<Planned<'a>> {

@@ -240,7 +240,7 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
 
 fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A, B>) -> PhasedStep<B> {
     let step = match from.step {
-        Step::MountFilesystem { fstype, source, target, data, flags, propagations } => {
+        Step::MountFilesystem { fstype, source, target, data, flags, propagations, copies_up, is_mapped } => {
             Step::MountFilesystem {
                 fstype: to.text(fstype),
                 source: to.text(source),
@@ -248,6 +248,8 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
                 data: to.text(data),
                 flags,
                 propagations,
+                copies_up,
+                is_mapped,
             }
         }
         Step::BindMount {

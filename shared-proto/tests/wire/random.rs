@@ -85,6 +85,8 @@ impl Ingredients {
                 data: strings.add_text(self.data.clone()),
                 flags: a,
                 propagations,
+                copies_up: self.flags[0],
+                is_mapped: self.flags[1],
             },
             StepKind::BindMount => Step::BindMount {
                 source: strings.add_text(path),

@@ -31,7 +31,7 @@ fn index_of(kind: StepKind) -> usize {
 /// Which fields of the record a kind uses: its word, so many blobs, so many numbers.
 fn used_fields(kind: StepKind) -> (bool, usize, usize) {
     match kind {
-        StepKind::MountFilesystem => (true, 4, 1),
+        StepKind::MountFilesystem => (true, 4, 3),
         StepKind::BindMount => (true, 2, 4),
         StepKind::SetMountAttributes => (false, 1, 2),
         StepKind::MakeDevice => (true, 1, 2),
@@ -242,6 +242,8 @@ fn step_values_without_meaning_are_refused() {
         (StepKind::MountFilesystem, |record| record.word.set(0x0100)),
         (StepKind::MountFilesystem, |record| record.word.set(0x8)),
         (StepKind::MountFilesystem, |record| record.numbers[0].set(1 << 32)),
+        (StepKind::MountFilesystem, |record| record.numbers[1].set(2)),
+        (StepKind::MountFilesystem, |record| record.numbers[2].set(1 << 32)),
         (StepKind::BindMount, |record| record.word.set(0x5)),
         (StepKind::BindMount, |record| record.numbers[2].set(2)),
         (StepKind::BindMount, |record| record.numbers[3].set(1 << 32)),
@@ -302,6 +304,8 @@ fn relative_paths_are_refused() {
             data: "",
             flags: 0,
             propagations: Propagations::default(),
+            copies_up: false,
+            is_mapped: false,
         },
     ];
     for step in steps {

@@ -114,6 +114,8 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 8] {
             data: "mode=755,size=65536k",
             flags: 14,
             propagations: list([SLAVE, SHARED]),
+            copies_up: false,
+            is_mapped: false,
         },
         Step::MountFilesystem {
             fstype: "proc",
@@ -122,6 +124,8 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 8] {
             data: "",
             flags: 0,
             propagations: Propagations::default(),
+            copies_up: false,
+            is_mapped: false,
         },
         Step::BindMount {
             source: "/etc/hosts",

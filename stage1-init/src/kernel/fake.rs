@@ -45,6 +45,10 @@ pub(crate) struct Fake {
     pub(crate) modes: Vec<(&'static str, Status)>,
     /// What symlinks say, by name. What was made by then leads somewhere.
     pub(crate) links: Vec<(&'static str, &'static str)>,
+    /// What `read_directory` finds, call by call; then nothing.
+    pub(crate) entries: VecDeque<Vec<&'static str>>,
+    /// The names of the extended attributes that every file has.
+    pub(crate) attributes: &'static [u8],
     /// What is left to read.
     pub(crate) content: VecDeque<u8>,
     pub(crate) current_directory_is_reachable: bool,
@@ -79,6 +83,8 @@ impl Fake {
             missing: Vec::new(),
             modes: Vec::new(),
             links: Vec::new(),
+            entries: VecDeque::new(),
+            attributes: b"",
             content: VecDeque::new(),
             current_directory_is_reachable: true,
             filesystem_type: 0x9fa0,
@@ -379,7 +385,40 @@ impl Kernel for Fake {
         let name = self.name(file);
         self.call(format!("status {name}"))?;
         let known = self.modes.iter().find(|(path, _)| *path == name).map(|&(_, status)| status);
-        Ok(known.unwrap_or(Status { mode: 0o040755, device: 0 }))
+        Ok(known.unwrap_or(Status { mode: 0o040755, ..Status::default() }))
+    }
+
+    fn status_of_entry(&mut self, directory: Descriptor, name: &CStr) -> Result<Status> {
+        let name = text(name);
+        self.call(format!("status_of_entry {} {name}", self.name(directory)))?;
+        let known = self.modes.iter().find(|(path, _)| *path == name).map(|&(_, status)| status);
+        Ok(known.unwrap_or(Status { mode: 0o100644, ..Status::default() }))
+    }
+
+    fn read_directory(&mut self, directory: Descriptor, buffer: &mut [u8]) -> Result<usize> {
+        self.call(format!("read_directory {}", self.name(directory)))?;
+        let mut length = 0;
+        for name in self.entries.pop_front().unwrap_or_default() {
+            let bytes = (19 + name.len() + 1).next_multiple_of(8);
+            let entry = &mut buffer[length..length + bytes];
+            entry.fill(0);
+            entry[16..18].copy_from_slice(&(bytes as u16).to_le_bytes());
+            entry[19..19 + name.len()].copy_from_slice(name.as_bytes());
+            length += bytes;
+        }
+        Ok(length)
+    }
+
+    fn list_attributes(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize> {
+        self.call(format!("list_attributes {}", self.name(file)))?;
+        buffer[..self.attributes.len()].copy_from_slice(self.attributes);
+        Ok(self.attributes.len())
+    }
+
+    fn attribute(&mut self, file: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+        self.call(format!("attribute {} {}", self.name(file), text(name)))?;
+        buffer[..5].copy_from_slice(b"value");
+        Ok(5)
     }
 
     fn status_of(&mut self, path: &CStr) -> Result<Status> {
@@ -389,7 +428,7 @@ impl Kernel for Fake {
             return Err(Errno::NOENT);
         }
         let known = self.modes.iter().find(|(known, _)| *known == path).map(|&(_, status)| status);
-        Ok(known.unwrap_or(Status { mode: 0o100755, device: 0 }))
+        Ok(known.unwrap_or(Status { mode: 0o100755, ..Status::default() }))
     }
 
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool> {
@@ -443,6 +482,24 @@ impl Kernel for Fake {
         self.call(format!("make_node {} {} {mode:o} {major}:{minor}", self.name(directory), text(name)))
     }
 
+    fn make_node_like(&mut self, directory: Descriptor, name: &CStr, other: Status) -> Result<()> {
+        self.call(format!("make_node_like {} {} {:o}", self.name(directory), text(name), other.mode))
+    }
+
+    fn copy_content(&mut self, from: Descriptor, to: Descriptor) -> Result<usize> {
+        self.call(format!("copy_content {} {}", self.name(from), self.name(to)))?;
+        Ok(0)
+    }
+
+    fn change_mode(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()> {
+        self.call(format!("change_mode {} {} {mode:o}", self.name(directory), text(name)))
+    }
+
+    fn set_attribute(&mut self, file: Descriptor, name: &CStr, value: &[u8]) -> Result<()> {
+        let value = String::from_utf8_lossy(value);
+        self.call(format!("set_attribute {} {} {value}", self.name(file), text(name)))
+    }
+
     fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()> {
         self.call(format!("make_symlink {} {} {}", self.name(directory), text(name), text(target)))
     }
@@ -476,6 +533,10 @@ impl Kernel for Fake {
 
     fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()> {
         self.call(format!("set_attributes_private {} {attributes:?}", self.name(mount)))
+    }
+
+    fn set_owners(&mut self, mount: Descriptor, namespace: Descriptor) -> Result<()> {
+        self.call(format!("set_owners {} {}", self.name(mount), self.name(namespace)))
     }
 
     fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()> {

@@ -546,6 +546,25 @@ impl Kernel for Linux {
         fs::fstat(lend(file)).map(status)
     }
 
+    fn status_of_entry(&mut self, directory: Descriptor, name: &CStr) -> Result<Status> {
+        fs::statat(lend(directory), name, AtFlags::SYMLINK_NOFOLLOW).map(status)
+    }
+
+    fn read_directory(&mut self, directory: Descriptor, buffer: &mut [u8]) -> Result<usize> {
+        // SAFETY: the kernel writes at most the length that is passed into `buffer`.
+        check(unsafe { syscall!(GETDENTS64, directory.0, buffer.as_mut_ptr(), buffer.len()) })
+    }
+
+    fn list_attributes(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize> {
+        // SAFETY: the kernel writes at most the length that is passed into `buffer`.
+        check(unsafe { syscall!(FLISTXATTR, file.0, buffer.as_mut_ptr(), buffer.len()) })
+    }
+
+    fn attribute(&mut self, file: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+        // SAFETY: the name is NUL-terminated and only read; the kernel writes at most the length that is passed into `buffer`.
+        check(unsafe { syscall!(FGETXATTR, file.0, name.as_ptr(), buffer.as_mut_ptr(), buffer.len()) })
+    }
+
     fn status_of(&mut self, path: &CStr) -> Result<Status> {
         fs::stat(path).map(status)
     }
@@ -625,6 +644,25 @@ impl Kernel for Linux {
         fs::mknodat(lend(directory), name, FileType::from_raw_mode(mode), Mode::from_raw_mode(mode), device)
     }
 
+    fn make_node_like(&mut self, directory: Descriptor, name: &CStr, other: Status) -> Result<()> {
+        let (kind, mode) = (FileType::from_raw_mode(other.mode), Mode::from_raw_mode(other.mode));
+        fs::mknodat(lend(directory), name, kind, mode, other.device)
+    }
+
+    fn copy_content(&mut self, from: Descriptor, to: Descriptor) -> Result<usize> {
+        const BYTES: usize = 1 << 20;
+        // SAFETY: numbers, and no place for an offset.
+        check(unsafe { syscall!(SENDFILE, to.0, from.0, 0usize, BYTES) })
+    }
+
+    fn change_mode(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()> {
+        fs::chmodat(lend(directory), name, Mode::from_raw_mode(mode), AtFlags::empty())
+    }
+
+    fn set_attribute(&mut self, file: Descriptor, name: &CStr, value: &[u8]) -> Result<()> {
+        fs::fsetxattr(lend(file), name, value, fs::XattrFlags::empty())
+    }
+
     fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()> {
         fs::symlinkat(target, lend(directory), name)
     }
@@ -688,6 +726,16 @@ impl Kernel for Linux {
             userns_fd: 0,
         };
         mount_setattr(mount, c"", true, &attributes)
+    }
+
+    fn set_owners(&mut self, mount: Descriptor, namespace: Descriptor) -> Result<()> {
+        let attributes = uapi::mount_attr {
+            attr_set: u64::from(uapi::MOUNT_ATTR_IDMAP),
+            attr_clr: 0,
+            propagation: 0,
+            userns_fd: u64::from(namespace.0.unsigned_abs()),
+        };
+        mount_setattr(mount, c"", false, &attributes)
     }
 
     fn mount(&mut self, source: &CStr, target: &CStr, fstype: &CStr, flags: u32, data: &CStr) -> Result<()> {
@@ -960,5 +1008,5 @@ fn clone_flag(kind: NamespaceKind) -> u32 {
 }
 
 fn status(stat: fs::Stat) -> Status {
-    Status { mode: stat.st_mode, device: stat.st_rdev }
+    Status { mode: stat.st_mode, device: stat.st_rdev, uid: stat.st_uid, gid: stat.st_gid }
 }

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations};
 
-use super::{Context, live_mounts, lsm};
+use super::{Context, copy, detached, live_mounts, lsm};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::paths::{self, Missing, PROC_SUPER_MAGIC, PathBuffer};
 
@@ -20,6 +20,10 @@ pub(super) struct Filesystem<'a> {
     /// MS_* bits of mount(2).
     pub(super) flags: u32,
     pub(super) data: &'a CStr,
+    /// It begins with what it covers.
+    pub(super) copies_up: bool,
+    /// Its owners are those of a user namespace that the parent sends.
+    pub(super) is_mapped: bool,
 }
 
 impl Filesystem<'_> {
@@ -29,8 +33,11 @@ impl Filesystem<'_> {
     }
 
     fn inherits_mode(&self) -> bool {
-        let has_mode = |option: &[u8]| option.starts_with(b"mode=");
-        self.fstype == c"tmpfs" && !self.data.to_bytes().split(|&byte| byte == b',').any(has_mode)
+        self.fstype == c"tmpfs" && !self.has_option(b"mode=")
+    }
+
+    fn has_option(&self, start: &[u8]) -> bool {
+        self.data.to_bytes().split(|&byte| byte == b',').any(|option| option.starts_with(start))
     }
 }
 
@@ -71,11 +78,17 @@ pub(super) fn filesystem<K: Kernel>(
         }
         set_propagations(kernel, mount, propagations)
     };
-    if context.is_live {
-        let mount = live_mounts::filesystem(context.kernel, filesystem, data)?;
+    if context.is_live || filesystem.copies_up || filesystem.is_mapped {
+        let mount = detached::filesystem(context.kernel, filesystem, data)?;
+        prepare(context, filesystem, mount, &place)?;
         finish(context.kernel, mount)?;
-        live_mounts::announce(context, mount)?;
-        return context.kernel.move_mount(mount, place.directory, c"").at(Call::MoveMount);
+        if context.is_live {
+            live_mounts::announce(context, mount)?;
+        }
+        let name = if place.is_itself() { c"" } else { place.name.as_c_str() };
+        context.kernel.move_mount(mount, place.directory, name).at(Call::MoveMount)?;
+        context.mounted(target, false);
+        return Ok(());
     }
     context.go_to(place.directory)?;
     let (kernel, name) = (&mut *context.kernel, place.name.as_c_str());
@@ -85,6 +98,25 @@ pub(super) fn filesystem<K: Kernel>(
         finish(kernel, mount)?;
     }
     context.mounted(target, filesystem.fstype == c"tmpfs");
+    Ok(())
+}
+
+/// Fills a filesystem that is still detached, and gives it its owners.
+fn prepare<K: Kernel>(
+    context: &mut Context<'_, K>,
+    filesystem: &Filesystem<'_>,
+    mount: Descriptor,
+    place: &Place,
+) -> Result<(), Fault> {
+    if filesystem.copies_up && !place.is_new {
+        let with_owner = !filesystem.has_option(b"uid=") && !filesystem.has_option(b"gid=");
+        copy::fill(context.kernel, place.directory, mount, with_owner).at(Call::Copy)?;
+    }
+    if filesystem.is_mapped {
+        // Now: what was copied has the owners that it has in there.
+        let namespace = source_tree(context, BindOrigin::Sent)?;
+        context.kernel.set_owners(mount, namespace).at(Call::MountAttributes)?;
+    }
     Ok(())
 }
 
@@ -110,6 +142,12 @@ struct Place {
     name: PathBuffer,
     /// stage1 has made it: there is no mode that a tmpfs could take over.
     is_new: bool,
+}
+
+impl Place {
+    fn is_itself(&self) -> bool {
+        self.name.as_c_str() == c"."
+    }
 }
 
 const NEW_DIRECTORY_MODE: u32 = 0o755;

@@ -11,7 +11,7 @@ fn with_console(bind: bool, uid: u32, width: u32) -> Fake {
     let start = frame(Reply::Start { ignored_signals: 0 }, 0);
     let mut kernel = kernel(std::vec![(encoded(bootstrap, &steps), 0), start]);
     let device = crate::kernel::device_number(5, 2);
-    kernel.modes.push(("ptmx", Status { mode: 0o020666, device }));
+    kernel.modes.push(("ptmx", Status { mode: 0o020666, device, ..Status::default() }));
     kernel
 }
 
@@ -26,7 +26,7 @@ fn calls(kernel: &Fake) -> &[String] {
 fn a_terminal_is_opened_and_bound_by_descriptors_alone() {
     let _alone = alone();
     let mut kernel = with_console(true, 1000, 80);
-    kernel.modes.push(("console", Status { mode: 0o100644, device: 0 }));
+    kernel.modes.push(("console", Status { mode: 0o100644, ..Status::default() }));
     assert_eq!(run(&mut kernel), End::Executed);
     check_stored("console.trace", &(calls(&kernel).join("\n") + "\n"));
 }
@@ -63,7 +63,7 @@ fn what_is_no_terminal_device_is_refused_before_anything_is_done_with_it() {
 fn a_symlink_at_dev_console_is_refused() {
     let _alone = alone();
     let mut kernel = with_console(true, 0, 0);
-    kernel.modes.push(("console", Status { mode: 0o120777, device: 0 }));
+    kernel.modes.push(("console", Status { mode: 0o120777, ..Status::default() }));
     assert_eq!(run(&mut kernel), End::Exited(1));
     assert!(!kernel.trace.iter().any(|line| line.starts_with("move_mount tree of terminal")));
 }

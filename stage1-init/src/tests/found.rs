@@ -22,18 +22,21 @@ fn check_existing_node(existing: Status, expected: End) {
 
 #[test]
 fn a_device_that_exists_already_stays() {
-    check_existing_node(Status { mode: 0o020600, device: crate::kernel::device_number(1, 3) }, End::Executed);
+    check_existing_node(
+        Status { mode: 0o020600, device: crate::kernel::device_number(1, 3), ..Status::default() },
+        End::Executed,
+    );
 }
 
 #[test]
 fn another_device_in_the_place_of_one_is_an_error() {
     let device = crate::kernel::device_number(1, 3);
     check_existing_node(
-        Status { mode: 0o020666, device: crate::kernel::device_number(1, 5) },
+        Status { mode: 0o020666, device: crate::kernel::device_number(1, 5), ..Status::default() },
         End::Exited(1),
     );
-    check_existing_node(Status { mode: 0o060666, device }, End::Exited(1));
-    check_existing_node(Status { mode: 0o100666, device: 0 }, End::Exited(1));
+    check_existing_node(Status { mode: 0o060666, device, ..Status::default() }, End::Exited(1));
+    check_existing_node(Status { mode: 0o100666, ..Status::default() }, End::Exited(1));
 }
 
 #[test]
@@ -48,9 +51,9 @@ fn a_masked_path_that_is_missing_is_not_an_error() {
 #[test]
 fn masked_files_are_refused_without_a_true_null_device() {
     let _alone = alone();
-    let zero = Status { mode: 0o020666, device: crate::kernel::device_number(1, 5) };
-    let block = Status { mode: 0o060666, device: crate::kernel::device_number(1, 3) };
-    for false_null in [zero, block, Status { mode: 0o040755, device: 0 }] {
+    let zero = Status { mode: 0o020666, device: crate::kernel::device_number(1, 5), ..Status::default() };
+    let block = Status { mode: 0o060666, device: crate::kernel::device_number(1, 3), ..Status::default() };
+    for false_null in [zero, block, Status { mode: 0o040755, ..Status::default() }] {
         let mut kernel = kernel(conversation());
         kernel.modes.insert(0, ("/dev/null", false_null));
         assert_eq!(run(&mut kernel), End::Exited(1));
@@ -183,7 +186,7 @@ fn check_home(content: Option<&[u8]>, expected: &str) {
         Some(content) => kernel.content.extend(content),
         None => kernel.missing.push("/etc/passwd"),
     }
-    kernel.modes.push(("/etc/passwd", Status { mode: 0o100644, device: 0 }));
+    kernel.modes.push(("/etc/passwd", Status { mode: 0o100644, ..Status::default() }));
     assert_eq!(run(&mut kernel), End::Executed);
     let executed = kernel.trace.last().unwrap();
     assert!(executed.ends_with(&format!(r#"["PATH=/bin", "HOME={expected}"]"#)), "{executed}");
@@ -217,7 +220,7 @@ fn the_program_is_looked_for_in_each_directory_of_the_path() {
     encode(&message, &BUILD_ID, &mut datagrams[0].0).unwrap();
     let mut kernel = kernel(datagrams);
     kernel.missing.push("/a/serve");
-    kernel.modes.push(("./serve", Status { mode: 0o040755, device: 0 }));
+    kernel.modes.push(("./serve", Status { mode: 0o040755, ..Status::default() }));
     kernel.refused.push(("check_executable /b/serve", Errno::ACCESS));
     assert_eq!(run(&mut kernel), End::Executed);
     assert!(kernel.trace.last().unwrap().starts_with("execute /c/serve"));

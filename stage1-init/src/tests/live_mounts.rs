@@ -15,6 +15,8 @@ fn tmpfs<'a>() -> Step<Planned<'a>> {
         // MS_RDONLY, MS_NOSUID, MS_SYNCHRONOUS, MS_NOATIME
         flags: 1 | 2 | 16 | 1024,
         propagations: Propagations::default(),
+        copies_up: false,
+        is_mapped: false,
     }
 }
 

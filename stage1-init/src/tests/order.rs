@@ -229,7 +229,16 @@ fn a_long_plan_stays_below_the_usual_limit_of_descriptors() {
     let (host, parents) = (BindOrigin::Host, BindOrigin::Parent);
     let tmpfs = |phase| {
         let (fstype, target, propagations) = ("tmpfs", "/a/b", Propagations::default());
-        let step = Step::MountFilesystem { fstype, source: fstype, target, data: "", flags: 0, propagations };
+        let step = Step::MountFilesystem {
+            fstype,
+            source: fstype,
+            target,
+            data: "",
+            flags: 0,
+            propagations,
+            copies_up: false,
+            is_mapped: false,
+        };
         PhasedStep { phase, step }
     };
     let mut long: Vec<PhasedStep<Planned<'_>>> = Vec::new();

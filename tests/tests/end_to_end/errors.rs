@@ -344,3 +344,58 @@ fn reader_that_went_away_ends_no_command() {
     let status = Command::new(program()).arg("features").stdout(writer).status().unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+/// Whatever fails at run time because of a field of config.json says which.
+#[test]
+fn failures_of_a_start_name_the_json_path_of_their_cause() {
+    if !is_pinnace() {
+        return;
+    }
+    let mount = |source: &str, destination: &str, options: &[&str]| {
+        Bundle::new().mount(destination, "bind", source, options)
+    };
+    let file = || Bundle::new().file("/a-file", "", 0o644);
+    for (bundle, expected) in [
+        (mount("/missing-on-the-host", "/etc/x", &["bind"]), "$.mounts[7]: step "),
+        (
+            mount("/etc", "/etc/x", &["bind"]).set("/mounts/0/options", json!(["hidepid=9"])),
+            "$.mounts[0]: step ",
+        ),
+        (Bundle::new().mount("/data", "tmpfs", "tmpfs", &["size=x"]), "$.mounts[7]: step "),
+        (Bundle::new().set("/linux/maskedPaths/-", json!("/proc/self/exe")), "]: step "),
+        (
+            Bundle::new().set("/linux/readonlyPaths", json!(["/proc/self/exe"])),
+            "$.linux.readonlyPaths[0]: step ",
+        ),
+        (
+            Bundle::new().set("/linux/sysctl", json!({"net.ipv4.ip_forward": "word"})),
+            "$.linux.sysctl[\"net.ipv4.ip_forward\"]: step ",
+        ),
+        (
+            Bundle::new().set(
+                "/process/rlimits",
+                json!([{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 4_294_967_296_u64}]),
+            ),
+            "$.process.rlimits[0]: ",
+        ),
+        (file().set("/process/cwd", json!("/a-file")), "$.process.cwd: "),
+        (
+            Bundle::new()
+                .file("/dev/odd", "", 0o644)
+                .without_mount("/dev/mqueue")
+                .without_mount("/dev/shm")
+                .without_mount("/dev/pts")
+                .without_mount("/dev")
+                .set("/linux/devices", json!([{"path": "/dev/odd", "type": "c", "major": 1, "minor": 3}])),
+            "$.linux.devices[0]: step ",
+        ),
+        (
+            Bundle::new().set("/process/scheduler", json!({"policy": "SCHED_ISO"})),
+            "$.process.scheduler: step ",
+        ),
+    ] {
+        let outcome = bundle.container().create();
+        assert_eq!(outcome.code, 1, "{expected}: {}", outcome.describe());
+        assert!(outcome.message().contains(expected), "{expected}: {}", outcome.describe());
+    }
+}

@@ -549,3 +549,20 @@ fn unified_files() {
         }
     }
 }
+
+/// The start is not what waits for memory: it would do so for ever, and its caller with it.
+#[test]
+fn a_start_without_memory_ends_although_nobody_is_to_be_killed() {
+    if is_v2() || hierarchy("a_start_without_memory_fails", "memory").is_none() {
+        return;
+    }
+    let resources = json!({"memory": {"limit": 65_536, "swap": 65_536, "disableOOMKiller": true}});
+    let container = Bundle::new().set("/linux/resources", resources).container();
+    // The program itself may get as far as its execution, and no further.
+    assert_ne!(container.run().code, 0);
+    // None of these waits for ever.
+    if container.create().code == 0 {
+        container.start();
+        container.delete_force().succeeded();
+    }
+}

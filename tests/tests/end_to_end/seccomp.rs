@@ -347,3 +347,28 @@ fn many_containers_with_one_new_profile_start_at_once() {
         assert_eq!(cached(&first).len(), 1);
     }
 }
+
+/// libseccomp takes minutes for such profiles, and the kernel none of them.
+#[test]
+fn a_profile_that_no_kernel_takes_is_refused_at_once() {
+    if !is_pinnace() {
+        return;
+    }
+    for (count, what) in [(20_000, "rules with conditions"), (2000, "instructions")] {
+        let rules: Vec<Value> = (0..count)
+            .map(|value| {
+                let condition = json!({"index": 0, "value": value, "op": "SCMP_CMP_EQ"});
+                json!({"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [condition]})
+            })
+            .collect();
+        let profile = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules});
+        let container = Bundle::new().set("/linux/seccomp", profile).container();
+        let begin = std::time::Instant::now();
+        container.create().failed_with(&[
+            "$.linux.seccomp.syscalls: ",
+            what,
+            "the kernel takes 4096 instructions at most",
+        ]);
+        assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+}

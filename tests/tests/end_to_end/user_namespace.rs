@@ -147,6 +147,31 @@ fn parameters_are_set_without_a_pid_namespace_in_which_a_procfs_could_be_mounted
     assert_eq!(outcome.succeeded(), "1");
 }
 
+/// Their owner is the host's user namespace, so the container's root may mount neither sysfs nor mqueue there.
+#[test]
+fn a_new_user_namespace_beside_a_joined_network_and_ipc_shows_those() {
+    let first = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    first.run_detached().succeeded();
+    let namespace = |name: &str| format!("/proc/{}/ns/{name}", first.pid());
+    let second = || {
+        mapped(Bundle::new())
+            .join_namespace("network", &namespace("net"))
+            .join_namespace("ipc", &namespace("ipc"))
+            .shell(
+                "cat /proc/self/mountinfo; ls /sys/class/net; ls /dev/mqueue; touch /sys/x || echo read-only",
+            )
+    };
+    let queue = format!("/proc/{}/root/dev/mqueue/queue-of-the-first", first.pid());
+    fs::write(&queue, "").unwrap();
+    let outcome = second().run();
+    let text = outcome.succeeded();
+    assert!(text.contains(" - sysfs ") && text.contains(" - mqueue "), "{}", outcome.describe());
+    assert!(text.ends_with("lo\nqueue-of-the-first\nread-only"), "{}", outcome.describe());
+    let container = second().container();
+    let path = container.bundle.path();
+    container.call(&["validate", "--bundle", path.to_str().unwrap()]).succeeded();
+}
+
 /// The pid namespace is another's, and its procfs with it; the user namespace is the second container's own.
 #[test]
 fn a_new_user_namespace_goes_with_a_joined_pid_namespace() {
@@ -408,5 +433,118 @@ fn an_ordinary_user_is_told_what_cannot_be_had() {
         run_within_limit(command).failed_with(&[expected]);
         let command = by_user(&container, &["validate", "--bundle", bundle]).unwrap();
         assert_eq!(run_within_limit(command).code, 1);
+    }
+}
+
+/// Content with all kinds of files, in a bundle of the ordinary user.
+fn with_content(bundle: Bundle) -> Bundle {
+    let data = bundle.rootfs().join("data");
+    fs::create_dir_all(data.join("sub/deeper")).unwrap();
+    fs::write(data.join("sub/deeper/file"), "content\n").unwrap();
+    fs::write(data.join("of-another"), "readable\n").unwrap();
+    fs::set_permissions(data.join("sub/deeper/file"), fs::Permissions::from_mode(0o750)).unwrap();
+    std::os::unix::fs::symlink("/etc/shadow", data.join("link")).unwrap();
+    for path in ["data", "data/sub", "data/sub/deeper", "data/sub/deeper/file"] {
+        chown(bundle.rootfs().join(path), Some(USER), Some(USER)).unwrap();
+    }
+    // Who is nobody in there must not lend his name.
+    fs::set_permissions(data.join("of-another"), fs::Permissions::from_mode(0o4755)).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o1751)).unwrap();
+    bundle
+}
+
+#[test]
+fn an_ordinary_users_tmpcopyup_begins_with_what_it_covers() {
+    let script = "cd /data; stat -c '%n %a %u:%g' . sub/deeper/file of-another; cat sub/deeper/file; readlink link; \
+                  rm -r sub; grep -c ' /data ' /proc/self/mountinfo";
+    let bundle = with_content(Bundle::new().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "size=1m"]));
+    let container = of_user(bundle.shell(script));
+    let path = container.bundle.path();
+    let path = path.to_str().unwrap();
+    let Some(command) = by_user(&container, &["run", "--bundle", path, &container.id]) else {
+        return skip("an_ordinary_users_tmpcopyup", "setpriv is not installed");
+    };
+    let outcome = run_within_limit(command);
+    let lines: Vec<_> = outcome.succeeded().lines().collect();
+    let expected =
+        [". 1751 0:0", "sub/deeper/file 750 0:0", "of-another 755 0:0", "content", "/etc/shadow", "1"];
+    assert_eq!(lines, expected, "{}", outcome.describe());
+    assert!(container.bundle.rootfs().join("data/sub/deeper/file").exists());
+    let command = by_user(&container, &["validate", "--bundle", path]).unwrap();
+    run_within_limit(command).succeeded();
+}
+
+#[test]
+fn tmpcopyup_in_a_user_namespace_keeps_owners_modes_and_attributes() {
+    let bundle = mapped(with_content(Bundle::new().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"])));
+    let data = bundle.rootfs().join("data");
+    for (path, owner) in
+        [("sub/deeper/file", 200_007), ("sub/deeper", 200_000), ("sub", 200_000), ("", 200_005)]
+    {
+        chown(data.join(path), Some(owner), Some(owner)).unwrap();
+    }
+    let script = "cd /data; stat -c '%n %a %u:%g' . sub/deeper/file";
+    let outcome = bundle.shell(script).run();
+    assert_eq!(outcome.succeeded(), ". 1751 5:5\nsub/deeper/file 750 7:7", "{}", outcome.describe());
+}
+
+/// Owners 0 to 9 of the filesystem are 5 to 14 of the container.
+fn owners(options: &[&str], host: u32) -> serde_json::Value {
+    let list = json!([{"containerID": 0, "hostID": host, "size": 10}]);
+    json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": options,
+           "uidMappings": list, "gidMappings": list})
+}
+
+#[test]
+fn a_filesystem_has_owners_of_its_own_with_and_without_a_user_namespace() {
+    let script = "stat -c '%n %u:%g' /data /data/sub/deeper/file; touch /data/new 2>&1 || echo not mine";
+    let with_files = |bundle: Bundle, root: u32| {
+        let bundle = with_content(bundle);
+        let data = bundle.rootfs().join("data");
+        for path in ["", "sub", "sub/deeper", "sub/deeper/file"] {
+            chown(data.join(path), Some(root), Some(root)).unwrap();
+        }
+        chown(data.join("sub/deeper/file"), Some(root + 2), Some(root + 3)).unwrap();
+        bundle.set("/mounts/-", owners(&["tmpcopyup"], root + 5)).shell(script)
+    };
+    let expected = "/data 5:5\n/data/sub/deeper/file 7:8";
+    for outcome in [with_files(Bundle::new(), 0).run(), with_files(mapped(Bundle::new()), 200_000).run()] {
+        assert!(outcome.succeeded().starts_with(expected), "{}", outcome.describe());
+    }
+    mapped(Bundle::new())
+        .set("/mounts/-", owners(&[], 7))
+        .run()
+        .failed_with(&["$.mounts[7]: owners: uid 7 of the host is not mapped in the user namespace"]);
+}
+
+#[test]
+fn an_ordinary_user_gives_a_filesystem_owners_of_its_own() {
+    let list = json!([{"containerID": 0, "hostID": USER, "size": 1}]);
+    let mount = json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["mode=777", "uid=0", "gid=0"],
+                       "uidMappings": list, "gidMappings": list});
+    let script = "stat -c %u:%g /data; touch /data/new && stat -c %u:%g /data/new";
+    let container = of_user(Bundle::new().set("/mounts/-", mount).shell(script));
+    let path = container.bundle.path();
+    let path = path.to_str().unwrap();
+    let Some(command) = by_user(&container, &["run", "--bundle", path, &container.id]) else {
+        return skip("an_ordinary_user_gives_a_filesystem_owners", "setpriv is not installed");
+    };
+    let outcome = run_within_limit(command);
+    assert_eq!(outcome.succeeded(), "0:0\n0:0", "{}", outcome.describe());
+    let command = by_user(&container, &["validate", "--bundle", path]).unwrap();
+    run_within_limit(command).succeeded();
+    // The owners of what was mounted on the host are the host's.
+    let bundle = Bundle::new().mount("/data", "bind", "/tmp", &["bind", "idmap"]);
+    let container =
+        of_user(bundle.set("/mounts/7/uidMappings", list.clone()).set("/mounts/7/gidMappings", list));
+    let path = container.bundle.path();
+    let path = path.to_str().unwrap();
+    for verb in ["run", "validate"] {
+        let id = (verb == "run").then_some(container.id.as_str());
+        let arguments: Vec<&str> = [verb, "--bundle", path].into_iter().chain(id).collect();
+        let outcome = run_within_limit(by_user(&container, &arguments).unwrap());
+        assert_eq!(outcome.code, 1, "{}", outcome.describe());
+        let text = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(text.contains("root of the user namespace that its filesystem was mounted in"), "{text}");
     }
 }

@@ -386,3 +386,24 @@ fn an_ordinary_user_is_told_what_that_user_can_do() {
     let limited = Bundle::new().set("/linux/resources/pids", json!({"limit": 5})).container();
     assert!(as_nobody(&limited).exited(1).contains("$.linux.resources"));
 }
+
+#[test]
+fn what_this_kernel_has_no_file_for_and_what_procfs_leads_out_with_is_refused() {
+    if !is_pinnace() {
+        return;
+    }
+    if cgroup_hierarchies().keys().any(|list| list == "blkio") {
+        let weights =
+            json!({"leafWeight": 100, "weightDevice": [{"major": 254, "minor": 0, "leafWeight": 100}]});
+        let bundle = || Bundle::new().set("/linux/resources/blockIO", weights.clone());
+        refused(bundle(), "$.linux.resources.blockIO.leafWeight", "blkio.leaf_weight");
+        refused(bundle(), "$.linux.resources.blockIO.weightDevice[0].leafWeight", "blkio.leaf_weight_device");
+    }
+    for path in ["/proc/self/exe", "/proc/1/root/etc", "/proc/thread-self/cwd"] {
+        let bundle = Bundle::new().set("/linux/maskedPaths", json!([path]));
+        refused(bundle, "$.linux.maskedPaths[0]", "symlink of procfs");
+        let bundle = Bundle::new().set("/linux/readonlyPaths", json!([path]));
+        refused(bundle, "$.linux.readonlyPaths[0]", "symlink of procfs");
+    }
+    accepted(Bundle::new().set("/linux/maskedPaths", json!(["/proc/self/mountinfo", "/proc/self/missing"])));
+}

@@ -6,29 +6,43 @@ use super::super::writer::Writer;
 use crate::config::{BlockIo, DeviceNumber};
 use crate::error::{Error, Result};
 
+/// A weight, and the files that may be there for it.
+pub(in crate::cgroup) struct Weight {
+    /// Below `blockIO`.
+    pub(in crate::cgroup) field: String,
+    device: Option<DeviceNumber>,
+    weight: u16,
+    pub(in crate::cgroup) files: &'static [&'static str],
+}
+
+/// What cannot be found in every kernel.
+pub(in crate::cgroup) fn weights(io: &BlockIo) -> Vec<Weight> {
+    let all = [
+        ("weight", io.weight, &["blkio.bfq.weight", "blkio.weight"][..]),
+        ("leafWeight", io.leaf_weight, &["blkio.leaf_weight"]),
+    ];
+    let of_all = all.into_iter().filter_map(|(field, weight, files)| {
+        Some(Weight { field: field.to_owned(), device: None, weight: weight?, files })
+    });
+    let of_devices = io.weight_devices.iter().enumerate().flat_map(|(index, entry)| {
+        let both = [
+            ("weight", entry.weight, &["blkio.bfq.weight_device", "blkio.weight_device"][..]),
+            ("leafWeight", entry.leaf_weight, &["blkio.leaf_weight_device"]),
+        ];
+        both.into_iter().filter_map(move |(name, weight, files)| {
+            let field = format!("weightDevice[{index}].{name}");
+            Some(Weight { field, device: Some(entry.device), weight: weight?, files })
+        })
+    });
+    of_all.chain(of_devices).collect()
+}
+
 pub(super) fn limit(writer: &Writer, io: &BlockIo) -> Result<()> {
-    if let Some(weight) = io.weight {
-        let files = ["blkio.bfq.weight", "blkio.weight"];
-        first_of(writer, files, "weight", |file| writer.try_set(file, &weight.to_string()))?;
-    }
-    if let Some(weight) = io.leaf_weight {
-        let files = ["blkio.leaf_weight"];
-        first_of(writer, files, "leafWeight", |file| writer.try_set(file, &weight.to_string()))?;
-    }
-    let for_device = |file: &str, device: DeviceNumber, weight: u16| {
-        writer.try_set_key(file, &device.to_string(), &weight.to_string(), "0")
-    };
-    for (index, entry) in io.weight_devices.iter().enumerate() {
-        if let Some(weight) = entry.weight {
-            let files = ["blkio.bfq.weight_device", "blkio.weight_device"];
-            let field = format!("weightDevice[{index}].weight");
-            first_of(writer, files, &field, |file| for_device(file, entry.device, weight))?;
-        }
-        if let Some(weight) = entry.leaf_weight {
-            let files = ["blkio.leaf_weight_device"];
-            let field = format!("weightDevice[{index}].leafWeight");
-            first_of(writer, files, &field, |file| for_device(file, entry.device, weight))?;
-        }
+    for Weight { field, device, weight, files } in weights(io) {
+        first_of(writer, files, &field, |file| match device {
+            Some(device) => writer.try_set_key(file, &device.to_string(), &weight.to_string(), "0"),
+            None => writer.try_set(file, &weight.to_string()),
+        })?;
     }
     for (file, throttles) in [
         ("blkio.throttle.read_bps_device", &io.read_bps),
@@ -44,9 +58,9 @@ pub(super) fn limit(writer: &Writer, io: &BlockIo) -> Result<()> {
 }
 
 /// Writes the first file that the kernel has.
-fn first_of<const N: usize>(
+fn first_of(
     writer: &Writer,
-    files: [&str; N],
+    files: &[&str],
     field: &str,
     write: impl Fn(&str) -> std::result::Result<(), Errno>,
 ) -> Result<()> {
@@ -63,9 +77,9 @@ fn first_of<const N: usize>(
             }
         }
     }
-    Err(Error::new(format!(
-        "$.linux.resources.blockIO.{field}: the host's I/O scheduler has no weights: {} has no {}",
-        writer.path(),
-        files.join(" and no ")
-    )))
+    Err(Error::new(format!("$.linux.resources.blockIO.{field}: {}", missing(writer.path(), files))))
+}
+
+pub(in crate::cgroup) fn missing(path: &str, files: &[&str]) -> String {
+    format!("the host's I/O scheduler has no weights: {path} has no {}", files.join(" and no "))
 }

@@ -3,7 +3,7 @@
 use oci_spec::runtime::{Linux, LinuxIdMapping};
 
 use super::super::problems::Problems;
-use super::super::{Config, IdMapping, IdMappings, MountKind, Namespace, Namespaces};
+use super::super::{Config, IdMapping, IdMappings, Idmap, IdmapMappings, MountKind, Namespace, Namespaces};
 
 /// Lines that the kernel takes for one map (user_namespaces(7)).
 const MAPPING_COUNT_MAX: usize = 340;
@@ -65,6 +65,16 @@ pub(super) fn check_mapped(config: &Config, problems: &mut Problems) {
         if !matches!(mount.kind, MountKind::Filesystem { .. }) {
             continue;
         }
+        if let Some(Idmap { mappings: IdmapMappings::Own(own), .. }) = &mount.idmap {
+            for (kind, own, list) in [("uid", &own.uids, &mappings.uids), ("gid", &own.gids, &mappings.gids)]
+            {
+                if let Some(missing) = own.iter().find_map(|mapping| first_alien(mapping, list)) {
+                    let reason =
+                        format!("owners: {kind} {missing} of the host is not mapped in the user namespace");
+                    problems.add(format_args!("$.mounts[{index}]"), reason);
+                }
+            }
+        }
         for option in mount.data.split(',') {
             for (kind, list) in [("uid", &mappings.uids), ("gid", &mappings.gids)] {
                 let id = option.strip_prefix(kind).and_then(|rest| rest.strip_prefix('=')?.parse().ok());
@@ -75,6 +85,22 @@ pub(super) fn check_mapped(config: &Config, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// The first of a mapping's ids of the host that none in the list has.
+fn first_alien(mapping: &IdMapping, list: &[IdMapping]) -> Option<u64> {
+    let (mut next, end) = (u64::from(mapping.host), u64::from(mapping.host) + u64::from(mapping.size));
+    while next < end {
+        let around = list
+            .iter()
+            .map(|known| u64::from(known.host)..u64::from(known.host) + u64::from(known.size))
+            .find(|known| known.contains(&next));
+        match around {
+            Some(around) => next = around.end,
+            None => return Some(next),
+        }
+    }
+    None
 }
 
 /// One list of mappings, which may not overlap on either side.

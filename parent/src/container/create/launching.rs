@@ -130,6 +130,7 @@ pub(super) fn launch(
         log.debug(|| String::from("stage1 is ready"));
         terminal.connect(&mut launch)?;
         trace.span("write the record of init", || directory.write_init(&init))?;
+        cgroups.end_oom_kills(&config.resources)?;
         pid_file.as_mut().map_or(Ok(()), PidFile::publish)?;
         launch.send_hold(facts.ignored_signals)?;
         log.debug(|| String::from("the container waits for its start"));
@@ -154,6 +155,7 @@ pub(super) fn launch(
         let done = pid_file
             .as_mut()
             .map_or(Ok(()), PidFile::publish)
+            .and_then(|()| cgroups.end_oom_kills(&config.resources))
             .and_then(|()| hooks::poststart(record, creation.id, pid));
         if let Err(error) = done {
             launch.end(|| cgroups.kill_all());

@@ -27,7 +27,41 @@ pub(super) fn check(bundle: &Bundle, directory: &OwnedFd, findings: &mut Finding
             }
         }
     }
+    check_covered(bundle, findings);
     check_program(bundle, findings);
+}
+
+/// What procfs leads out of the tree with: stage1 covers nothing behind such a link. Our own process has the same.
+fn check_covered(bundle: &Bundle, findings: &mut Findings) {
+    let config = &bundle.config;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(procfs) = rustix::fs::open("/proc", flags, Mode::empty()) else { return };
+    let has_procfs = |mount: &Mount| {
+        mount.destination == "/proc"
+            && matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if fstype == "proc")
+    };
+    if !config.mounts.iter().any(has_procfs) {
+        return;
+    }
+    for (field, list) in [("maskedPaths", &config.masked_paths), ("readonlyPaths", &config.readonly_paths)] {
+        for (index, path) in list.iter().enumerate() {
+            let Some((process, rest)) = path.strip_prefix("/proc/").and_then(|path| path.split_once('/'))
+            else {
+                continue;
+            };
+            let is_init = process == "1" && config.namespaces.pid == Namespace::New;
+            if !is_init && process != "self" && process != "thread-self" {
+                continue;
+            }
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            let opened = rustix::fs::openat2(&procfs, format!("self/{rest}"), flags, Mode::empty(), resolve);
+            if opened.is_err_and(|errno| errno == Errno::LOOP) {
+                let reason = format!("{path}: a symlink of procfs that leads out of it is not followed");
+                findings.error(format!("$.linux.{field}[{index}]"), reason);
+            }
+        }
+    }
 }
 
 /// A filesystem that the kernel does not have yet, which a module may bring, or that does not take an option.

@@ -25,7 +25,7 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     check_user_namespace(config, host, findings);
     check_ids(config, &OwnIds::read(), findings);
     check_capabilities(config, findings);
-    check_filesystems(config, host, findings);
+    check_owners(config, host, findings);
     check_net_devices(config, host, findings);
     check_sysctls(config, findings);
     check_memory_nodes(config, findings);
@@ -196,14 +196,12 @@ fn check_capabilities(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn check_filesystems(config: &Config, host: &HostFacts, findings: &mut Findings) {
-    if host.is_privileged() {
-        return;
-    }
+/// Other owners are for who is root where the filesystem was mounted: mount_setattr(2) wants CAP_SYS_ADMIN in the superblock's user namespace.
+fn check_owners(config: &Config, host: &HostFacts, findings: &mut Findings) {
     for (index, mount) in config.mounts.iter().enumerate() {
-        let is_new = matches!(mount.kind, MountKind::Filesystem { .. });
-        if is_new && (mount.copies_up || mount.idmap.is_some()) {
-            findings.error(format!("$.mounts[{index}].options"), launch::OF_ROOT);
+        let is_bind = mount.idmap.is_some() && matches!(mount.kind, MountKind::Bind { .. });
+        if is_bind && host.is_initial_user_namespace && host.uid != 0 {
+            findings.error(format!("$.mounts[{index}]"), launch::OWNERS_OF_ROOT);
         }
     }
 }

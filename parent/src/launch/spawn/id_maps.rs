@@ -29,6 +29,41 @@ pub(crate) fn write(pid: Pid, mappings: &IdMappings, is_privileged: bool) -> Res
     Ok(())
 }
 
+/// The lines for a user namespace below the one whose map is in `file`, which has the ids of the host's under other numbers.
+pub(super) fn translated(list: &[IdMapping], file: &str) -> Result<String> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Error::io(format_args!("read {file}"), &error))?;
+    let known: Vec<IdMapping> = text.lines().filter_map(parse_line).collect();
+    let mut lines = String::new();
+    for IdMapping { container, host, size } in list {
+        // A range that lies in several of the container's becomes several.
+        let (mut done, size) = (0, u64::from(*size));
+        while done < size {
+            let next = u64::from(*host) + done;
+            let around = known.iter().find(|known| {
+                (u64::from(known.host)..u64::from(known.host) + u64::from(known.size)).contains(&next)
+            });
+            let Some(around) = around else {
+                return Err(Error::new(format!(
+                    "hostID {next} is not mapped in the container's user namespace"
+                )));
+            };
+            let offset = next - u64::from(around.host);
+            let count = (u64::from(around.size) - offset).min(size - done);
+            let (first, inside) = (u64::from(*container) + done, u64::from(around.container) + offset);
+            lines.push_str(&format!("{first} {inside} {count}\n"));
+            done += count;
+        }
+    }
+    Ok(lines)
+}
+
+/// A line of /proc/PID/uid_map.
+fn parse_line(line: &str) -> Option<IdMapping> {
+    let mut numbers = line.split_ascii_whitespace().map(|number| number.parse().ok());
+    Some(IdMapping { container: numbers.next()??, host: numbers.next()??, size: numbers.next()?? })
+}
+
 fn lines(list: &[IdMapping]) -> String {
     list.iter().map(|IdMapping { container, host, size }| format!("{container} {host} {size}\n")).collect()
 }

@@ -4,9 +4,10 @@
 //! The child is a copy of us here, and does not share our memory: changing its ids would make that memory undumpable, which is the whole
 //! process's affair. It makes system calls and nothing else, as the other births do.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::fmt::Display;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use linux_raw_sys::general as uapi;
+use linux_raw_sys::{general as uapi, prctl};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -35,6 +36,24 @@ impl Gate {
             // A child that is gone says why on its socket, or by its death.
             Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
             Err(errno) => Err(Error::call("open the gate", errno)),
+        }
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<()> {
+        rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL)
+            .map(drop)
+            .map_err(|errno| Error::call("send to a child", errno))
+    }
+
+    /// The number that the child says, which is an errno if it is negative.
+    fn number(&self, doing: impl Display) -> Result<i32> {
+        let mut bytes = [0; 4];
+        let received = rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut bytes[..]));
+        match (received, i32::from_ne_bytes(bytes)) {
+            (Ok(4), number @ 0..) => Ok(number),
+            (Ok(4), number) => Err(Error::call(doing, Errno::from_raw_os_error(-number))),
+            (Ok(_), _) => Err(Error::call(doing, Errno::SRCH)),
+            (Err(errno), _) => Err(Error::call(doing, errno)),
         }
     }
 
@@ -112,6 +131,105 @@ pub(crate) fn make(mappings: &IdMappings) -> Result<OwnedFd> {
     gate.close(&pidfd);
     opened
 }
+
+/// The same below the user namespace `within` (or that of the process behind such a pidfd), which has to have the ids of the host's.
+///
+/// The kernel takes maps only from who is in the namespace above. So a child of ours joins `within`, has a child in the new one, and writes.
+pub(crate) fn make_within(within: BorrowedFd<'_>, mappings: &IdMappings) -> Result<OwnedFd> {
+    let (gate, childs_gate) = Gate::pair()?;
+    let writer = Writer { gates: [childs_gate.as_raw_fd(), gate.0.as_raw_fd()], within: within.as_raw_fd() };
+    let mut pidfd: RawFd = -1;
+    let mut arguments = clone_arguments(0);
+    arguments.pidfd = &raw mut pidfd as u64;
+    // SAFETY: without CLONE_VM the child has a copy of our memory, `writer` in it, and of our stack.
+    let cloned = unsafe { clone3(&arguments, begin_writing, (&raw const writer).cast()) };
+    let pid = cloned.map_err(|errno| Error::call("clone the writer of a mount's owners", errno))?;
+    // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    drop(childs_gate);
+    let made = gate.number("join the container's user namespace").and_then(|inner| {
+        for (file, list) in [("gid_map", &mappings.gids), ("uid_map", &mappings.uids)] {
+            let map = id_maps::translated(list, &format!("/proc/{}/{file}", pid.as_raw_nonzero()))?;
+            gate.send(format!("/proc/{inner}/{file}\0{map}").as_bytes())?;
+            gate.number(format_args!("write {file}"))?;
+        }
+        let path = format!("/proc/{inner}/ns/user");
+        rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| Error::call(format_args!("open {path}"), errno))
+    });
+    gate.close(&pidfd);
+    made
+}
+
+/// What such a child needs.
+#[repr(C)]
+struct Writer {
+    gates: [RawFd; 2],
+    within: RawFd,
+}
+
+/// Joins the user namespace, has a child in a new one below, and writes what comes through the gate: a file's path with its NUL, and text. What it
+/// says: the child's number, and 0 for each file, or a negative errno.
+unsafe extern "C" fn begin_writing(writer: *const u8) -> ! {
+    // SAFETY: `make_within` passes a `Writer`, of which the child has its copy; the calls take numbers, and pointers into it and to the own stack.
+    unsafe {
+        let Writer { gates, within } = &*writer.cast::<Writer>();
+        let say = |number: isize| {
+            let number = number as i32;
+            // Ignored: whoever does not hear it sees the end of the file.
+            syscall!(WRITE, gates[0], &raw const number, size_of::<i32>());
+        };
+        syscall!(CLOSE, gates[1]);
+        let joined = syscall!(SETNS, *within, uapi::CLONE_NEWUSER) as isize;
+        // The kernel wants whoever makes a user namespace to be somebody in the one above.
+        let became = if joined == 0 { -(become_root() as isize) } else { joined };
+        if became != 0 {
+            say(became);
+            end()
+        }
+        // Whoever is the same user now may look at this process, and so may our parent, who has to; there is nothing of ours to be found.
+        let (low, high) = ((*within).min(gates[0]), (*within).max(gates[0]));
+        for (first, last) in [(0, low - 1), (low + 1, high - 1), (high + 1, RawFd::MAX)] {
+            if first <= last {
+                syscall!(CLOSE_RANGE, first, last, 0);
+            }
+        }
+        syscall!(PRCTL, prctl::PR_SET_DUMPABLE, 1);
+        // The other child ends with us.
+        let mut ends: [RawFd; 2] = [-1; 2];
+        syscall!(PIPE2, ends.as_mut_ptr(), 0usize);
+        let mut handle: RawFd = -1;
+        let mut arguments = clone_arguments(u64::from(uapi::CLONE_NEWUSER));
+        arguments.pidfd = &raw mut handle as u64;
+        let inner = match clone3(&arguments, begin_waiting, ends.as_ptr().cast()) {
+            Ok(pid) => pid.as_raw_nonzero().get(),
+            Err(errno) => {
+                say(-(errno.raw_os_error() as isize));
+                end()
+            }
+        };
+        say(inner as isize);
+        loop {
+            let mut order = [0u8; ORDER_BYTES_MAX];
+            let length = syscall!(READ, gates[0], order.as_mut_ptr(), order.len()) as isize;
+            if length <= 0 {
+                break;
+            }
+            let path_bytes = order.iter().take_while(|&&byte| byte != 0).count() as isize + 1;
+            let opened = syscall!(OPENAT, uapi::AT_FDCWD, order.as_ptr(), uapi::O_WRONLY) as isize;
+            let text = order.as_ptr().wrapping_offset(path_bytes);
+            let written =
+                if opened < 0 { opened } else { syscall!(WRITE, opened, text, length - path_bytes) as isize };
+            say(written.min(0));
+        }
+        syscall!(CLOSE, ends[1]);
+        syscall!(WAIT4, inner, 0usize, 0usize, 0usize);
+        end()
+    }
+}
+
+/// A path, and a map, of which the kernel takes less than a page.
+const ORDER_BYTES_MAX: usize = 4096 + 64;
 
 /// Waits for the end of its gate, and ends.
 unsafe extern "C" fn begin_waiting(gates: *const u8) -> ! {
