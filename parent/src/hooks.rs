@@ -135,7 +135,7 @@ fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> 
     match place {
         Place::Host => {
             command.current_dir(bundle);
-            // SAFETY: the closure makes one system call with numbers.
+            // SAFETY: the closure makes system calls alone, and allocates nothing: its process is a copy of one that may have threads.
             unsafe { command.pre_exec(close_all_on_execute) };
             spawn_named(command, &path)
         }
@@ -144,8 +144,8 @@ fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> 
             let rootfs = CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?;
             let kinds = other_namespaces(pid)?;
             let cgroups: Vec<i32> = cgroups.iter().map(AsRawFd::as_raw_fd).collect();
-            // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing. The caller's loan of the files
-            // outlives the closure.
+            // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing: its process is a copy of one
+            // that may have threads. The caller's loan of the files outlives the closure.
             unsafe {
                 command.pre_exec(move || {
                     let joined = cgroups
@@ -342,6 +342,17 @@ mod tests {
             "error running createRuntime hook #0: exit status 3, stdout: out, stderr: err",
         );
         check(&hook("grep -q '\"pid\":42,\"bundle\":\"/tmp\"'", None), "ok");
+    }
+
+    /// Real-time signals are real in that as well.
+    #[test]
+    fn a_hook_ignores_no_signal() {
+        let (ignore, real_time) = ([1u64, 0, 0, 0], 35usize);
+        // SAFETY: the array is as long as the structure that the kernel reads. Nobody sends the signal to a test.
+        let set =
+            unsafe { syscall!(RT_SIGACTION, real_time, ignore.as_ptr(), std::ptr::null::<u8>(), 8usize) };
+        assert_eq!(set, 0);
+        check(&hook("grep -q '^SigIgn:.0000000000000000$' /proc/self/status", None), "ok");
     }
 
     #[test]
