@@ -20,7 +20,7 @@ use sc::syscall;
 use crate::config::{Hook, HookPoint, HookState};
 use crate::descriptors::CLOSE_RANGE_CLOEXEC;
 use crate::error::{Error, Kind, Result, check, errno_text};
-use crate::signals;
+use crate::{namespaces, signals};
 
 /// Bytes of what a hook has written that an error quotes, of each stream.
 const QUOTED_BYTES_MAX: u64 = 4096;
@@ -215,24 +215,10 @@ fn other_namespaces(pid: i32) -> Result<u32> {
 
 /// Runs `spawn` so that its child is born in the pid namespace of `pid`; this thread's children are born in its own afterwards.
 fn in_pid_namespace(pid: i32, spawn: impl FnOnce() -> Result<Child>) -> Result<Child> {
-    let open =
-        |path: String| File::open(&path).map_err(|error| Error::io(format_args!("open {path}"), &error));
-    let enter = |file: &File| {
-        // SAFETY: numbers only; the thread returns to where it was below.
-        check(unsafe { syscall!(SETNS, file.as_raw_fd(), uapi::CLONE_NEWPID) })
-            .map_err(|errno| Error::call("enter the container's pid namespace", errno))
-    };
-    let own = open(String::from("/proc/thread-self/ns/pid"))?;
-    enter(&open(format!("/proc/{pid}/ns/pid"))?)?;
-    let spawned = spawn();
-    match (enter(&own), spawned) {
-        (Ok(()), spawned) => spawned,
-        (Err(error), Ok(child)) => {
-            end(child);
-            Err(error)
-        }
-        (Err(error), Err(_)) => Err(error),
-    }
+    let path = format!("/proc/{pid}/ns/pid");
+    let theirs = File::open(&path).map_err(|error| Error::io(format_args!("open {path}"), &error))?;
+    let theirs = [(theirs.as_fd(), uapi::CLONE_NEWPID)];
+    namespaces::inside(&theirs, spawn, |spawned| spawned.map_or((), end))?
 }
 
 /// Ends a hook that nobody would watch.

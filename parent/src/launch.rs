@@ -11,13 +11,17 @@ mod enter;
 mod filesystem;
 mod net_devices;
 mod netlink;
+#[allow(unsafe_code)]
 mod network;
 mod notes;
+#[allow(unsafe_code)]
 mod reactor;
 mod seccomp;
+#[allow(unsafe_code)]
 mod spawn;
 mod stdio;
 mod transport;
+#[allow(unsafe_code)]
 mod trees;
 mod words;
 
@@ -136,8 +140,7 @@ impl Launch {
     fn send_trees(&self, plan: &Plan<'_>) -> Result<()> {
         for trees in trees::open_sources(plan)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
             let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
-            let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
-            self.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
+            self.socket.send(Reply::Trees { descriptor_count: count(&descriptors)? }, &descriptors)?;
         }
         Ok(())
     }
@@ -236,14 +239,16 @@ impl Launch {
     }
 
     /// Lets the child run on every processor that its cgroup allows, whatever our caller was pinned to.
+    #[allow(unsafe_code)]
     pub fn use_all_processors(&self) -> Result<()> {
+        // rustix's CpuSet ends at 1024.
         let all = [u8::MAX; PROCESSOR_COUNT_MAX as usize / 8];
         // SAFETY: the mask is of the length that is passed; the kernel only reads it.
         let set = check(unsafe {
             syscall!(SCHED_SETAFFINITY, self.pid().as_raw_nonzero().get(), all.len(), all.as_ptr())
         });
         match set {
-            // It has just ended, or is another user's, whom we may not change: neither has to be told.
+            // ESRCH: it has exited. EPERM: it belongs to another user. Both are harmless.
             Err(Errno::SRCH | Errno::PERM) => Ok(()),
             set => set.map_err(|errno| Error::call("reset the processor affinity", errno)),
         }
@@ -257,8 +262,7 @@ impl Launch {
 
     /// Hands over the `tasks` files of the v1 cgroups.
     pub fn send_cgroups(&self, tasks: &[BorrowedFd<'_>]) -> Result<()> {
-        let descriptor_count = u16::try_from(tasks.len()).unwrap_or(u16::MAX);
-        self.socket.send(Reply::Cgroups { descriptor_count }, tasks)
+        self.socket.send(Reply::Cgroups { descriptor_count: count(tasks)? }, tasks)
     }
 
     /// Makes the network namespace, hands it over, and moves the devices into it; into one that is joined they go too.
@@ -280,7 +284,10 @@ impl Launch {
             };
             self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
         }
-        close_all(made.into_iter().flat_map(|made| [made.namespace].into_iter().chain(made.tools)));
+        close_all(made.into_iter().flat_map(|made| {
+            let (socket, own) = made.tools;
+            [made.namespace, socket].into_iter().chain(own)
+        }));
         Ok(())
     }
 
@@ -506,6 +513,17 @@ pub fn start_held(socket: OwnedFd, program: &str, mut agent: Option<Agent>) -> R
     }
 }
 
+/// How many travel with one frame.
+///
+/// Errors: there is no room for them, on a host with very many cgroup hierarchies.
+fn count(descriptors: &[BorrowedFd<'_>]) -> Result<u16> {
+    const _: () = assert!(FRAME_DESCRIPTOR_COUNT_MAX <= u16::MAX as usize);
+    if descriptors.len() > FRAME_DESCRIPTOR_COUNT_MAX {
+        return Err(Error::call("send to stage1", Errno::TOOMANYREFS));
+    }
+    Ok(descriptors.len() as u16)
+}
+
 /// Tells the agent of the listener, once.
 fn introduce(agent: &mut Option<Agent>, listener: &OwnedFd) -> Result<()> {
     agent.take().ok_or_else(out_of_turn)?.send(listener)
@@ -573,6 +591,7 @@ fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>> {
 }
 
 /// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
+#[allow(unsafe_code)]
 fn set_host_limits(pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
     for limit in user.rlimits.iter().filter_map(early_limit) {
         let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();

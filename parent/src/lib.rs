@@ -47,23 +47,31 @@
 //! The path of one start: `container/create.rs` → `config` → `plan` → `launch` → stage1's `run.rs`.
 
 #![warn(missing_docs)]
+// But for the modules that are marked.
+#![deny(unsafe_code)]
 // Modules are private: in them `pub` means the rest of the crate.
 #![allow(unreachable_pub)]
 
 pub mod blocking;
 mod container;
+#[allow(unsafe_code)]
 mod descriptors;
 mod doctor;
 mod embed;
+#[allow(unsafe_code)]
 mod ending;
 mod error;
 mod features;
+#[allow(unsafe_code)]
 mod hooks;
 mod intel_rdt;
 mod launch;
 pub mod log;
+#[allow(unsafe_code)]
+mod namespaces;
 mod notify;
 mod seccomp;
+#[allow(unsafe_code)]
 mod signals;
 mod state;
 mod terminal;
@@ -75,6 +83,7 @@ pub mod cgroup;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+#[allow(unsafe_code)]
 pub mod host;
 #[doc(hidden)]
 pub mod plan;

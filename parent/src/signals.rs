@@ -1,4 +1,4 @@
-//! Signals that a foreground `run` passes on to the container.
+//! Signals: those that a foreground `run` passes on to the container, and what becomes of our own.
 
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -78,10 +78,8 @@ impl Signals {
                 is_resized = true;
                 continue;
             }
-            // SAFETY: numbers only; no signal information is passed. Ignored: the program may just have ended.
-            let _ = unsafe {
-                syscall!(PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0usize)
-            };
+            // Ignored: the program may just have ended.
+            let _ = send_signal(pidfd, number as i32);
         }
         is_resized
     }
@@ -106,6 +104,12 @@ impl Drop for Mask {
             )
         };
     }
+}
+
+/// pidfd_send_signal(2) with any number: rustix has neither 0 nor the real-time signals.
+pub fn send_signal(pidfd: BorrowedFd<'_>, number: i32) -> std::result::Result<(), Errno> {
+    // SAFETY: numbers only; no signal information is passed.
+    check(unsafe { syscall!(PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0usize) })
 }
 
 /// An error if a foreground command was asked to end: the signal waits to be passed on, and the program is not there yet.

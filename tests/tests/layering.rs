@@ -15,10 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &["error", "descriptors"]),
     ("log", &["error"]),
     ("signals", &["error"]),
-    ("cgroup", &["error", "config", "descriptors", "host"]),
+    ("cgroup", &["error", "config", "descriptors", "host", "signals"]),
     ("intel_rdt", &["error", "config"]),
     ("state", &["error", "config", "cgroup", "descriptors", "host", "intel_rdt"]),
-    ("hooks", &["error", "config", "descriptors", "signals"]),
+    ("namespaces", &["error"]),
+    ("hooks", &["error", "config", "descriptors", "namespaces", "signals"]),
     ("config", &["error"]),
     ("seccomp", &["error", "config"]),
     ("plan", &["error", "config", "host", "cgroup"]),
@@ -28,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("trace", &["error", "svg"]),
     ("features", &["error", "config", "cgroup", "seccomp"]),
     ("doctor", &["error", "config", "cgroup", "container", "host", "plan", "state"]),
-    ("launch", &["error", "config", "descriptors", "ending", "hooks", "plan", "host", "trace"]),
+    ("launch", &["error", "config", "descriptors", "ending", "hooks", "namespaces", "plan", "host", "trace"]),
     (
         "container",
         &[
@@ -51,7 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("blocking", &["cgroup", "container", "doctor", "features", "launch", "signals", "state"]),
-    ("embed", &["blocking", "cgroup", "ending", "error", "log", "signals", "trace"]),
+    ("embed", &["blocking", "ending", "error", "log", "signals", "trace"]),
 ];
 
 /// What the pure modules may not name: files, processes, and waiting.

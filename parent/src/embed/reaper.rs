@@ -52,6 +52,6 @@ struct Watched(Arc<Child>);
 
 impl AsFd for Watched {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.pidfd().as_fd()
+        self.0.pidfd()
     }
 }
