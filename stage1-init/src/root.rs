@@ -141,8 +141,8 @@ fn open_sources<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) 
             BindOrigin::Sent => Ok(next_tree(kernel, socket, &mut trees)?),
             BindOrigin::Parent => continue,
         };
-        // The decoder has counted them.
-        let _ = sources.push(tree);
+        // Never: the decoder has counted them.
+        sources.push(tree).map_err(|_| receive::unexpected())?;
     }
     if trees.is_empty() { Ok(sources) } else { Err(receive::unexpected()) }
 }

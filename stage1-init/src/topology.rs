@@ -41,7 +41,10 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, socket: Descriptor, received: &Rec
         let Some(namespace) = received.descriptor(slot) else { continue };
         match kernel.set_namespace(namespace, kind) {
             // What belongs to the host can be joined from outside alone, what belongs to the user namespace from inside.
-            Err(Errno::PERM) if user.is_some() => late.push((namespace, kind)).unwrap_or_default(),
+            Err(Errno::PERM) if user.is_some() => {
+                // Never: there is room for all of the list above.
+                late.push((namespace, kind)).map_err(|_| receive::unexpected())?;
+            }
             joined => joined.at(joining(kind))?,
         }
     }
