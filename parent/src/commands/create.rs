@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::Context;
 use crate::cli;
 use pinnace::Result;
-use pinnace::blocking::{self, Creation, Stdio, TerminalChoice};
+use pinnace::blocking::{self, Creation, TerminalChoice};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
@@ -13,7 +13,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> 
     let surroundings = Surroundings::read(arguments);
     let created = surroundings
         .and_then(|surroundings| {
-            let creation = Creation { hold: true, ..creation(context, arguments, &surroundings, id, true)? };
+            let mut creation = creation(context, arguments, &surroundings, id, true)?;
+            creation.hold = true;
             blocking::create(&context.state_root()?, &creation)
         })
         .map_err(|error| error.context("pinnace create failed"))?;
@@ -61,24 +62,19 @@ pub(super) fn creation<'a>(
     id: &'a str,
     detaches: bool,
 ) -> Result<Creation<'a>> {
-    Ok(Creation {
-        id,
-        bundle: arguments.bundle.as_deref(),
-        pid_file: arguments.pid_file.as_deref(),
-        no_pivot: arguments.no_pivot,
-        no_new_keyring: arguments.no_new_keyring,
-        manager: context.global.cgroup_manager()?,
-        forgives_cgroups: context.global.forgives_cgroups()?,
-        hold: false,
-        terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches },
-        preserved_count: surroundings.preserved_count,
-        config: &arguments.config,
-        environment: &surroundings.environment,
-        pidfd_socket: arguments.pidfd_socket.as_deref(),
-        notify_socket: surroundings.notify_socket.as_deref(),
-        stdio: Stdio::Inherit,
-        owns_process: true,
-        log: context.log,
-        trace: context.trace,
-    })
+    let mut creation = Creation::new(id, context.log, context.trace);
+    creation.bundle = arguments.bundle.as_deref();
+    creation.pid_file = arguments.pid_file.as_deref();
+    creation.no_pivot = arguments.no_pivot;
+    creation.no_new_keyring = arguments.no_new_keyring;
+    creation.manager = context.global.cgroup_manager()?;
+    creation.forgives_cgroups = context.global.forgives_cgroups()?;
+    creation.terminal = TerminalChoice { socket: arguments.console_socket.as_deref(), detaches };
+    creation.preserved_count = surroundings.preserved_count;
+    creation.config = &arguments.config;
+    creation.environment = &surroundings.environment;
+    creation.pidfd_socket = arguments.pidfd_socket.as_deref();
+    creation.notify_socket = surroundings.notify_socket.as_deref();
+    creation.owns_process = true;
+    Ok(creation)
 }

@@ -16,7 +16,7 @@ use super::{devices, rootless};
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{self, Basis, Config, HookPoint, HookState, Hooks, KeptFilter, Namespace};
 use crate::descriptors::close_all;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::hooks;
 use crate::host::{HostFacts, Questions, is_own_namespace};
 use crate::intel_rdt::{self, Groups};
@@ -34,8 +34,9 @@ use crate::trace::Trace;
 /// runc's words. A container without a process can be created, but not started (runtime-spec config.md "Process").
 pub(super) const NO_PROGRAM: &str = "config.json: $.process: process property must not be empty";
 
-/// What the caller of `create` and `run` decides.
+/// What the caller of `create` and `run` decides: [`Creation::new`], and then the fields.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Creation<'a> {
     /// Letters, digits, `_`, `+`, `-`, `.`; at most 255.
     pub id: &'a str,
@@ -250,8 +251,9 @@ impl Created {
     /// Takes everything away, the program having ended, and runs the hooks for that. Returns what should be said although all went well. A `delete`
     /// from elsewhere may have been quicker.
     pub fn remove(&self) -> Result<Vec<String>> {
-        if self.directory.lock().is_err() {
-            return Ok(Vec::new());
+        match self.directory.lock() {
+            Err(error) if error.kind() == Kind::NoSuchContainer => return Ok(Vec::new()),
+            locked => locked?,
         }
         destroy(&self.cgroups, self.rdt_groups.as_ref(), &self.directory, self.own_pid_namespace)?;
         Ok(poststop(&self.record, &self.id))
