@@ -126,8 +126,11 @@ fn fork(flags: u64, exit_signal: u64) -> Result<Option<Child>> {
     };
     // SAFETY: without CLONE_VM the child has a copy of all memory, this stack in it, and goes on from here with it.
     let pid = check(unsafe { syscall!(CLONE3, ptr::from_ref(&arguments), size_of::<uapi::clone_args>()) })?;
-    // The child has no handle of itself.
-    Ok((pid != 0).then(|| Child { pid: pid as i32, handle: Descriptor(handle) }))
+    match pid {
+        // The child, who has no handle of itself.
+        0 => Ok(None),
+        pid => Ok(Some(Child { pid: pid as i32, handle: Descriptor(handle) })),
+    }
 }
 
 /// mount_setattr(2): rustix has no binding.

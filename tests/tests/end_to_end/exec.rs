@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Pty, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit,
-    skip, system_calls, wait_until,
+    skip, system_calls, tests_pinnace, wait_until,
 };
 
 use crate::terminal::receive_master;
@@ -65,7 +65,7 @@ fn a_process_is_in_every_cgroup_of_its_container() {
 fn sub_cgroups_are_below_the_containers_and_nowhere_else() {
     let container = running(Bundle::new());
     let Some(pids) = cgroup_hierarchies().get("pids").cloned() else {
-        return skip("sub_cgroups_are_below_the_containers", "there is no v1 hierarchy of pids");
+        return skip("there is no v1 hierarchy of pids");
     };
     let directory = pids.join(&container.id).join("sub");
     fs::create_dir(&directory).expect("make a cgroup");
@@ -320,7 +320,7 @@ fn preserved_descriptors_are_there_and_others_are_not() {
 #[test]
 fn processors_are_those_of_the_configuration() {
     if std::thread::available_parallelism().is_ok_and(|count| count.get() < 2) {
-        return skip("processors_are_those_of_the_configuration", "there is one processor");
+        return skip("there is one processor");
     }
     for (affinity, expected) in [
         (json!({"initial": "0-1", "final": "1"}), "1"),
@@ -406,7 +406,7 @@ fn a_start_with_descriptors_from_systemd_passes_them_on() {
 #[test]
 fn an_exec_makes_few_system_calls_and_no_thread() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("an_exec_makes_few_system_calls", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = running(Bundle::new());
     let inner = container.command(&["exec", &container.id, "/bin/true"]);
@@ -424,7 +424,7 @@ fn an_exec_makes_few_system_calls_and_no_thread() {
 #[test]
 fn nothing_of_the_host_comes_into_the_pid_namespace() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("nothing_of_the_host", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = running(Bundle::new());
     let log = |name: &str| container.bundle.scratch().join(name);
@@ -528,7 +528,7 @@ fn an_ordinary_user_enters_the_containers_that_are_the_users_own() {
     let call = |args: &[&str]| by_user(&container, args).map(run_within_limit);
     let run = ["run", "--detach", "--bundle", path.to_str().expect("UTF-8"), &container.id];
     let Some(outcome) = call(&run) else {
-        return skip("an_ordinary_user_enters_the_containers", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     outcome.succeeded();
     let exec = |options: &[&str], script: &str| {
@@ -552,7 +552,7 @@ fn an_ordinary_user_enters_the_containers_that_are_the_users_own() {
 /// What nobody would enforce is refused, as for the container's own program.
 #[test]
 fn labels_that_the_host_does_not_know_are_refused() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new());
@@ -570,7 +570,7 @@ fn labels_that_the_host_does_not_know_are_refused() {
         ),
     ] {
         if enabled(file) {
-            skip("labels_that_the_host_does_not_know_are_refused", "the host knows them");
+            skip("the host knows them");
             continue;
         }
         refused(&exec(&container, &[option, "x:y:z"], &["true"]), text);
@@ -630,7 +630,7 @@ fn options_of_the_process_are_checked_before_anything_runs() {
 #[test]
 fn a_newborn_may_be_quicker_than_the_word_of_it() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("a_newborn_may_be_quicker", "strace is not installed");
+        return skip("strace is not installed");
     };
     // Without cgroups it waits for nothing.
     let container = Bundle::new().args(&["/bin/sleep", "1000"]).container();

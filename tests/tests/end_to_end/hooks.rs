@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, spawn, wait_until};
+use pinnace_tests::{
+    Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, spawn, tests_pinnace, wait_until,
+};
 
 /// A hook that appends a line to the file at `log`: its name, its state as it came, and what `extra` prints.
 fn logging(name: &str, log: &Path, extra: &str) -> Value {
@@ -369,7 +371,7 @@ fn ignored_sigchld_does_not_matter() {
 
 #[test]
 fn a_hook_that_hangs_does_not_keep_run_from_ending() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for point in ["prestart", "createRuntime", "createContainer"] {
@@ -417,7 +419,7 @@ fn a_create_container_hook_is_the_hosts_program_without_pivot_root_too() {
 /// Whoever waits for a hook that does not end may end it all.
 #[test]
 fn a_start_container_hook_that_hangs_ends_with_a_signal_to_the_runtime() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "echo >/volume/hook; sleep 1000"]});

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Signal, busybox, find_program, is_pinnace, json, run_within_limit, skip,
-    spawn, wait_until,
+    spawn, tests_pinnace, wait_until,
 };
 use rustix::process::Pid;
 
@@ -48,11 +48,11 @@ fn run_by(prefix: &[&str], container: &Container) -> Outcome {
 
 #[test]
 fn a_proc_of_another_pid_namespace_does_not_tell_what_we_ignore() {
-    if find_program("unshare").is_none() || !is_pinnace() {
-        return skip(
-            "a_proc_of_another_pid_namespace_does_not_tell_what_we_ignore",
-            "unshare is not installed",
-        );
+    if !tests_pinnace() {
+        return;
+    }
+    if find_program("unshare").is_none() {
+        return skip("unshare is not installed");
     }
     // Small numbers there are threads of the kernel here, which ignore everything.
     let container = Bundle::new().shell("grep SigIgn /proc/self/status").container();
@@ -270,7 +270,7 @@ fn kill_reaches_every_process_of_a_container_without_its_own_pid_namespace() {
 
 #[test]
 fn kill_of_all_sends_each_process_one_signal_also_a_real_time_one() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let counting = "trap 'echo caught' 40; echo ready; while true; do sleep 0.02; done";
@@ -528,7 +528,7 @@ fn state_and_list_are_safe_beside_create_and_delete() {
 #[test]
 fn runtime_killed_at_any_moment_leaves_nothing_that_forced_delete_does_not_remove() {
     // runc writes its record late, and then delete does not know what to remove.
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for verb in ["create", "run"] {
@@ -588,7 +588,7 @@ fn next_random(state: &mut u32) -> u32 {
 
 #[test]
 fn commands_that_race_on_one_id_leave_nothing_behind() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
@@ -621,7 +621,7 @@ fn commands_that_race_on_one_id_leave_nothing_behind() {
 
 #[test]
 fn container_that_is_created_needs_its_creator_no_more() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for _ in 0..3 {
@@ -660,7 +660,7 @@ fn exit_code_comes_back_to_a_caller_that_ignores_its_children() {
 
 #[test]
 fn forced_delete_does_not_wait_for_a_start_that_waits_for_the_container() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = waiting();
@@ -679,7 +679,7 @@ fn forced_delete_does_not_wait_for_a_start_that_waits_for_the_container() {
 
 #[test]
 fn container_that_waits_for_its_start_holds_few_descriptors() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let mut bundle = Bundle::new().args(&["/bin/sleep", "100"]);
@@ -701,7 +701,7 @@ fn container_that_waits_for_its_start_holds_few_descriptors() {
 
 #[test]
 fn signals_that_would_end_a_process_end_a_container_that_waits_for_its_start() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for signal in ["TERM", "INT", "HUP"] {
@@ -722,7 +722,7 @@ fn signals_that_would_end_a_process_end_a_container_that_waits_for_its_start() {
 #[test]
 fn a_start_that_is_cut_off_leaves_a_running_container() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("a_start_that_is_cut_off", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
     container.create().succeeded();

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Value, find_program, is_pinnace, json, run_within_limit, skip, wait_until,
+    Bundle, Container, Outcome, Value, find_program, is_pinnace, json, run_within_limit, skip, tests_pinnace,
+    wait_until,
 };
 use rustix::process::{Pid, Signal};
 
@@ -54,7 +55,7 @@ fn recorded(container: &Container) -> usize {
 
 #[test]
 fn what_is_added_is_there_until_it_is_removed() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -85,7 +86,7 @@ fn what_is_added_is_there_until_it_is_removed() {
 
 #[test]
 fn one_that_fails_takes_the_others_with_it() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -115,7 +116,7 @@ fn one_that_fails_takes_the_others_with_it() {
 
 #[test]
 fn only_what_was_added_is_removed() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -149,7 +150,7 @@ fn only_what_was_added_is_removed() {
 
 #[test]
 fn symlinks_of_the_image_lead_nowhere_outside() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let bundle = Bundle::new().writable();
@@ -180,7 +181,7 @@ fn symlinks_of_the_image_lead_nowhere_outside() {
 /// Where root is nobody on the host; where the root was not pivoted to; before the start; and while nothing runs.
 #[test]
 fn mounts_come_into_containers_of_every_kind() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let list = |container: &Container| {
@@ -215,7 +216,7 @@ fn mounts_come_into_containers_of_every_kind() {
 
 #[test]
 fn a_list_may_come_from_standard_input_and_usage_is_checked() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -243,7 +244,7 @@ fn a_list_may_come_from_standard_input_and_usage_is_checked() {
 /// What is the host's only the host's root may bring in.
 #[test]
 fn an_ordinary_user_mounts_new_filesystems() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = of_user(Bundle::new().writable().args(&["/bin/sleep", "100"]));
@@ -251,7 +252,7 @@ fn an_ordinary_user_mounts_new_filesystems() {
     let bundle = container.bundle.path();
     let run = ["run", "--detach", "--bundle", bundle.to_str().expect("UTF-8"), &container.id];
     let Some(outcome) = call(&run) else {
-        return skip("an_ordinary_user_mounts_new_filesystems", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     outcome.succeeded();
     let file = container.bundle.scratch().join("mounts.json");
@@ -287,7 +288,7 @@ fn an_ordinary_user_mounts_new_filesystems() {
 #[test]
 fn nothing_is_mounted_when_its_maker_was_killed() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("nothing_is_mounted_when_its_maker_was_killed", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = running(Bundle::new().writable());
     inside(&container, "mkdir -p /real && ln -s real /link");
@@ -322,7 +323,7 @@ fn nothing_is_mounted_when_its_maker_was_killed() {
 /// Where the container leads a path while a mount is added and removed is its own affair: what is taken away is what was added.
 #[test]
 fn a_container_that_moves_its_directories_loses_nothing_else() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let script = "while :; do mv srv real; ln -s proc srv; rm srv; mv real srv; done";
@@ -343,7 +344,7 @@ fn a_container_that_moves_its_directories_loses_nothing_else() {
 /// A first process that has gone elsewhere sees nothing of what was mounted: that is no sign of its being gone.
 #[test]
 fn what_cannot_be_seen_any_more_stays_in_the_record() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let script = "mkdir -p /jail/bin && cp /bin/busybox /jail/bin/ && ln -s busybox /jail/bin/sleep
@@ -365,7 +366,7 @@ fn what_cannot_be_seen_any_more_stays_in_the_record() {
 /// The kernel gives numbers of mounts out again. What has one now is not taken for what had it.
 #[test]
 fn a_mount_that_is_gone_is_forgotten_although_another_has_its_number() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -383,7 +384,7 @@ fn a_mount_that_is_gone_is_forgotten_although_another_has_its_number() {
 /// Names are bytes, and the directory above a mount is the container's.
 #[test]
 fn a_mount_is_found_whatever_the_directory_above_it_is_called() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -404,7 +405,7 @@ fn a_mount_is_found_whatever_the_directory_above_it_is_called() {
 /// Layers of an overlay are more than one call takes, and have any name.
 #[test]
 fn overlays_are_what_they_are_in_config_json() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -423,7 +424,7 @@ fn overlays_are_what_they_are_in_config_json() {
     };
     let outcome = mounts(&container, "add", &json!([overlay("/mnt", &short)]));
     if outcome.stderr.contains("no such filesystem") {
-        return skip("overlays_are_what_they_are", "the kernel has no overlays");
+        return skip("the kernel has no overlays");
     }
     outcome.succeeded();
     assert_eq!(inside(&container, "ls /mnt"), "a,b\nc");

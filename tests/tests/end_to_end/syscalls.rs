@@ -1,6 +1,6 @@
 //! How much a start costs the kernel: system calls of all processes together, and no thread.
 
-use pinnace_tests::{Bundle, cgroup_hierarchies, find_program, is_pinnace, skip, system_calls};
+use pinnace_tests::{Bundle, cgroup_hierarchies, find_program, skip, system_calls, tests_pinnace};
 
 /// What a default run makes now, so that no change adds to it unseen; crun makes 1,064,
 /// runc 7,143.
@@ -8,11 +8,11 @@ const CALLS_MAX_V1: usize = 340;
 
 #[test]
 fn default_run_makes_few_system_calls_and_no_thread() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let Some(strace) = find_program("strace") else {
-        return skip("default_run_makes_few_system_calls", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = Bundle::new().container();
     // The state root is there after the first use.
