@@ -131,7 +131,12 @@ fn config_that_is_missing_or_no_json_leaves_nothing() {
         container.create_command("create", &[]),
     );
     fs::remove_file(config).expect("remove");
-    fails_without_a_trace("missing", "config.json not found", &container, container.create_command("create", &[]));
+    fails_without_a_trace(
+        "missing",
+        "config.json not found",
+        &container,
+        container.create_command("create", &[]),
+    );
 }
 
 #[test]
