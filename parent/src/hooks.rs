@@ -5,7 +5,7 @@
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use sc::syscall;
 use crate::config::{Hook, HookPoint, HookState};
 use crate::descriptors::CLOSE_RANGE_CLOEXEC;
 use crate::error::{Error, Kind, Result, check, errno_text};
-use crate::{namespaces, signals};
+use crate::signals;
 
 /// Bytes of what a hook has written that an error quotes, of each stream.
 const QUOTED_BYTES_MAX: u64 = 4096;
@@ -131,47 +131,66 @@ fn status_text(status: ExitStatus) -> String {
 }
 
 fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> {
-    let path = command.get_program().to_string_lossy().into_owned();
     match place {
         Place::Host => {
             command.current_dir(bundle);
             // SAFETY: the closure makes system calls alone, and allocates nothing: its process is a copy of one that may have threads.
             unsafe { command.pre_exec(close_all_on_execute) };
-            spawn_named(command, &path)
         }
         Place::Container { init, pid, rootfs, cgroups } => {
-            let init = init.as_raw_fd();
-            let rootfs = CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?;
-            let kinds = other_namespaces(pid)?;
-            let cgroups: Vec<i32> = cgroups.iter().map(AsRawFd::as_raw_fd).collect();
+            let entry = Entry {
+                init: init.as_raw_fd(),
+                namespaces: other_namespaces(pid)?,
+                rootfs: CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?,
+                cgroups: cgroups.iter().map(AsRawFd::as_raw_fd).collect(),
+            };
             // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing: its process is a copy of one
             // that may have threads. The caller's loan of the files outlives the closure.
             unsafe {
                 command.pre_exec(move || {
-                    let joined = cgroups
-                        .iter()
-                        .try_for_each(|&file| enter_cgroup(file))
-                        .and_then(|()| check(syscall!(SETNS, init, kinds)))
-                        .and_then(|()| check(syscall!(CHDIR, rootfs.as_ptr())));
-                    joined.map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))?;
+                    entry.enter().map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))?;
                     close_all_on_execute()
                 });
             }
-            in_pid_namespace(pid, || spawn_named(command, &path))
         }
     }
-}
-
-fn spawn_named(mut command: Command, path: &str) -> Result<Child> {
-    command.spawn().map_err(|error| match error.raw_os_error() {
+    command.spawn().map_err(|error| {
+        let reason = match error.raw_os_error() {
+            Some(raw) => errno_text(Errno::from_raw_os_error(raw)),
+            None => error.to_string(),
+        };
         // Go's words, which runc's users know.
-        Some(raw) => Error::new(format!("fork/exec {path}: {}", errno_text(Errno::from_raw_os_error(raw)))),
-        None => Error::new(format!("fork/exec {path}: {error}")),
+        Error::new(format!("fork/exec {}: {reason}", command.get_program().to_string_lossy()))
     })
 }
 
+/// What a hook's process enters before it becomes the hook. The descriptors are the caller's.
+struct Entry {
+    init: RawFd,
+    /// CLONE_NEW* bits.
+    namespaces: u32,
+    rootfs: CString,
+    cgroups: Vec<RawFd>,
+}
+
+impl Entry {
+    /// Called in the forked child: no allocation.
+    fn enter(&self) -> rustix::io::Result<()> {
+        self.cgroups.iter().try_for_each(|&file| enter_cgroup(file))?;
+        // SAFETY: numbers, and a string with its NUL.
+        let joined = unsafe { check(syscall!(SETNS, self.init, self.namespaces)) };
+        joined?;
+        if self.namespaces & uapi::CLONE_NEWUSER != 0 {
+            become_root()?;
+        }
+        // SAFETY: the kernel reads the string up to its NUL.
+        check(unsafe { syscall!(CHDIR, self.rootfs.as_ptr()) })?;
+        if self.namespaces & uapi::CLONE_NEWPID != 0 { fork_into_pid_namespace() } else { Ok(()) }
+    }
+}
+
 /// An ordinary user may not move what was born outside of the part of the tree that is his; the hook runs where we are then.
-fn enter_cgroup(file: i32) -> rustix::io::Result<()> {
+fn enter_cgroup(file: RawFd) -> rustix::io::Result<()> {
     // SAFETY: the kernel reads the one byte.
     match check(unsafe { syscall!(WRITE, file, c"0".as_ptr(), 1usize) }) {
         Err(Errno::ACCESS | Errno::PERM) => Ok(()),
@@ -179,16 +198,69 @@ fn enter_cgroup(file: i32) -> rustix::io::Result<()> {
     }
 }
 
-/// What callers have leaked to us is not for hooks: descriptors, and signals that are ignored.
+/// Root of the user namespace that was joined. Whoever stays the host's root in there can be traced by the namespace's own, and then writes what is
+/// the host's: before the pivot both see the host's tree.
+fn become_root() -> rustix::io::Result<()> {
+    // SAFETY: a length of nought, for which the kernel reads nothing.
+    match check(unsafe { syscall!(SETGROUPS, 0usize, std::ptr::null::<u32>()) }) {
+        // Where setgroups is denied, groups cannot be dropped, and could not be used either.
+        Ok(()) | Err(Errno::PERM) => {}
+        denied => denied?,
+    }
+    // SAFETY: numbers only. A namespace without a root leaves us who we are in it; somebody outside of it is called nobody in it, and becomes that.
+    unsafe {
+        let set_group = |id: usize| check(syscall!(SETRESGID, id, id, id));
+        let set_user = |id: usize| check(syscall!(SETRESUID, id, id, id));
+        match set_group(0) {
+            Err(Errno::INVAL) => set_group(syscall!(GETGID))?,
+            set => set?,
+        }
+        match set_user(0) {
+            Err(Errno::INVAL) => set_user(syscall!(GETUID)),
+            set => set,
+        }
+    }
+}
+
+/// Only children are in a pid namespace that was joined: goes on as one. The process that was waits for it outside, and ends as it does; both are in
+/// the hook's process group.
+fn fork_into_pid_namespace() -> rustix::io::Result<()> {
+    // SAFETY: a fork, without a new stack; both sides call nothing but the kernel until the one executes the hook and the other ends.
+    let child = unsafe { syscall!(CLONE, uapi::SIGCHLD, 0usize, 0usize, 0usize, 0usize) };
+    check(child)?;
+    if child == 0 {
+        return Ok(());
+    }
+    signals::reset_all();
+    signals::unblock_all();
+    let mut status = 0i32;
+    // SAFETY: numbers, and a status that the kernel writes. What is closed belongs to copies in this process that nobody will use; it ends here.
+    unsafe {
+        // Whoever waits for the end of these files waits for the hook alone.
+        syscall!(CLOSE_RANGE, 0u32, u32::MAX, 0u32);
+        while check(syscall!(WAIT4, child, &raw mut status, 0u32, std::ptr::null::<u8>())) == Err(Errno::INTR)
+        {
+        }
+        let signal = status & 0x7f;
+        if signal != 0 {
+            syscall!(KILL, syscall!(GETPID), signal);
+        }
+        loop {
+            syscall!(EXIT_GROUP, status >> 8 & 0xff);
+        }
+    }
+}
+
+/// What callers have leaked to us is not for hooks: descriptors, and signals that are ignored or blocked; a foreground `run` blocks all.
 fn close_all_on_execute() -> std::io::Result<()> {
     signals::reset_all();
+    signals::unblock_all();
     // SAFETY: numbers only; nothing is closed now.
     check(unsafe { syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC) })
         .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))
 }
 
-/// The namespaces in which the process is and we are not; the pid namespace apart, in which a child has to be born. (Entering the user namespace
-/// that one is in already is an error.)
+/// The namespaces in which the process is and we are not, as CLONE_NEW* bits. (Entering the user namespace that one is in already is an error.)
 fn other_namespaces(pid: i32) -> Result<u32> {
     let kinds = [
         ("mnt", uapi::CLONE_NEWNS),
@@ -197,6 +269,7 @@ fn other_namespaces(pid: i32) -> Result<u32> {
         ("uts", uapi::CLONE_NEWUTS),
         ("cgroup", uapi::CLONE_NEWCGROUP),
         ("user", uapi::CLONE_NEWUSER),
+        ("pid", uapi::CLONE_NEWPID),
     ];
     let mut others = 0;
     for (name, kind) in kinds {
@@ -211,14 +284,6 @@ fn other_namespaces(pid: i32) -> Result<u32> {
         }
     }
     Ok(others)
-}
-
-/// Runs `spawn` so that its child is born in the pid namespace of `pid`; this thread's children are born in its own afterwards.
-fn in_pid_namespace(pid: i32, spawn: impl FnOnce() -> Result<Child>) -> Result<Child> {
-    let path = format!("/proc/{pid}/ns/pid");
-    let theirs = File::open(&path).map_err(|error| Error::io(format_args!("open {path}"), &error))?;
-    let theirs = [(theirs.as_fd(), uapi::CLONE_NEWPID)];
-    namespaces::inside(&theirs, spawn, |spawned| spawned.map_or((), end))?
 }
 
 /// Ends a hook that nobody would watch.

@@ -79,8 +79,8 @@ pub struct Launch {
     /// Warnings that came before an answer.
     warnings: Vec<Failure>,
     let_go: bool,
-    /// stage1 has closed its end: all that it had to say can be read.
-    hung_up: bool,
+    /// Nothing but the next report is waited for: it may be received without a look whether it is there.
+    may_block: bool,
     /// What comes back if the container is not let go.
     devices: Option<MovedDevices>,
     is_ready: bool,
@@ -216,7 +216,7 @@ impl Launch {
             early: VecDeque::new(),
             warnings: Vec::new(),
             let_go: false,
-            hung_up: false,
+            may_block: false,
             devices: None,
             is_ready: false,
             console: None,
@@ -348,23 +348,23 @@ impl Launch {
     }
 
     /// With `send_start` before it: waits until the program has been executed, and meanwhile hands the filter's listener to its agent, who may
-    /// have to answer for execve itself. Without an agent nothing of what stage1 says before the end wakes us.
+    /// have to answer for execve itself. Without an agent it blocks: nothing else is waited for then.
     pub async fn executed(
         &mut self,
         reactor: &Reactor,
         plan: &Plan<'_>,
         mut agent: Option<Agent>,
     ) -> Result<()> {
-        if agent.is_none() {
-            reactor.closed(self.socket.as_fd()).await;
-            self.hung_up = true;
+        self.may_block = agent.is_none();
+        if plan.bootstrap.reports_ready {
+            self.ready(reactor, plan).await?;
         }
-        self.ready(reactor, plan).await?;
         loop {
             match self.next_report(reactor).await? {
                 // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
                 None if self.socket.was_reset() => return Err(self.death(reactor).await),
                 None if agent.is_none() => {
+                    self.child.has_executed_stage1();
                     self.let_go();
                     return Ok(());
                 }
@@ -442,7 +442,7 @@ impl Launch {
             return Ok(Some(report));
         }
         loop {
-            if !self.hung_up {
+            if !self.may_block {
                 reactor.readable(self.socket.as_fd()).await;
             }
             match self.socket.receive_report()? {

@@ -16,7 +16,7 @@ pub struct Away {
 }
 
 impl Away {
-    /// Joins a namespace. A pid namespace becomes that of the thread's children.
+    /// Joins a namespace.
     fn join(namespace: BorrowedFd<'_>, kind: u32) -> Result<Self> {
         let own = own(kind)?;
         move_into_link_name_space(namespace, None)
@@ -58,22 +58,13 @@ impl Drop for Away {
 
 /// Does something in other namespaces than the thread's own, each with its CLONE_NEW* kind; the thread is back when this returns.
 ///
-/// Errors: one cannot be joined, or left again: `undo` takes back what was done then.
-pub fn inside<T>(
-    namespaces: &[(BorrowedFd<'_>, u32)],
-    act: impl FnOnce() -> T,
-    undo: impl FnOnce(T),
-) -> Result<T> {
+/// Errors: one cannot be joined, or left again, and what was done is dropped.
+pub fn inside<T>(namespaces: &[(BorrowedFd<'_>, u32)], act: impl FnOnce() -> T) -> Result<T> {
     let joined = namespaces.iter().map(|&(namespace, kind)| Away::join(namespace, kind));
     let joined = joined.collect::<Result<Vec<_>>>()?;
     let done = act();
-    match joined.into_iter().rev().try_for_each(|away| away.back().map(drop)) {
-        Ok(()) => Ok(done),
-        Err(error) => {
-            undo(done);
-            Err(error)
-        }
-    }
+    joined.into_iter().rev().try_for_each(|away| away.back().map(drop))?;
+    Ok(done)
 }
 
 /// The calling thread's own namespace of a kind, as a handle.
@@ -114,9 +105,9 @@ mod tests {
         away.back().unwrap();
         assert_eq!(network(), outside);
         let there = [(new.as_fd(), uapi::CLONE_NEWNET)];
-        assert_eq!(inside(&there, network, drop).unwrap(), inside_new);
+        assert_eq!(inside(&there, network).unwrap(), inside_new);
         assert_eq!(network(), outside);
-        let panicked = std::panic::catch_unwind(|| inside(&there, || panic!("on purpose"), drop));
+        let panicked = std::panic::catch_unwind(|| inside(&there, || panic!("on purpose")));
         assert!(panicked.is_err());
         assert_eq!(network(), outside);
     }

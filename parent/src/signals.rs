@@ -146,6 +146,15 @@ pub fn block_on_thread() {
     };
 }
 
+/// Blocks no signal of the calling thread. Makes a system call and nothing else.
+pub fn unblock_all() {
+    let none = 0u64;
+    // SAFETY: the set is of the size that is passed; the kernel reads it. Ignored: a call with these arguments does not fail.
+    let _ = unsafe {
+        syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const none, std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
+    };
+}
+
 /// Gives a signal its default disposition, whatever our caller has left us.
 pub fn reset(signal: Signal) -> Result<()> {
     dispose(signal.as_raw(), SIG_DFL).map_err(|errno| Error::call("rt_sigaction", errno))

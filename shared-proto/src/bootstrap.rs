@@ -139,6 +139,8 @@ pub struct Bootstrap<F: Form> {
     /// stage1 clones itself when it is in its namespaces and has left the host's tree (`Report::Born`): a pid namespace that was joined, or
     /// made by unshare(2), has only its children in it, and nobody in there shall meet more of the host than stage1.
     pub born_late: bool,
+    /// `Report::Ready` is said before `Reply::Start` is read: the parent does something in between. Without, `Start` comes unasked.
+    pub reports_ready: bool,
     /// CLONE_NEW* bits: which namespaces of the container's init are joined. Only with `RootChange::Enter`.
     pub joined: u32,
     /// CLONE_NEW* bits: namespaces that stage1 makes itself, below a user namespace that it has joined or makes before them.
@@ -162,7 +164,8 @@ pub(crate) const FLAG_LOOPBACK: u32 = 16;
 pub(crate) const FLAG_PIVOT_LATE: u32 = 32;
 pub(crate) const FLAG_AWAIT_HOOKS: u32 = 64;
 pub(crate) const FLAG_BORN_LATE: u32 = 128;
-pub(crate) const FLAGS_ALL: u32 = 255;
+pub(crate) const FLAG_REPORTS_READY: u32 = 256;
+pub(crate) const FLAGS_ALL: u32 = 511;
 
 // CLONE_NEW* of linux/sched.h.
 const NEW_TIME: u32 = 0x80;

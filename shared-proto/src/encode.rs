@@ -129,6 +129,7 @@ fn flags(bootstrap: &Bootstrap<Planned<'_>>) -> u32 {
         | flag(bootstrap.pivot_late, FLAG_PIVOT_LATE)
         | flag(bootstrap.await_hooks, FLAG_AWAIT_HOOKS)
         | flag(bootstrap.born_late, FLAG_BORN_LATE)
+        | flag(bootstrap.reports_ready, FLAG_REPORTS_READY)
 }
 
 /// The fixed-size records, one behind the other.

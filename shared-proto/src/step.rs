@@ -245,6 +245,9 @@ kinds! {
     Unmount = 36 "unmount" MOUNTS,
 }
 
+/// Beside the kernel's flags in `InstallSeccomp`: the filter has its listener asked about sendmsg(2), so the listener itself travels by sendmmsg(2).
+pub const LISTENER_BY_SENDMMSG: u32 = 1 << 31;
+
 /// Where the tree of a bind mount comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindOrigin {
@@ -471,7 +474,7 @@ pub enum Step<F: Form> {
     },
     /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
     InstallSeccomp {
-        /// SECCOMP_FILTER_FLAG_* bits.
+        /// SECCOMP_FILTER_FLAG_* bits, and `LISTENER_BY_SENDMMSG`.
         flags: u32,
         /// The program: struct sock_filter after struct sock_filter, eight bytes each.
         program: F::Bytes,

@@ -16,11 +16,6 @@ use crate::receive::{self, DescriptorList, Received};
 ///
 /// Errors: ENOENT if no directory of PATH has it, or the path with a slash does not exist; EISDIR; EACCES.
 pub(crate) fn find<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Option<PathBuffer>, Fault> {
-    let current_directory = kernel.current_directory_is_reachable().at(Call::CurrentDirectory)?;
-    if !current_directory {
-        // CVE-2024-21626: a working directory behind a leaked descriptor lies outside the root.
-        return Err(Fault { call: Call::CurrentDirectory, errno: Errno::NOENT });
-    }
     let Some(name) = view.arguments().next() else { return Ok(None) };
     if name.is_empty() {
         return Err(Fault { call: Call::FindProgram, errno: Errno::NOENT });
@@ -64,7 +59,7 @@ fn check_program<K: Kernel>(kernel: &mut K, path: &CStr) -> Result<(), Errno> {
     kernel.check_executable(path)
 }
 
-/// Says that all is ready, and waits for the word to go on: at once from the parent, or later at the listener.
+/// Says that all is ready if the parent waits for that, and waits for the word to go on: from the parent, or later at the listener.
 ///
 /// Returns the socket on which a failure from now on is to be told.
 pub(crate) fn wait_for_start<K: Kernel>(
@@ -72,7 +67,9 @@ pub(crate) fn wait_for_start<K: Kernel>(
     socket: Descriptor,
     received: &Received,
 ) -> Result<Descriptor, Fault> {
-    kernel.send(socket, &Report::Ready.encode()).at(Call::Send)?;
+    if received.view.bootstrap().reports_ready {
+        kernel.send(socket, &Report::Ready.encode()).at(Call::Send)?;
+    }
     match receive::reply(kernel, socket, &mut DescriptorList::new())? {
         Reply::Start { ignored_signals } => {
             reset_signals(kernel, ignored_signals)?;

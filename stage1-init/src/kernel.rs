@@ -190,6 +190,13 @@ pub trait Kernel {
     fn send(&mut self, socket: Descriptor, bytes: &[u8]) -> Result<()>;
     /// One datagram with one descriptor. sendmsg(2), where `send` is sendto(2).
     fn send_descriptor(&mut self, socket: Descriptor, bytes: &[u8], descriptor: Descriptor) -> Result<()>;
+    /// The same by sendmmsg(2).
+    fn send_descriptor_by_sendmmsg(
+        &mut self,
+        socket: Descriptor,
+        bytes: &[u8],
+        descriptor: Descriptor,
+    ) -> Result<()>;
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
 
     // Memory and descriptors.

@@ -42,6 +42,7 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         pivot_late: false,
         await_hooks: false,
         born_late: false,
+        reports_ready: true,
         joined: 0,
         unshared: 0,
         preserved_count: 0,

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("intel_rdt", &["error", "config"]),
     ("state", &["error", "config", "cgroup", "descriptors", "host", "intel_rdt"]),
     ("namespaces", &["error"]),
-    ("hooks", &["error", "config", "descriptors", "namespaces", "signals"]),
+    ("hooks", &["error", "config", "descriptors", "signals"]),
     ("config", &["error"]),
     ("seccomp", &["error", "config"]),
     ("plan", &["error", "config", "host", "cgroup"]),

@@ -523,7 +523,7 @@ fn launch(
         log.debug(|| String::from("the container waits for its start"));
     } else {
         trace.span("write the record of init", || directory.write_init(&init))?;
-        let agent = super::seccomp::agent(record, creation.id, pid, "creating")?;
+        let agent = super::seccomp::agent(record, creation.id, (pid, pid), "creating")?;
         if plan.has_terminal() {
             // Who looks at a terminal wants to see all of it.
             trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::{Container, seccomp};
 use crate::cgroup::SubCgroups;
-use crate::config::{self, Basis, Config, Process};
+use crate::config::{self, Basis, Config, ExecCpuAffinity, Process, User};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
@@ -108,11 +108,9 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let mut warnings = Vec::new();
     match execution.process {
         Some(path) => {
-            let (umask, score) = (basis.process.user.umask, basis.process.oom_score_adj);
-            (basis.process, warnings) = config::load_process(path)?;
-            // Of these two the container's count where nothing is said: ours, which would count then, mean nothing to it.
-            basis.process.user.umask = basis.process.user.umask.or(umask);
-            basis.process.oom_score_adj = basis.process.oom_score_adj.or(score);
+            let process;
+            (process, warnings) = config::load_process(path)?;
+            basis.process = completed(process, basis.process);
         }
         None => change(&mut basis.process, &execution.changes, &mut warnings)?,
     }
@@ -194,7 +192,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     }
     drop(way_in);
     let pid = launch.pid().as_raw_pid();
-    let agent = seccomp::agent(&container.record, &container.id, pid, "running")?;
+    let agent = seccomp::agent(&container.record, &container.id, (pid, init.pid), "running")?;
     // What can fail comes before the program runs, as far as it may.
     let pid_file = execution.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
     if let Some(socket) = pidfd_socket {
@@ -251,6 +249,27 @@ pub(super) fn open_root(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
     rustix::fs::open(path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| Error::call(format_args!("open {path}"), errno))
+}
+
+/// A process that somebody has written down. Where it says nothing, what confines the container's own process holds for it as well, as with runc:
+/// the runtime's own, which would count then, is nobody's in there. An empty object of capabilities says something.
+fn completed(process: Process, containers: Process) -> Process {
+    let says_affinity = process.exec_cpu_affinity != ExecCpuAffinity::default();
+    Process {
+        user: User { umask: process.user.umask.or(containers.user.umask), ..process.user },
+        capabilities: process.capabilities.or(containers.capabilities),
+        oom_score_adj: process.oom_score_adj.or(containers.oom_score_adj),
+        scheduler: process.scheduler.or(containers.scheduler),
+        io_priority: process.io_priority.or(containers.io_priority),
+        exec_cpu_affinity: if says_affinity {
+            process.exec_cpu_affinity
+        } else {
+            containers.exec_cpu_affinity
+        },
+        apparmor_profile: process.apparmor_profile.or(containers.apparmor_profile),
+        selinux_label: process.selinux_label.or(containers.selinux_label),
+        ..process
+    }
 }
 
 /// Makes of the container's own process what was asked for. Texts are runc's.

@@ -53,8 +53,14 @@ struct State<'a> {
     annotations: &'a std::collections::BTreeMap<String, String>,
 }
 
-/// Connects to the agent of a profile that asks one; `None` for all others. `status` is the container's at the moment of its start.
-pub(super) fn agent(record: &Record, id: &str, pid: i32, status: &'static str) -> Result<Option<Agent>> {
+/// Connects to the agent of a profile that asks one; `None` for all others. `pid` is the process that gets the filter, `init` the container's
+/// first one; `status` is the container's at the moment of the start.
+pub(super) fn agent(
+    record: &Record,
+    id: &str,
+    (pid, init): (i32, i32),
+    status: &'static str,
+) -> Result<Option<Agent>> {
     let Some(listener) = &record.seccomp_listener else { return Ok(None) };
     let document = ProcessState {
         oci_version: &record.oci_version,
@@ -65,7 +71,7 @@ pub(super) fn agent(record: &Record, id: &str, pid: i32, status: &'static str) -
             oci_version: &record.oci_version,
             id,
             status,
-            pid,
+            pid: init,
             bundle: &record.bundle,
             annotations: &record.annotations,
         },

@@ -35,7 +35,7 @@ pub fn start(container: &Container) -> Result<()> {
         return Err(Error::new(NO_PROGRAM));
     }
     let pid = container.init.as_ref().map_or(0, |init| init.pid);
-    let agent = seccomp::agent(&container.record, &container.id, pid, "created")?;
+    let agent = seccomp::agent(&container.record, &container.id, (pid, pid), "created")?;
     let is_watched = agent.is_some();
     let failed = |errno| Error::call("connect to the waiting container", errno);
     let socket =

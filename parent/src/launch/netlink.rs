@@ -86,7 +86,7 @@ impl Netlink {
 
     /// In another one.
     pub(super) fn open_in(namespace: BorrowedFd<'_>) -> Result<Self> {
-        namespaces::inside(&[(namespace, CLONE_NEWNET)], Self::open, drop)?
+        namespaces::inside(&[(namespace, CLONE_NEWNET)], Self::open)?
     }
 
     /// The device with this name.

@@ -49,12 +49,6 @@ impl Reactor {
         self.ready(descriptor, PollFlags::OUT).await;
     }
 
-    /// Resolves once the other end of `descriptor` is closed, whatever there is to read before that.
-    pub async fn closed(&self, descriptor: BorrowedFd<'_>) {
-        // The kernel tells of a hang-up unasked.
-        self.ready(descriptor, PollFlags::empty()).await;
-    }
-
     async fn ready(&self, descriptor: BorrowedFd<'_>, events: PollFlags) {
         let number = descriptor.as_raw_fd();
         // Taken back when this future is dropped, at its end or before.
@@ -113,26 +107,6 @@ pub fn block_on<F: Future>(reactor: &Reactor, future: F) -> F::Output {
 mod tests {
     use super::*;
     use std::os::fd::AsFd;
-
-    #[test]
-    fn what_is_left_to_read_is_no_hang_up() {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let (quick, mut quick_writer) = std::os::unix::net::UnixStream::pair().unwrap();
-        std::io::Write::write_all(&mut &theirs, b"x").unwrap();
-        std::io::Write::write_all(&mut quick_writer, b"x").unwrap();
-        let reactor = Reactor::default();
-        let closed = async {
-            reactor.closed(ours.as_fd()).await;
-            "closed"
-        };
-        let readable = async {
-            reactor.readable(quick.as_fd()).await;
-            "readable"
-        };
-        assert_eq!(block_on(&reactor, smol::future::or(closed, readable)), "readable");
-        drop(theirs);
-        block_on(&reactor, reactor.closed(ours.as_fd()));
-    }
 
     #[test]
     fn the_first_of_two_descriptors_that_can_be_read_wins() {

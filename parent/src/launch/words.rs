@@ -21,12 +21,16 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     }
     let reason = reason(failure);
     let step = failure.step.and_then(|index| plan.steps.get(index as usize));
-    if let Some(Step::BecomeUser { working_directory, .. }) = step.map(|phased| phased.step)
-        && failure.call == Call::ChangeDirectory
-    {
-        return Error::new(format!(
-            "unable to start container process: chdir to cwd ({working_directory:?}) set in config.json failed: {reason}"
-        ));
+    if let Some(Step::BecomeUser { working_directory, .. }) = step.map(|phased| phased.step) {
+        let cwd = format!("({working_directory:?}) set in config.json");
+        let text = match failure.call {
+            Call::ChangeDirectory => Some(format!("chdir to cwd {cwd} failed: {reason}")),
+            Call::CurrentDirectory => Some(format!("cwd {cwd} is outside the root: getcwd: {reason}")),
+            _ => None,
+        };
+        if let Some(text) = text {
+            return Error::new(format!("unable to start container process: {text}"));
+        }
     }
     let place = match failure.step {
         Some(index) => show::step_words(plan, index),
@@ -151,7 +155,6 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
         }
         (Phase::Views, Call::Write) => String::from("enter cgroups"),
         (Phase::Views, Call::SetNamespace) => String::from("enter network namespace"),
-        (Phase::Identity, Call::CurrentDirectory) => String::from("working directory is outside the root"),
         (phase, _) => String::from(phase.name()),
     }
 }

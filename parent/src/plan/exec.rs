@@ -83,6 +83,7 @@ pub(super) fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstr
         pivot_late: false,
         await_hooks: false,
         born_late: entry.namespaces.pid != Namespace::Inherit,
+        reports_ready: request.config.process.terminal.is_some(),
         joined: joined(entry.namespaces),
         unshared: 0,
         preserved_count: request.preserved_count,

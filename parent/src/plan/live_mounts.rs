@@ -38,5 +38,5 @@ pub fn plan_unmount<'a>(
 fn outside<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstrap<Planned<'a>> {
     let bootstrap = bootstrap(request, entry);
     let joined = bootstrap.joined & !uapi::CLONE_NEWPID;
-    Bootstrap { await_cgroups: false, born_late: false, joined, ..bootstrap }
+    Bootstrap { await_cgroups: false, born_late: false, reports_ready: true, joined, ..bootstrap }
 }

@@ -30,6 +30,8 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>) -> Bootstrap<Planned<'a>
         await_hooks: config.hooks.run_before_the_pivot(),
         loopback_up: user_namespace::clones_network(request),
         born_late: user_namespace::is_born_late(namespaces),
+        // A held container ends its creation with it; who looks at a terminal wants to see all of it.
+        reports_ready: request.hold || config.process.terminal.is_some(),
         joined: 0,
         unshared: user_namespace::unshared(request),
         preserved_count: request.preserved_count,

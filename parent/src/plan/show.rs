@@ -107,7 +107,8 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
         }
     }
     if crosses(Phase::Lockdown) {
-        row(out, "", Phase::Identity, "", "find the program, report ready, wait for start");
+        let report = if plan.bootstrap.reports_ready { "report ready, " } else { "" };
+        row(out, "", Phase::Identity, "", &format!("find the program, {report}wait for start"));
     }
 }
 

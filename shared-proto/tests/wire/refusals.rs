@@ -80,7 +80,7 @@ fn magic_version_and_build_must_match() {
 
 #[test]
 fn header_values_without_meaning_are_refused() {
-    for bit in 8..32 {
+    for bit in 9..32 {
         check_header("flags", Refusal::HeaderValue, |header| header.flags |= 1 << bit);
     }
     for bit in 13..32 {

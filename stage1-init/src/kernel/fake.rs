@@ -171,6 +171,16 @@ impl Kernel for Fake {
         self.call(format!("send_descriptor {} {report:?} {}", self.name(socket), self.name(descriptor)))
     }
 
+    fn send_descriptor_by_sendmmsg(
+        &mut self,
+        socket: Descriptor,
+        bytes: &[u8],
+        descriptor: Descriptor,
+    ) -> Result<()> {
+        self.send_descriptor(socket, bytes, descriptor)?;
+        self.call(String::from("by sendmmsg"))
+    }
+
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
         self.opens(format!("accept {}", self.name(listener)), "caller")
     }

@@ -213,6 +213,23 @@ impl Kernel for Linux {
         net::sendmsg(lend(socket), &slices, &mut ancillary, SendFlags::NOSIGNAL).map(drop)
     }
 
+    fn send_descriptor_by_sendmmsg(
+        &mut self,
+        socket: Descriptor,
+        bytes: &[u8],
+        descriptor: Descriptor,
+    ) -> Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [lend(descriptor)];
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(Errno::TOOMANYREFS);
+        }
+        let slices = [rustix::io::IoSlice::new(bytes)];
+        let mut messages = [net::MMsgHdr::new(&slices, &mut ancillary)];
+        net::sendmmsg(lend(socket), &mut messages, SendFlags::NOSIGNAL).map(drop)
+    }
+
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor> {
         net::accept_with(lend(listener), SocketFlags::CLOEXEC).map(keep)
     }

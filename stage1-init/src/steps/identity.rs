@@ -57,5 +57,9 @@ pub(super) fn become_user<K: Kernel>(
     if !entered {
         kernel.change_directory(working_directory).at(Call::ChangeDirectory)?;
     }
+    // CVE-2024-21626: a working directory behind a leaked descriptor lies outside the root. The root itself does not.
+    if working_directory != c"/" && !kernel.current_directory_is_reachable().at(Call::CurrentDirectory)? {
+        return Err(Fault { call: Call::CurrentDirectory, errno: Errno::NOENT });
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use shared_proto::{Call, TextList};
 use zerocopy::little_endian::U32;
 
 use super::Context;
-use crate::kernel::{At, Fault, Kernel, Open, Resolve};
+use crate::kernel::{At, Descriptor, Fault, Kernel, Open, Resolve};
 
 /// What can be allowed for anything but a directory, from linux/landlock.h: execute, write and read a file, truncate, ioctl on a device.
 const FILE_RIGHTS: u32 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15;
@@ -18,7 +18,10 @@ pub(super) fn restrict<K: Kernel>(
     paths: TextList<'_>,
     rights: &[U32],
 ) -> Result<(), Fault> {
-    let (kernel, root) = (&mut *context.kernel, context.root.new);
+    let kernel = &mut *context.kernel;
+    // By its name: where a container is entered, the root that steps know is the working directory, and that is the program's own by now.
+    let host = Descriptor::CURRENT_DIRECTORY;
+    let root = kernel.open(host, c"/", Open::Directory, Resolve::Host).at(Call::LandlockPath)?;
     let ruleset = kernel.landlock_ruleset(u64::from(handled)).at(Call::LandlockRuleset)?;
     for (path, rights) in paths.iter().zip(rights) {
         let place = kernel.open(root, path, Open::Path, Resolve::InRoot).at(Call::LandlockPath)?;

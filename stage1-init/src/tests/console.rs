@@ -18,7 +18,7 @@ fn with_console(bind: bool, uid: u32, width: u32) -> Fake {
 fn calls(kernel: &Fake) -> &[String] {
     let first = kernel.trace.iter().position(|line| line.starts_with("open root /dev/pts"));
     let first = first.or(kernel.trace.iter().position(|line| line.contains(" /dev/pts "))).unwrap();
-    let last = kernel.trace.iter().position(|line| line.starts_with("current_directory")).unwrap();
+    let last = kernel.trace.iter().position(|line| line.starts_with("status_of")).unwrap();
     &kernel.trace[first..last]
 }
 

@@ -96,7 +96,24 @@ fn a_working_directory_outside_the_root_is_refused() {
     let mut kernel = kernel(conversation());
     kernel.current_directory_is_reachable = false;
     assert_eq!(run(&mut kernel), End::Exited(1));
-    assert!(last_report(&kernel).contains("step: None, call: CurrentDirectory, errno: 2 "));
+    assert!(last_report(&kernel).contains("step: Some(25), call: CurrentDirectory, errno: 2 "));
+}
+
+#[test]
+fn who_starts_at_once_says_nothing_and_does_not_doubt_the_root() {
+    let _alone = alone();
+    let mut steps = steps();
+    for phased in &mut steps {
+        if let Step::BecomeUser { working_directory, .. } = &mut phased.step {
+            *working_directory = "/";
+        }
+    }
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(Bootstrap { reports_ready: false, ..bootstrap() }, &steps);
+    let mut kernel = kernel(datagrams);
+    kernel.current_directory_is_reachable = false;
+    assert_eq!(run(&mut kernel), End::Executed);
+    assert!(!kernel.trace.iter().any(|line| line.starts_with("send socket")), "{:?}", kernel.trace);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Pty, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit,
-    skip, system_calls, tests_pinnace, wait_until,
+    Bundle, Container, Outcome, Pty, Value, cgroup_hierarchies, find_program, is_pinnace, json,
+    run_within_limit, skip, system_calls, tests_pinnace, wait_until,
 };
 
 use crate::terminal::receive_master;
@@ -600,6 +600,35 @@ fn a_process_file_that_is_silent_about_umask_and_score_has_the_containers() {
     if is_pinnace() {
         assert_eq!(run(json!({"uid": 0, "gid": 0, "umask": 0o77}), Some(99)), "0077\n99");
     }
+}
+
+/// Whoever leaves out the capabilities does not ask for the host's.
+#[test]
+fn a_process_file_that_is_silent_about_what_confines_has_the_containers() {
+    let bundle = Bundle::new()
+        .set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 6}))
+        .set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 5}));
+    let container = running(bundle);
+    let path = container.bundle.scratch().join("process.json");
+    let script =
+        "sed -n 's/^Cap\\(Eff\\|Bnd\\):\\t//p' /proc/self/status; ionice; cut -d' ' -f19,41 /proc/self/stat";
+    let run = |process: Value| {
+        fs::write(&path, process.to_string()).expect("write");
+        let path = path.to_str().expect("UTF-8");
+        container.call(&["exec", "--process", path, &container.id]).succeeded().to_owned()
+    };
+    let containers = "0000000020000420\n0000000020000420\nbest-effort: prio 6\n5 3";
+    let silent = json!({"args": ["/bin/sh", "-c", script], "cwd": "/"});
+    assert_eq!(run(silent.clone()), containers);
+    let mut process = silent.clone();
+    process["capabilities"] = Value::Null;
+    assert_eq!(run(process), containers);
+    let mut process = silent;
+    process["capabilities"] = json!({});
+    process["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 2});
+    process["scheduler"] = json!({"policy": "SCHED_OTHER", "nice": 7});
+    let none = "0000000000000000\n0000000000000000\nbest-effort: prio 2\n7 0";
+    assert_eq!(run(process), none);
 }
 
 #[test]

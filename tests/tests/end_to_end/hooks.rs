@@ -1,13 +1,16 @@
 //! Hooks: when they run, where, with which state, and what follows from their failure.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, spawn, tests_pinnace, wait_until,
+    Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, skip, spawn, tests_pinnace,
+    wait_until,
 };
+
+use crate::user_namespace::{by_user, of_user};
 
 /// A hook that appends a line to the file at `log`: its name, its state as it came, and what `extra` prints.
 fn logging(name: &str, log: &Path, extra: &str) -> Value {
@@ -440,4 +443,72 @@ fn a_start_container_hook_that_hangs_ends_with_a_signal_to_the_runtime() {
     fs::remove_file(volume.join("hook")).unwrap();
     let _ = fs::remove_dir(container.state_root());
     container.snapshot().assert_same_as(&before);
+}
+
+/// Else whoever may trace the hook in there, as the namespace's root may, writes what is the host's.
+#[test]
+fn a_create_container_hook_is_root_of_the_containers_user_namespace_and_nobody_outside() {
+    let bundle = Bundle::new().writable().shell("cat /by-hook").edit(|config| {
+        let map = json!([{"containerID": 0, "hostID": 100000, "size": 65536}]);
+        config["linux"]["uidMappings"] = map.clone();
+        config["linux"]["gidMappings"] = map;
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+        let script = "id -u; id -G; grep CapEff /proc/self/status; mkdir tmp/new; mount -t tmpfs x tmp/new";
+        config["hooks"] = json!({"createContainer": [failing(&format!("{{ {script}; }} >by-hook"))]});
+    });
+    let rootfs = bundle.rootfs().to_path_buf();
+    for (path, mode) in
+        [(rootfs.clone(), 0o755), (rootfs.join("by-hook"), 0o666), (rootfs.join("tmp"), 0o777)]
+    {
+        if !path.exists() {
+            fs::write(&path, "").unwrap();
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let container = bundle.container();
+    let outcome = container.run();
+    let lines: Vec<&str> = outcome.succeeded().lines().collect();
+    assert_eq!(lines[..2], ["0", "0"], "{}", outcome.describe());
+    assert!(lines[2].ends_with("ffffffff"), "{}", outcome.describe());
+    let owner = fs::metadata(rootfs.join("tmp/new")).unwrap();
+    assert_eq!((owner.uid(), owner.gid()), (100_000, 100_000));
+}
+
+#[test]
+fn an_ordinary_users_create_container_hook_runs_in_the_container() {
+    let bundle = Bundle::new().args(&["/bin/true"]).writable();
+    let log = bundle.scratch().join("log");
+    let script = format!(
+        "id -u; readlink /proc/self/ns/pid; kill -0 1 && echo there >&2; exec >{}; id -u",
+        log.display()
+    );
+    let container =
+        of_user(bundle.set("/hooks", json!({"createContainer": [failing(&format!("{script}; exit 7"))]})));
+    let path = container.bundle.path();
+    let run = ["run", "--bundle", path.to_str().unwrap(), &container.id];
+    let Some(command) = by_user(&container, &run) else {
+        return skip("setpriv is not installed");
+    };
+    let outcome = run_within_limit(command);
+    outcome.failed_with(&[
+        "error running createContainer hook #0: exit status 7, stdout: 0\npid:[",
+        "stderr: there",
+    ]);
+    assert_eq!(fs::read_to_string(&log).unwrap(), "0\n");
+}
+
+/// A foreground `run` blocks all signals, to pass them on.
+#[test]
+fn no_signal_is_blocked_in_a_hook() {
+    let bundle = Bundle::new();
+    let log = bundle.scratch().join("log");
+    let hook = failing(&format!("grep '^SigBlk:' /proc/self/status >>{}", log.display()));
+    let points = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+    let hooks: serde_json::Map<String, Value> =
+        points.iter().map(|&point| (point.to_owned(), json!([hook]))).collect();
+    let container = bundle.set("/hooks", Value::Object(hooks)).container();
+    container.run().succeeded();
+    let text = fs::read_to_string(&log).unwrap();
+    let masks: Vec<&str> = text.lines().filter_map(|line| line.split('\t').nth(1)).collect();
+    assert_eq!(masks, ["0000000000000000"; 5], "{text}");
 }

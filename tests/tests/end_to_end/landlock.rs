@@ -143,3 +143,22 @@ fn plan_shows_the_rules() {
     let outcome = run_within_limit(container.command(&["plan", "--bundle", bundle.to_str().expect("UTF-8")]));
     assert!(outcome.succeeded().contains("restrict-landlock     /bin r-x, /open rw-"), "{}", outcome.stdout);
 }
+
+/// The paths of the list mean the container's root, wherever the program stands.
+#[test]
+fn an_exec_is_restricted_the_same_way_in_any_working_directory() {
+    if !is_possible() {
+        return;
+    }
+    let container = with(&json!({"execute": ["/bin"], "readOnly": ["/data"]}))
+        .file("/open/data/file", "secret\n", 0o644)
+        .set("/process/cwd", json!("/open"))
+        .args(&["/bin/sleep", "1000"])
+        .container();
+    container.run_detached().succeeded();
+    let script = "cat /data/file; cat /open/data/file 2>/dev/null || echo no";
+    for options in [&[][..], &["--cwd", "/open"], &["--cwd", "/"]] {
+        let words = [&["exec"], options, &[container.id.as_str(), "/bin/sh", "-c", script]].concat();
+        assert_eq!(container.call(&words).succeeded(), "content\nno", "{options:?}");
+    }
+}

@@ -6,6 +6,7 @@ use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
     LinuxSyscall,
 };
+use shared_proto::LISTENER_BY_SENDMMSG;
 use shared_proto::limits::PATH_BYTES_MAX;
 
 use super::super::problems::Problems;
@@ -106,11 +107,24 @@ pub(super) fn check(
             .push(String::from("seccomp: the profile allows no execve, so the program cannot be executed"));
     }
     let notifies = rules.iter().any(|rule| rule.action == SeccompAction::Notify);
+    let asks_about = |name: &str| {
+        let mut asked = rules.iter().filter(|rule| rule.action == SeccompAction::Notify);
+        asked.any(|rule| rule.names.iter().any(|asked| asked == name))
+    };
+    let mut flags = flags(profile.flags().as_deref(), notifies);
+    if asks_about("sendmsg") {
+        flags |= LISTENER_BY_SENDMMSG;
+        if asks_about("sendmmsg") {
+            // The listener could not be sent before it is asked.
+            let reason = "SCMP_ACT_NOTIFY cannot be used for both sendmsg and sendmmsg";
+            problems.add(format_args!("{PATH}.syscalls"), reason);
+        }
+    }
     Some(Seccomp {
         default_action,
         default_is_enosys: profile.default_errno_ret() == Some(ENOSYS),
         architectures: architectures(profile, problems),
-        flags: flags(profile.flags().as_deref(), notifies),
+        flags,
         rules,
         listener: listener(profile, notifies, problems),
     })
@@ -156,9 +170,9 @@ fn rule(call: &LinuxSyscall, path: std::fmt::Arguments<'_>, problems: &mut Probl
         match name.as_str() {
             "" => problems.add(path, "empty string is not a valid syscall"),
             name if name.contains('\0') => problems.add(path, "contains a NUL byte"),
-            // runc refuses write, in whose place stage1 calls sendmsg: the listener could not be sent before it is asked.
-            "write" | "sendmsg" if action == SeccompAction::Notify => {
-                problems.add(path, format!("SCMP_ACT_NOTIFY cannot be used for the {name} syscall"));
+            // runc's rule and words: it tells of the listener by write.
+            "write" if action == SeccompAction::Notify => {
+                problems.add(path, "SCMP_ACT_NOTIFY cannot be used for the write syscall");
             }
             _ => {}
         }

@@ -77,7 +77,7 @@ pub(crate) fn spawn_new(
         // SAFETY: without CLONE_VM the child has a copy of our memory, `waiting` in it, and of our stack.
         unsafe { clone3(&arguments, begin_new, (&raw const waiting).cast()) }
     };
-    let cloned = namespaces::inside(&entered, clone, drop).inspect_err(|_| end_clone(pidfd))?;
+    let cloned = namespaces::inside(&entered, clone).inspect_err(|_| end_clone(pidfd))?;
     let pid = cloned.map_err(|errno| Error::call("clone container init in a user namespace", errno))?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };

@@ -107,16 +107,17 @@ fn each_fault_is_named_by_its_path() {
             "{action}"
         );
     }
-    for name in ["write", "sendmsg"] {
-        let mut fields = with("/syscalls/0/names", json!([name]));
+    for (names, expected) in [
+        (json!(["write"]), "syscalls[0].names[0]: SCMP_ACT_NOTIFY cannot be used for the write syscall"),
+        (
+            json!(["sendmmsg", "sendmsg"]),
+            "syscalls: SCMP_ACT_NOTIFY cannot be used for both sendmsg and sendmmsg",
+        ),
+    ] {
+        let mut fields = with("/syscalls/0/names", names);
         fields["syscalls"][0]["action"] = json!("SCMP_ACT_NOTIFY");
         fields["listenerPath"] = json!("/run/agent");
-        check(
-            fields,
-            &format!(
-                "config.json: $.linux.seccomp.syscalls[0].names[0]: SCMP_ACT_NOTIFY cannot be used for the {name} syscall"
-            ),
-        );
+        check(fields, &format!("config.json: $.linux.seccomp.{expected}"));
     }
 }
 
