@@ -189,7 +189,7 @@ impl Entry {
     }
 }
 
-/// An ordinary user may not move what was born outside of the part of the tree that is his; the hook runs where we are then.
+/// An ordinary user may not move what was born outside of the part of the tree that is theirs; the hook runs where we are then.
 fn enter_cgroup(file: RawFd) -> rustix::io::Result<()> {
     // SAFETY: the kernel reads the one byte.
     match check(unsafe { syscall!(WRITE, file, c"0".as_ptr(), 1usize) }) {

@@ -23,7 +23,7 @@
 //! # What the process keeps
 //! Working directory, umask, ids, limits, namespaces, signal mask and dispositions of the other threads are neither
 //! changed nor relied on, but for relative paths, which are taken from the working directory at the first poll, and a umask that takes an ordinary
-//! user's own rights to his files. Signals are not taken: these threads block all. Every descriptor is closed on execution, and the container gets
+//! user's own rights to their files. Signals are not taken: these threads block all. Every descriptor is closed on execution, and the container gets
 //! none of this process's but the standard ones, which must be open where they are inherited.
 //! Of the environment PATH, XDG_RUNTIME_DIR and the addresses of D-Bus are read, where newuidmap(1) or systemd is needed, and hooks that have none
 //! of their own inherit it.

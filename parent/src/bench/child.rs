@@ -21,7 +21,7 @@ use pinnace::{Error, Result, blocking};
 /// Longer than any command takes by itself: some runtimes can hang for ever.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The same for what is taken away after a failure: who hangs there as well has had his chance.
+/// The same for what is taken away after a failure: what hangs there as well has had its chance.
 const LIMIT_OF_CLEANING: Duration = Duration::from_secs(3);
 
 /// Between two looks whether we are asked to end, while nothing else happens.
@@ -126,7 +126,7 @@ impl Running {
         let said = memory("stderr")?;
         let theirs = said.try_clone().map_err(|error| Error::io("dup", &error))?;
         command.stdin(Stdio::null()).stdout(output).stderr(theirs);
-        // Control-C is for us; and whom we have to kill we kill with his children.
+        // Control-C is for us; and what we have to kill we kill with its children.
         command.process_group(0);
         let begun = Instant::now();
         let child = command.spawn().map_err(|error| Error::io(format_args!("execute {program}"), &error))?;

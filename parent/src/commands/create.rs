@@ -10,10 +10,10 @@ use pinnace::blocking::{self, Creation, TerminalChoice};
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
     context.trace.about("create", id);
-    let surroundings = Surroundings::read(arguments);
-    let created = surroundings
-        .and_then(|surroundings| {
-            let mut creation = creation(context, arguments, &surroundings, id, true)?;
+    let from_caller = FromCaller::read(arguments);
+    let created = from_caller
+        .and_then(|from_caller| {
+            let mut creation = creation(context, arguments, &from_caller, id, true)?;
             creation.hold = true;
             blocking::create(&context.state_root()?, &creation)
         })
@@ -23,13 +23,13 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> 
 }
 
 /// What the caller's environment and descriptors add to a container.
-pub(super) struct Surroundings {
+pub(super) struct FromCaller {
     environment: Vec<String>,
     notify_socket: Option<OsString>,
     preserved_count: u32,
 }
 
-impl Surroundings {
+impl FromCaller {
     /// Sockets that systemd has opened for us come first, then the descriptors that were asked for.
     ///
     /// Errors: a descriptor is not open. Source: sd_listen_fds(3).
@@ -58,7 +58,7 @@ impl Surroundings {
 pub(super) fn creation<'a>(
     context: &Context<'a>,
     arguments: &'a cli::Create,
-    surroundings: &'a Surroundings,
+    from_caller: &'a FromCaller,
     id: &'a str,
     detaches: bool,
 ) -> Result<Creation<'a>> {
@@ -70,11 +70,11 @@ pub(super) fn creation<'a>(
     creation.manager = context.global.cgroup_manager()?;
     creation.forgives_cgroups = context.global.forgives_cgroups()?;
     creation.terminal = TerminalChoice { socket: arguments.console_socket.as_deref(), detaches };
-    creation.preserved_count = surroundings.preserved_count;
+    creation.preserved_count = from_caller.preserved_count;
     creation.config = &arguments.config;
-    creation.environment = &surroundings.environment;
+    creation.environment = &from_caller.environment;
     creation.pidfd_socket = arguments.pidfd_socket.as_deref();
-    creation.notify_socket = surroundings.notify_socket.as_deref();
+    creation.notify_socket = from_caller.notify_socket.as_deref();
     creation.owns_process = true;
     Ok(creation)
 }

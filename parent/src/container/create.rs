@@ -73,7 +73,7 @@ pub struct Creation<'a> {
     /// The program's standard descriptors.
     pub stdio: Stdio<'a>,
     /// The process is this container's alone, as a command's is: SIGCHLD gets its default disposition where that is needed, and a blocked signal that
-    /// waits and asks to end it ends the creation. Without, signals are the caller's; while he ignores SIGCHLD the kernel forgets how children end,
+    /// waits and asks to end it ends the creation. Without, signals are the caller's; while it ignores SIGCHLD the kernel forgets how children end,
     /// and hooks and newuidmap(1) count as failed.
     pub owns_process: bool,
 }

@@ -15,7 +15,7 @@ use crate::namespaces::{self, Away};
 const IFF_UP: i16 = 1;
 
 /// A network namespace just made, and what it took.
-pub(super) struct Made {
+pub(super) struct NewNetwork {
     pub(super) namespace: OwnedFd,
     /// A socket in the new one, and the calling thread's own.
     pub(super) tools: (OwnedFd, Option<OwnedFd>),
@@ -23,7 +23,7 @@ pub(super) struct Made {
 
 /// Makes a network namespace, hands it over, and brings its loopback up, while its new owner is at work in it already. The calling
 /// thread is back in its own when this returns.
-pub(super) fn new_namespace(hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<Made> {
+pub(super) fn new_namespace(hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<NewNetwork> {
     let away = Away::in_new_network()?;
     let made = socket().and_then(|socket| {
         let namespace = namespaces::own(CLONE_NEWNET)?;
@@ -33,7 +33,7 @@ pub(super) fn new_namespace(hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>
     });
     let own = away.back()?;
     let (namespace, socket) = made?;
-    Ok(Made { namespace, tools: (socket, own) })
+    Ok(NewNetwork { namespace, tools: (socket, own) })
 }
 
 /// A socket of the calling thread's network namespace, which takes orders for its devices.

@@ -655,7 +655,7 @@ fn options_of_the_process_are_checked_before_anything_runs() {
     }
 }
 
-/// Who is born in the pid namespace may be ready before it is told that he was born.
+/// Who is born in the pid namespace may be ready before it is told of the birth.
 #[test]
 fn a_newborn_may_be_quicker_than_the_word_of_it() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
