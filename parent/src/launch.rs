@@ -151,7 +151,7 @@ impl Launch {
             return Ok(());
         };
         let reactor = Reactor::default();
-        match block_on(&reactor, self.word(&reactor, plan))? {
+        match block_on(&reactor, self.expect_report(&reactor, plan))? {
             (Report::MapsDue, _) => {}
             _ => return Err(out_of_turn()),
         }
@@ -201,7 +201,7 @@ impl Launch {
                     });
                     return Err(match failure {
                         Some(error) => error,
-                        None => self.death(reactor).await,
+                        None => self.how_it_ended(reactor).await,
                     });
                 }
             }
@@ -308,7 +308,7 @@ impl Launch {
         if self.is_ready {
             return Ok(());
         }
-        match self.word(reactor, plan).await? {
+        match self.expect_report(reactor, plan).await? {
             (Report::Ready, _) => {
                 self.child.has_executed_stage1();
                 self.is_ready = true;
@@ -320,7 +320,7 @@ impl Launch {
 
     /// Waits for the moment of the runtime's hooks. stage1 then waits for `send_proceed`.
     pub async fn hooks_due(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
-        match self.word(reactor, plan).await? {
+        match self.expect_report(reactor, plan).await? {
             (Report::HooksDue, _) => Ok(()),
             _ => Err(out_of_turn()),
         }
@@ -328,7 +328,7 @@ impl Launch {
 
     /// Waits for what stage1 is going to mount in a container that runs, detached. stage1 then waits for `send_proceed`.
     pub async fn mounting(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<OwnedFd> {
-        match self.word(reactor, plan).await? {
+        match self.expect_report(reactor, plan).await? {
             (Report::Mounting, Some(mount)) => Ok(mount),
             _ => Err(out_of_turn()),
         }
@@ -362,7 +362,7 @@ impl Launch {
         loop {
             match self.next_report(reactor).await? {
                 // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
-                None if self.socket.was_reset() => return Err(self.death(reactor).await),
+                None if self.socket.was_reset() => return Err(self.how_it_ended(reactor).await),
                 None if agent.is_none() => {
                     self.child.has_executed_stage1();
                     self.let_go();
@@ -373,7 +373,7 @@ impl Launch {
                 Some((Report::HookFailed { index, status }, Some(output))) => {
                     return Err(words::hook_failure(index, status, output));
                 }
-                Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
+                Some((Report::Listener, Some(listener))) => send_listener(&mut agent, &listener)?,
                 Some(_) => return Err(out_of_turn()),
             }
         }
@@ -429,11 +429,15 @@ impl Launch {
     /// The next report while stage1 must not end.
     ///
     /// Errors: it has failed, or died.
-    async fn word(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(Report, Option<OwnedFd>)> {
+    async fn expect_report(
+        &mut self,
+        reactor: &Reactor,
+        plan: &Plan<'_>,
+    ) -> Result<(Report, Option<OwnedFd>)> {
         match self.next_report(reactor).await? {
             Some((Report::Failed(failure), _)) => Err(words::failure(plan, &failure)),
             Some(report) => Ok(report),
-            None => Err(self.death(reactor).await),
+            None => Err(self.how_it_ended(reactor).await),
         }
     }
 
@@ -457,7 +461,7 @@ impl Launch {
     }
 
     /// stage1 ended without a word: says how.
-    async fn death(&mut self, reactor: &Reactor) -> Error {
+    async fn how_it_ended(&mut self, reactor: &Reactor) -> Error {
         if let Some(errno) = self.child.execution_failure() {
             return Error::call("execute stage1", errno);
         }
@@ -507,7 +511,7 @@ pub fn start_held(socket: OwnedFd, program: &str, mut agent: Option<Agent>) -> R
             Some((Report::HookFailed { index, status }, Some(output))) => {
                 return Err(words::hook_failure(index, status, output));
             }
-            Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
+            Some((Report::Listener, Some(listener))) => send_listener(&mut agent, &listener)?,
             Some(_) => return Err(out_of_turn()),
         }
     }
@@ -525,7 +529,7 @@ fn count(descriptors: &[BorrowedFd<'_>]) -> Result<u16> {
 }
 
 /// Tells the agent of the listener, once.
-fn introduce(agent: &mut Option<Agent>, listener: &OwnedFd) -> Result<()> {
+fn send_listener(agent: &mut Option<Agent>, listener: &OwnedFd) -> Result<()> {
     agent.take().ok_or_else(out_of_turn)?.send(listener)
 }
 
