@@ -63,6 +63,8 @@ fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
         .current_dir(workspace)
         .args([
             "build",
+            // The outer build has brought it up to date, and whoever depends on us has not got our file to change.
+            "--locked",
             "--package",
             "stage1-init",
             "--features",
@@ -110,16 +112,27 @@ fn digest(workspace: &Path, directories: &[&str]) -> String {
     files.sort();
     // FNV-1a, 64 bits: it tells builds apart; it guards nothing.
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
     for file in files {
-        for byte in std::fs::read(&file).unwrap_or_default() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let content = std::fs::read(&file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()));
+        let name = file.strip_prefix(workspace).expect("a file of the workspace").as_os_str();
+        // With lengths, so that nothing that moves from one file or name to the next looks the same.
+        for bytes in [name.as_encoded_bytes(), &content] {
+            add(&bytes.len().to_le_bytes());
+            add(bytes);
         }
     }
     format!("{hash:016x}")
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+    let entries =
+        std::fs::read_dir(directory).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+    for entry in entries.unwrap_or_else(|error| panic!("read {}: {error}", directory.display())) {
         let path = entry.path();
         if path.is_dir() {
             collect(&path, files);

@@ -38,7 +38,10 @@ async fn run(bundle: &std::path::Path) -> Result<i32> {
 
 async fn live(container: &Container) -> Result<i32> {
     container.start().await?;
-    println!("{} runs, its first process is {}", container.id(), container.process().pid());
+    match container.process().pid() {
+        Some(pid) => println!("{} runs, its first process is {pid}", container.id()),
+        None => println!("{} has run, and ended already", container.id()),
+    }
 
     // One more program in it, waited for like the first. The container may have ended meanwhile, and that is a kind of error.
     match container.exec(Command::new(["/bin/sh", "-c", "echo hello from inside"])).await {

@@ -5,6 +5,7 @@
 //! Figures are wall time (CLOCK_MONOTONIC) and CPU time of whole commands, from before they are started until they are waited for.
 
 mod bundle;
+#[allow(unsafe_code)]
 mod child;
 mod contestant;
 mod machine;
@@ -229,7 +230,8 @@ pub fn run(request: Request, bundles: &Path, state: &Path) -> Result<Results> {
     let material = Material::new(request.bundle.as_deref(), &request.built_in)?;
     // Containers that outlive `create` become our children: we can wait for their end, and count what they use.
     let own = Some(rustix::process::getpid());
-    rustix::process::set_child_subreaper(own).map_err(|errno| Error::call("become a subreaper", errno))?;
+    rustix::process::set_child_subreaper(own)
+        .map_err(|errno| Error::io("become a subreaper", &errno.into()))?;
     let mut contestants = Vec::new();
     for runtime in &runtimes {
         contestants.push(Contestant::new(runtime.clone(), &material, bundles, state, &request.options)?);

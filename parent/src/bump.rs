@@ -1,7 +1,7 @@
 //! An allocator that never frees, for commands that live some milliseconds: the first half mebibyte comes from zeroed memory of the
 //! program, without a system call, and what is never given back is never looked for.
 //!
-//! It is the program's, not the library's: who embeds that keeps his own.
+//! It is the program's, not the library's: who embeds that keeps their own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;

@@ -5,6 +5,7 @@
 
 #![cfg_attr(not(feature = "systemd"), allow(dead_code, unused_imports))]
 
+#[allow(unsafe_code)]
 mod bpf;
 mod devices;
 mod directory;
@@ -38,7 +39,6 @@ use serde::{Deserialize, Serialize};
 pub use directory::in_use;
 use directory::{make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
-pub use kill::send_signal;
 pub use needs::unsupported;
 pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};

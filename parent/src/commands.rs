@@ -159,6 +159,7 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
 /// How many descriptors above standard error the program keeps: `first` that systemd has given us, and `asked` behind them.
 ///
 /// Errors: one of them is not open.
+#[allow(unsafe_code)]
 pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
     let count = first.saturating_add(asked);
     for index in 0..count {
@@ -174,7 +175,7 @@ pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
                 Some(index) => format!("unable to stat preserved-fd {index} (of {asked})"),
                 None => format!("LISTEN_FDS={first}: descriptor {number}"),
             };
-            return Err(Error::call(doing, Errno::NOENT));
+            return Err(Error::io(doing, &Errno::NOENT.into()));
         }
     }
     Ok(count)

@@ -88,7 +88,7 @@ impl Symptom {
     }
 }
 
-/// Looks at the host as the caller meets it. `root` is where he keeps containers; `None`: he has no place for that.
+/// Looks at the host as the caller meets it. `root` is where it keeps containers; `None`: it has no place for that.
 pub fn examine(root: Option<&StateRoot>) -> Result<Vec<Symptom>> {
     let host = HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true })?;
     let mounts = Mounts::read();

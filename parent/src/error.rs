@@ -42,6 +42,8 @@ pub enum Kind {
 pub struct Error {
     kind: Kind,
     message: String,
+    /// That of the system call that failed, if it was one.
+    errno: Option<Errno>,
     /// What went wrong while things were put back.
     warnings: Vec<String>,
 }
@@ -54,15 +56,15 @@ impl Error {
 
     /// An error that callers tell apart by its kind.
     pub fn of_kind(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), warnings: Vec::new() }
+        Self { kind, message: message.into(), errno: None, warnings: Vec::new() }
     }
 
     /// A failed system call: `action` names the call and its object, such as `open /etc/passwd`.
-    pub fn call(action: impl fmt::Display, errno: Errno) -> Self {
-        Self::new(format!("{action}: {}", errno_text(errno)))
+    pub(crate) fn call(action: impl fmt::Display, errno: Errno) -> Self {
+        Self { errno: Some(errno), ..Self::new(format!("{action}: {}", errno_text(errno))) }
     }
 
-    /// The same as [`Error::call`] for an error of the standard library.
+    /// A failed operation of the standard library, or system call: `action` names it and its object, such as `open /etc/passwd`.
     pub fn io(action: impl fmt::Display, error: &std::io::Error) -> Self {
         match error.raw_os_error() {
             Some(raw) => Self::call(action, Errno::from_raw_os_error(raw)),
@@ -102,6 +104,11 @@ impl Error {
     /// What a caller may branch on.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The errno of the system call that failed, where it is one's failure and nothing else that the error tells.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.errno.map(Errno::raw_os_error)
     }
 }
 
@@ -146,5 +153,8 @@ mod tests {
         let error = Error::of_kind(Kind::NotRunning, "container not running").context("kill");
         assert_eq!(error.to_string(), "kill: container not running");
         assert_eq!(error.kind(), Kind::NotRunning);
+        assert_eq!(error.raw_os_error(), None);
+        let error = Error::call("open /x", Errno::ACCESS).context("kill");
+        assert_eq!(error.raw_os_error(), Some(13));
     }
 }

@@ -134,7 +134,7 @@ fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> 
     match place {
         Place::Host => {
             command.current_dir(bundle);
-            // SAFETY: the closure makes system calls with numbers.
+            // SAFETY: the closure makes system calls alone, and allocates nothing: its process is a copy of one that may have threads.
             unsafe { command.pre_exec(close_all_on_execute) };
         }
         Place::Container { init, pid, rootfs, cgroups } => {
@@ -144,8 +144,8 @@ fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> 
                 rootfs: CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?,
                 cgroups: cgroups.iter().map(AsRawFd::as_raw_fd).collect(),
             };
-            // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing. The caller's loan of the files
-            // outlives the closure.
+            // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing: its process is a copy of one
+            // that may have threads. The caller's loan of the files outlives the closure.
             unsafe {
                 command.pre_exec(move || {
                     entry.enter().map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))?;
@@ -189,7 +189,7 @@ impl Entry {
     }
 }
 
-/// An ordinary user may not move what was born outside of the part of the tree that is his; the hook runs where we are then.
+/// An ordinary user may not move what was born outside of the part of the tree that is theirs; the hook runs where we are then.
 fn enter_cgroup(file: RawFd) -> rustix::io::Result<()> {
     // SAFETY: the kernel reads the one byte.
     match check(unsafe { syscall!(WRITE, file, c"0".as_ptr(), 1usize) }) {
@@ -390,6 +390,17 @@ mod tests {
             "error running createRuntime hook #0: exit status 3, stdout: out, stderr: err",
         );
         check(&hook("grep -q '\"pid\":42,\"bundle\":\"/tmp\"'", None), "ok");
+    }
+
+    /// Real-time signals are real in that as well.
+    #[test]
+    fn a_hook_ignores_no_signal() {
+        let (ignore, real_time) = ([1u64, 0, 0, 0], 35usize);
+        // SAFETY: the array is as long as the structure that the kernel reads. Nobody sends the signal to a test.
+        let set =
+            unsafe { syscall!(RT_SIGACTION, real_time, ignore.as_ptr(), std::ptr::null::<u8>(), 8usize) };
+        assert_eq!(set, 0);
+        check(&hook("grep -q '^SigIgn:.0000000000000000$' /proc/self/status", None), "ok");
     }
 
     #[test]

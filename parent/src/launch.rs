@@ -12,16 +12,20 @@ mod enter;
 mod filesystem;
 mod held;
 mod limits;
-mod namespaces;
+mod namespace_files;
 mod net_devices;
 mod netlink;
+#[allow(unsafe_code)]
 mod network;
 mod notes;
+#[allow(unsafe_code)]
 mod reactor;
 mod seccomp;
+#[allow(unsafe_code)]
 mod spawn;
 mod stdio;
 mod transport;
+#[allow(unsafe_code)]
 mod trees;
 mod words;
 
@@ -41,7 +45,7 @@ use shared_proto::{Call, Failure, Reply, Report};
 pub use enter::Entrance;
 pub use filesystem::refused_option;
 pub use held::start_held;
-pub use namespaces::check_namespace;
+pub use namespace_files::check_namespace;
 pub use notes::Notes;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
@@ -54,7 +58,7 @@ use crate::ending;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, clones_user};
 use limits::set_host_limits;
-use namespaces::{bootstrap_descriptors, entered_namespaces, open_namespace, user_namespace_of_owners};
+use namespace_files::{bootstrap_descriptors, entered_namespaces, open_namespace, user_namespace_of_owners};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
 use stdio::Standard;
@@ -153,8 +157,7 @@ impl Launch {
     fn send_trees(&self, plan: &Plan<'_>, within: Option<BorrowedFd<'_>>) -> Result<()> {
         for trees in trees::open_sources(plan, within)?.chunks(FRAME_DESCRIPTOR_COUNT_MAX) {
             let descriptors: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
-            let descriptor_count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
-            self.socket.send(Reply::Trees { descriptor_count }, &descriptors)?;
+            self.socket.send(Reply::Trees { descriptor_count: count(&descriptors)? }, &descriptors)?;
         }
         Ok(())
     }
@@ -165,7 +168,7 @@ impl Launch {
             return Ok(());
         };
         let reactor = Reactor::default();
-        match block_on(&reactor, self.word(&reactor, plan))? {
+        match block_on(&reactor, self.expect_report(&reactor, plan))? {
             (Report::MapsDue, _) => {}
             _ => return Err(out_of_turn()),
         }
@@ -215,7 +218,7 @@ impl Launch {
                     });
                     return Err(match failure {
                         Some(error) => error,
-                        None => self.death(reactor).await,
+                        None => self.how_it_ended(reactor).await,
                     });
                 }
             }
@@ -254,14 +257,16 @@ impl Launch {
     }
 
     /// Lets the child run on every processor that its cgroup allows, whatever our caller was pinned to.
+    #[allow(unsafe_code)]
     pub fn use_all_processors(&self) -> Result<()> {
+        // rustix's CpuSet ends at 1024.
         let all = [u8::MAX; PROCESSOR_COUNT_MAX as usize / 8];
         // SAFETY: the mask is of the length that is passed; the kernel only reads it.
         let set = check(unsafe {
             syscall!(SCHED_SETAFFINITY, self.pid().as_raw_nonzero().get(), all.len(), all.as_ptr())
         });
         match set {
-            // It has just ended, or is another user's, whom we may not change: neither has to be told.
+            // ESRCH: it has exited. EPERM: it belongs to another user. Both are harmless.
             Err(Errno::SRCH | Errno::PERM) => Ok(()),
             set => set.map_err(|errno| Error::call("reset the processor affinity", errno)),
         }
@@ -275,8 +280,7 @@ impl Launch {
 
     /// Hands over the `tasks` files of the v1 cgroups.
     pub fn send_cgroups(&self, tasks: &[BorrowedFd<'_>]) -> Result<()> {
-        let descriptor_count = u16::try_from(tasks.len()).unwrap_or(u16::MAX);
-        self.socket.send(Reply::Cgroups { descriptor_count }, tasks)
+        self.socket.send(Reply::Cgroups { descriptor_count: count(tasks)? }, tasks)
     }
 
     /// Makes the network namespace, hands it over, and moves the devices into it; into one that is joined they go too.
@@ -298,7 +302,10 @@ impl Launch {
             };
             self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
         }
-        close_all(made.into_iter().flat_map(|made| [made.namespace].into_iter().chain(made.tools)));
+        close_all(made.into_iter().flat_map(|made| {
+            let (socket, own) = made.tools;
+            [made.namespace, socket].into_iter().chain(own)
+        }));
         Ok(())
     }
 
@@ -388,4 +395,15 @@ impl Drop for Launch {
 
 fn out_of_turn() -> Error {
     Error::new("stage1 answered out of turn")
+}
+
+/// How many travel with one frame.
+///
+/// Errors: there is no room for them, on a host with very many cgroup hierarchies.
+fn count(descriptors: &[BorrowedFd<'_>]) -> Result<u16> {
+    const _: () = assert!(FRAME_DESCRIPTOR_COUNT_MAX <= u16::MAX as usize);
+    if descriptors.len() > FRAME_DESCRIPTOR_COUNT_MAX {
+        return Err(Error::call("send to stage1", Errno::TOOMANYREFS));
+    }
+    Ok(descriptors.len() as u16)
 }

@@ -23,7 +23,7 @@
 //! # What the process keeps
 //! Working directory, umask, ids, limits, namespaces, signal mask and dispositions of the other threads are neither
 //! changed nor relied on, but for relative paths, which are taken from the working directory at the first poll, and a umask that takes an ordinary
-//! user's own rights to his files. Signals are not taken: these threads block all. Every descriptor is closed on execution, and the container gets
+//! user's own rights to their files. Signals are not taken: these threads block all. Every descriptor is closed on execution, and the container gets
 //! none of this process's but the standard ones, which must be open where they are inherited.
 //! Of the environment PATH, XDG_RUNTIME_DIR and the addresses of D-Bus are read, where newuidmap(1) or systemd is needed, and hooks that have none
 //! of their own inherit it.
@@ -47,23 +47,31 @@
 //! The path of one start: `container/create.rs` → `config` → `plan` → `launch` → stage1's `run.rs`.
 
 #![warn(missing_docs)]
+// But for the modules that are marked.
+#![deny(unsafe_code)]
 // Modules are private: in them `pub` means the rest of the crate.
 #![allow(unreachable_pub)]
 
 pub mod blocking;
 mod container;
+#[allow(unsafe_code)]
 mod descriptors;
 mod doctor;
 mod embed;
+#[allow(unsafe_code)]
 mod ending;
 mod error;
 mod features;
+#[allow(unsafe_code)]
 mod hooks;
 mod intel_rdt;
 mod launch;
 pub mod log;
+#[allow(unsafe_code)]
+mod namespaces;
 mod notify;
 mod seccomp;
+#[allow(unsafe_code)]
 mod signals;
 mod state;
 mod terminal;
@@ -75,6 +83,7 @@ pub mod cgroup;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+#[allow(unsafe_code)]
 pub mod host;
 #[doc(hidden)]
 pub mod plan;

@@ -8,11 +8,14 @@
 #![cfg_attr(test, allow(dead_code))]
 // Nobody makes what a part is left out for.
 #![cfg_attr(not(feature = "explain"), allow(dead_code, unused_imports))]
+// But for what is marked.
+#![deny(unsafe_code)]
 // A program: in it `pub` means the rest of it.
 #![allow(unreachable_pub)]
 
 #[cfg(feature = "bench")]
 mod bench;
+#[allow(unsafe_code)]
 mod bump;
 mod cli;
 mod commands;
@@ -24,7 +27,6 @@ use pinnace::Error;
 use pinnace::log::{Format, Log};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use cli::Parsed;
 
@@ -33,6 +35,7 @@ static ALLOCATOR: bump::Bump = bump::Bump::new();
 
 /// What the C library's start-up code calls.
 #[cfg(not(test))]
+#[allow(unsafe_code)]
 mod start {
     use std::ffi::{CStr, OsStr, c_char, c_int};
     use std::os::unix::ffi::OsStrExt;
@@ -64,8 +67,10 @@ mod start {
 }
 
 fn run(arguments: Vec<OsString>) -> c_int {
-    if let Err(errno) = fill_standard_descriptors() {
-        return errno.raw_os_error();
+    if let Err(error) = fill_standard_descriptors() {
+        // Where standard error is what could not be filled, nobody hears it.
+        Log::to_stderr().error(&error.to_string());
+        return error.exit_code();
     }
     let (global, invocation) = match cli::parse(arguments) {
         Ok(Parsed::Command(global, invocation)) => (global, invocation),
@@ -111,14 +116,17 @@ fn open_log(global: &cli::Global) -> pinnace::Result<Log> {
 
 /// Puts /dev/null where the caller has closed a standard descriptor: a socket of ours would take the number, and the container would
 /// get it as its standard input.
-fn fill_standard_descriptors() -> Result<(), Errno> {
+#[allow(unsafe_code)]
+fn fill_standard_descriptors() -> pinnace::Result<()> {
     // SAFETY: the numbers are only asked about; a closed one is what this is about, and poll(2) answers POLLNVAL to it.
     let standard = [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) });
     let mut polled = standard.each_ref().map(|descriptor| PollFd::new(descriptor, PollFlags::empty()));
-    rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+        .map_err(|errno| Error::io("look at the standard descriptors", &errno.into()))?;
     for _ in polled.iter().filter(|entry| entry.revents().contains(PollFlags::NVAL)) {
         // The lowest free number: the closed one's.
-        std::mem::forget(rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?);
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty());
+        std::mem::forget(null.map_err(|errno| Error::io("open /dev/null", &errno.into()))?);
     }
     Ok(())
 }

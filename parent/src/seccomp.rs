@@ -13,6 +13,7 @@ mod assemble;
 mod cache;
 mod key;
 mod layout;
+#[allow(unsafe_code)]
 mod library;
 mod socketcall;
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Signals that a foreground `run` passes on to the container.
+//! Signals: those that a foreground `run` passes on to the container, and what becomes of our own.
 
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::error::{Error, Kind, Result, check};
 /// Bytes of the kernel's signal set.
 const SIGNAL_SET_BYTES: usize = 8;
 
+/// Signals are numbered from one to this; the last ones are real-time signals (signal(7)).
+const SIGNAL_COUNT: i32 = u64::BITS as i32;
+
 /// Bytes of struct signalfd_siginfo (signalfd(2)).
 const RECORD_BYTES: usize = 128;
 
@@ -20,20 +24,33 @@ const RECORD_BYTES: usize = 128;
 #[derive(Debug)]
 pub struct Signals {
     descriptor: OwnedFd,
-    old_mask: u64,
+    _mask: Mask,
+}
+
+/// What the thread's mask was. Dropping it brings that back.
+#[derive(Debug)]
+struct Mask {
+    old: u64,
+    /// A mask is one thread's: on another one the old mask would be the wrong one.
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl Mask {
+    /// Blocks every signal of the calling thread that can be blocked.
+    fn block() -> std::result::Result<Self, Errno> {
+        let (mut old, all) = (0u64, u64::MAX);
+        // SAFETY: both sets are of the size that is passed; the kernel reads the first and writes the second.
+        let returned =
+            unsafe { syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const all, &raw mut old, SIGNAL_SET_BYTES) };
+        check(returned).map(|()| Self { old, of_this_thread: PhantomData })
+    }
 }
 
 impl Signals {
     /// Blocks every signal of the calling thread that can be blocked.
     pub fn block() -> Result<Self> {
-        let mut old_mask = 0u64;
-        let all = u64::MAX;
         let failed = |errno: Errno| Error::call("signalfd", errno);
-        // SAFETY: both sets are of the size that is passed; the kernel reads the first and writes the second.
-        let returned = unsafe {
-            syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const all, &raw mut old_mask, SIGNAL_SET_BYTES)
-        };
-        check(returned).map_err(failed)?;
+        let mask = Mask::block().map_err(failed)?;
         let wanted = !ignored();
         // SAFETY: the set is of the size that is passed; -1 asks for a new descriptor.
         let returned = unsafe {
@@ -48,7 +65,7 @@ impl Signals {
         check(returned).map_err(failed)?;
         // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
         let descriptor = unsafe { OwnedFd::from_raw_fd(returned as RawFd) };
-        Ok(Self { descriptor, old_mask })
+        Ok(Self { descriptor, _mask: mask })
     }
 
     /// Sends every signal that has come to the process behind `pidfd`. True if our terminal has another size now.
@@ -62,10 +79,8 @@ impl Signals {
                 is_resized = true;
                 continue;
             }
-            // SAFETY: numbers only; no signal information is passed. Ignored: the program may just have ended.
-            let _ = unsafe {
-                syscall!(PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0usize)
-            };
+            // Ignored: the program may just have ended.
+            let _ = send_signal(pidfd, number as i32);
         }
         is_resized
     }
@@ -77,14 +92,14 @@ impl AsFd for Signals {
     }
 }
 
-impl Drop for Signals {
+impl Drop for Mask {
     fn drop(&mut self) {
         // SAFETY: the set is of the size that is passed. Ignored: a mask that was in force can be set again.
         let _ = unsafe {
             syscall!(
                 RT_SIGPROCMASK,
                 SIG_SETMASK,
-                &raw const self.old_mask,
+                &raw const self.old,
                 std::ptr::null::<u8>(),
                 SIGNAL_SET_BYTES
             )
@@ -94,6 +109,12 @@ impl Drop for Signals {
 
 /// Between two looks whether we are asked to end.
 pub const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// pidfd_send_signal(2) with any number: rustix has neither 0 nor the real-time signals.
+pub fn send_signal(pidfd: BorrowedFd<'_>, number: i32) -> std::result::Result<(), Errno> {
+    // SAFETY: numbers only; no signal information is passed.
+    check(unsafe { syscall!(PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0usize) })
+}
 
 /// An error if a foreground command was asked to end: the signal waits to be passed on, and the program is not there yet.
 pub fn check_interrupted() -> Result<()> {
@@ -140,32 +161,33 @@ pub fn unblock_all() {
 
 /// Gives a signal its default disposition, whatever our caller has left us.
 pub fn reset(signal: Signal) -> Result<()> {
-    const SIG_DFL: u64 = 0;
-    dispose(signal, SIG_DFL)
+    dispose(signal.as_raw(), SIG_DFL).map_err(|errno| Error::call("rt_sigaction", errno))
 }
 
-/// Gives every signal its default disposition, as well as may be. Makes system calls and nothing else.
+/// Gives every signal its default disposition, the real-time ones too. Makes system calls and nothing else, since it runs between fork and
+/// execve in a copy of a process that may have threads: whoever allocates there may wait for ever.
 pub fn reset_all() {
-    for signal in (1..=u64::BITS as i32).filter_map(Signal::from_named_raw) {
+    for number in 1..=SIGNAL_COUNT {
         // Ignored: SIGKILL and SIGSTOP have no other.
-        let _ = reset(signal);
+        let _ = dispose(number, SIG_DFL);
     }
 }
 
 /// Ignores a signal. What we execute gets the default disposition back: from the standard library, and from stage1.
 pub fn ignore(signal: Signal) -> Result<()> {
-    const SIG_IGN: u64 = 1;
-    dispose(signal, SIG_IGN)
+    dispose(signal.as_raw(), SIG_IGN).map_err(|errno| Error::call("rt_sigaction", errno))
 }
 
-fn dispose(signal: Signal, disposition: u64) -> Result<()> {
+const SIG_DFL: u64 = 0;
+const SIG_IGN: u64 = 1;
+
+fn dispose(number: i32, disposition: u64) -> std::result::Result<(), Errno> {
     // The kernel's struct sigaction of both machines fits: the disposition, and zero for no flags.
     let action = [disposition, 0, 0, 0];
     // SAFETY: `action` is as long as the structure that the kernel reads, and no old one is asked for. No handler of ours is lost: there is none.
-    let returned = unsafe {
-        syscall!(RT_SIGACTION, signal.as_raw(), action.as_ptr(), std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
-    };
-    check(returned).map_err(|errno| Error::call("rt_sigaction", errno))
+    let returned =
+        unsafe { syscall!(RT_SIGACTION, number, action.as_ptr(), std::ptr::null::<u8>(), SIGNAL_SET_BYTES) };
+    check(returned)
 }
 
 /// For programs whose process is the runtime's alone, before anything else. Our caller may ignore SIGCHLD, and then the kernel forgets how hooks

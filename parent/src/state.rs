@@ -143,8 +143,14 @@ impl StateRoot {
             }
             Err(error) => return Err(Error::io(format_args!("open {}", self.path.display()), &error)),
         };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut ids: Vec<String> = names.filter(|name| check_id(name).is_ok()).collect();
+        let mut ids = Vec::new();
+        for entry in entries {
+            // A list that ends too early looks whole.
+            let entry =
+                entry.map_err(|error| Error::io(format_args!("read {}", self.path.display()), &error))?;
+            // What is not an id, nor even a text, is not a container's.
+            ids.extend(entry.file_name().into_string().ok().filter(|name| check_id(name).is_ok()));
+        }
         ids.sort();
         Ok(ids)
     }

@@ -67,7 +67,9 @@ impl Host {
     }
 
     fn options(&self) -> Options {
-        Options { root: Some(self.state()), ..Options::default() }
+        let mut options = Options::default();
+        options.root = Some(self.state());
+        options
     }
 
     fn state(&self) -> PathBuf {
@@ -232,15 +234,17 @@ fn programs_are_executed_waited_for_and_killed() {
         );
 
         // Nothing of the host's signals comes to a container: not what its threads block, nor what it ignores, as every program in Rust does SIGPIPE.
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", container.process().pid())).expect("status");
+        let pid = container.process().pid().expect("it lives");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
         for field in ["SigBlk:", "SigIgn:"] {
             assert!(status.contains(&format!("{field}\t0000000000000000\n")), "{status}");
         }
 
         let (mut output, stdio) = piped();
-        let environment = vec![OsString::from_vec(b"WORD=inside\xff".to_vec())];
-        let process = container.exec(Command { environment, stdio, ..command() }).await.expect("exec");
+        let mut with_word = command();
+        (with_word.environment, with_word.stdio) =
+            (vec![OsString::from_vec(b"WORD=inside\xff".to_vec())], stdio);
+        let process = container.exec(with_word).await.expect("exec");
         assert_eq!(process.wait().await.expect("wait"), Some(7));
         // Nobody waits twice, and everybody is told.
         assert_eq!(process.wait().await.expect("wait"), Some(7));
@@ -251,12 +255,17 @@ fn programs_are_executed_waited_for_and_killed() {
 
         // A handle to what is there, whoever has made it.
         let again = Container::open(id("exec"), Some(host.state())).await.expect("open");
-        assert_eq!(again.process().pid(), container.process().pid());
+        assert_eq!(again.process().pid(), Some(pid));
         assert!(poll_once(again.wait()).await.is_none(), "it has not ended");
         let error = again.delete(false).await.unwrap_err().to_string();
         assert_eq!(error, format!("cannot delete container {} that is not stopped: running", id("exec")));
         again.kill(Signal::KILL.as_raw()).await.expect("kill");
         assert_eq!(container.wait().await.expect("wait"), Some(137));
+        // Its id may be another's from now on, and one that is found now has none.
+        let late = Container::open(id("exec"), Some(host.state())).await.expect("open");
+        for ended in [&container, &again, &late] {
+            assert_eq!(ended.process().pid(), None);
+        }
         assert_eq!(container.exec(command()).await.unwrap_err().kind(), Kind::NotRunning);
         container.delete(false).await.expect("delete");
     });
@@ -271,10 +280,11 @@ fn processes_that_nobody_waits_for_keep_no_container() {
         let container = Container::create(&bundle, id("unwaited"), host.options()).await.expect("create");
         container.start().await.expect("start");
         // One ends first, one with the container; one handle is kept, one is dropped.
-        let ended = container.exec(Command::new(["/bin/sh", "-c", "exit 3"])).await.expect("exec");
+        let ended = container.exec(Command::new(["/bin/sh", "-c", "sleep 0.1; exit 3"])).await.expect("exec");
+        let pid = ended.pid().expect("it sleeps").get();
         let _kept = container.exec(Command::new(["/bin/sleep", "1000"])).await.expect("exec");
         drop(container.exec(Command::new(["/bin/sleep", "1000"])).await.expect("exec"));
-        within("a zombie is left", || state_of(ended.pid()).is_none());
+        within("a zombie is left", || state_of(pid).is_none());
         container.kill(Signal::KILL.as_raw()).await.expect("kill");
         assert_eq!(container.wait().await.expect("wait"), Some(137));
         container.delete(false).await.expect("delete");
@@ -332,11 +342,9 @@ fn an_error_names_its_place_and_leaves_nothing() {
     let bundle = host.bundle("wrong", "exit 0");
     let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");
     fs::write(bundle.join("config.json"), text.replace("CAP_KILL", "CAP_KILT")).expect("config.json");
-    let error = block_on(Container::create(
-        &bundle,
-        id("wrong"),
-        Options { config: Some(PathBuf::from("missing.json")), ..host.options() },
-    ));
+    let mut options = host.options();
+    options.config = Some(PathBuf::from("missing.json"));
+    let error = block_on(Container::create(&bundle, id("wrong"), options));
     assert!(error.unwrap_err().to_string().contains("missing.json"));
     let bundle = host.bundle("wrong", "exit 0");
     let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");

@@ -45,9 +45,13 @@ impl Descriptor {
 
     /// A descriptor's number as the parent writes it on the command line: decimal digits.
     pub fn from_argument(argument: Option<&CStr>) -> Option<Self> {
-        core::str::from_utf8(argument?.to_bytes()).ok()?.parse().ok().map(Descriptor)
+        let number = core::str::from_utf8(argument?.to_bytes()).ok()?.parse().ok()?;
+        (0..).contains(&number).then_some(Descriptor(number))
     }
 }
+
+/// SECCOMP_FILTER_FLAG_NEW_LISTENER, from linux/seccomp.h.
+pub(crate) const NEW_LISTENER: u32 = 1 << 3;
 
 /// A process that this one has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +202,7 @@ pub trait Kernel {
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
 
     // Memory and descriptors.
-    /// Where the bootstrap is received: INLINE_BYTES_MAX bytes. Asked for once.
+    /// Where the bootstrap is received: INLINE_BYTES_MAX bytes; none at all for whoever asks again.
     fn message_memory(&mut self) -> &'static mut [u8];
     /// Zeroed memory that is never given back.
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]>;
@@ -368,8 +372,8 @@ pub trait Kernel {
     fn clear_ambient(&mut self) -> Result<()>;
     fn raise_ambient(&mut self, capability: u32) -> Result<()>;
     fn set_no_new_privileges(&mut self) -> Result<()>;
-    /// Loads a filter of whole instructions. The number that the call returned: of the listener, if the flags ask for one.
-    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Descriptor>;
+    /// Loads a filter of whole instructions. Its listener, if the flags ask for one.
+    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Option<Descriptor>>;
 
     /// An empty set of rules that denies what is `handled`.
     fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor>;

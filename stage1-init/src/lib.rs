@@ -12,6 +12,7 @@ extern crate std;
 mod exec;
 mod home;
 mod hooks;
+mod host_proc;
 pub mod kernel;
 mod paths;
 mod receive;
@@ -21,6 +22,5 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod topology;
-mod windows;
 
 pub use run::run;

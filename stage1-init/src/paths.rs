@@ -156,8 +156,8 @@ pub(crate) fn open_or_make_directory<K: Kernel>(
             opened => return opened.at(Call::Open),
         }
         match make_components(kernel, root, path.as_c_str().to_bytes())? {
-            Made::Directory(directory) => return Ok(directory),
-            Made::Link(behind) => path = behind,
+            Reached::Directory(directory) => return Ok(directory),
+            Reached::Link(behind) => path = behind,
         }
     }
     Err(Fault { call: Call::Open, errno: Errno::LOOP })
@@ -165,13 +165,13 @@ pub(crate) fn open_or_make_directory<K: Kernel>(
 
 /// What making a path came to.
 #[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
-enum Made {
+enum Reached {
     Directory(Descriptor),
     /// A symlink to nothing was on the way; the whole path with what it says in its place.
     Link(PathBuffer),
 }
 
-fn make_components<K: Kernel>(kernel: &mut K, root: Descriptor, path: &[u8]) -> Result<Made, Fault> {
+fn make_components<K: Kernel>(kernel: &mut K, root: Descriptor, path: &[u8]) -> Result<Reached, Fault> {
     let mut parent = root;
     let mut end = 0;
     for name in path.split(|&byte| byte == b'/') {
@@ -190,7 +190,7 @@ fn make_components<K: Kernel>(kernel: &mut K, root: Descriptor, path: &[u8]) -> 
                         let behind = behind_link(kernel, (parent, name.as_c_str()), before, fault)?;
                         let rest = path.get(end..).unwrap_or_default();
                         let parts = [behind.as_c_str().to_bytes(), b"/", rest];
-                        return PathBuffer::join(&parts).at(Call::Open).map(Made::Link);
+                        return PathBuffer::join(&parts).at(Call::Open).map(Reached::Link);
                     }
                     made => made?,
                 }
@@ -203,7 +203,7 @@ fn make_components<K: Kernel>(kernel: &mut K, root: Descriptor, path: &[u8]) -> 
         }
         parent = opened.at(Call::Open)?;
     }
-    Ok(Made::Directory(parent))
+    Ok(Reached::Directory(parent))
 }
 
 /// The path that a symlink in `directory` means. `fault` is for what is no symlink.

@@ -5,9 +5,9 @@ use shared_proto::bootstrap::RootChange;
 use shared_proto::limits::EARLY_BIND_COUNT_MAX;
 use shared_proto::{BindOrigin, Call, DescriptorSlot, Propagation, PropagationKind, Reply, Step, View};
 
+use crate::host_proc;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::receive::{self, DescriptorList, Received};
-use crate::windows;
 
 /// The container's root, and what steps need of the host.
 pub(crate) struct Root {
@@ -88,7 +88,7 @@ pub(crate) fn leave_host<K: Kernel>(kernel: &mut K, view: &View<'_>, new: Descri
     match bootstrap.root_change {
         RootChange::Pivot => pivot(kernel, new),
         RootChange::Move => {
-            windows::close(kernel, bootstrap.root)?;
+            host_proc::take_away(kernel, bootstrap.root)?;
             kernel.move_mount(new, Descriptor::CURRENT_DIRECTORY, c"/").at(Call::MoveMount)?;
             change_root(kernel, new)
         }
@@ -141,8 +141,8 @@ fn open_sources<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) 
             // A tree, or the user namespace of a filesystem's owners.
             _ => Ok(next_tree(kernel, socket, &mut trees)?),
         };
-        // The decoder has counted them.
-        let _ = sources.push(tree);
+        // Never: the decoder has counted them.
+        sources.push(tree).map_err(|_| receive::unexpected())?;
     }
     if trees.is_empty() { Ok(sources) } else { Err(receive::unexpected()) }
 }

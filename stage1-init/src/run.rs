@@ -54,7 +54,7 @@ fn phases<K: Kernel>(
         topology::be_born(kernel, *socket).map_err(at(Phase::Setup))?;
         kernel.note(Moment::Born as u32);
     }
-    topology::lead(kernel).map_err(at(Phase::Setup))?;
+    topology::set_session(kernel).map_err(at(Phase::Setup))?;
     let highest = received.highest_descriptor().max(Some(*socket)).max(Some(root.highest_descriptor()));
     let first_temporary = highest.unwrap_or(*socket).next();
     let procfs = received.descriptor(DescriptorSlot::Procfs);

@@ -259,6 +259,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         // The skeleton runs hooks, which are processes (`hooks.rs`).
         Step::RunHook { .. } => Ok(()),
         Step::OpenConsole { uid, width, height, bind } => {
+            // The decoder has refused what is wider than that.
             console::open(context, &console::Console { uid, size: (width as u16, height as u16), bind })
         }
         Step::SetAffinity { processors } => scheduling::affinity(context.kernel, processors),

@@ -41,7 +41,10 @@ pub(crate) fn join<K: Kernel>(kernel: &mut K, socket: Descriptor, received: &Rec
         let Some(namespace) = received.descriptor(slot) else { continue };
         match kernel.set_namespace(namespace, kind) {
             // What belongs to the host can be joined from outside alone, what belongs to the user namespace from inside.
-            Err(Errno::PERM) if user.is_some() => late.push((namespace, kind)).unwrap_or_default(),
+            Err(Errno::PERM) if user.is_some() => {
+                // Never: there is room for all of the list above.
+                late.push((namespace, kind)).map_err(|_| receive::unexpected())?;
+            }
             joined => joined.at(joining(kind))?,
         }
     }
@@ -102,8 +105,8 @@ fn become_root<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
 
 /// Goes on as a child of the parent, a sibling of this process, which ends.
 ///
-/// Only children are in a pid namespace that was joined. Whoever is in there may have CAP_SYS_PTRACE, and then what a process is and has open is his
-/// (CVE-2019-5736 and its kin): all that he finds is stage1, a copy that is sealed, and in the container's own tree unless the pivot is late.
+/// Only children are in a pid namespace that was joined. Whoever is in there may have CAP_SYS_PTRACE, and then what a process is and has open is theirs
+/// (CVE-2019-5736 and its kin): all that they find is stage1, a copy that is sealed, and in the container's own tree unless the pivot is late.
 pub(crate) fn be_born<K: Kernel>(kernel: &mut K, socket: Descriptor) -> Result<(), Fault> {
     if let Some(sibling) = kernel.fork_sibling().at(Call::Fork)? {
         // Ignored: if the parent is gone, the sibling learns it as well.
@@ -118,7 +121,7 @@ pub(crate) fn be_born<K: Kernel>(kernel: &mut K, socket: Descriptor) -> Result<(
 }
 
 /// A session of its own.
-pub(crate) fn lead<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
+pub(crate) fn set_session<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
     kernel.set_session().at(Call::SetSession)
 }
 

@@ -37,18 +37,21 @@ pub fn is_pinnace() -> bool {
     })
 }
 
-/// The stage1 program that the newest build embedded; `STAGE1_ELF` names another.
+/// The same for a test of what pinnace alone does: where another is under test, the test says that it is skipped.
+pub fn tests_pinnace() -> bool {
+    if !is_pinnace() {
+        skip("it is about what pinnace alone does");
+    }
+    is_pinnace()
+}
+
+/// The stage1 program inside the release build, as cargo's list of that build's parts names it; `STAGE1_ELF` names another.
 pub fn stage1_elf() -> Option<PathBuf> {
     if let Some(path) = env::var_os("STAGE1_ELF") {
         return Some(path.into());
     }
-    let builds = fs::read_dir(target_directory().join("release/build")).ok()?;
-    builds
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("pinnace-"))
-        .map(|entry| entry.path().join("out/stage1"))
-        .filter(|path| path.is_file())
-        .max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
+    let parts = fs::read_to_string(target_directory().join("release/pinnace.d")).ok()?;
+    parts.split_whitespace().find(|part| part.ends_with("/out/stage1")).map(PathBuf::from)
 }
 
 /// The files that engines gave to their runtimes, when the directory that holds them is beside the workspace.
@@ -75,9 +78,10 @@ pub fn copy_program(to: &Path) {
     assert!(status.success(), "cp: {status}");
 }
 
-/// Says on stderr what was not tested, and why.
-pub fn skip(name: &str, reason: &str) {
-    eprintln!("SKIP {name}: {reason}");
+/// Says on stderr that the calling test is skipped, and why.
+pub fn skip(reason: &str) {
+    // libtest runs each test on a thread of its name.
+    eprintln!("SKIP {}: {reason}", std::thread::current().name().unwrap_or("?"));
 }
 
 /// An id that no other test, process or earlier run uses, so that finding it anywhere names the culprit.

@@ -16,7 +16,7 @@ pub use bundle::Bundle;
 pub use container::{Container, Status};
 pub use host::{
     busybox, cgroup_hierarchies, copy_program, find_program, is_pinnace, managers, program, runc,
-    shared_configs, skip, stage1_elf, unique_id, wait_until, workspace,
+    shared_configs, skip, stage1_elf, tests_pinnace, unique_id, wait_until, workspace,
 };
 pub use outcome::{Outcome, Running, run_within, run_within_limit, spawn};
 pub use pty::Pty;

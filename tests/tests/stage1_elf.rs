@@ -27,7 +27,7 @@ struct Elf {
 impl Elf {
     fn load() -> Option<Self> {
         let Some(path) = stage1_elf() else {
-            skip("stage1_elf", "no release build and no STAGE1_ELF");
+            skip("no release build and no STAGE1_ELF");
             return None;
         };
         Some(Self { bytes: fs::read(path).expect("read stage1") })

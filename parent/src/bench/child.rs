@@ -21,7 +21,7 @@ use pinnace::{Error, Result, blocking};
 /// Longer than any command takes by itself: some runtimes can hang for ever.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The same for what is taken away after a failure: who hangs there as well has had his chance.
+/// The same for what is taken away after a failure: what hangs there as well has had its chance.
 const LIMIT_OF_CLEANING: Duration = Duration::from_secs(3);
 
 /// The same where many run at once.
@@ -123,13 +123,13 @@ impl Running {
         let said = memory("stderr")?;
         let theirs = said.try_clone().map_err(|error| Error::io("dup", &error))?;
         command.stdin(Stdio::null()).stdout(output).stderr(theirs);
-        // Control-C is for us; and whom we have to kill we kill with his children.
+        // Control-C is for us; and what we have to kill we kill with its children.
         command.process_group(0);
         let begun = Instant::now();
         let child = command.spawn().map_err(|error| Error::io(format_args!("execute {program}"), &error))?;
         let pid = Pid::from_child(&child);
         let handle =
-            pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| Error::call("pidfd_open", errno))?;
+            pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| Error::io("pidfd_open", &errno.into()))?;
         Ok(Self { pid, handle, begun, said })
     }
 
@@ -151,7 +151,7 @@ impl Running {
 
     fn reap(mut self) -> Result<Ended> {
         let Reaped { status, cpu } = reap(Some(self.pid), Wait::Blocking)
-            .map_err(|errno| Error::call("wait4", errno))?
+            .map_err(|errno| Error::io("wait4", &errno.into()))?
             .ok_or_else(|| Error::new("wait4 has waited for nobody"))?;
         let cost = Cost { wall: self.begun.elapsed(), cpu };
         let said = if status == 0 { String::new() } else { text_of(&mut self.said) };
@@ -186,7 +186,7 @@ impl Ended {
 fn memory(name: &str) -> Result<File> {
     memfd_create(name, MemfdFlags::CLOEXEC)
         .map(File::from)
-        .map_err(|errno| Error::call("memfd_create", errno))
+        .map_err(|errno| Error::io("memfd_create", &errno.into()))
 }
 
 fn text_of(file: &mut File) -> String {
@@ -235,14 +235,14 @@ pub(crate) fn end(pid: Pid) -> Result<Duration> {
 /// Waits for a process whose parent has left it to us; its CPU time.
 pub(crate) fn wait_for_orphan(pid: Pid) -> Result<Duration> {
     let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| {
-        Error::call(format_args!("the container's process {}", pid.as_raw_nonzero()), errno)
+        Error::io(format_args!("the container's process {}", pid.as_raw_nonzero()), &errno.into())
     })?;
     if wait_for_any([&handle].into_iter(), LIMIT, Heeds::Nothing)?.is_empty() {
         return Err(Error::new(format!("the container did not end within {} s", LIMIT.as_secs())));
     }
     match reap(Some(pid), Wait::Blocking) {
         Ok(reaped) => Ok(reaped.map_or(Duration::ZERO, |reaped| reaped.cpu)),
-        Err(errno) => Err(Error::call("wait for the container", errno)),
+        Err(errno) => Err(Error::io("wait for the container", &errno.into())),
     }
 }
 
@@ -281,7 +281,7 @@ fn wait_for_any<'a>(
             Ok(0) | Err(Errno::INTR) if heeds == Heeds::Signals => check_ended()?,
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => break,
-            Err(errno) => return Err(Error::call("poll", errno)),
+            Err(errno) => return Err(Error::io("poll", &errno.into())),
         }
     }
     let has_ended = |entry: &PollFd<'_>| !entry.revents().is_empty();

@@ -48,8 +48,10 @@ struct AttachAttributes {
     replaced_program: u32,
 }
 
-/// The same for BPF_PROG_QUERY.
+/// The same for BPF_PROG_QUERY, up to its last field: the kernel writes its answers into the caller's structure where its own has them, and
+/// does not ask how long ours is. A kernel whose cgroups have BPF_F_BEFORE and BPF_F_AFTER writes `revision`.
 #[repr(C)]
+#[derive(Default)]
 struct QueryAttributes {
     target: u32,
     attach_type: u32,
@@ -58,7 +60,13 @@ struct QueryAttributes {
     program_ids: u64,
     program_count: u32,
     reserved: u32,
+    program_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
 }
+
+const _: () = assert!(size_of::<QueryAttributes>() == 64);
 
 /// The same for BPF_PROG_GET_FD_BY_ID.
 #[repr(C)]
@@ -145,11 +153,9 @@ fn attached(directory: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Errno> {
     let mut attributes = QueryAttributes {
         target: directory.as_raw_fd() as u32,
         attach_type: BPF_CGROUP_DEVICE,
-        query_flags: 0,
-        attach_flags: 0,
         program_ids: ids.as_mut_ptr() as u64,
         program_count: PROGRAMS_MAX as u32,
-        reserved: 0,
+        ..QueryAttributes::default()
     };
     // SAFETY: the kernel reads and writes `attributes`, whose size is passed, and writes at most `program_count` ids.
     let returned =

@@ -1,15 +1,15 @@
 //! Signals to every process of a cgroup and of those below it.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
-use sc::syscall;
 
 use super::place::Directory;
 use super::{files, freezer, processes_below};
-use crate::error::{Error, Result, check};
+use crate::error::{Error, Result};
+use crate::signals::send_signal;
 
 /// How often the list is read again for processes that were born meanwhile.
 const ROUNDS_MAX: usize = 100;
@@ -58,17 +58,9 @@ fn signal_each(path: &str, signal: i32) -> BTreeSet<i32> {
         let present = processes_below(path);
         for (pid, handle) in new.into_iter().filter(|(pid, _)| present.contains(pid)) {
             // Ignored: it has just ended.
-            let _ = send_signal(&handle, signal);
+            let _ = send_signal(handle.as_fd(), signal);
             reached.insert(pid);
         }
     }
     reached
-}
-
-/// pidfd_send_signal(2) with any number, real-time signals and 0 included.
-pub fn send_signal(handle: &OwnedFd, signal: i32) -> std::result::Result<(), Errno> {
-    // SAFETY: numbers only; no signal information is passed.
-    let returned =
-        unsafe { syscall!(PIDFD_SEND_SIGNAL, handle.as_raw_fd(), signal, std::ptr::null::<u8>(), 0usize) };
-    check(returned)
 }

@@ -5,15 +5,16 @@ use std::ffi::OsString;
 use super::Context;
 use crate::cli;
 use pinnace::Result;
-use pinnace::blocking::{self, Creation, Stdio, TerminalChoice};
+use pinnace::blocking::{self, Creation, TerminalChoice};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> {
     let id = cli::one_id("create", &arguments.ids)?;
     context.trace.about("create", id);
-    let surroundings = Surroundings::read(arguments);
-    let created = surroundings
-        .and_then(|surroundings| {
-            let creation = Creation { hold: true, ..creation(context, arguments, &surroundings, id, true)? };
+    let from_caller = FromCaller::read(arguments);
+    let created = from_caller
+        .and_then(|from_caller| {
+            let mut creation = creation(context, arguments, &from_caller, id, true)?;
+            creation.hold = true;
             blocking::create(&context.state_root()?, &creation)
         })
         .map_err(|error| error.context("pinnace create failed"))?;
@@ -22,13 +23,13 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Create) -> Result<()> 
 }
 
 /// What the caller's environment and descriptors add to a container.
-pub(super) struct Surroundings {
+pub(super) struct FromCaller {
     environment: Vec<String>,
     notify_socket: Option<OsString>,
     preserved_count: u32,
 }
 
-impl Surroundings {
+impl FromCaller {
     /// Sockets that systemd has opened for us come first, then the descriptors that were asked for.
     ///
     /// Errors: a descriptor is not open. Source: sd_listen_fds(3).
@@ -57,28 +58,23 @@ impl Surroundings {
 pub(super) fn creation<'a>(
     context: &Context<'a>,
     arguments: &'a cli::Create,
-    surroundings: &'a Surroundings,
+    from_caller: &'a FromCaller,
     id: &'a str,
     detaches: bool,
 ) -> Result<Creation<'a>> {
-    Ok(Creation {
-        id,
-        bundle: arguments.bundle.as_deref(),
-        pid_file: arguments.pid_file.as_deref(),
-        no_pivot: arguments.no_pivot,
-        no_new_keyring: arguments.no_new_keyring,
-        manager: context.global.cgroup_manager()?,
-        forgives_cgroups: context.global.forgives_cgroups()?,
-        hold: false,
-        terminal: TerminalChoice { socket: arguments.console_socket.as_deref(), detaches },
-        preserved_count: surroundings.preserved_count,
-        config: &arguments.config,
-        environment: &surroundings.environment,
-        pidfd_socket: arguments.pidfd_socket.as_deref(),
-        notify_socket: surroundings.notify_socket.as_deref(),
-        stdio: Stdio::Inherit,
-        owns_process: true,
-        log: context.log,
-        trace: context.trace,
-    })
+    let mut creation = Creation::new(id, context.log, context.trace);
+    creation.bundle = arguments.bundle.as_deref();
+    creation.pid_file = arguments.pid_file.as_deref();
+    creation.no_pivot = arguments.no_pivot;
+    creation.no_new_keyring = arguments.no_new_keyring;
+    creation.manager = context.global.cgroup_manager()?;
+    creation.forgives_cgroups = context.global.forgives_cgroups()?;
+    creation.terminal = TerminalChoice { socket: arguments.console_socket.as_deref(), detaches };
+    creation.preserved_count = from_caller.preserved_count;
+    creation.config = &arguments.config;
+    creation.environment = &from_caller.environment;
+    creation.pidfd_socket = arguments.pidfd_socket.as_deref();
+    creation.notify_socket = from_caller.notify_socket.as_deref();
+    creation.owns_process = true;
+    Ok(creation)
 }

@@ -10,10 +10,10 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Run) -> Result<i32> {
     context.trace.about("run", id);
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
-    let surroundings = create::Surroundings::read(&arguments.create);
-    let created = surroundings
-        .and_then(|surroundings| {
-            let creation = create::creation(context, &arguments.create, &surroundings, id, arguments.detach)?;
+    let from_caller = create::FromCaller::read(&arguments.create);
+    let created = from_caller
+        .and_then(|from_caller| {
+            let creation = create::creation(context, &arguments.create, &from_caller, id, arguments.detach)?;
             blocking::create(&context.state_root()?, &creation)
         })
         .map_err(|error| error.context("pinnace run failed"));

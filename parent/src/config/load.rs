@@ -125,7 +125,7 @@ fn examine_text(text: &[u8], is_own: IsOwn<'_>) -> std::result::Result<Config, R
     }
 }
 
-/// The same for whoever prints all of them in one line, and joins nothing.
+/// Like `examine_text`, but folds all problems into one error and treats no namespace as our own.
 pub fn parse(text: &[u8]) -> Result<Config> {
     examine_text(text, &|_, _| false).map_err(Error::from)
 }

@@ -21,6 +21,8 @@ pub const SECCOMP_TSYNC: u32 = 1 << 0;
 pub const SECCOMP_LOG: u32 = 1 << 1;
 pub const SECCOMP_SPEC_ALLOW: u32 = 1 << 2;
 pub const SECCOMP_NEW_LISTENER: u32 = 1 << 3;
+/// None of the kernel's: the listener is asked about sendmsg(2), and so cannot be sent with that.
+pub const SECCOMP_LISTENER_BY_SENDMMSG: u32 = 1 << 31;
 pub const SECCOMP_TSYNC_ESRCH: u32 = 1 << 4;
 pub const SECCOMP_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 

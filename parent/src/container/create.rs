@@ -19,7 +19,7 @@ use super::hooks::poststop;
 use super::{devices, rootless};
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{Basis, Config, Hooks, KeptFilter, Namespace};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Notes, Stdio};
@@ -35,8 +35,9 @@ use crate::trace::Trace;
 /// runc's words. A container without a process can be created, but not started (runtime-spec config.md "Process").
 pub(super) const NO_PROGRAM: &str = "config.json: $.process: process property must not be empty";
 
-/// What the caller of `create` and `run` decides.
+/// What the caller of `create` and `run` decides: [`Creation::new`], and then the fields.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Creation<'a> {
     /// Letters, digits, `_`, `+`, `-`, `.`; at most 255.
     pub id: &'a str,
@@ -73,7 +74,7 @@ pub struct Creation<'a> {
     /// The program's standard descriptors.
     pub stdio: Stdio<'a>,
     /// The process is this container's alone, as a command's is: SIGCHLD gets its default disposition where that is needed, and a blocked signal that
-    /// waits and asks to end it ends the creation. Without, signals are the caller's; while he ignores SIGCHLD the kernel forgets how children end,
+    /// waits and asks to end it ends the creation. Without, signals are the caller's; while it ignores SIGCHLD the kernel forgets how children end,
     /// and hooks and newuidmap(1) count as failed.
     pub owns_process: bool,
 }
@@ -181,8 +182,9 @@ impl Created {
     /// Takes everything away, the program having ended, and runs the hooks for that. Returns what should be said although all went well. A `delete`
     /// from elsewhere may have been quicker.
     pub fn remove(&self) -> Result<Vec<String>> {
-        if self.directory.lock().is_err() {
-            return Ok(Vec::new());
+        match self.directory.lock() {
+            Err(error) if error.kind() == Kind::NoSuchContainer => return Ok(Vec::new()),
+            locked => locked?,
         }
         destroy(&self.cgroups, self.rdt_groups.as_ref(), &self.directory, self.own_pid_namespace)?;
         Ok(poststop(&self.record, &self.id))

@@ -8,12 +8,13 @@ use std::path::Path;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
+use super::create::questions;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::{Container, seccomp};
 use crate::cgroup::SubCgroups;
-use crate::config::{self, Basis, Config, ExecCpuAffinity, Process, Program, User};
+use crate::config::{self, Basis, ExecCpuAffinity, Process, Program, User};
 use crate::error::{Error, Kind, Result};
-use crate::host::{HostFacts, Questions};
+use crate::host::HostFacts;
 use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
 use crate::state::{PidFile, own_ignored_signals};
@@ -264,14 +265,6 @@ fn begin(
         launch.send_start(ignored_signals)?;
         launch.executed(&reactor, plan, agent).await.map(|()| relay)
     })
-}
-
-fn questions(config: &Config) -> Questions {
-    Questions {
-        apparmor: config.process.apparmor_profile.is_some(),
-        selinux: config.process.selinux_label.is_some(),
-        landlock: config.landlock.is_some(),
-    }
 }
 
 /// The container's root, where it is not that of its mount namespace.

@@ -27,7 +27,7 @@ impl Readiness {
     }
 }
 
-/// Listens for a container's readiness from before its start, if somebody wants to know (`host` is his NOTIFY_SOCKET) and it was created so.
+/// Listens for a container's readiness from before its start, if somebody wants to know (`host` is their NOTIFY_SOCKET) and it was created so.
 pub fn listen_for_readiness(container: &Container, host: Option<&OsStr>) -> Result<Option<Readiness>> {
     let (Some(host), Some(init)) = (host, &container.init) else { return Ok(None) };
     if !container.directory.awaits_start(init) {

@@ -1,11 +1,13 @@
 //! Signals to a container, by pidfd: a pid that has come to mean somebody else is never hit.
 
+use std::os::fd::AsFd;
+
 use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::Container;
-use crate::cgroup::send_signal;
 use crate::error::{Error, Kind, Result};
+use crate::signals::send_signal;
 
 /// The last real-time signal.
 const SIGNAL_MAX: i32 = 64;
@@ -25,7 +27,7 @@ pub fn kill(container: &Container, signal: i32) -> Result<()> {
         // Without a pid namespace nobody ends with init: all must be reached.
         container.cgroups().kill_all()?;
     }
-    let sent = send_signal(&handle, signal);
+    let sent = send_signal(handle.as_fd(), signal);
     if signal == Signal::KILL.as_raw() {
         // A frozen process does not even die (runc thaws it as well).
         container.cgroups().thaw();

@@ -66,7 +66,7 @@ fn controllers(host: &HostFacts) -> Vec<String> {
             let all = hierarchies.iter().flat_map(|hierarchy| hierarchy.controllers.iter().cloned());
             return all.filter(|name| !name.starts_with("name=")).collect();
         }
-        // An ordinary user's containers are beside his own cgroup.
+        // An ordinary user's containers are beside the user's own cgroup.
         CgroupHost::V2 { unified } if !host.is_privileged() => {
             let parent = unified.own.rsplit_once('/').map_or("", |(parent, _)| parent);
             format!("{}{parent}/cgroup.controllers", unified.mountpoint)

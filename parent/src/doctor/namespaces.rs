@@ -47,7 +47,7 @@ pub(super) struct Facts {
 /// The group of terminals, which the default configuration mounts /dev/pts for.
 const TERMINAL_GROUP: u32 = 5;
 
-/// What an ordinary user's containers have beside his own id.
+/// What an ordinary user's containers have beside the user's own id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ids {
     /// That many user and group ids, and programs that may map them.
@@ -136,7 +136,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Symptom> {
     found
 }
 
-/// What concerns root in a user namespace that somebody has made for him.
+/// What concerns root in a user namespace that somebody else has made.
 fn inner_root(facts: &Facts) -> Vec<Symptom> {
     let mut found = Vec::new();
     if !facts.owns_mounts {

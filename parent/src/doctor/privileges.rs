@@ -1,11 +1,11 @@
-//! What the caller himself may do: capabilities, and what somebody has put around him.
+//! What the caller may do: capabilities, and what somebody has put around it.
 
 use super::{Symptom, line};
 use crate::config::capability_number;
 use crate::host::{HostFacts, own_capabilities};
 
 pub(super) struct Facts {
-    /// An ordinary user has none, and needs none: his user namespace gives him its own.
+    /// An ordinary user has none, and needs none: a user namespace gives its own.
     is_ordinary: bool,
     /// A bit for each.
     capabilities: u64,

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use crate::blocking::{self, ManagerKind};
 
-/// What a container is created with beside its bundle.
+/// What a container is created with beside its bundle: the default, and then its fields.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
     /// The directory of all containers' states, which `pinnace --root` names as well; `None`: /run/pinnace, and for an ordinary user
     /// $XDG_RUNTIME_DIR/pinnace.
@@ -26,6 +27,7 @@ pub struct Options {
 
 /// What a program's standard input, output and error are.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub enum Stdio {
     /// Those of this process.
     #[default]
@@ -46,8 +48,9 @@ impl Stdio {
     }
 }
 
-/// One more program for a container. What is not said is as for the container's first one.
+/// One more program for a container: [`Command::new`], and then its fields. What is not said is as for the container's first one.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Command {
     /// The program and its arguments.
     pub args: Vec<OsString>,

@@ -1,15 +1,16 @@
 //! A process in a container, known by its pidfd.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::num::NonZeroI32;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 use smol::Async;
 
 use super::reaper;
-use crate::cgroup::send_signal;
 use crate::ending::{self, Ending};
 use crate::error::{Error, Kind, Result};
+use crate::signals::send_signal;
 
 /// A process in a container. The handle never comes to mean another one.
 ///
@@ -36,7 +37,7 @@ impl Process {
         let child = Arc::new(Child { pidfd, ending: Mutex::new(Ending::Alive) });
         if let Err(error) = reaper::watch(&child) {
             // Ignored, both: the error is the one to tell.
-            let _ = send_signal(&child.pidfd, rustix::process::Signal::KILL.as_raw());
+            let _ = send_signal(child.pidfd(), rustix::process::Signal::KILL.as_raw());
             let _ = ending::exit_code(child.pidfd.as_fd());
             return Err(error);
         }
@@ -48,9 +49,23 @@ impl Process {
         Self { pid, who: pidfd.map_or(Who::Gone, Who::Other) }
     }
 
-    /// Its id on the host.
-    pub fn pid(&self) -> i32 {
-        self.pid
+    /// Its id on the host; `None` if it has ended.
+    ///
+    /// It may end at any moment, and its id be another process's soon after: to show it is safe, to act on it is not. What acts takes
+    /// [`pidfd`](Process::pidfd), or is [`kill`](Process::kill).
+    pub fn pid(&self) -> Option<NonZeroI32> {
+        NonZeroI32::new(self.pid).filter(|_| self.look().is_ok_and(|ending| ending == Ending::Alive))
+    }
+
+    /// What means it and never another process, whatever becomes of it: pidfd_open(2). `None`: it had ended before there was a handle.
+    ///
+    /// Not to be waited for with waitid(2) if [`wait`](Process::wait) is to tell the exit code.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.who {
+            Who::Child(child) => Some(child.pidfd()),
+            Who::Other(pidfd) => Some(pidfd.as_fd()),
+            Who::Gone => None,
+        }
     }
 
     /// Waits for its end: the exit code, or 128 and the signal that ended it. May be called by many, again and again; a future that is dropped
@@ -64,7 +79,7 @@ impl Process {
         {
             let failed = |error| Error::io("wait for the process", &error);
             // A copy: others may wait as well, and a number can be watched once.
-            let copy = pidfd.try_clone().map_err(failed)?;
+            let copy = pidfd.try_clone_to_owned().map_err(failed)?;
             Async::new_nonblocking(copy).map_err(failed)?.readable().await.map_err(failed)?;
         }
         match self.look()? {
@@ -91,14 +106,6 @@ impl Process {
             Who::Gone => Ok(Ending::Unknown),
         }
     }
-
-    fn pidfd(&self) -> Option<&OwnedFd> {
-        match &self.who {
-            Who::Child(child) => Some(child.pidfd()),
-            Who::Other(pidfd) => Some(pidfd),
-            Who::Gone => None,
-        }
-    }
 }
 
 /// A child of this process.
@@ -109,13 +116,13 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) fn pidfd(&self) -> &OwnedFd {
-        &self.pidfd
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     /// How it has ended, if it has. It is reaped then, and how it ended is kept for whoever asks later.
     pub(super) fn look(&self) -> Result<Ending> {
-        // A number is whole, whoever panicked.
+        // Poisoning is harmless: `Ending` is `Copy` and never half-written.
         let mut known = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == Ending::Alive {
             *known = ending::look(self.pidfd.as_fd())?;

@@ -40,7 +40,7 @@ pub(super) fn watch(child: &Arc<Child>) -> Result<()> {
     let failed = |error| Error::io("wait for the process", &error);
     let watched = Async::new_nonblocking(Watched(Arc::clone(child))).map_err(failed)?;
     let reap = async move {
-        // Ignored, both: nobody is here to be told, and whoever waits for the child is told by himself.
+        // Ignored, both: nobody is here to be told, and whoever waits for the child is told anyhow.
         let _ = watched.readable().await;
         let _ = watched.get_ref().0.look();
     };
@@ -52,6 +52,6 @@ struct Watched(Arc<Child>);
 
 impl AsFd for Watched {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.pidfd().as_fd()
+        self.0.pidfd()
     }
 }

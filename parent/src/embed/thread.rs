@@ -16,7 +16,7 @@ pub(super) async fn on_thread<T: Send + 'static>(
     let (sender, receiver) = smol::channel::bounded(1);
     let work = move || {
         signals::block_on_thread();
-        let done = work().map(|made| Made(Some((made, undo))));
+        let done = work().map(|made| Undoable(Some((made, undo))));
         // Ignored: nobody waits any longer, and what was made is undone where it is dropped.
         let _ = sender.try_send(done);
     };
@@ -37,15 +37,15 @@ fn start(work: impl FnOnce() + Send + 'static) -> Result<()> {
 }
 
 /// Something made that is undone, on a thread of its own, unless somebody takes it.
-struct Made<T: Send + 'static, U: FnOnce(T) + Send + 'static>(Option<(T, U)>);
+struct Undoable<T: Send + 'static, U: FnOnce(T) + Send + 'static>(Option<(T, U)>);
 
-impl<T: Send + 'static, U: FnOnce(T) + Send + 'static> Made<T, U> {
+impl<T: Send + 'static, U: FnOnce(T) + Send + 'static> Undoable<T, U> {
     fn take(mut self) -> Option<T> {
         self.0.take().map(|(made, _)| made)
     }
 }
 
-impl<T: Send + 'static, U: FnOnce(T) + Send + 'static> Drop for Made<T, U> {
+impl<T: Send + 'static, U: FnOnce(T) + Send + 'static> Drop for Undoable<T, U> {
     fn drop(&mut self) {
         if let Some((made, undo)) = self.0.take() {
             // Ignored: a host that cannot start a thread keeps a container that it knows by its id.

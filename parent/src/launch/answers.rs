@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use shared_proto::Report;
 
-use super::held::introduce;
+use super::held::send_listener;
 use super::limits::set_clocks;
 use super::{Agent, Launch, Reactor, out_of_turn, words};
 use crate::error::{Error, Kind, Result};
@@ -16,7 +16,7 @@ impl Launch {
         if self.is_ready {
             return Ok(());
         }
-        match self.word(reactor, plan).await? {
+        match self.expect_report(reactor, plan).await? {
             (Report::Ready, _) => {
                 self.child.has_executed_stage1();
                 self.is_ready = true;
@@ -28,7 +28,7 @@ impl Launch {
 
     /// Waits for the moment of the runtime's hooks. stage1 then waits for `send_proceed`.
     pub async fn hooks_due(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<()> {
-        match self.word(reactor, plan).await? {
+        match self.expect_report(reactor, plan).await? {
             (Report::HooksDue, _) => Ok(()),
             _ => Err(out_of_turn()),
         }
@@ -36,7 +36,7 @@ impl Launch {
 
     /// Waits for what stage1 is going to mount in a container that runs, detached. stage1 then waits for `send_proceed`.
     pub async fn mounting(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<OwnedFd> {
-        match self.word(reactor, plan).await? {
+        match self.expect_report(reactor, plan).await? {
             (Report::Mounting, Some(mount)) => Ok(mount),
             _ => Err(out_of_turn()),
         }
@@ -57,7 +57,7 @@ impl Launch {
         loop {
             match self.next_report(reactor).await? {
                 // End of file: the socket was closed on execution, or by a death that is the program's own from now on.
-                None if self.socket.was_reset() => return Err(self.death(reactor).await),
+                None if self.socket.was_reset() => return Err(self.how_it_ended(reactor).await),
                 None if agent.is_none() => {
                     self.child.has_executed_stage1();
                     self.let_go();
@@ -68,7 +68,7 @@ impl Launch {
                 Some((Report::HookFailed { index, status }, Some(output))) => {
                     return Err(words::hook_failure(index, status, output));
                 }
-                Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
+                Some((Report::Listener, Some(listener))) => send_listener(&mut agent, &listener)?,
                 Some(_) => return Err(out_of_turn()),
             }
         }
@@ -77,7 +77,7 @@ impl Launch {
     /// The next report while stage1 must not end.
     ///
     /// Errors: it has failed, or died.
-    pub(super) async fn word(
+    pub(super) async fn expect_report(
         &mut self,
         reactor: &Reactor,
         plan: &Plan<'_>,
@@ -90,7 +90,7 @@ impl Launch {
                     self.send_proceed()?;
                 }
                 Some(report) => return Ok(report),
-                None => return Err(self.death(reactor).await),
+                None => return Err(self.how_it_ended(reactor).await),
             }
         }
     }
@@ -118,7 +118,7 @@ impl Launch {
     }
 
     /// stage1 ended without a word: says how.
-    pub(super) async fn death(&mut self, reactor: &Reactor) -> Error {
+    pub(super) async fn how_it_ended(&mut self, reactor: &Reactor) -> Error {
         if let Some(errno) = self.child.execution_failure() {
             return Error::call("execute stage1", errno);
         }

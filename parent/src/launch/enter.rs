@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::thread::CpuSet;
 use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 
-use super::spawn::{self, Birth};
+use super::spawn::{self, Birth, Child};
 use super::stdio::{Standard, Stdio};
 use super::transport::Socket;
 use super::{Launch, Notes, set_host_limits};
@@ -70,7 +70,7 @@ impl Launch {
 }
 
 /// Runs `clone` on these processors, which its child inherits; this thread comes back to its own.
-fn on_processors<T>(processors: &[u32], clone: impl FnOnce() -> Result<T>) -> Result<T> {
+fn on_processors(processors: &[u32], clone: impl FnOnce() -> Result<Child>) -> Result<Child> {
     if processors.is_empty() {
         return clone();
     }
@@ -82,6 +82,12 @@ fn on_processors<T>(processors: &[u32], clone: impl FnOnce() -> Result<T>) -> Re
     }
     rustix::thread::sched_setaffinity(None, &wanted).map_err(failed)?;
     let cloned = clone();
-    rustix::thread::sched_setaffinity(None, &own).map_err(failed)?;
-    cloned
+    match (rustix::thread::sched_setaffinity(None, &own).map_err(failed), cloned) {
+        (Ok(()), cloned) => cloned,
+        (Err(error), Ok(child)) => {
+            child.end();
+            Err(error)
+        }
+        (Err(error), Err(_)) => Err(error),
+    }
 }

@@ -8,8 +8,8 @@ use rustix::fs::{Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
-use super::spawn::in_namespaces;
 use crate::error::{Error, Result, errno_text};
+use crate::namespaces;
 use crate::plan::{NewFilesystem, Sent};
 
 /// What an ordinary user cannot have: whoever makes such a filesystem is on the host.
@@ -20,7 +20,7 @@ pub(super) fn make(sent: &Sent<'_>, filesystem: &NewFilesystem<'_>) -> Result<Ow
     match filesystem.within {
         Some((path, kind)) => {
             let namespace = super::open_namespace(path, kind)?;
-            in_namespaces(&[(namespace, kind)], || make_here(sent, filesystem))?
+            namespaces::inside(&[(namespace.as_fd(), kind)], || make_here(sent, filesystem))?
         }
         None => make_here(sent, filesystem),
     }

@@ -27,13 +27,13 @@ pub fn start_held(socket: OwnedFd, program: &str, mut agent: Option<Agent>) -> R
             Some((Report::HookFailed { index, status }, Some(output))) => {
                 return Err(words::hook_failure(index, status, output));
             }
-            Some((Report::Listener, Some(listener))) => introduce(&mut agent, &listener)?,
+            Some((Report::Listener, Some(listener))) => send_listener(&mut agent, &listener)?,
             Some(_) => return Err(out_of_turn()),
         }
     }
 }
 
 /// Tells the agent of the listener, once.
-pub(super) fn introduce(agent: &mut Option<Agent>, listener: &OwnedFd) -> Result<()> {
+pub(super) fn send_listener(agent: &mut Option<Agent>, listener: &OwnedFd) -> Result<()> {
     agent.take().ok_or_else(out_of_turn)?.send(listener)
 }

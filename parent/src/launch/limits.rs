@@ -11,6 +11,7 @@ use crate::error::{Error, Result, check};
 use crate::plan::{Plan, UserNamespace, early_limit, origin};
 
 /// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
+#[allow(unsafe_code)]
 pub(super) fn set_host_limits(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
     let named = |path: Option<String>| path.map_or_else(String::new, |path| format!("{path}: "));
     for limit in user.rlimits.iter().filter_map(early_limit) {

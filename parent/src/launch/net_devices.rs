@@ -6,12 +6,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use linux_raw_sys::general::CLONE_NEWNET;
 use rustix::io::Errno;
 
 use super::netlink::{Address, Link, Netlink};
-use super::network;
 use crate::config::NetDevice;
 use crate::error::{Error, Result};
+use crate::namespaces;
 
 /// Devices in the container's namespace. Dropped, they go back to where they were, as they were.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl MovedDevices {
     /// Errors: no such device, or the container has one with the new name. Those moved before are back then.
     pub(super) fn move_into(namespace: BorrowedFd<'_>, devices: &[NetDevice]) -> Result<Self> {
         let mut moved = Self {
-            own_namespace: network::own_namespace()?,
+            own_namespace: namespaces::own(CLONE_NEWNET)?,
             outside: Netlink::open()?,
             inside: Netlink::open_in(namespace)?,
             moved: Vec::with_capacity(devices.len()),

@@ -2,11 +2,12 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use linux_raw_sys::general::CLONE_NEWNET;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::network;
 use crate::error::{Error, Result};
+use crate::namespaces;
 
 /// From linux/netlink.h and linux/rtnetlink.h.
 const NLMSG_ERROR: u16 = 2;
@@ -85,7 +86,7 @@ impl Netlink {
 
     /// In another one.
     pub(super) fn open_in(namespace: BorrowedFd<'_>) -> Result<Self> {
-        network::inside(namespace, Self::open)
+        namespaces::inside(&[(namespace, CLONE_NEWNET)], Self::open)?
     }
 
     /// The device with this name.

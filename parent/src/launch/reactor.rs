@@ -76,7 +76,8 @@ impl Reactor {
             .iter()
             .map(|interest| {
                 // SAFETY: the future that registered the number borrows its descriptor, takes the number back when it is dropped, and is
-                // not dropped while this function runs.
+                // not dropped while this function runs. (One that was polled and then forgotten, `mem::forget` of a box, would leave its
+                // number here: nobody in this crate does that, and poll(2) would answer for another file, or POLLNVAL.)
                 let descriptor = unsafe { BorrowedFd::borrow_raw(interest.number) };
                 PollFd::from_borrowed_fd(descriptor, interest.events)
             })

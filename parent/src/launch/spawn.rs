@@ -15,13 +15,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use linux_raw_sys::general::{self as uapi, clone_args};
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use sc::syscall;
 
 use self::user_namespace::Gate;
-use super::network::set_namespace;
 use super::stdio::Standard;
 use crate::config::{Namespace, Namespaces};
 use crate::descriptors::CLOSE_RANGE_CLOEXEC;
@@ -114,6 +113,14 @@ impl Child {
             // SAFETY: `spawn` has made it from a box, nobody has taken it since, and the child no longer knows it.
             drop(unsafe { Box::from_raw(shared.as_ptr()) });
         }
+    }
+
+    /// Ends a child that nobody would watch.
+    pub(super) fn end(mut self) {
+        // Ignored, both: it may have ended by itself, and an error is on its way already.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        self.has_executed_stage1();
     }
 
     /// The child has made another one in its place, and is gone.
@@ -249,38 +256,6 @@ fn end_clone(pidfd: RawFd) {
     }
 }
 
-/// Runs `clone` in other namespaces than this thread's own, to which the thread returns: its child is born there, or its filesystem shows them.
-pub(super) fn in_namespaces<T>(namespaces: &[(OwnedFd, u32)], clone: impl FnOnce() -> T) -> Result<T> {
-    let Some(((namespace, kind), rest)) = namespaces.split_first() else { return Ok(clone()) };
-    let name = namespace_name(*kind);
-    let own = rustix::fs::open(
-        format!("/proc/thread-self/ns/{name}"),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|errno| Error::call(format_args!("open the own {name} namespace"), errno))?;
-    set_namespace(namespace.as_fd(), *kind)
-        .map_err(|errno| Error::call(format_args!("join {name} namespace"), errno))?;
-    let cloned = in_namespaces(rest, clone);
-    set_namespace(own.as_fd(), *kind)
-        .map_err(|errno| Error::call(format_args!("return to the own {name} namespace"), errno))?;
-    cloned
-}
-
-/// The file of a kind of namespaces below /proc/PID/ns.
-fn namespace_name(kind: u32) -> &'static str {
-    match kind {
-        uapi::CLONE_NEWPID => "pid",
-        uapi::CLONE_NEWNET => "net",
-        uapi::CLONE_NEWIPC => "ipc",
-        uapi::CLONE_NEWUTS => "uts",
-        uapi::CLONE_NEWCGROUP => "cgroup",
-        uapi::CLONE_NEWUSER => "user",
-        uapi::CLONE_NEWTIME => "time",
-        _ => "mnt",
-    }
-}
-
 /// clone3(2); the child calls `begin` with `argument` and never returns. It does so on the stack of `arguments`, or on a copy of ours.
 ///
 /// # Safety
@@ -362,7 +337,10 @@ unsafe fn execute(program: &Program) -> i32 {
         // What callers have leaked to us (shims, buildah) must not reach the container, nor stay open in a held stage1.
         for (number, &becomes) in program.standard.iter().enumerate() {
             if becomes >= 0 {
-                syscall!(DUP3, becomes, number, 0);
+                let duplicated = syscall!(DUP3, becomes, number, 0) as isize;
+                if duplicated < 0 {
+                    return -duplicated as i32;
+                }
             }
         }
         let mut returned = syscall!(CLOSE_RANGE, program.first_closed, u32::MAX, CLOSE_RANGE_CLOEXEC);

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 /// What a program's standard input, output and error are, if it has no terminal.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub enum Stdio<'a> {
     /// Our own.
     #[default]

@@ -77,7 +77,7 @@ fn mount(config: &Config, before: &[PhasedStep<Planned<'_>>], path: &str) -> Opt
     };
     let mut places =
         config.mounts.iter().enumerate().filter(|(_, mount)| holds(mount)).map(|(place, _)| place);
-    let last = places.clone().last();
+    let last = places.clone().next_back();
     places.nth(turn).or(last).map(|place| format!("$.mounts[{place}]"))
 }
 

@@ -6,9 +6,12 @@
 //! the inheritable, ambient and bounding sets: what is permitted before does not matter (capabilities(7), "Transformation of capabilities
 //! during execve()").
 
-use shared_proto::{Phase, Step};
+use shared_proto::{LISTENER_BY_SENDMMSG, Phase, Step};
 
 use super::{Draft, Request};
+use crate::config::SECCOMP_LISTENER_BY_SENDMMSG;
+
+const _: () = assert!(SECCOMP_LISTENER_BY_SENDMMSG == LISTENER_BY_SENDMMSG);
 
 /// The number of CAP_SYS_ADMIN.
 const CAP_SYS_ADMIN: u32 = 21;

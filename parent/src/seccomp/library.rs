@@ -86,12 +86,12 @@ impl Name {
     }
 }
 
-/// A filter in the making, owned.
+/// A filter in the making, owned; never null.
 struct Context(sys::scmp_filter_ctx);
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: `seccomp_init` made it, and nobody else releases it.
+        // SAFETY: `seccomp_init` made it (`compile` has looked), and nobody else releases it.
         unsafe { sys::seccomp_release(self.0) }
     }
 }
@@ -99,10 +99,11 @@ impl Drop for Context {
 /// The program that libseccomp makes of a profile, in its own layout. Without the answer for numbers that the profile is too old for.
 pub(super) fn compile(profile: &Seccomp) -> Result<Vec<Instruction>> {
     // SAFETY: a number goes in, and a context or null comes out.
-    let context = Context(unsafe { sys::seccomp_init(action_value(profile.default_action)) });
-    if context.0.is_null() {
+    let context = unsafe { sys::seccomp_init(action_value(profile.default_action)) };
+    if context.is_null() {
         return Err(Error::new("error creating seccomp filter: libseccomp refuses the default action"));
     }
+    let context = Context(context);
     for &architecture in &profile.architectures {
         // SAFETY: the context is alive; a number goes in.
         let added = unsafe { sys::seccomp_arch_add(context.0, token(architecture)) };

@@ -63,7 +63,14 @@ impl StateDirectory {
         let entries = fs::read_dir(&self.path)
             .map_err(|error| Error::io(format_args!("open {}", self.path.display()), &error))?;
         let is_own = |name: std::ffi::OsString| NAMES.iter().any(|own| name == *own);
-        Ok(entries.flatten().all(|entry| is_own(entry.file_name())))
+        for entry in entries {
+            let entry =
+                entry.map_err(|error| Error::io(format_args!("read {}", self.path.display()), &error))?;
+            if !is_own(entry.file_name()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -13,8 +13,8 @@ use shared_proto::{Attributes, Propagation, Scheduler};
 use zerocopy::little_endian::U32;
 
 use super::{
-    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, ProcessorMask, Resolve, Result,
-    Status,
+    Child, Descriptor, Ended, Errno, Kernel, NEW_LISTENER, NamespaceKind, NodeMask, Open, ProcessorMask,
+    Resolve, Result, Status,
 };
 use crate::receive::DescriptorList;
 
@@ -675,8 +675,9 @@ impl Kernel for Fake {
         self.call(format!("landlock_restrict {}", self.name(ruleset)))
     }
 
-    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Descriptor> {
-        self.opens(format!("install_filter {flags:#x} {} bytes", program.len()), "filter's listener")
+    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Option<Descriptor>> {
+        self.call(format!("install_filter {flags:#x} {} bytes", program.len()))?;
+        Ok((flags & NEW_LISTENER != 0).then(|| self.hand_out("filter's listener")))
     }
 
     fn execute<'a>(

@@ -3,6 +3,7 @@
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use linux_raw_sys::general as uapi;
 use linux_raw_sys::{ioctl, landlock, prctl};
@@ -28,8 +29,8 @@ use zerocopy::little_endian::U32;
 use rustix::process::WaitIdOptions;
 
 use super::{
-    Child, Descriptor, Ended, Errno, Kernel, NamespaceKind, NodeMask, Open, ProcessorMask, Resolve, Result,
-    Status,
+    Child, Descriptor, Ended, Errno, Kernel, NEW_LISTENER, NamespaceKind, NodeMask, Open, ProcessorMask,
+    Resolve, Result, Status,
 };
 use crate::receive::DescriptorList;
 
@@ -39,8 +40,8 @@ const LOOKS_MAX: u32 = 128;
 /// The running kernel.
 #[derive(Default)]
 pub struct Linux {
-    /// What is left of the memory for notes.
-    notes: Option<&'static mut [Mark]>,
+    /// Where the next note goes, and for how many there is room.
+    notes: Option<(*mut Mark, usize)>,
 }
 
 impl Linux {
@@ -91,7 +92,8 @@ const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(FRAME_DESCRIPTOR_CO
 /// Lends a descriptor to rustix for one call.
 fn lend<'a>(descriptor: Descriptor) -> BorrowedFd<'a> {
     // SAFETY: stage1 closes a descriptor only through `Kernel::close`, which cannot run during the one call that this borrow is
-    // for; -1, the one forbidden value, is never stored in a `Descriptor`, since descriptors come from the kernel or the parent.
+    // for. -1, the one forbidden value, is in no `Descriptor`: what a successful call returned is not negative, nor is what
+    // `Descriptor::from_argument` makes, and -100 stands for the working directory.
     unsafe { BorrowedFd::borrow_raw(descriptor.0) }
 }
 
@@ -111,7 +113,7 @@ fn fork(flags: u64, exit_signal: u64) -> Result<Option<Child>> {
     let mut handle = -1i32;
     let arguments = uapi::clone_args {
         flags,
-        pidfd: (&raw mut handle).addr() as u64,
+        pidfd: (&raw mut handle).expose_provenance() as u64,
         child_tid: 0,
         parent_tid: 0,
         exit_signal,
@@ -124,7 +126,11 @@ fn fork(flags: u64, exit_signal: u64) -> Result<Option<Child>> {
     };
     // SAFETY: without CLONE_VM the child has a copy of all memory, this stack in it, and goes on from here with it.
     let pid = check(unsafe { syscall!(CLONE3, ptr::from_ref(&arguments), size_of::<uapi::clone_args>()) })?;
-    Ok((pid != 0).then_some(Child { pid: pid as i32, handle: Descriptor(handle) }))
+    match pid {
+        // The child, who has no handle of itself.
+        0 => Ok(None),
+        pid => Ok(Some(Child { pid: pid as i32, handle: Descriptor(handle) })),
+    }
 }
 
 /// mount_setattr(2): rustix has no binding.
@@ -230,8 +236,12 @@ impl Kernel for Linux {
 
     fn message_memory(&mut self) -> &'static mut [u8] {
         static mut MEMORY: [u8; INLINE_BYTES_MAX] = [0; INLINE_BYTES_MAX];
+        static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+        if IS_TAKEN.swap(true, Ordering::Relaxed) {
+            return &mut [];
+        }
         let memory = &raw mut MEMORY;
-        // SAFETY: stage1 has one thread, and `receive::bootstrap`, which is called once, is the only one to ask.
+        // SAFETY: nothing else names this memory, and whoever asks a second time does not come here.
         unsafe { &mut *memory }
     }
 
@@ -271,20 +281,23 @@ impl Kernel for Linux {
             let protection = ProtFlags::READ | ProtFlags::WRITE;
             rustix::mm::mmap(ptr::null_mut(), bytes, protection, MapFlags::SHARED, lend(file), 0)?
         };
-        // SAFETY: the mapping is `bytes` long, never unmapped, and written here alone; a mark is bytes of any value.
-        self.notes =
-            Some(unsafe { core::slice::from_raw_parts_mut(memory.cast(), bytes / size_of::<Mark>()) });
+        // No reference: the parent reads the file while we write it.
+        self.notes = Some((memory.cast(), bytes / size_of::<Mark>()));
         Ok(())
     }
 
     fn note(&mut self, label: u32) {
-        let Some((mark, rest)) = self.notes.take().and_then(<[Mark]>::split_first_mut) else { return };
+        let Some((place, left @ 1..)) = self.notes else { return };
         let mut now = uapi::__kernel_timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the kernel writes the structure that it is given. (rustix would look for a vDSO first.)
         let _ = unsafe { syscall!(CLOCK_GETTIME, uapi::CLOCK_REALTIME, &raw mut now) };
         let nanoseconds = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
-        *mark = Mark { label: label.into(), reserved: 0.into(), nanoseconds: nanoseconds.into() };
-        self.notes = Some(rest);
+        let mark = Mark { label: label.into(), reserved: 0.into(), nanoseconds: nanoseconds.into() };
+        // SAFETY: `take_notes` has mapped room for `left` more marks here, which is never unmapped; a mark has no alignment.
+        self.notes = unsafe {
+            place.write_volatile(mark);
+            Some((place.add(1), left - 1))
+        };
     }
 
     fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize> {
@@ -299,8 +312,8 @@ impl Kernel for Linux {
     }
 
     fn close(&mut self, descriptor: Descriptor) {
-        // SAFETY: callers close what they own, once; a second close would be refused by the kernel (EBADF), since stage1 has one
-        // thread and opens nothing in between that it would not notice in its tests (the fake kernel refuses double closes).
+        // SAFETY: nobody but `Descriptor`s, which are numbers, refers to what stage1 has open: `keep` has taken it from its `OwnedFd`. That callers
+        // close once and use it no more, the fake kernel checks.
         unsafe { rustix::io::close(descriptor.0) }
     }
 
@@ -911,7 +924,7 @@ impl Kernel for Linux {
         let returned = unsafe {
             sc::platform::syscall3(
                 uapi::__NR_landlock_create_ruleset as usize,
-                ptr::from_ref(&attributes).addr(),
+                ptr::from_ref(&attributes).expose_provenance(),
                 size,
                 0,
             )
@@ -927,7 +940,7 @@ impl Kernel for Linux {
                 uapi::__NR_landlock_add_rule as usize,
                 ruleset.0 as usize,
                 landlock::landlock_rule_type::LANDLOCK_RULE_PATH_BENEATH as usize,
-                ptr::from_ref(&rule).addr(),
+                ptr::from_ref(&rule).expose_provenance(),
                 0,
             )
         })?;
@@ -942,13 +955,13 @@ impl Kernel for Linux {
         Ok(())
     }
 
-    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Descriptor> {
+    fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Option<Descriptor>> {
         let count = u16::try_from(program.len() / FILTER_INSTRUCTION_BYTES).map_err(|_| Errno::INVAL)?;
         let program = SockFilterProgram { count, instructions: program.as_ptr() };
         // SAFETY: `program` announces no more instructions than its slice holds, and the kernel copies them, byte by byte.
         let returned =
             check(unsafe { syscall!(SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ptr::from_ref(&program)) })?;
-        Ok(Descriptor(returned as i32))
+        Ok((flags & NEW_LISTENER != 0).then_some(Descriptor(returned as i32)))
     }
 
     fn execute<'a>(
@@ -972,15 +985,16 @@ impl Kernel for Linux {
                 Err(errno) => return errno,
             }
         };
-        for (slot, argument) in pointers.iter_mut().zip(arguments) {
+        let (argument_pointers, environment_pointers) = pointers.split_at_mut(argument_count + 1);
+        // The last slot of each stays null, whatever the iterators said of their lengths.
+        for (slot, argument) in argument_pointers[..argument_count].iter_mut().zip(arguments) {
             *slot = argument.as_ptr();
         }
-        let (argument_pointers, environment_pointers) = pointers.split_at_mut(argument_count + 1);
-        for (slot, entry) in environment_pointers.iter_mut().zip(environment) {
+        let Some((_, entries)) = environment_pointers.split_last_mut() else { return Errno::TOOBIG };
+        for (slot, entry) in entries.iter_mut().zip(environment) {
             *slot = entry.as_ptr();
         }
-        // SAFETY: both lists end with a null pointer, since there is one more zeroed slot than strings; the strings are
-        // NUL-terminated and live as long as this program.
+        // SAFETY: both lists end with a null pointer; the strings are NUL-terminated and outlive the call (`&CStr`).
         let returned = unsafe {
             syscall!(EXECVE, program.as_ptr(), argument_pointers.as_ptr(), environment_pointers.as_ptr())
         };

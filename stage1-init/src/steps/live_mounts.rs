@@ -1,5 +1,5 @@
 //! Mounts in a container that runs: made detached, shown to the parent, which writes down what they are, and only then attached. So what was added
-//! can be told for certain, wherever the container leads a path, and whatever ends whom and when.
+//! can be told for certain, wherever the container leads a path, and no matter which process is killed at which moment.
 
 use core::ffi::CStr;
 
@@ -25,7 +25,7 @@ pub(super) fn announce<K: Kernel>(context: &mut Context<'_, K>, mount: Descripto
 /// namespace any more needs nothing.
 ///
 /// umount2(2) has no place for a descriptor. But nobody in the container's mount namespace can rename what is mounted upon there, and the directory
-/// above is held: between the look at the number and the call only somebody who may mount himself could change anything.
+/// above is held: between the look at the number and the call only somebody who may mount as well could change anything.
 pub(super) fn unmount<K: Kernel>(
     context: &mut Context<'_, K>,
     path: &'static CStr,

@@ -3,10 +3,7 @@
 use shared_proto::{Call, LISTENER_BY_SENDMMSG, Report};
 
 use super::Context;
-use crate::kernel::{At, Fault, Kernel};
-
-/// SECCOMP_FILTER_FLAG_NEW_LISTENER, from linux/seccomp.h.
-const NEW_LISTENER: u32 = 1 << 3;
+use crate::kernel::{At, Fault, Kernel, NEW_LISTENER};
 
 /// Loads the filter, and sends its listener, if it has one, to whoever started the program.
 ///
@@ -24,8 +21,7 @@ pub(super) fn install<K: Kernel>(
     let flags = flags & !LISTENER_BY_SENDMMSG;
     // A hook's calls are nobody's to answer: what asks is refused by the kernel (ENOSYS).
     let flags = if context.is_hook { flags & !NEW_LISTENER } else { flags };
-    let listener = context.kernel.install_filter(flags, program).at(Call::Seccomp)?;
-    if flags & NEW_LISTENER != 0 {
+    if let Some(listener) = context.kernel.install_filter(flags, program).at(Call::Seccomp)? {
         let (kernel, report) = (&mut *context.kernel, Report::Listener.encode());
         let sent = match by_sendmmsg {
             false => kernel.send_descriptor(context.socket, &report, listener),

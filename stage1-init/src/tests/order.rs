@@ -161,7 +161,7 @@ fn check_root_change(change: RootChange, kind: PropagationKind, calls: &[&str]) 
 }
 
 #[test]
-fn a_root_that_cannot_pivot_is_moved_and_the_hosts_windows_close_before() {
+fn a_root_that_cannot_pivot_is_moved_and_the_hosts_procfs_goes_before() {
     let calls = [
         "set_propagation cwd / Propagation { kind: Private, recursive: true }",
         "open_tree cwd /host/data recursive=true",

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Signal, Value, cgroup_hierarchies, find_program, is_pinnace, json, program,
-    run_within, spawn, wait_until,
+    Bundle, Container, Outcome, Signal, Value, cgroup_hierarchies, find_program, json, program, run_within,
+    spawn, tests_pinnace, wait_until,
 };
 
 /// `bench` below a state root of its own, with all that it makes for itself in the container's directory.
@@ -59,7 +59,7 @@ fn times(results: &Value, runtime: &str, command: &str) -> Vec<f64> {
 
 #[test]
 fn everything_is_measured_reported_and_taken_away() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -123,7 +123,7 @@ fn everything_is_measured_reported_and_taken_away() {
 
 #[test]
 fn who_fails_and_who_is_not_there_is_told_and_the_others_are_measured() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -178,7 +178,7 @@ fn who_fails_and_who_is_not_there_is_told_and_the_others_are_measured() {
 
 #[test]
 fn a_bundle_of_ones_own_is_measured_with_its_own_program() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/sh", "-c", "exit 0"]).container();
@@ -199,7 +199,7 @@ fn a_bundle_of_ones_own_is_measured_with_its_own_program() {
 
 #[test]
 fn whoever_ends_it_gets_everything_taken_away() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -221,7 +221,7 @@ fn whoever_ends_it_gets_everything_taken_away() {
 
 #[test]
 fn a_command_that_hangs_keeps_nobody_who_ends_it() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -254,7 +254,7 @@ fn a_command_that_hangs_keeps_nobody_who_ends_it() {
 
 #[test]
 fn requests_that_make_no_sense_are_refused_before_anything_is_done() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();

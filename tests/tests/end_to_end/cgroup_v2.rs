@@ -5,14 +5,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, skip, wait_until};
+use pinnace_tests::{
+    Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, skip, tests_pinnace, wait_until,
+};
 
 /// Where the hierarchy is mounted, or a reason to skip.
-fn unified(test: &str) -> Option<PathBuf> {
+fn unified() -> Option<PathBuf> {
     let hierarchies = cgroup_hierarchies();
     let alone = hierarchies.get("").filter(|_| hierarchies.len() == 1).cloned();
     if alone.is_none() {
-        skip(test, "cgroup v2 is not alone on this machine");
+        skip("cgroup v2 is not alone on this machine");
     }
     alone
 }
@@ -48,7 +50,7 @@ fn check(mount: &Path, resources: Value, files: &[(&str, &str)]) {
 
 #[test]
 fn limits_are_in_the_files_of_v2() {
-    let Some(mount) = unified("limits_are_in_the_files_of_v2") else { return };
+    let Some(mount) = unified() else { return };
     let memory = json!({"limit": 67108864, "reservation": 33554432, "swap": 67108864});
     check(&mount, json!({"memory": memory}), &[("memory.max", "67108864"), ("memory.low", "33554432")]);
     let cpu =
@@ -71,9 +73,9 @@ fn limits_are_in_the_files_of_v2() {
 
 #[test]
 fn huge_pages_are_limited_on_v2() {
-    let Some(mount) = unified("huge_pages_are_limited_on_v2") else { return };
+    let Some(mount) = unified() else { return };
     if !read(&mount, "cgroup.controllers").contains("hugetlb") {
-        return skip("huge_pages_are_limited_on_v2", "the kernel has no hugetlb controller");
+        return skip("the kernel has no hugetlb controller");
     }
     let limits = json!([{"pageSize": "2MB", "limit": 4194304}]);
     check(
@@ -85,7 +87,7 @@ fn huge_pages_are_limited_on_v2() {
 
 #[test]
 fn what_v2_has_no_file_for_is_refused_by_name() {
-    if unified("what_v2_has_no_file_for").is_none() || !is_pinnace() {
+    if unified().is_none() || !tests_pinnace() {
         return;
     }
     for (field, value) in [
@@ -101,7 +103,7 @@ fn what_v2_has_no_file_for_is_refused_by_name() {
 
 #[test]
 fn limits_are_in_force_on_v2() {
-    if unified("limits_are_in_force_on_v2").is_none() {
+    if unified().is_none() {
         return;
     }
     let memory = json!({"limit": 16777216, "swap": 16777216});
@@ -125,7 +127,7 @@ fn limits_are_in_force_on_v2() {
 
 #[test]
 fn devices_that_are_not_allowed_cannot_be_opened_on_v2() {
-    if unified("devices_that_are_not_allowed").is_none() {
+    if unified().is_none() {
         return;
     }
     let program = "mknod /tmp/kmsg c 1 11; mknod /tmp/null c 1 3; (: </tmp/kmsg) 2>/dev/null || echo refused; \
@@ -143,7 +145,7 @@ fn devices_that_are_not_allowed_cannot_be_opened_on_v2() {
 
 #[test]
 fn cgroups_that_the_container_made_go_with_it() {
-    let Some(mount) = unified("cgroups_that_the_container_made") else { return };
+    let Some(mount) = unified() else { return };
     let container = sleeping().container();
     container.run_detached().succeeded();
     let own = directory(&mount, &container);
@@ -154,7 +156,7 @@ fn cgroups_that_the_container_made_go_with_it() {
 
 #[test]
 fn cgroup_that_is_in_use_or_frozen_is_refused_on_v2() {
-    let Some(mount) = unified("cgroup_that_is_in_use_or_frozen") else { return };
+    let Some(mount) = unified() else { return };
     let first = sleeping().container();
     first.run_detached().succeeded();
     let second = sleeping().set("/linux/cgroupsPath", json!(path_of(&first))).container();
@@ -178,7 +180,7 @@ fn cgroup_that_is_in_use_or_frozen_is_refused_on_v2() {
 
 #[test]
 fn all_processes_are_killed_without_a_pid_namespace() {
-    let Some(mount) = unified("all_processes_are_killed") else { return };
+    let Some(mount) = unified() else { return };
     let container =
         Bundle::new().without_namespace("pid").shell("sleep 1000 & sleep 1000 & wait").container();
     container.run_detached().succeeded();
@@ -194,8 +196,8 @@ fn all_processes_are_killed_without_a_pid_namespace() {
 /// Somebody else's process in the container's cgroup is not ours to kill where the container had a pid namespace.
 #[test]
 fn delete_says_who_is_still_inside() {
-    let Some(mount) = unified("delete_says_who") else { return };
-    if !is_pinnace() {
+    let Some(mount) = unified() else { return };
+    if !tests_pinnace() {
         return;
     }
     let container = sleeping().container();
@@ -215,7 +217,7 @@ fn delete_says_who_is_still_inside() {
 /// What manages cgroups inside has to own them, where it sees nothing else and may write.
 #[test]
 fn cgroup_is_handed_over_to_the_containers_root() {
-    let Some(mount) = unified("cgroup_is_handed_over") else { return };
+    let Some(mount) = unified() else { return };
     let mappings = json!([{"containerID": 0, "hostID": 100000, "size": 65536}]);
     let bundle = |options: &[&str]| {
         sleeping()
@@ -246,7 +248,7 @@ fn cgroup_is_handed_over_to_the_containers_root() {
 /// A user namespace that does not own the cgroup namespace cannot mount the hierarchy: the container's part of it is bound.
 #[test]
 fn view_in_a_user_namespace_is_the_containers_own_cgroup() {
-    if unified("view_in_a_user_namespace").is_none() {
+    if unified().is_none() {
         return;
     }
     let mappings = json!([{"containerID": 0, "hostID": 100000, "size": 65536}]);
@@ -263,8 +265,8 @@ fn view_in_a_user_namespace_is_the_containers_own_cgroup() {
 /// A cgroup with processes cannot give controllers for memory to others below; but it can have those others.
 #[test]
 fn a_cgroup_with_processes_has_containers_below_as_far_as_it_can() {
-    let Some(mount) = unified("a_cgroup_with_processes") else { return };
-    if !is_pinnace() {
+    let Some(mount) = unified() else { return };
+    if !tests_pinnace() {
         return;
     }
     let bundle = sleeping();

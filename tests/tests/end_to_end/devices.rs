@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pinnace_tests::{Bundle, is_pinnace, json, skip};
+use pinnace_tests::{Bundle, is_pinnace, json, skip, tests_pinnace};
 
 #[test]
 fn default_nodes_and_links_are_there() {
@@ -66,7 +66,7 @@ fn device_of_an_unknown_type_is_an_error() {
 #[test]
 fn different_file_at_the_path_of_a_device_is_an_error() {
     // runc silently keeps the wrong file, against the spec.
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let bundle = Bundle::new().file("/devices/node", "a file", 0o644);
@@ -79,7 +79,7 @@ fn different_file_at_the_path_of_a_device_is_an_error() {
 #[test]
 fn device_that_no_rule_allows_cannot_be_opened() {
     if !pinnace_tests::cgroup_hierarchies().contains_key("devices") {
-        return skip("device_that_no_rule_allows", "no v1 devices hierarchy");
+        return skip("no v1 devices hierarchy");
     }
     let devices = json!([{"path": "/dev/loop", "type": "b", "major": 7, "minor": 5}]);
     let script = "head -c 1 /dev/loop && echo opened";
@@ -90,7 +90,7 @@ fn device_that_no_rule_allows_cannot_be_opened() {
         {"allow": true, "type": "b", "major": 7, "minor": 5, "access": "r"},
     ]);
     if !Path::new("/sys/block/loop5").exists() {
-        return skip("device_that_a_rule_allows", "no loop devices");
+        return skip("no loop devices");
     }
     let allowed = Bundle::new()
         .set("/linux/devices", devices)
@@ -103,8 +103,11 @@ fn device_that_no_rule_allows_cannot_be_opened() {
 /// v1's lists have no holes, and the kernel does not say so.
 #[test]
 fn rules_that_v1_cannot_keep_are_refused() {
-    if !is_pinnace() || !pinnace_tests::cgroup_hierarchies().contains_key("devices") {
-        return skip("rules_that_v1_cannot_keep", "no v1 devices hierarchy");
+    if !tests_pinnace() {
+        return;
+    }
+    if !pinnace_tests::cgroup_hierarchies().contains_key("devices") {
+        return skip("no v1 devices hierarchy");
     }
     let hole = json!([
         {"allow": false, "access": "rwm"},
@@ -153,7 +156,7 @@ fn default_devices_stay_usable_when_everything_is_denied() {
 #[test]
 fn devices_are_restricted_without_any_resources() {
     if !pinnace_tests::cgroup_hierarchies().contains_key("devices") {
-        return skip("devices_are_restricted_without_any_resources", "no v1 devices hierarchy");
+        return skip("no v1 devices hierarchy");
     }
     let outcome = Bundle::new()
         .edit(|config| {
@@ -178,7 +181,11 @@ fn dev_that_is_a_symlink_leads_nowhere() {
         let target = if target == "ABSOLUTE" { outside.clone() } else { target.into() };
         std::os::unix::fs::symlink(target, dev).expect("symlink");
         let container = bundle.container();
-        let _ = container.run();
+        let outcome = container.run();
+        // Where it leads in the container's own root the nodes are made.
+        if is_pinnace() {
+            outcome.succeeded();
+        }
         let names: Vec<_> =
             std::fs::read_dir(&outside).expect("list").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(names, ["ptmx"]);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use pinnace_tests::{
     Bundle, Outcome, Value, cgroup_hierarchies, find_program, is_pinnace, json, program, run_within_limit,
-    skip,
+    skip, tests_pinnace,
 };
 
 use super::user_namespace::{by_user, of_user};
@@ -31,7 +31,7 @@ fn found(document: &Value, subject: &str) -> Vec<String> {
 
 #[test]
 fn root_is_told_what_the_kernel_says_and_nothing_changes() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/true"]).container();
@@ -63,7 +63,7 @@ fn root_is_told_what_the_kernel_says_and_nothing_changes() {
 
 #[test]
 fn each_finding_is_a_line_with_its_meaning_and_advice_below() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -85,7 +85,7 @@ fn each_finding_is_a_line_with_its_meaning_and_advice_below() {
 #[test]
 fn a_capability_without_which_nothing_starts_is_named() {
     let Some(setpriv) = find_program("setpriv").filter(|_| is_pinnace()) else {
-        return skip("a_capability_without_which_nothing_starts_is_named", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let container = Bundle::new().args(&["/bin/true"]).container();
     for (capability, starts) in [("mknod", false), ("setpcap", false), ("chown", true)] {
@@ -106,7 +106,7 @@ fn a_capability_without_which_nothing_starts_is_named() {
 #[test]
 fn root_of_a_user_namespace_is_told_why_nothing_starts() {
     let Some(unshare) = find_program("unshare").filter(|_| is_pinnace()) else {
-        return skip("root_of_a_user_namespace_is_told_why_nothing_starts", "unshare is not installed");
+        return skip("unshare is not installed");
     };
     let container = Bundle::new().args(&["/bin/true"]).container();
     let bundle = container.bundle.path().to_str().expect("UTF-8").to_owned();
@@ -131,7 +131,7 @@ fn root_of_a_user_namespace_is_told_why_nothing_starts() {
 
 #[test]
 fn a_root_that_cannot_be_made_is_named() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for root in ["/etc/passwd", "/etc/passwd/x", "/proc/nope", "/sys/nope"] {
@@ -145,13 +145,13 @@ fn a_root_that_cannot_be_made_is_named() {
 
 #[test]
 fn an_ordinary_user_is_told_what_concerns_him() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = of_user(Bundle::new().args(&["/bin/true"]));
     let path = container.bundle.path();
     let Some(command) = by_user(&container, &["doctor", "--format", "json"]) else {
-        return skip("an_ordinary_user_is_told_what_concerns_him", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let document = document(&run_within_limit(command));
     assert_eq!(found(&document, "ids").len(), 1, "{document:#}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Value, is_pinnace, json, program, run_within_limit};
+use pinnace_tests::{Bundle, Value, is_pinnace, json, program, run_within_limit, tests_pinnace};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// What stands before the reason: the name of the program and the command.
@@ -110,7 +110,7 @@ fn program_that_cannot_be_executed_fails_create() {
 #[test]
 fn failure_of_exec_itself_is_reported_by_start() {
     // runc's start has succeeded before its init calls execve.
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let cases = [
@@ -139,7 +139,7 @@ fn failure_of_exec_itself_is_reported_by_start() {
 
 #[test]
 fn all_problems_of_a_config_come_at_once_by_path() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let bundle = Bundle::new()
@@ -215,7 +215,7 @@ fn spec_refuses_to_overwrite() {
 
 #[test]
 fn usage_errors_are_in_the_log_file_as_well() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -252,7 +252,7 @@ fn output_that_cannot_be_written_is_an_error() {
 
 #[test]
 fn help_tells_of_the_program_and_of_each_command() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -280,7 +280,7 @@ fn empty_program_name_is_not_found() {
 
 #[test]
 fn list_of_ids_knows_containers_only_and_checks_its_format() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -336,7 +336,7 @@ fn options_may_be_repeated_and_the_last_one_counts() {
 
 #[test]
 fn reader_that_went_away_ends_no_command() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let (reader, writer) = std::io::pipe().unwrap();
@@ -348,7 +348,7 @@ fn reader_that_went_away_ends_no_command() {
 /// Whatever fails at run time because of a field of config.json says which.
 #[test]
 fn failures_of_a_start_name_the_json_path_of_their_cause() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let mount = |source: &str, destination: &str, options: &[&str]| {

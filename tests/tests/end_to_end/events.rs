@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pinnace_tests::{
     Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, run_within_limit, runc, skip, spawn,
-    wait_until,
+    tests_pinnace, wait_until,
 };
 
 const MIB: u64 = 1 << 20;
@@ -32,7 +32,7 @@ fn names(text: &str) -> Vec<String> {
 fn on_v1() -> bool {
     let found = cgroup_hierarchies().contains_key("memory");
     if !found {
-        skip("events", "no v1 hierarchy `memory` on this machine");
+        skip("no v1 hierarchy `memory` on this machine");
     }
     found
 }
@@ -120,7 +120,7 @@ fn stream_ends_with_the_container() {
 
 #[test]
 fn records_come_at_the_interval() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/sleep", "0.5"]).container();
@@ -143,7 +143,7 @@ fn want_of_memory_is_an_event() {
     let container = bundle.container();
     let outcome = container.run_detached();
     if outcome.code == 1 && outcome.stderr.contains("memsw") {
-        return skip("want_of_memory", "no swap accounting");
+        return skip("no swap accounting");
     }
     outcome.succeeded();
     wait_until("the program waits", || outcome.stdout_now().contains("ready"));
@@ -161,7 +161,7 @@ fn want_of_memory_is_an_event() {
 
 #[test]
 fn want_of_memory_that_ends_the_container_is_told() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let memory = json!({"limit": 16 * MIB, "swap": 16 * MIB});
@@ -173,7 +173,7 @@ fn want_of_memory_that_ends_the_container_is_told() {
         .container();
     let outcome = container.run_detached();
     if outcome.code == 1 && outcome.stderr.contains("memsw") {
-        return skip("want_of_memory", "no swap accounting");
+        return skip("no swap accounting");
     }
     outcome.succeeded();
     wait_until("the program waits", || outcome.stdout_now().contains("ready"));
@@ -206,18 +206,18 @@ fn what_is_wrong_is_said_as_runc_says_it() {
 /// The container has a limit of its own, which it does not reach.
 #[test]
 fn want_of_memory_above_the_container_is_told_as_such() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let hierarchies = cgroup_hierarchies();
     let (mount, limits) = match (hierarchies.get("memory"), hierarchies.get("")) {
         (Some(mount), _) => (mount, ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]),
         (None, Some(mount)) => (mount, ["memory.max", "memory.swap.max"]),
-        (None, None) => return skip("want_of_memory_above_the_container", "nobody limits memory here"),
+        (None, None) => return skip("nobody limits memory here"),
     };
     let is_v2 = limits[0] == "memory.max";
     if !is_v2 && !mount.join(limits[1]).exists() {
-        return skip("want_of_memory_above_the_container", "no swap accounting");
+        return skip("no swap accounting");
     }
     let script =
         "read line < /go; head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null; read line < /end";
@@ -252,8 +252,7 @@ fn want_of_memory_above_the_container_is_told_as_such() {
 /// Both ask the kernel about the same cgroups: runc by the state of a container of its own, in which ours takes that one's place.
 #[test]
 fn stats_are_those_of_runc_field_by_field() {
-    const TEST: &str = "stats_are_those_of_runc";
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new()
@@ -263,7 +262,7 @@ fn stats_are_those_of_runc_field_by_field() {
         .shell("i=0; while [ $i -lt 9000 ]; do i=$((i + 1)); done; head -c 3000000 /dev/zero > /dev/shm/x; echo ready; sleep 1000")
         .container();
     let Some(runc) = runc(container.bundle.scratch()) else {
-        return skip(TEST, "runc is neither in PATH nor beside the workspace");
+        return skip("runc is neither in PATH nor beside the workspace");
     };
     // The document has pressure since 1.3.
     let version = run_within_limit({
@@ -275,10 +274,7 @@ fn stats_are_those_of_runc_field_by_field() {
         .iter()
         .any(|old| version.stdout.starts_with(old))
     {
-        return skip(
-            TEST,
-            &format!("this runc is too old: {}", version.stdout.lines().next().unwrap_or_default()),
-        );
+        return skip(&format!("this runc is too old: {}", version.stdout.lines().next().unwrap_or_default()));
     }
     let outcome = container.run_detached();
     outcome.succeeded();

@@ -271,7 +271,7 @@ fn preserved_descriptors_are_there_and_others_are_not() {
 #[test]
 fn processors_are_those_of_the_configuration() {
     if std::thread::available_parallelism().is_ok_and(|count| count.get() < 2) {
-        return skip("processors_are_those_of_the_configuration", "there is one processor");
+        return skip("there is one processor");
     }
     for (affinity, expected) in [
         (json!({"initial": "0-1", "final": "1"}), "1"),
@@ -340,7 +340,7 @@ fn the_pidfd_of_a_foreground_process_is_sent_as_well() {
 /// What nobody would enforce is refused, as for the container's own program.
 #[test]
 fn labels_that_the_host_does_not_know_are_refused() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new());
@@ -358,7 +358,7 @@ fn labels_that_the_host_does_not_know_are_refused() {
         ),
     ] {
         if enabled(file) {
-            skip("labels_that_the_host_does_not_know_are_refused", "the host knows them");
+            skip("the host knows them");
             continue;
         }
         refused(&exec(&container, &[option, "x:y:z"], &["true"]), text);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Value, is_pinnace, json, program, run_within_limit};
+use pinnace_tests::{Bundle, Value, json, program, run_within_limit, tests_pinnace};
 
 fn features() -> Value {
     let mut command = Command::new(program());
@@ -90,7 +90,7 @@ fn it_is_printed_as_runc_prints_it() {
 
 #[test]
 fn mount_options_are_those_that_do_not_go_to_the_filesystem() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let names = names(&features(), "/mountOptions");
@@ -117,7 +117,7 @@ fn mount_options_are_those_that_do_not_go_to_the_filesystem() {
 
 #[test]
 fn mount_options_of_the_specification_are_all_there() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let names = names(&features(), "/mountOptions");
@@ -154,7 +154,7 @@ fn capabilities_are_those_that_are_not_warned_of() {
         outcome.succeeded();
         !outcome.stderr.is_empty()
     };
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let names = names(&features(), "/linux/capabilities");
@@ -173,7 +173,7 @@ fn profile(change: impl FnOnce(&mut Value)) -> Bundle {
 
 #[test]
 fn seccomp_names_are_those_that_are_taken() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     check("/linux/seccomp/actions", &["SCMP_ACT_FOO", "scmp_act_kill", "SCMP_ACT_KILL_ALL"], |name| {
@@ -217,7 +217,7 @@ fn seccomp_names_are_those_that_are_taken() {
 
 #[test]
 fn memory_policies_are_those_that_are_taken() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let policy = |mode: &str, flags: &[&str]| {

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, skip, spawn, wait_until,
+    Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, skip, spawn, tests_pinnace,
+    wait_until,
 };
 
 use crate::user_namespace::{by_user, of_user};
@@ -373,7 +374,7 @@ fn ignored_sigchld_does_not_matter() {
 
 #[test]
 fn a_hook_that_hangs_does_not_keep_run_from_ending() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for point in ["prestart", "createRuntime", "createContainer"] {
@@ -421,7 +422,7 @@ fn a_create_container_hook_is_the_hosts_program_without_pivot_root_too() {
 /// Whoever waits for a hook that does not end may end it all.
 #[test]
 fn a_start_container_hook_that_hangs_ends_with_a_signal_to_the_runtime() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "echo >/volume/hook; sleep 1000"]});
@@ -486,7 +487,7 @@ fn an_ordinary_users_create_container_hook_runs_in_the_container() {
     let path = container.bundle.path();
     let run = ["run", "--bundle", path.to_str().unwrap(), &container.id];
     let Some(command) = by_user(&container, &run) else {
-        return skip("an_ordinary_users_create_container_hook", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let outcome = run_within_limit(command);
     outcome.failed_with(&[

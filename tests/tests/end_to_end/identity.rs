@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Outcome, find_program, is_pinnace, json, program, run_within_limit, skip};
+use pinnace_tests::{Bundle, Outcome, find_program, json, program, run_within_limit, skip, tests_pinnace};
 
 fn status() -> Bundle {
     Bundle::new().args(&["/bin/cat", "/proc/self/status"])
@@ -130,7 +130,7 @@ fn unknown_capability_is_a_warning() {
 #[test]
 fn capability_that_the_runtime_lacks_is_a_warning() {
     let Some(setpriv) = find_program("setpriv") else {
-        return skip("capability_that_the_runtime_lacks", "util-linux is not installed");
+        return skip("util-linux is not installed");
     };
     let container = status().all_capabilities(&["CAP_KILL", "CAP_NET_RAW"]).container();
     let run = container.create_command("run", &[]);
@@ -186,7 +186,7 @@ fn unknown_limit_is_an_error() {
 #[test]
 fn limit_given_twice_is_an_error() {
     // A MUST of the spec that runc does not keep.
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let limit = json!({"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024});

@@ -11,7 +11,7 @@ fn has_resctrl() -> bool {
 #[test]
 fn group_on_a_host_without_resctrl_is_an_error_that_leaves_nothing() {
     if has_resctrl() {
-        return skip("group_without_resctrl", "this host has resctrl");
+        return skip("this host has resctrl");
     }
     for group in [json!({}), json!({"closID": "gold"}), json!({"enableMonitoring": true})] {
         let container = Bundle::new().set("/linux/intelRdt", group).container();
@@ -24,7 +24,7 @@ fn group_on_a_host_without_resctrl_is_an_error_that_leaves_nothing() {
 #[test]
 fn container_has_a_group_of_its_own_and_takes_it_along() {
     if !has_resctrl() {
-        return skip("container_has_a_group", "this host has no resctrl");
+        return skip("this host has no resctrl");
     }
     let container = Bundle::new().set("/linux/intelRdt", json!({})).args(&["/bin/sleep", "100"]).container();
     container.run_detached().succeeded();

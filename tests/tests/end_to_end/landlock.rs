@@ -1,6 +1,6 @@
 //! The annotation `dev.pinnace.landlock`: what of its tree the program may use.
 
-use pinnace_tests::{Bundle, Value, is_pinnace, json, run_within_limit, skip};
+use pinnace_tests::{Bundle, Value, json, run_within_limit, skip, tests_pinnace};
 
 /// A bundle with this annotation, a writable root, and something to read and to write everywhere.
 fn with(landlock: &Value) -> Bundle {
@@ -13,14 +13,14 @@ fn with(landlock: &Value) -> Bundle {
 }
 
 /// Whether the runtime and the kernel can do it; says aloud where not.
-fn is_possible(name: &str) -> bool {
-    if !is_pinnace() {
+fn is_possible() -> bool {
+    if !tests_pinnace() {
         return false;
     }
     let outcome = with(&json!({"execute": ["/bin"]})).run();
     if outcome.stderr.contains("but the kernel") {
         outcome.failed_with(&[r#"$.annotations["dev.pinnace.landlock"]: landlock is specified in config"#]);
-        skip(name, "the kernel has no landlock, or an old one");
+        skip("the kernel has no landlock, or an old one");
         return false;
     }
     outcome.succeeded();
@@ -29,7 +29,7 @@ fn is_possible(name: &str) -> bool {
 
 #[test]
 fn only_what_is_listed_can_be_used() {
-    if !is_possible("only_what_is_listed_can_be_used") {
+    if !is_possible() {
         return;
     }
     let script = "\
@@ -58,7 +58,7 @@ fn only_what_is_listed_can_be_used() {
 
 #[test]
 fn rights_of_a_path_in_several_lists_add_up_and_files_can_be_named() {
-    if !is_possible("rights_add_up") {
+    if !is_possible() {
         return;
     }
     let lists = json!({"execute": ["/bin", "/open"], "readWrite": ["/open", "/dev/null"], "readOnly": ["/data/file"]});
@@ -70,7 +70,7 @@ fn rights_of_a_path_in_several_lists_add_up_and_files_can_be_named() {
 
 #[test]
 fn restriction_holds_for_a_held_start_and_for_other_users() {
-    if !is_possible("restriction_of_a_held_start") {
+    if !is_possible() {
         return;
     }
     let container = with(&json!({"execute": ["/bin"], "readWrite": ["/open"]}))
@@ -87,7 +87,7 @@ fn restriction_holds_for_a_held_start_and_for_other_users() {
 
 #[test]
 fn symlink_of_the_image_does_not_lead_a_rule_out_of_it() {
-    if !is_possible("symlink_of_the_image") {
+    if !is_possible() {
         return;
     }
     let bundle = with(&json!({"execute": ["/bin"], "readOnly": ["/way"]}));
@@ -97,7 +97,7 @@ fn symlink_of_the_image_does_not_lead_a_rule_out_of_it() {
 
 #[test]
 fn path_that_is_missing_is_an_error_that_leaves_nothing() {
-    if !is_possible("path_that_is_missing") {
+    if !is_possible() {
         return;
     }
     let container = with(&json!({"execute": ["/bin"], "readOnly": ["/no/such/path"]})).container();
@@ -111,7 +111,7 @@ fn path_that_is_missing_is_an_error_that_leaves_nothing() {
 
 #[test]
 fn what_is_wrong_with_the_annotation_is_named_by_its_path() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let path = r#"$.annotations["dev.pinnace.landlock"]"#;
@@ -135,7 +135,7 @@ fn what_is_wrong_with_the_annotation_is_named_by_its_path() {
 
 #[test]
 fn plan_shows_the_rules() {
-    if !is_possible("plan_shows_the_rules") {
+    if !is_possible() {
         return;
     }
     let container = with(&json!({"execute": ["/bin"], "readWrite": ["/open"]})).container();
@@ -147,7 +147,7 @@ fn plan_shows_the_rules() {
 /// The paths of the list mean the container's root, wherever the program stands.
 #[test]
 fn an_exec_is_restricted_the_same_way_in_any_working_directory() {
-    if !is_possible("an_exec_is_restricted_in_any_working_directory") {
+    if !is_possible() {
         return;
     }
     let container = with(&json!({"execute": ["/bin"], "readOnly": ["/data"]}))

@@ -5,49 +5,77 @@ use std::process::Command;
 
 use pinnace_tests::{
     Bundle, Container, busybox, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip,
-    unique_id,
+    tests_pinnace, unique_id,
 };
 
 type Break = fn(Bundle) -> Bundle;
 
-/// One way to fail for each kind of thing that is done; none of them succeeds with any runtime.
-const FAILURES: &[(&str, Break)] = &[
-    ("root file system missing", |bundle| bundle.set("/root/path", json!("nowhere"))),
-    ("mount option unknown", |bundle| bundle.mount("/tmp", "tmpfs", "tmpfs", &["nosuchoption"])),
-    ("file system unknown", |bundle| bundle.mount("/tmp", "nosuchfs", "none", &[])),
-    ("bind source missing", |bundle| bundle.mount("/tmp", "bind", "/no/such/source", &["bind"])),
-    ("masked path impossible", |bundle| bundle.set("/linux/maskedPaths/-", json!("/bin/busybox/x"))),
-    ("read-only path impossible", |bundle| bundle.set("/linux/readonlyPaths/-", json!("/bin/busybox/x"))),
-    ("device impossible", |bundle| {
+/// One way to fail for each kind of thing that is done, and what pinnace says to it; none of them succeeds with any runtime.
+const FAILURES: &[(&str, &str, Break)] = &[
+    ("root file system missing", "nowhere", |bundle| bundle.set("/root/path", json!("nowhere"))),
+    ("mount option unknown", "nosuchoption", |bundle| {
+        bundle.mount("/tmp", "tmpfs", "tmpfs", &["nosuchoption"])
+    }),
+    ("file system unknown", "no such device", |bundle| bundle.mount("/tmp", "nosuchfs", "none", &[])),
+    ("bind source missing", "/no/such/source", |bundle| {
+        bundle.mount("/tmp", "bind", "/no/such/source", &["bind"])
+    }),
+    ("masked path impossible", "/bin/busybox/x", |bundle| {
+        bundle.set("/linux/maskedPaths/-", json!("/bin/busybox/x"))
+    }),
+    ("read-only path impossible", "/bin/busybox/x", |bundle| {
+        bundle.set("/linux/readonlyPaths/-", json!("/bin/busybox/x"))
+    }),
+    ("device impossible", "/bin/busybox/x", |bundle| {
         bundle.set("/linux/devices", json!([{"path": "/bin/busybox/x", "type": "c", "major": 1, "minor": 3}]))
     }),
-    ("working directory is a file", |bundle| bundle.set("/process/cwd", json!("/etc/passwd"))),
-    ("program missing", |bundle| bundle.args(&["nosuch"])),
-    ("program not executable", |bundle| bundle.args(&["/etc/passwd"])),
-    ("namespace file missing", |bundle| bundle.join_namespace("network", "/no/such/namespace")),
-    ("user namespace file missing", |bundle| {
+    (
+        "working directory is a file",
+        "chdir to cwd (\"/etc/passwd\") set in config.json failed: not a directory",
+        |bundle| bundle.set("/process/cwd", json!("/etc/passwd")),
+    ),
+    ("program missing", "exec: \"nosuch\": executable file not found in $PATH", |bundle| {
+        bundle.args(&["nosuch"])
+    }),
+    ("program not executable", "exec: \"/etc/passwd\": permission denied", |bundle| {
+        bundle.args(&["/etc/passwd"])
+    }),
+    ("namespace file missing", "/no/such/namespace", |bundle| {
+        bundle.join_namespace("network", "/no/such/namespace")
+    }),
+    ("user namespace file missing", "/no/such/namespace", |bundle| {
         bundle.set("/linux/namespaces/-", json!({"type": "user", "path": "/no/such/namespace"}))
     }),
-    ("pid namespace file missing", |bundle| bundle.join_namespace("pid", "/no/such/namespace")),
-    ("namespace of another type", |bundle| bundle.join_namespace("ipc", "/proc/self/ns/uts")),
-    ("sysctl value refused", |bundle| bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "many"}))),
-    ("sysctl missing", |bundle| bundle.set("/linux/sysctl", json!({"net.no.such": "1"}))),
-    ("cgroup limit refused", |bundle| {
+    ("pid namespace file missing", "/no/such/namespace", |bundle| {
+        bundle.join_namespace("pid", "/no/such/namespace")
+    }),
+    ("namespace of another type", "namespace /proc/self/ns/uts: it is of another type", |bundle| {
+        bundle.join_namespace("ipc", "/proc/self/ns/uts")
+    }),
+    ("sysctl value refused", "ip_forward", |bundle| {
+        bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "many"}))
+    }),
+    ("sysctl missing", "net/no/such", |bundle| bundle.set("/linux/sysctl", json!({"net.no.such": "1"}))),
+    ("cgroup limit refused", "$.linux.resources.cpu.quota", |bundle| {
         bundle.set("/linux/resources/cpu", json!({"quota": 5, "period": 100000}))
     }),
-    ("limit over the hard one", |bundle| {
+    ("limit over the hard one", "$.process.rlimits[0]: soft 2000 is above hard 1000", |bundle| {
         bundle.set("/process/rlimits/0", json!({"type": "RLIMIT_NOFILE", "soft": 2000, "hard": 1000}))
     }),
-    ("limit unknown", |bundle| bundle.set("/process/rlimits/0/type", json!("RLIMIT_FOO"))),
-    ("oom score out of range", |bundle| bundle.set("/process/oomScoreAdj", json!(5000))),
-    ("host name too long", |bundle| bundle.set("/hostname", json!("x".repeat(100)))),
-    ("wrong type", |bundle| bundle.set("/process/args", json!("not a list"))),
-    ("no arguments", |bundle| bundle.args(&[])),
+    ("limit unknown", "wrong rlimit value: RLIMIT_FOO", |bundle| {
+        bundle.set("/process/rlimits/0/type", json!("RLIMIT_FOO"))
+    }),
+    ("oom score out of range", "$.process.oomScoreAdj", |bundle| {
+        bundle.set("/process/oomScoreAdj", json!(5000))
+    }),
+    ("host name too long", "$.hostname", |bundle| bundle.set("/hostname", json!("x".repeat(100)))),
+    ("wrong type", "$.process.args", |bundle| bundle.set("/process/args", json!("not a list"))),
+    ("no arguments", "args must not be empty", |bundle| bundle.args(&[])),
 ];
 
-/// Runs `command` on the container and expects that it fails and that nothing changes on the host.
+/// Runs `command` on the container and expects that it fails for that reason and that nothing changes on the host.
 #[track_caller]
-fn fails_without_a_trace(name: &str, container: &Container, command: Command) {
+fn fails_without_a_trace(name: &str, reason: &str, container: &Container, command: Command) {
     let before = container.snapshot();
     let outcome = run_within_limit(command);
     assert_eq!(outcome.code, 1, "{name}\n{}", outcome.describe());
@@ -57,6 +85,7 @@ fn fails_without_a_trace(name: &str, container: &Container, command: Command) {
         "{name}: one error, clearly\n{}",
         outcome.describe()
     );
+    assert!(!is_pinnace() || outcome.message().contains(reason), "{name}: {reason}\n{}", outcome.describe());
     // The root for the state of all containers is made on first use, and stays.
     let _ = fs::remove_dir(container.state_root());
     let after = container.snapshot();
@@ -65,17 +94,17 @@ fn fails_without_a_trace(name: &str, container: &Container, command: Command) {
 
 #[test]
 fn failing_create_leaves_nothing() {
-    for (name, break_bundle) in FAILURES {
+    for (name, reason, break_bundle) in FAILURES {
         let container = break_bundle(Bundle::new()).container();
-        fails_without_a_trace(name, &container, container.create_command("create", &[]));
+        fails_without_a_trace(name, reason, &container, container.create_command("create", &[]));
     }
 }
 
 #[test]
 fn failing_run_leaves_nothing() {
-    for (name, break_bundle) in FAILURES {
+    for (name, reason, break_bundle) in FAILURES {
         let container = break_bundle(Bundle::new()).container();
-        fails_without_a_trace(name, &container, container.create_command("run", &[]));
+        fails_without_a_trace(name, reason, &container, container.create_command("run", &[]));
     }
 }
 
@@ -84,6 +113,7 @@ fn pid_file_that_cannot_be_written_leaves_nothing() {
     let container = Bundle::new().container();
     fails_without_a_trace(
         "pid file",
+        "/no/such/file",
         &container,
         container.create_command("create", &["--pid-file", "/no/such/file"]),
     );
@@ -94,9 +124,19 @@ fn config_that_is_missing_or_no_json_leaves_nothing() {
     let container = Bundle::new().container();
     let config = container.bundle.path().join("config.json");
     fs::write(&config, "{").expect("write");
-    fails_without_a_trace("not JSON", &container, container.create_command("create", &[]));
+    fails_without_a_trace(
+        "not JSON",
+        "config.json is not valid JSON",
+        &container,
+        container.create_command("create", &[]),
+    );
     fs::remove_file(config).expect("remove");
-    fails_without_a_trace("missing", &container, container.create_command("create", &[]));
+    fails_without_a_trace(
+        "missing",
+        "config.json not found",
+        &container,
+        container.create_command("create", &[]),
+    );
 }
 
 #[test]
@@ -107,7 +147,7 @@ fn cgroup_that_cannot_be_made_leaves_nothing() {
         let before = container.snapshot();
         let outcome = container.create();
         if outcome.code == 0 {
-            return skip("cgroup_that_cannot_be_made", "the path is no obstacle here");
+            return skip("the path is no obstacle here");
         }
         let _ = fs::remove_dir(container.state_root());
         container.snapshot().assert_same_as(&before);
@@ -136,7 +176,7 @@ fn taken_id_leaves_the_owner_as_it_was() {
 #[test]
 fn full_disk_under_the_state_directory_is_an_error_that_leaves_nothing() {
     let Some(unshare) = find_program("unshare") else {
-        return skip("full_disk", "util-linux is not installed");
+        return skip("util-linux is not installed");
     };
     let container = Bundle::new().container();
     let tiny = container.bundle.scratch().join("tiny");
@@ -222,7 +262,7 @@ impl Drop for Stranger {
 
 #[test]
 fn what_a_creation_left_that_was_cut_off_is_deleted_and_nothing_of_others() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for own_pid_namespace in [true, false] {
@@ -261,12 +301,12 @@ fn what_a_creation_left_that_was_cut_off_is_deleted_and_nothing_of_others() {
 
 #[test]
 fn failing_create_leaves_the_cgroups_that_were_there_before() {
-    let failures: [Break; 3] = [
-        |bundle| bundle.args(&["nosuch"]),
-        |bundle| bundle.mount("/tmp", "nosuchfs", "none", &[]),
-        |bundle| bundle.set("/linux/resources/cpu", json!({"quota": 5, "period": 100000})),
+    let failures: [(&str, Break); 3] = [
+        ("nosuch", |bundle| bundle.args(&["nosuch"])),
+        ("no such device", |bundle| bundle.mount("/tmp", "nosuchfs", "none", &[])),
+        ("quota", |bundle| bundle.set("/linux/resources/cpu", json!({"quota": 5, "period": 100000}))),
     ];
-    for break_bundle in failures {
+    for (reason, break_bundle) in failures {
         let path = unique_id();
         let directories: Vec<_> = cgroup_hierarchies().into_values().map(|mount| mount.join(&path)).collect();
         for directory in &directories {
@@ -274,7 +314,9 @@ fn failing_create_leaves_the_cgroups_that_were_there_before() {
         }
         let container =
             break_bundle(Bundle::new().set("/linux/cgroupsPath", json!(format!("/{path}")))).container();
-        container.create().failed_with(&[]);
+        let outcome = container.create();
+        let reasons = [reason];
+        outcome.failed_with(if is_pinnace() { &reasons } else { &[] });
         for directory in &directories {
             fs::remove_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         }
@@ -317,7 +359,7 @@ fn pid_file_that_cannot_be_put_in_its_place_ends_the_program() {
 
 #[test]
 fn directories_that_are_no_containers_are_not_deleted() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();

@@ -51,10 +51,7 @@ fn run_by(prefix: &[&str], container: &Container) -> Outcome {
 #[test]
 fn a_proc_of_another_pid_namespace_does_not_tell_what_we_ignore() {
     if find_program("unshare").is_none() || !is_pinnace() {
-        return skip(
-            "a_proc_of_another_pid_namespace_does_not_tell_what_we_ignore",
-            "unshare is not installed",
-        );
+        return skip("unshare is not installed");
     }
     // Small numbers there are threads of the kernel here, which ignore everything.
     let container = Bundle::new().shell("grep SigIgn /proc/self/status").container();
@@ -411,7 +408,7 @@ fn closed_standard_descriptors_stay_closed_or_become_dev_null() {
 
 #[test]
 fn container_that_is_created_needs_its_creator_no_more() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for _ in 0..3 {
@@ -450,7 +447,7 @@ fn exit_code_comes_back_to_a_caller_that_ignores_its_children() {
 
 #[test]
 fn container_that_waits_for_its_start_holds_few_descriptors() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let mut bundle = Bundle::new().args(&["/bin/sleep", "100"]);

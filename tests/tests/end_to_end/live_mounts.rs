@@ -54,7 +54,7 @@ fn recorded(container: &Container) -> usize {
 
 #[test]
 fn what_is_added_is_there_until_it_is_removed() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -85,7 +85,7 @@ fn what_is_added_is_there_until_it_is_removed() {
 
 #[test]
 fn one_that_fails_takes_the_others_with_it() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -115,7 +115,7 @@ fn one_that_fails_takes_the_others_with_it() {
 
 #[test]
 fn only_what_was_added_is_removed() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -149,7 +149,7 @@ fn only_what_was_added_is_removed() {
 
 #[test]
 fn symlinks_of_the_image_lead_nowhere_outside() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let bundle = Bundle::new().writable();
@@ -180,7 +180,7 @@ fn symlinks_of_the_image_lead_nowhere_outside() {
 /// Where root is nobody on the host; where the root was not pivoted to; before the start; and while nothing runs.
 #[test]
 fn mounts_come_into_containers_of_every_kind() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let list = |container: &Container| {
@@ -215,7 +215,7 @@ fn mounts_come_into_containers_of_every_kind() {
 
 #[test]
 fn a_list_may_come_from_standard_input_and_usage_is_checked() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -243,7 +243,7 @@ fn a_list_may_come_from_standard_input_and_usage_is_checked() {
 /// What is the host's only the host's root may bring in.
 #[test]
 fn an_ordinary_user_mounts_new_filesystems() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = of_user(Bundle::new().writable().args(&["/bin/sleep", "100"]));
@@ -251,7 +251,7 @@ fn an_ordinary_user_mounts_new_filesystems() {
     let bundle = container.bundle.path();
     let run = ["run", "--detach", "--bundle", bundle.to_str().expect("UTF-8"), &container.id];
     let Some(outcome) = call(&run) else {
-        return skip("an_ordinary_user_mounts_new_filesystems", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     outcome.succeeded();
     let file = container.bundle.scratch().join("mounts.json");
@@ -287,7 +287,7 @@ fn an_ordinary_user_mounts_new_filesystems() {
 #[test]
 fn nothing_is_mounted_when_its_maker_was_killed() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("nothing_is_mounted_when_its_maker_was_killed", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = running(Bundle::new().writable());
     inside(&container, "mkdir -p /real && ln -s real /link");
@@ -316,7 +316,7 @@ fn nothing_is_mounted_when_its_maker_was_killed() {
 /// Where the container leads a path while a mount is added and removed is its own affair: what is taken away is what was added.
 #[test]
 fn a_container_that_moves_its_directories_loses_nothing_else() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let script = "while :; do mv srv real; ln -s proc srv; rm srv; mv real srv; done";
@@ -338,7 +338,7 @@ fn a_container_that_moves_its_directories_loses_nothing_else() {
 #[test]
 fn a_directory_that_goes_meanwhile_is_made_again() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("a_directory_that_goes_meanwhile", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = running(Bundle::new().writable());
     let before = table(&container);
@@ -363,7 +363,7 @@ fn a_directory_that_goes_meanwhile_is_made_again() {
 /// No call takes a path that is longer than a page.
 #[test]
 fn a_mount_that_was_moved_out_of_reach_is_an_error_that_says_so() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -384,7 +384,7 @@ fn a_mount_that_was_moved_out_of_reach_is_an_error_that_says_so() {
 /// A first process that has gone elsewhere sees nothing of what was mounted: that is no sign of its being gone.
 #[test]
 fn what_cannot_be_seen_any_more_stays_in_the_record() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let script = "mkdir -p /jail/bin && cp /bin/busybox /jail/bin/ && ln -s busybox /jail/bin/sleep
@@ -406,7 +406,7 @@ fn what_cannot_be_seen_any_more_stays_in_the_record() {
 /// The kernel gives numbers of mounts out again. What has one now is not taken for what had it.
 #[test]
 fn a_mount_that_is_gone_is_forgotten_although_another_has_its_number() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -424,7 +424,7 @@ fn a_mount_that_is_gone_is_forgotten_although_another_has_its_number() {
 /// Names are bytes, and the directory above a mount is the container's.
 #[test]
 fn a_mount_is_found_whatever_the_directory_above_it_is_called() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -445,7 +445,7 @@ fn a_mount_is_found_whatever_the_directory_above_it_is_called() {
 /// Layers of an overlay are more than one call takes, and have any name.
 #[test]
 fn overlays_are_what_they_are_in_config_json() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = running(Bundle::new().writable());
@@ -464,7 +464,7 @@ fn overlays_are_what_they_are_in_config_json() {
     };
     let outcome = mounts(&container, "add", &json!([overlay("/mnt", &short)]));
     if outcome.stderr.contains("no such filesystem") {
-        return skip("overlays_are_what_they_are", "the kernel has no overlays");
+        return skip("the kernel has no overlays");
     }
     outcome.succeeded();
     assert_eq!(inside(&container, "ls /mnt"), "a,b\nc");

@@ -25,7 +25,7 @@ const FILE_LABEL: &str = "system_u:object_r:tmp_t:s0";
 #[test]
 fn profile_on_a_host_without_apparmor_is_an_error() {
     if has_apparmor() {
-        return skip("profile_without_apparmor", "this host has AppArmor");
+        return skip("this host has AppArmor");
     }
     let container = Bundle::new().set("/process/apparmorProfile", json!("some-profile")).container();
     let before = container.snapshot();
@@ -36,7 +36,7 @@ fn profile_on_a_host_without_apparmor_is_an_error() {
 #[test]
 fn label_on_a_host_without_selinux_is_an_error() {
     if has_selinux() {
-        return skip("label_without_selinux", "this host has SELinux");
+        return skip("this host has SELinux");
     }
     for (pointer, path) in
         [("/process/selinuxLabel", "$.process.selinuxLabel"), ("/linux/mountLabel", "$.linux.mountLabel")]
@@ -59,14 +59,14 @@ fn labels_without_content_are_none() {
 #[test]
 fn apparmor_confines_the_program() {
     if !has_apparmor() {
-        return skip("apparmor_confines_the_program", "this host has no AppArmor");
+        return skip("this host has no AppArmor");
     }
     let outcome = label().set("/process/apparmorProfile", json!("unconfined")).run();
     assert_eq!(outcome.succeeded(), "unconfined");
     // The test's machine has loaded this one, if it could: it may read, and write nothing.
     let profiles = fs::read_to_string("/sys/kernel/security/apparmor/profiles").unwrap_or_default();
     if !profiles.lines().any(|line| line.starts_with("pinnace-test ")) {
-        return skip("apparmor_profile", "no profile pinnace-test is loaded");
+        return skip("no profile pinnace-test is loaded");
     }
     let outcome = label().set("/process/apparmorProfile", json!("pinnace-test")).run();
     assert_eq!(outcome.succeeded(), "pinnace-test (enforce)");
@@ -81,7 +81,7 @@ fn apparmor_confines_the_program() {
 #[test]
 fn apparmor_profile_that_is_not_loaded_is_an_error_that_names_it() {
     if !has_apparmor() {
-        return skip("apparmor_profile_that_is_not_loaded", "this host has no AppArmor");
+        return skip("this host has no AppArmor");
     }
     let outcome = label().set("/process/apparmorProfile", json!("no-such-profile")).run();
     outcome.failed_with(&["set-apparmor-profile no-such-profile", "no such profile is loaded"]);
@@ -100,7 +100,7 @@ fn labelled(bundle: Bundle) -> Bundle {
 #[test]
 fn selinux_runs_the_program_in_its_context() {
     if !has_selinux() {
-        return skip("selinux_runs_the_program", "this host has no SELinux");
+        return skip("this host has no SELinux");
     }
     let outcome = labelled(label()).set("/process/selinuxLabel", json!(PROCESS_LABEL)).run();
     assert_eq!(outcome.succeeded().trim_end_matches('\0'), PROCESS_LABEL);
@@ -109,7 +109,7 @@ fn selinux_runs_the_program_in_its_context() {
 #[test]
 fn selinux_context_that_the_policy_does_not_know_is_an_error_that_names_it() {
     if !has_selinux() {
-        return skip("selinux_context_unknown", "this host has no SELinux");
+        return skip("this host has no SELinux");
     }
     let outcome = label().set("/process/selinuxLabel", json!("nobody_u:nothing_r:none_t:s0")).run();
     outcome.failed_with(&["set-selinux-label nobody_u:nothing_r:none_t:s0"]);
@@ -118,7 +118,7 @@ fn selinux_context_that_the_policy_does_not_know_is_an_error_that_names_it() {
 #[test]
 fn new_file_systems_have_the_mount_label() {
     if !has_selinux() {
-        return skip("mount_label", "this host has no SELinux");
+        return skip("this host has no SELinux");
     }
     let container = Bundle::new()
         .file("/masked/file", "", 0o644)

@@ -1,11 +1,11 @@
 //! How little memory a container's start takes, and what is said where that is not there.
 
-use pinnace_tests::{Bundle, cgroup_hierarchies, is_pinnace, json, skip, spawn, wait_until};
+use pinnace_tests::{Bundle, cgroup_hierarchies, json, skip, spawn, tests_pinnace, wait_until};
 
 /// What the error of a limit that is too small promises.
 const ENOUGH: u64 = 512 << 10;
 
-fn limits_memory(test: &str) -> bool {
+fn limits_memory() -> bool {
     let hierarchies = cgroup_hierarchies();
     let has = hierarchies.contains_key("memory")
         || hierarchies.get("").is_some_and(|mount| {
@@ -13,7 +13,7 @@ fn limits_memory(test: &str) -> bool {
                 .is_ok_and(|text| text.contains("memory"))
         });
     if !has {
-        skip(test, "nobody limits memory here");
+        skip("nobody limits memory here");
     }
     has
 }
@@ -21,7 +21,7 @@ fn limits_memory(test: &str) -> bool {
 /// The program is a mebibyte of busybox, of which a little is its own: the start is what is measured.
 #[test]
 fn half_a_mebibyte_is_enough_to_start() {
-    if !limits_memory("half_a_mebibyte") || !is_pinnace() {
+    if !limits_memory() || !tests_pinnace() {
         return;
     }
     for options in [&[][..], &["--detach"]] {
@@ -37,7 +37,7 @@ fn half_a_mebibyte_is_enough_to_start() {
 
 #[test]
 fn limit_that_is_too_small_says_what_was_used_and_what_would_do() {
-    if !limits_memory("limit_that_is_too_small") || !is_pinnace() {
+    if !limits_memory() || !tests_pinnace() {
         return;
     }
     let container = Bundle::new().set("/linux/resources/memory", json!({"limit": 4096})).container();
@@ -46,7 +46,7 @@ fn limit_that_is_too_small_says_what_was_used_and_what_would_do() {
     if outcome.code == 0 {
         // v2 charges in advance for each processor, and what has been charged before the limit stays.
         container.delete_force().succeeded();
-        return skip("limit_that_is_too_small", "the kernel lets the start through");
+        return skip("the kernel lets the start through");
     }
     outcome.failed_with(&[
         "out of memory: limit 4096, peak usage ",
@@ -60,7 +60,7 @@ fn limit_that_is_too_small_says_what_was_used_and_what_would_do() {
 /// What a foreground `run` keeps while the program runs, beside the pages of its file, which all share.
 #[test]
 fn a_foreground_run_keeps_less_than_a_mebibyte() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().shell("echo ready; exec sleep 100").container();

@@ -6,12 +6,12 @@ use std::process::Command;
 use pinnace_tests::{Bundle, Container, Outcome, Value, json, program, run_within_limit, skip};
 
 /// The build's program, beside the one under test.
-fn minimal(name: &str) -> Option<PathBuf> {
+fn minimal() -> Option<PathBuf> {
     let architecture = std::env::consts::ARCH;
     let path = format!("../{architecture}-unknown-linux-musl/minimal/pinnace");
     let path = program().parent().unwrap_or(Path::new("/")).join(path);
     if !path.is_file() {
-        skip(name, "ci/build has made no minimal build");
+        skip("ci/build has made no minimal build");
         return None;
     }
     Some(path)
@@ -30,7 +30,7 @@ fn container() -> Container {
 
 #[test]
 fn a_minimal_build_runs_containers() {
-    let Some(program) = minimal("a_minimal_build_runs_containers") else { return };
+    let Some(program) = minimal() else { return };
     let container = container();
     let run = || {
         let outcome = call(&program, container.create_command("run", &[]));
@@ -49,7 +49,7 @@ fn a_minimal_build_runs_containers() {
 
 #[test]
 fn what_a_minimal_build_lacks_it_says() {
-    let Some(program) = minimal("what_a_minimal_build_lacks_it_says") else { return };
+    let Some(program) = minimal() else { return };
     let container = container().with_global_options(&["--systemd-cgroup"]);
     let outcome = call(&program, container.create_command("run", &[]));
     outcome.failed_with(&["this build of pinnace has no systemd cgroup manager (feature \"systemd\")"]);

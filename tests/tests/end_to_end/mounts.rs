@@ -56,7 +56,7 @@ fn nothing_of_the_host_is_mounted_in_the_container_and_nothing_of_it_on_the_host
 fn cgroup_view_on_v1_is_one_read_only_mount_per_hierarchy() {
     let hierarchies = pinnace_tests::cgroup_hierarchies();
     if hierarchies.keys().all(String::is_empty) {
-        return pinnace_tests::skip("cgroup_view_on_v1", "this machine has cgroup v2 only");
+        return pinnace_tests::skip("this machine has cgroup v2 only");
     }
     let outcome = mountinfo().run();
     assert_eq!(find(&outcome, "/sys/fs/cgroup").kind, "tmpfs");
@@ -71,7 +71,7 @@ fn cgroup_view_on_v1_is_one_read_only_mount_per_hierarchy() {
 #[test]
 fn container_sees_its_own_cgroup_as_the_top_of_the_view() {
     if !pinnace_tests::cgroup_hierarchies().contains_key("memory") {
-        return pinnace_tests::skip("own_cgroup_in_view", "no v1 memory hierarchy");
+        return pinnace_tests::skip("no v1 memory hierarchy");
     }
     let script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes";
     let limit = 64 * 1024 * 1024;
@@ -487,7 +487,7 @@ fn paths_in_sources_and_options_are_the_hosts() {
         let outcome = bundle.container().with_create_options(ways).run();
         // An overlay upon the overlay that scratch may be on is the kernel's to refuse.
         if outcome.code != 0 {
-            return skip("paths_in_sources", &format!("no overlay here: {}", outcome.message()));
+            return skip(&format!("no overlay here: {}", outcome.message()));
         }
         assert_eq!(outcome.succeeded(), "of the host");
     }
@@ -514,7 +514,7 @@ fn filesystem_on_a_device_needs_no_access_of_the_container_to_that() {
         output.status.success().then(|| Loop(String::from_utf8_lossy(&output.stdout).trim().to_owned()))
     });
     let Some(device) = attached else {
-        return skip("filesystem_on_a_device", "no loop device, or no mkfs.ext4");
+        return skip("no loop device, or no mkfs.ext4");
     };
     for (option, expected) in [("ro", "ro,"), ("rw", "rw,"), ("sync", "rw,sync,"), ("dirsync", "rw,dirsync,")]
     {
@@ -550,7 +550,7 @@ fn readonly_tmpfs_is_filled_before_it_becomes_readonly() {
 #[test]
 fn cgroup2_is_version_two_on_a_host_with_both() {
     if !cgroup_hierarchies().contains_key("") {
-        return skip("cgroup2_is_version_two", "no v2 hierarchy on this machine");
+        return skip("no v2 hierarchy on this machine");
     }
     let bundle = Bundle::new().mount("/second", "cgroup2", "cgroup2", &["ro", "nosuid"]);
     bundle

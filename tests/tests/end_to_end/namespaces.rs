@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, find_program, is_pinnace, json, run_within_limit, skip, spawn, unique_id,
-    wait_until,
+    Bundle, Container, Outcome, find_program, is_pinnace, json, run_within_limit, skip, spawn, tests_pinnace,
+    unique_id, wait_until,
 };
 
 const KINDS: [(&str, &str); 6] = [
@@ -222,7 +222,7 @@ fn ip(args: &[&str]) {
 #[test]
 fn container_in_a_prepared_network_namespace_serves_http_to_another() {
     if find_program("ip").is_none() {
-        return skip("http_between_namespaces", "iproute2 is not installed");
+        return skip("iproute2 is not installed");
     }
     // client -- veth -- bridge -- veth -- server: three namespaces, nothing of it in the host's own.
     let (server, bridge, client) =
@@ -284,7 +284,7 @@ fn network_namespace_of_the_caller_is_not_changed() {
 /// What is to be joined and is the runtime's own is the host's: nothing of it is the container's to change.
 #[test]
 fn the_runtimes_own_namespaces_count_as_inherited() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let own = |bundle: Bundle, kind: &str, file: &str| {

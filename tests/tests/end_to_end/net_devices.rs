@@ -12,9 +12,9 @@ struct Host {
 
 impl Host {
     /// Nothing, said aloud, where the tools are missing.
-    fn new(test: &str) -> Option<Self> {
+    fn new() -> Option<Self> {
         if find_program("ip").is_none() || find_program("nsenter").is_none() {
-            skip(test, "iproute2 or util-linux is not installed");
+            skip("iproute2 or util-linux is not installed");
             return None;
         }
         let host = Self { name: unique_id() };
@@ -77,7 +77,7 @@ fn with(name: Option<&str>) -> Bundle {
 
 #[test]
 fn device_is_moved_with_its_permanent_global_addresses_and_set_up() {
-    let Some(host) = Host::new("device_is_moved") else { return };
+    let Some(host) = Host::new() else { return };
     for (name, expected) in [(None, "pt0"), (Some("front0"), "front0"), (Some("net%d"), "net0")] {
         let container = with(name).args(&["/bin/ip", "addr", "show", "dev", expected]).container();
         let outcome = host.call(&container, "run");
@@ -99,8 +99,8 @@ fn device_is_moved_with_its_permanent_global_addresses_and_set_up() {
 
 #[test]
 fn device_goes_into_a_namespace_that_is_joined() {
-    let Some(host) = Host::new("device_goes_into_a_joined_namespace") else { return };
-    let Some(joined) = Host::new("joined") else { return };
+    let Some(host) = Host::new() else { return };
+    let Some(joined) = Host::new() else { return };
     let container = with(Some("front0"))
         .join_namespace("network", &joined.path())
         .args(&["/bin/ip", "addr", "show", "dev", "front0"])
@@ -114,7 +114,7 @@ fn device_goes_into_a_namespace_that_is_joined() {
 
 #[test]
 fn device_goes_into_a_namespace_that_belongs_to_a_user_namespace() {
-    let Some(host) = Host::new("device_of_a_user_namespace") else { return };
+    let Some(host) = Host::new() else { return };
     let mappings = json!([{"containerID": 0, "hostID": 200_000, "size": 65536}]);
     let mapped = |program: &[&str]| {
         let bundle = with(Some("front0"));
@@ -138,8 +138,8 @@ fn device_goes_into_a_namespace_that_belongs_to_a_user_namespace() {
 
 #[test]
 fn name_that_is_taken_is_an_error_and_the_device_comes_back() {
-    let Some(host) = Host::new("name_that_is_taken") else { return };
-    let Some(joined) = Host::new("joined") else { return };
+    let Some(host) = Host::new() else { return };
+    let Some(joined) = Host::new() else { return };
     for (bundle, name) in [
         (with(Some("lo")), "lo"),
         (with(None).join_namespace("network", &joined.path()), "pt0"),
@@ -154,7 +154,7 @@ fn name_that_is_taken_is_an_error_and_the_device_comes_back() {
 
 #[test]
 fn device_comes_back_from_a_creation_that_fails_later() {
-    let Some(host) = Host::new("device_comes_back") else { return };
+    let Some(host) = Host::new() else { return };
     let container = with(Some("front0")).args(&["/no/such/program"]).container();
     let before = container.snapshot();
     for verb in ["create", "run"] {
@@ -168,7 +168,7 @@ fn device_comes_back_from_a_creation_that_fails_later() {
 
 #[test]
 fn device_that_is_missing_is_an_error_and_the_others_come_back() {
-    let Some(host) = Host::new("device_that_is_missing") else { return };
+    let Some(host) = Host::new() else { return };
     let bundle = Bundle::new().set("/linux/netDevices", json!({"pt0": {}, "zz9": {"name": "eth0"}}));
     let outcome = host.call(&bundle.container(), "run");
     outcome.failed_with(&["zz9", "no such device"]);

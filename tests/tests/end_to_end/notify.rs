@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::user_namespace::mapped;
-use pinnace_tests::{Bundle, Container, Signal, is_pinnace, json, run_within_limit, spawn, wait_until};
+use pinnace_tests::{
+    Bundle, Container, Signal, is_pinnace, json, run_within_limit, spawn, tests_pinnace, wait_until,
+};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 /// A service manager's socket, and what came there.
@@ -78,7 +80,7 @@ fn ready_and(then: &str) -> Bundle {
 
 #[test]
 fn a_foreground_run_is_the_services_process_itself() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = ready_and("for i in $(busybox seq 100); do busybox logger $i; done; exit 7").container();
@@ -94,7 +96,7 @@ fn a_foreground_run_is_the_services_process_itself() {
 
 #[test]
 fn a_detached_run_returns_when_the_container_is_ready() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = ready_and("exec sleep 1000").container();
@@ -113,7 +115,7 @@ fn a_detached_run_returns_when_the_container_is_ready() {
 
 #[test]
 fn a_start_returns_when_the_container_is_ready() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = ready_and("exec sleep 1000").container();
@@ -135,7 +137,7 @@ fn a_start_returns_when_the_container_is_ready() {
 #[test]
 fn a_program_that_ends_before_it_is_ready_is_waited_for_no_longer() {
     // runc waits until somebody has reaped it.
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().shell("sleep 0.2; exit 3").container();
@@ -152,7 +154,7 @@ fn a_program_that_ends_before_it_is_ready_is_waited_for_no_longer() {
 
 #[test]
 fn whoever_waits_for_readiness_holds_nobody_up() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/sleep", "1000"]).container();
@@ -180,7 +182,7 @@ fn whoever_waits_for_readiness_holds_nobody_up() {
 
 #[test]
 fn a_foreground_run_passes_signals_on_before_the_container_is_ready() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container =
@@ -250,7 +252,7 @@ fn an_abstract_name_is_a_manager_too() {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::SocketAddr;
 
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = ready_and("exit 0").container();

@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, is_pinnace, json, program, run_within_limit, unique_id};
+use pinnace_tests::{
+    Bundle, Container, is_pinnace, json, program, run_within_limit, tests_pinnace, unique_id,
+};
 
 /// `NAME` is a switch, `NAME=` takes a value. runc's first, then those that crun adds, then pinnace's own.
 const OPTIONS: &[(&str, &str)] = &[
@@ -45,7 +47,7 @@ fn call(arguments: &[&str]) -> pinnace_tests::Outcome {
 /// Help comes last, so nothing is done: all before it has been understood, or the error would come instead.
 #[test]
 fn every_option_of_the_peers_is_known_in_every_form() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for (command, options) in OPTIONS {
@@ -171,7 +173,7 @@ fn spec_writes_what_is_asked_for() {
 
 #[test]
 fn log_level_says_what_is_written() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let warned = Bundle::new().set("/process/capabilities", json!({"bounding": ["CAP_NO_SUCH"]}));
@@ -199,7 +201,7 @@ fn log_level_says_what_is_written() {
 /// In a mount namespace of its own, in which the cgroups cannot be written.
 #[test]
 fn rootless_says_whether_cgroups_are_needed() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -229,7 +231,7 @@ fn rootless_says_whether_cgroups_are_needed() {
 /// In a mount namespace of its own, in which the daemons' sockets are the test's.
 #[test]
 fn log_may_be_a_daemon_of_the_host() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();

@@ -106,7 +106,7 @@ fn paused_container_can_be_killed_and_deleted() {
 
 #[test]
 fn signal_to_all_does_not_resume() {
-    if !pinnace_tests::is_pinnace() {
+    if !pinnace_tests::tests_pinnace() {
         return;
     }
     let container = Bundle::new().shell("trap 'echo caught' TERM; while true; do sleep 1; done").container();

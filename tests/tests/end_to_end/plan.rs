@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Container, Outcome, Value, copy_program, is_pinnace, run_within_limit};
+use pinnace_tests::{Bundle, Container, Outcome, Value, copy_program, run_within_limit, tests_pinnace};
 
 /// Runs `plan` as nobody, with a copy of the program that nobody may read.
 #[track_caller]
@@ -23,7 +23,7 @@ fn plan(container: &Container, format: &str) -> Outcome {
 
 #[test]
 fn plan_needs_no_privilege_and_changes_nothing() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -36,7 +36,7 @@ fn plan_needs_no_privilege_and_changes_nothing() {
 
 #[test]
 fn plan_for_people_has_one_step_a_line() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -58,7 +58,7 @@ fn plan_for_people_has_one_step_a_line() {
 
 #[test]
 fn plan_for_programs_tells_the_same_steps() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -79,7 +79,7 @@ fn plan_for_programs_tells_the_same_steps() {
 
 #[test]
 fn same_config_gives_the_same_plan() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -88,7 +88,7 @@ fn same_config_gives_the_same_plan() {
 
 #[test]
 fn plan_refuses_what_create_refuses() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().set("/process/cwd", pinnace_tests::json!("relative")).container();

@@ -43,7 +43,7 @@ fn has_full_ps() -> bool {
 #[test]
 fn table_is_the_header_of_the_hosts_ps_and_the_containers_rows() {
     if !has_full_ps() {
-        return skip("table_is_the_header", "the host has no ps that takes -ef");
+        return skip("the host has no ps that takes -ef");
     }
     let container = three_processes();
     let outcome = container.call(&["ps", &container.id]);
@@ -56,7 +56,7 @@ fn table_is_the_header_of_the_hosts_ps_and_the_containers_rows() {
 #[test]
 fn words_behind_the_id_are_for_ps() {
     if find_program("ps").is_none() {
-        return skip("words_behind_the_id", "the host has no ps");
+        return skip("the host has no ps");
     }
     let container = three_processes();
     let outcome = container.call(&["ps", &container.id, "-e", "-o", "pid,comm"]);

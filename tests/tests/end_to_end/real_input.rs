@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use pinnace_tests::{
-    Bundle, Container, Value, find_program, is_pinnace, json, run_within, run_within_limit, shared_configs,
-    skip, workspace,
+    Bundle, Container, Value, find_program, json, run_within, run_within_limit, shared_configs, skip,
+    tests_pinnace, workspace,
 };
 
 fn copy_tree(from: &Path, to: &Path) {
@@ -19,7 +19,7 @@ fn copy_tree(from: &Path, to: &Path) {
 #[test]
 fn oci_image_unpacked_by_umoci_runs_from_umocis_config() {
     let Some(umoci) = find_program("umoci") else {
-        return skip("oci_image_unpacked_by_umoci", "umoci is not installed");
+        return skip("umoci is not installed");
     };
     let container = Bundle::new().container();
     let scratch = container.bundle.scratch().to_owned();
@@ -89,7 +89,7 @@ fn debian() -> Option<PathBuf> {
 #[test]
 fn debian_runs_dpkg_and_perl() {
     let Some(root) = debian() else {
-        return skip("debian_runs_dpkg_and_perl", "debootstrap is not installed or failed");
+        return skip("debootstrap is not installed or failed");
     };
     let script = "dpkg -l | grep -c '^ii' && perl -e 'print join(\"-\", map { $_ * 2 } 1..4), \"\\n\"' && cat /etc/debian_version";
     let outcome = Bundle::new().set("/root/path", json!(root)).shell(script).run();
@@ -105,11 +105,11 @@ const DEPENDS_ON_THE_HOST: &[&str] =
 
 #[test]
 fn configs_that_engines_wrote_are_planned_or_refused_by_named_fields() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let Some(directory) = shared_configs() else {
-        return skip("configs_that_engines_wrote", "../shared/configs is not there");
+        return skip("../shared/configs is not there");
     };
     let mut planned = 0;
     let mut refused = 0;
@@ -134,16 +134,17 @@ fn configs_that_engines_wrote_are_planned_or_refused_by_named_fields() {
         }
     }
     eprintln!("configs of engines: {planned} planned, {refused} refused by named fields");
+    assert!(planned > 0, "there are no configs of engines that can be planned");
     assert!(strange.is_empty(), "{}", strange.join("\n"));
 }
 
 #[test]
 fn every_config_that_an_engine_wrote_runs_with_its_files_put_in_place() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let Some(directory) = shared_configs() else {
-        return skip("every_config_that_an_engine_wrote_runs", "../shared/configs is not there");
+        return skip("../shared/configs is not there");
     };
     // Whose namespaces those join that joined some pod's or some engine's.
     let holder = Bundle::new().args(&["/bin/sleep", "1000"]).container();
@@ -173,6 +174,7 @@ fn every_config_that_an_engine_wrote_runs_with_its_files_put_in_place() {
         assert!(left.cgroups.is_empty() && left.processes.is_empty(), "{}: {left}", path.display());
     }
     eprintln!("configs of engines: {run_count} run");
+    assert!(run_count > 0, "there are no configs of engines that can be run");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 

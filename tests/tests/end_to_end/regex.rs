@@ -1,6 +1,6 @@
 //! `kill` and `delete` of all containers whose ids match.
 
-use pinnace_tests::{Bundle, Container, is_pinnace};
+use pinnace_tests::{Bundle, Container, tests_pinnace};
 
 /// Containers whose ids end in `web-1`, `web-2` and `db`, all in one state directory and of one bundle.
 fn running() -> (Container, [String; 3]) {
@@ -25,7 +25,7 @@ fn status(container: &Container, id: &str) -> String {
 
 #[test]
 fn kill_and_delete_reach_every_container_whose_id_matches_and_no_other() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let (container, ids) = running();
@@ -61,7 +61,7 @@ fn kill_and_delete_reach_every_container_whose_id_matches_and_no_other() {
 
 #[test]
 fn an_expression_that_is_none_is_refused_and_so_is_an_unknown_signal() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/sleep", "1000"]).container();

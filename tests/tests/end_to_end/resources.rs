@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pinnace_tests::{
     Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, managers, run_within_limit, skip,
-    wait_until,
+    tests_pinnace, wait_until,
 };
 
 /// A file of the kernel that holds a limit.
@@ -29,7 +29,7 @@ fn is_v2() -> bool {
 }
 
 /// The mount point of the hierarchy that has the controller; says aloud that there is none.
-fn hierarchy(test: &str, controller: &str) -> Option<PathBuf> {
+fn hierarchy(controller: &str) -> Option<PathBuf> {
     let hierarchies = cgroup_hierarchies();
     let found = if is_v2() {
         let mount = hierarchies[""].clone();
@@ -40,7 +40,7 @@ fn hierarchy(test: &str, controller: &str) -> Option<PathBuf> {
         hierarchies.into_iter().find(|(list, _)| has(list)).map(|(_, mount)| mount)
     };
     if found.is_none() {
-        skip(test, &format!("the host has no cgroup controller {controller}"));
+        skip(&format!("the host has no cgroup controller {controller}"));
     }
     found
 }
@@ -93,14 +93,14 @@ fn assert_file(container: &Container, file: &File, when: &str) {
 
 /// Runs a container with these resources under every manager; each file says what is expected, then and when systemd has reloaded.
 #[track_caller]
-fn check(test: &str, resources: Value, files: &[File]) {
+fn check(resources: Value, files: &[File]) {
     for file in files {
-        let Some(mount) = hierarchy(test, file.controller) else { return };
+        let Some(mount) = hierarchy(file.controller) else { return };
         // v1's root has the files that the kernel knows, but for that of pids; v2's has none of them.
         if let Some((name, _)) = file.v1.split_once(": ").filter(|_| !is_v2() && file.controller != "pids")
             && !mount.join(name).exists()
         {
-            return skip(test, &format!("the kernel has no {name}"));
+            return skip(&format!("the kernel has no {name}"));
         }
     }
     for manager in managers() {
@@ -117,7 +117,7 @@ fn check(test: &str, resources: Value, files: &[File]) {
 
 /// These resources are refused on cgroup v2, by the field's path, and leave nothing.
 fn refused_on_v2(resources: Value, field: &str) {
-    if !is_v2() || !is_pinnace() {
+    if !is_v2() || !tests_pinnace() {
         return;
     }
     for manager in managers() {
@@ -141,10 +141,10 @@ fn memory_limit_reservation_and_swap() {
         // v1 counts memory and swap together, v2 swap alone.
         file("memory", "memory.memsw.limit_in_bytes: 100663296", "memory.swap.max: 33554432"),
     ];
-    check("memory_limit_reservation_and_swap", json!({"memory": memory}), &files);
+    check(json!({"memory": memory}), &files);
     let unlimited = json!({"memory": {"limit": -1, "swap": -1}});
     let files = [file("memory", "", "memory.max: max"), file("memory", "", "memory.swap.max: max")];
-    check("memory_limit_reservation_and_swap", unlimited, &files);
+    check(unlimited, &files);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn memory_swappiness() {
     let resources = json!({"memory": {"swappiness": 13}});
     refused_on_v2(resources.clone(), "memory.swappiness");
     if !is_v2() {
-        check("memory_swappiness", resources, &[file("memory", "memory.swappiness: 13", "")]);
+        check(resources, &[file("memory", "memory.swappiness: 13", "")]);
     }
 }
 
@@ -164,14 +164,10 @@ fn memory_disable_oom_killer() {
     if is_v2() {
         return;
     }
-    check(
-        "memory_disable_oom_killer",
-        resources.clone(),
-        &[file("memory", "memory.oom_control: oom_kill_disable 1", "")],
-    );
-    let Some(mount) = hierarchy("memory_disable_oom_killer", "memory") else { return };
+    check(resources.clone(), &[file("memory", "memory.oom_control: oom_kill_disable 1", "")]);
+    let Some(mount) = hierarchy("memory") else { return };
     if !mount.join("memory.memsw.limit_in_bytes").exists() {
-        return skip("memory_disable_oom_killer", "no swap accounting");
+        return skip("no swap accounting");
     }
     let container = Bundle::new()
         .set("/linux/resources", resources)
@@ -191,7 +187,7 @@ fn memory_disable_oom_killer() {
 /// The kernel has dropped them: they change nothing, and only the first two are worth a warning.
 #[test]
 fn memory_fields_without_a_meaning() {
-    if hierarchy("memory_fields_without_a_meaning", "memory").is_none() {
+    if hierarchy("memory").is_none() {
         return;
     }
     let plain = sleeping().container().with_global_options(a_manager());
@@ -232,7 +228,7 @@ fn memory_fields_without_a_meaning() {
 /// v1's kernel refuses a limit below what is used and cannot be given back; v2's kills, and so that is asked before.
 #[test]
 fn memory_check_before_update() {
-    if hierarchy("memory_check_before_update", "memory").is_none() {
+    if hierarchy("memory").is_none() {
         return;
     }
     for manager in managers() {
@@ -271,20 +267,20 @@ fn cpu_shares_quota_period_and_burst() {
         file("cpu", "cpu.cfs_quota_us: 50000", "cpu.max: 50000 200000"),
         file("cpu", "cpu.cfs_period_us: 200000", ""),
     ];
-    check("cpu_shares_quota_and_period", json!({"cpu": cpu}), &files);
+    check(json!({"cpu": cpu}), &files);
     let burst = json!({"quota": 50_000, "period": 200_000, "burst": 10_000});
     let files = [
         file("cpu", "cpu.cfs_burst_us: 10000", "cpu.max.burst: 10000"),
         // A quota that systemd cannot say: it rounds to 1 % of a processor.
         file("cpu", "cpu.cfs_quota_us: 50000", "cpu.max: 50000 200000"),
     ];
-    check("cpu_burst", json!({"cpu": burst}), &files);
+    check(json!({"cpu": burst}), &files);
 }
 
 #[test]
 fn cpu_idle() {
     let files = [file("cpu", "cpu.idle: 1", "cpu.idle: 1")];
-    check("cpu_idle", json!({"cpu": {"idle": 1}}), &files);
+    check(json!({"cpu": {"idle": 1}}), &files);
 }
 
 #[test]
@@ -293,7 +289,7 @@ fn cpu_realtime() {
     refused_on_v2(resources.clone(), "cpu.realtimeRuntime");
     if !is_v2() {
         let files = [file("cpu", "cpu.rt_runtime_us: 1000", ""), file("cpu", "cpu.rt_period_us: 500000", "")];
-        check("cpu_realtime", resources, &files);
+        check(resources, &files);
     }
 }
 
@@ -303,7 +299,7 @@ fn cpu_cpus_and_mems() {
         file("cpuset", "cpuset.cpus: 0", "cpuset.cpus: 0"),
         file("cpuset", "cpuset.mems: 0", "cpuset.mems: 0"),
     ];
-    check("cpu_cpus_and_mems", json!({"cpu": {"cpus": "0", "mems": "0"}}), &files);
+    check(json!({"cpu": {"cpus": "0", "mems": "0"}}), &files);
 }
 
 #[test]
@@ -313,12 +309,12 @@ fn pids_limit() {
         // Of none systemd makes one when it reloads: it knows no such limit.
         let under_systemd = limit == 0 && managers().iter().any(|manager| !manager.is_empty());
         let file = if under_systemd { file("pids", "", "") } else { file("pids", &line, &line) };
-        check("pids_limit", json!({"pids": {"limit": limit}}), &[file]);
+        check(json!({"pids": {"limit": limit}}), &[file]);
     }
 }
 
 /// A block device that nobody uses, by number: best one without a disk behind it.
-fn disk(test: &str) -> Option<(u64, u64)> {
+fn disk() -> Option<(u64, u64)> {
     let number = |name: &str| fs::read_to_string(format!("/sys/block/{name}/dev")).ok();
     let any = || {
         let entries = fs::read_dir("/sys/block").into_iter().flatten().flatten();
@@ -330,14 +326,14 @@ fn disk(test: &str) -> Option<(u64, u64)> {
         Some((major.parse().ok()?, minor.parse().ok()?))
     });
     if parsed.is_none() {
-        skip(test, "the machine has no disk");
+        skip("the machine has no disk");
     }
     parsed
 }
 
 #[test]
 fn block_io_throttles() {
-    let Some((major, minor)) = disk("block_io_throttles") else { return };
+    let Some((major, minor)) = disk() else { return };
     let throttle = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
     let io = json!({
         "throttleReadBpsDevice": throttle(1_048_576),
@@ -353,7 +349,7 @@ fn block_io_throttles() {
         file("blkio", v1("read_iops", 300), ""),
         file("blkio", v1("write_iops", 400), ""),
     ];
-    check("block_io_throttles", json!({"blockIO": io}), &files);
+    check(json!({"blockIO": io}), &files);
 }
 
 /// Seen from inside: a disk that answers at once takes its time.
@@ -361,14 +357,11 @@ fn block_io_throttles() {
 fn block_io_throttle_is_in_force() {
     let number = fs::read_to_string("/sys/block/nullb0/dev").unwrap_or_default();
     let Some((major, minor)) = number.trim().split_once(':') else {
-        return skip(
-            "block_io_throttle_is_in_force",
-            "no null_blk device: no disk that is nobody's and quick",
-        );
+        return skip("no null_blk device: no disk that is nobody's and quick");
     };
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let (major, minor) = (number(major), number(minor));
-    if hierarchy("block_io_throttle_is_in_force", "blkio").is_none() {
+    if hierarchy("blkio").is_none() {
         return;
     }
     let took = |rate: u64| {
@@ -399,10 +392,10 @@ fn block_io_throttle_is_in_force() {
 /// Needs a scheduler that has weights: BFQ, in the virtual machine with systemd.
 #[test]
 fn block_io_weights() {
-    let Some(mount) = hierarchy("block_io_weights", "blkio") else { return };
-    let Some((major, minor)) = disk("block_io_weights") else { return };
+    let Some(mount) = hierarchy("blkio") else { return };
+    let Some((major, minor)) = disk() else { return };
     if !is_v2() && !mount.join("blkio.bfq.io_serviced").exists() {
-        return skip("block_io_weights", "the kernel has no BFQ");
+        return skip("the kernel has no BFQ");
     }
     let probe = sleeping()
         .set("/linux/resources", json!({"blockIO": {"weight": 123}}))
@@ -411,23 +404,22 @@ fn block_io_weights() {
     let outcome = probe.run_detached();
     if outcome.code != 0 {
         outcome.failed_with(&["blockIO.weight"]);
-        return skip("block_io_weights", "no disk has a scheduler with weights");
+        return skip("no disk has a scheduler with weights");
     }
     let is_bfq =
         directory(&probe, "blkio").join(if is_v2() { "io.bfq.weight" } else { "blkio.bfq.weight" }).exists();
     let v2 = if is_bfq { "io.bfq.weight: default 123" } else { "io.weight: default 1142" };
-    check("block_io_weights", json!({"blockIO": {"weight": 123}}), &[file("blkio", "", v2)]);
+    check(json!({"blockIO": {"weight": 123}}), &[file("blkio", "", v2)]);
     if !is_v2() {
         assert_eq!(read(&directory(&probe, "blkio"), "blkio.bfq.weight"), "123");
     }
     let scheduler = fs::read_to_string("/sys/block/nullb0/queue/scheduler").unwrap_or_default();
     if !is_bfq || !scheduler.contains("[bfq]") {
-        return skip("block_io_weights", "no disk uses BFQ: none can have a weight of its own");
+        return skip("no disk uses BFQ: none can have a weight of its own");
     }
     let devices = json!([{"major": major, "minor": minor, "weight": 77}]);
     let line = format!("{major}:{minor} 77");
     check(
-        "block_io_weights",
         json!({"blockIO": {"weightDevice": devices}}),
         &[file("blkio", "", format!("io.bfq.weight: {line}"))],
     );
@@ -448,8 +440,8 @@ fn block_io_leaf_weights_are_refused() {
     refused_on_v2(json!({"blockIO": {"leafWeight": 10}}), "blockIO.leafWeight");
     let device = json!([{"major": 8, "minor": 0, "leafWeight": 10}]);
     refused_on_v2(json!({"blockIO": {"weightDevice": device}}), "blockIO.weightDevice[0].leafWeight");
-    let Some(mount) = hierarchy("block_io_leaf_weights", "blkio") else { return };
-    if is_v2() || mount.join("blkio.leaf_weight").exists() || !is_pinnace() {
+    let Some(mount) = hierarchy("blkio") else { return };
+    if is_v2() || mount.join("blkio.leaf_weight").exists() || !tests_pinnace() {
         return;
     }
     for (field, io) in [
@@ -474,7 +466,7 @@ fn huge_pages() {
         file("hugetlb", "hugetlb.2MB.limit_in_bytes: 4194304", "hugetlb.2MB.max: 4194304"),
         file("hugetlb", "hugetlb.2MB.rsvd.limit_in_bytes: 4194304", "hugetlb.2MB.rsvd.max: 4194304"),
     ];
-    check("huge_pages", json!({"hugepageLimits": limits}), &files);
+    check(json!({"hugepageLimits": limits}), &files);
 }
 
 #[test]
@@ -484,15 +476,15 @@ fn network_class_and_priorities() {
     refused_on_v2(class.clone(), "network.classID");
     refused_on_v2(priorities.clone(), "network.priorities");
     if !is_v2() {
-        check("network_class", class, &[file("net_cls", "net_cls.classid: 1048577", "")]);
-        check("network_priorities", priorities, &[file("net_prio", "net_prio.ifpriomap: lo 5", "")]);
+        check(class, &[file("net_cls", "net_cls.classid: 1048577", "")]);
+        check(priorities, &[file("net_prio", "net_prio.ifpriomap: lo 5", "")]);
     }
 }
 
 /// No machine of ours has such a device; that the kernel was asked shows in what it says.
 #[test]
 fn rdma_limit_of_a_device_that_is_not_there_is_an_error_and_leaves_nothing() {
-    if hierarchy("rdma", "rdma").is_none() || !is_pinnace() {
+    if hierarchy("rdma").is_none() || !tests_pinnace() {
         return;
     }
     for manager in managers() {
@@ -510,9 +502,9 @@ fn rdma_limit_of_a_device_that_is_not_there_is_an_error_and_leaves_nothing() {
 #[test]
 fn unified_files() {
     if !is_v2() {
-        return skip("unified_files", "cgroup v2 is not alone on this machine");
+        return skip("cgroup v2 is not alone on this machine");
     }
-    let Some((major, minor)) = disk("unified_files") else { return };
+    let Some((major, minor)) = disk() else { return };
     let resources = json!({"unified": {
         "memory.high": "50331648", "cpu.weight": "55", "pids.max": "9",
         "cpu.max": "30000 100000", "cgroup.max.depth": "3",
@@ -526,7 +518,7 @@ fn unified_files() {
         file("pids", "", "cgroup.max.depth: 3"),
         file("blkio", "", format!("io.max: {major}:{minor} rbps=4096 wbps=max riops=max wiops=5")),
     ];
-    check("unified_files", resources, &files);
+    check(resources, &files);
     // systemd before 253 has no word for it, and resets it when it reloads.
     let container =
         sleeping().set("/linux/resources", json!({"unified": {"memory.oom.group": "1"}})).container();
@@ -553,7 +545,7 @@ fn unified_files() {
 /// The start is not what waits for memory: it would do so for ever, and its caller with it.
 #[test]
 fn a_start_without_memory_ends_although_nobody_is_to_be_killed() {
-    if is_v2() || hierarchy("a_start_without_memory_fails", "memory").is_none() {
+    if is_v2() || hierarchy("memory").is_none() {
         return;
     }
     let resources = json!({"memory": {"limit": 65_536, "swap": 65_536, "disableOOMKiller": true}});

@@ -99,7 +99,7 @@ fn no_pivot_gives_the_same_root() {
 #[test]
 fn no_pivot_leaves_no_procfs_of_the_host_behind() {
     let Some(unshare) = find_program("unshare") else {
-        return skip("no_pivot_leaves_no_procfs", "util-linux is not installed");
+        return skip("util-linux is not installed");
     };
     let bundle = Bundle::new().args(&["/bin/sleep", "1000"]);
     let container = bundle.container().with_create_options(&["--no-pivot"]);

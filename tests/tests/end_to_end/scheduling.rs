@@ -45,7 +45,7 @@ fn real_time_policy_is_set_where_the_cgroup_has_a_budget() {
         })
         .run();
     if outcome.stderr.contains("rt_runtime_us") || outcome.stderr.contains("real-time budget") {
-        return skip("real_time_policy", "the host's cgroups have no real-time budget");
+        return skip("the host's cgroups have no real-time budget");
     }
     assert_eq!(scheduling(&outcome), (0, 7, 2));
 }
@@ -56,7 +56,7 @@ fn deadline_policy_is_set_with_its_flags() {
         "flags": ["SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_RECLAIM"]});
     let outcome = with_scheduler(scheduler).run();
     if ["operation not permitted", "device or resource busy"].iter().any(|why| outcome.stderr.contains(why)) {
-        return skip("deadline_policy", "the processors' real-time bandwidth is not to be had here");
+        return skip("the processors' real-time bandwidth is not to be had here");
     }
     let (_, _, policy) = scheduling(&outcome);
     assert_eq!(policy, 6);
@@ -148,7 +148,7 @@ fn memory_policy_is_that_of_the_program() {
             .shell("cut -d' ' -f2 /proc/self/numa_maps | sort | uniq -c | sort -n | tail -n 1")
             .run();
         if outcome.code != 0 && outcome.stderr.contains("function not implemented") {
-            return skip("memory_policy", "the kernel knows no NUMA");
+            return skip("the kernel knows no NUMA");
         }
         let found = outcome.succeeded().split_whitespace().last().unwrap_or_default();
         assert_eq!(found, expected, "{policy}");
@@ -182,7 +182,7 @@ fn affinity_for_exec_is_checked_but_leaves_the_first_process_alone() {
 #[test]
 fn processors_of_the_caller_are_not_those_of_the_container() {
     let Some(taskset) = pinnace_tests::find_program("taskset") else {
-        return pinnace_tests::skip("processors_of_the_caller", "util-linux is not installed");
+        return pinnace_tests::skip("util-linux is not installed");
     };
     let script = "grep Cpus_allowed_list /proc/self/status";
     let expected = Bundle::new().shell(script).run();

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use pinnace_tests::{
     Bundle, Container, Value, find_program, is_pinnace, json, run_within_limit, shared_configs, skip,
-    workspace,
+    tests_pinnace, workspace,
 };
 
 /// Makes the system call of each argument, `NUMBER:ARGUMENT:...`, and prints its errno.
@@ -59,7 +59,7 @@ fn probe() -> Option<&'static PathBuf> {
 /// A bundle with this profile whose program is the probe with these calls. Skips aloud, with `None`, where there is no compiler.
 fn probing(profile: Value, calls: &[&str]) -> Option<Bundle> {
     let Some(probe) = probe() else {
-        skip("seccomp", "gcc is not installed");
+        skip("gcc is not installed");
         return None;
     };
     let bundle = Bundle::new();
@@ -203,7 +203,7 @@ fn a_killing_filter_ends_the_program_with_its_signal() {
 #[test]
 fn calls_that_are_newer_than_the_profile_are_enosys() {
     let Some(directory) = shared_configs() else {
-        return skip("calls_that_are_newer_than_the_profile", "../shared/configs is not there");
+        return skip("../shared/configs is not there");
     };
     let text = fs::read_to_string(directory.join("docker-run-rm.json")).expect("read docker's config.json");
     let config: Value = text.parse().expect("JSON");
@@ -243,7 +243,7 @@ fn a_program_that_cannot_be_executed_is_reported_under_the_filter() {
 
 #[test]
 fn a_profile_with_a_fault_is_refused_by_its_path_and_leaves_nothing() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for (profile, path) in [
@@ -280,7 +280,7 @@ fn cached(container: &Container) -> Vec<(PathBuf, std::time::SystemTime)> {
 
 #[test]
 fn a_profile_is_compiled_once() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let Some(bundle) = probing(denying(&["getppid"], &json!({"errnoRet": 5})), &[GETPPID]) else { return };
@@ -307,7 +307,7 @@ fn a_profile_that_differs_in_an_errno_is_another() {
 
 #[test]
 fn a_cached_profile_that_was_tampered_with_is_not_used() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let Some(bundle) = probing(denying(&["getppid"], &json!({"errnoRet": 5})), &[GETPPID]) else { return };
@@ -351,7 +351,7 @@ fn many_containers_with_one_new_profile_start_at_once() {
 /// libseccomp takes minutes for such profiles, and the kernel none of them.
 #[test]
 fn a_profile_that_no_kernel_takes_is_refused_at_once() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for (count, what) in [(20_000, "rules with conditions"), (2000, "instructions")] {

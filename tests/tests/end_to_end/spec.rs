@@ -65,7 +65,7 @@ fn rootless_gives_the_caller_a_user_namespace_and_takes_network_and_limits_away(
 #[test]
 fn an_ordinary_user_runs_what_spec_rootless_wrote() {
     let Some(setpriv) = find_program("setpriv") else {
-        return skip("an_ordinary_user_runs_what_spec_rootless_wrote", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let container = empty();
     for path in [container.bundle.scratch().to_owned(), container.bundle.path(), container.bundle.rootfs()] {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pinnace_tests::{Bundle, Value, cgroup_hierarchies, is_pinnace, json, skip};
+use pinnace_tests::{Bundle, Value, cgroup_hierarchies, is_pinnace, json, skip, tests_pinnace};
 
 /// `create` refuses the bundle and names the path.
 #[track_caller]
@@ -16,7 +16,7 @@ fn refused(bundle: Bundle, parts: &[&str]) {
 /// config.md "POSIX process": an entry with a type that another has MUST be an error; an unknown type, too.
 #[test]
 fn rlimits_of_one_type_are_an_error() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let limit = json!({"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20});
@@ -33,7 +33,7 @@ fn rlimits_of_one_type_are_an_error() {
 /// config-linux.md "Devices": a file that is there and does not match the device MUST be an error.
 #[test]
 fn another_file_in_the_place_of_a_device_is_an_error() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let devices = json!([{"path": "/opt/null", "type": "c", "major": 1, "minor": 3}]);
@@ -43,7 +43,7 @@ fn another_file_in_the_place_of_a_device_is_an_error() {
 /// config-linux.md "Seccomp": an errno beside an action that returns none MUST be an error.
 #[test]
 fn errno_beside_an_action_without_one_is_an_error() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 5});
@@ -56,7 +56,7 @@ fn errno_beside_an_action_without_one_is_an_error() {
 /// config-linux.md "Seccomp": names MUST contain at least one entry.
 #[test]
 fn a_rule_without_names_is_an_error() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW",
@@ -67,7 +67,7 @@ fn a_rule_without_names_is_an_error() {
 /// config-linux.md "Seccomp": listenerMetadata MUST NOT be set without listenerPath.
 #[test]
 fn metadata_for_nobody_is_an_error() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"});
@@ -115,7 +115,7 @@ fn annotations_are_strings_with_names() {
 /// config.md "Configuration Schema": names MUST be unique; properties that are not known MUST be ignored.
 #[test]
 fn names_that_come_twice_are_an_error() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().set("/unknown", json!({"a": [1]})).container();
@@ -129,7 +129,7 @@ fn names_that_come_twice_are_an_error() {
 /// config.md "Linux mount options": these MUST be known, and so never reach the filesystem, which would refuse them.
 #[test]
 fn every_mount_option_that_must_be_known_is() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for option in [
@@ -190,7 +190,7 @@ fn propagation_of_a_mount_is_what_its_option_says() {
 /// config-linux.md "Control groups": a limit that nobody enforces MUST be an error.
 #[test]
 fn a_limit_without_its_controller_is_an_error() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let controllers: Vec<_> = cgroup_hierarchies().into_keys().collect();
@@ -205,7 +205,7 @@ fn a_limit_without_its_controller_is_an_error() {
         ("hugetlb", "hugepageLimits", json!([{"pageSize": "2MB", "limit": 0}])),
     ];
     let Some((controller, field, value)) = candidates.into_iter().find(|(name, ..)| !has(name)) else {
-        return skip("a_limit_without_its_controller_is_an_error", "this host has every v1 controller");
+        return skip("this host has every v1 controller");
     };
     let bundle = Bundle::new().set(&format!("/linux/resources/{field}"), value);
     refused(bundle, &[&format!("the host has no cgroup controller {controller}")]);
@@ -220,7 +220,7 @@ fn without_process() -> Bundle {
 /// config.md "Process": REQUIRED when start is called, so not before; runtime.md "Start": MUST be an error then.
 #[test]
 fn without_a_process_create_succeeds_and_start_fails() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = without_process().container();
@@ -239,7 +239,7 @@ fn without_a_process_create_succeeds_and_start_fails() {
 
 #[test]
 fn without_a_process_run_fails_before_it_makes_anything() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = without_process().container();
@@ -255,7 +255,7 @@ fn without_a_process_run_fails_before_it_makes_anything() {
 /// config.md "Specification version": SemVer of a specification that the runtime knows.
 #[test]
 fn what_is_no_version_and_another_major_version_are_errors() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     refused(Bundle::new().set("/ociVersion", json!("2.0.0")), &["$.ociVersion: 2.0.0 is not supported"]);

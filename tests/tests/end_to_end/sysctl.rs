@@ -1,6 +1,6 @@
 //! Kernel parameters of the container's own namespaces.
 
-use pinnace_tests::{Bundle, is_pinnace, json};
+use pinnace_tests::{Bundle, json, tests_pinnace};
 
 fn with(name: &str, value: &str) -> Bundle {
     Bundle::new().set("/linux/sysctl", json!({name: value}))
@@ -60,7 +60,7 @@ fn value_that_the_kernel_refuses_is_an_error() {
 
 #[test]
 fn parameters_of_the_hosts_namespaces_are_refused_by_whatever_path_these_are_joined() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let before = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl").expect("read a parameter");

@@ -6,14 +6,14 @@ use std::process::Command;
 
 use pinnace_tests::{
     Bundle, Container, Value, cgroup_hierarchies, copy_program, find_program, is_pinnace, json,
-    run_within_limit, skip, wait_until,
+    run_within_limit, skip, tests_pinnace, wait_until,
 };
 
 /// Whether there is a systemd to ask.
-fn has_systemd(test: &str) -> bool {
+fn has_systemd() -> bool {
     let has = Path::new("/run/systemd/system").is_dir() && find_program("systemctl").is_some();
     if !has {
-        skip(test, "systemd does not run here");
+        skip("systemd does not run here");
     }
     has
 }
@@ -64,7 +64,7 @@ fn read(directory: &Path, file: &str) -> String {
 
 #[test]
 fn scope_is_in_the_slice_that_the_path_names() {
-    if !has_systemd("scope_is_in_the_slice") {
+    if !has_systemd() {
         return;
     }
     let bundle = sleeping();
@@ -88,7 +88,7 @@ fn scope_is_in_the_slice_that_the_path_names() {
 
 #[test]
 fn without_a_path_the_scope_is_named_after_the_id() {
-    if !has_systemd("without_a_path_the_scope") {
+    if !has_systemd() {
         return;
     }
     let container = managed(sleeping());
@@ -100,7 +100,7 @@ fn without_a_path_the_scope_is_named_after_the_id() {
 
 #[test]
 fn path_of_another_form_is_refused() {
-    if !has_systemd("path_of_another_form") {
+    if !has_systemd() {
         return;
     }
     for path in ["/a/b", "a:b", "a:b:c:d", "no-slice:a:b", "a--b.slice:a:b"] {
@@ -149,7 +149,7 @@ fn expected() -> Vec<(&'static str, &'static str, &'static str)> {
 
 #[test]
 fn limits_are_in_the_kernels_files_and_stay_there_when_systemd_reloads() {
-    if !has_systemd("limits_are_in_the_kernels_files_and_stay") {
+    if !has_systemd() {
         return;
     }
     let container = managed(limited());
@@ -177,7 +177,7 @@ fn limits_are_in_the_kernels_files_and_stay_there_when_systemd_reloads() {
 
 #[test]
 fn limits_are_in_force() {
-    if !has_systemd("limits_are_in_force") {
+    if !has_systemd() {
         return;
     }
     let forks = "for number in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait";
@@ -198,7 +198,7 @@ fn limits_are_in_force() {
 
 #[test]
 fn devices_stay_forbidden_and_allowed_when_systemd_reloads() {
-    if !has_systemd("devices_stay_forbidden") {
+    if !has_systemd() {
         return;
     }
     let program = "while :; do rm -f /tmp/kmsg /tmp/null; mknod /tmp/kmsg c 1 11; mknod /tmp/null c 1 3; \
@@ -223,7 +223,7 @@ fn devices_stay_forbidden_and_allowed_when_systemd_reloads() {
 
 #[test]
 fn annotations_are_properties_of_the_unit() {
-    if !has_systemd("annotations_are_properties") {
+    if !has_systemd() {
         return;
     }
     let annotations = json!({
@@ -255,7 +255,7 @@ fn annotations_are_properties_of_the_unit() {
 
 #[test]
 fn pause_kill_and_delete_go_through_the_manager_that_is_in_the_state() {
-    if !has_systemd("pause_kill_and_delete") {
+    if !has_systemd() {
         return;
     }
     let container = managed(sleeping());
@@ -283,7 +283,7 @@ fn pause_kill_and_delete_go_through_the_manager_that_is_in_the_state() {
 
 #[test]
 fn scope_in_use_is_refused_and_stays() {
-    if !has_systemd("scope_in_use") {
+    if !has_systemd() {
         return;
     }
     let first = managed(sleeping());
@@ -298,7 +298,7 @@ fn scope_in_use_is_refused_and_stays() {
 /// A unit that failed lies in the way until it is reset.
 #[test]
 fn failed_unit_of_the_same_name_is_reset() {
-    if !has_systemd("failed_unit") {
+    if !has_systemd() {
         return;
     }
     let container = managed(sleeping());
@@ -313,7 +313,7 @@ fn failed_unit_of_the_same_name_is_reset() {
 
 #[test]
 fn start_that_fails_leaves_no_unit() {
-    if !has_systemd("start_that_fails") {
+    if !has_systemd() {
         return;
     }
     let container = managed(Bundle::new().args(&["/no/such/program"]));
@@ -326,7 +326,7 @@ fn start_that_fails_leaves_no_unit() {
 
 #[test]
 fn bus_that_is_not_there_is_named() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = managed(sleeping());
@@ -335,7 +335,7 @@ fn bus_that_is_not_there_is_named() {
     command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/no/such/bus");
     let outcome = run_within_limit(command);
     if outcome.code == 0 {
-        return skip("bus_that_is_not_there", "systemd listens on a socket of its own");
+        return skip("systemd listens on a socket of its own");
     }
     let _ = fs::remove_dir(container.state_root());
     outcome.failed_with(&["connect to systemd by D-Bus: /no/such/bus: no such file or directory"]);
@@ -345,7 +345,7 @@ fn bus_that_is_not_there_is_named() {
 /// The processes of such a container stay where the caller is.
 #[test]
 fn disabled_manager_makes_no_cgroups() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let bundle = sleeping().edit(|config| {
@@ -368,7 +368,7 @@ fn disabled_manager_makes_no_cgroups() {
 }
 
 /// An ordinary user whose own systemd runs, and the directory of its sockets.
-fn user_with_systemd(test: &str) -> Option<(u32, PathBuf)> {
+fn user_with_systemd() -> Option<(u32, PathBuf)> {
     let entries = fs::read_dir("/run/user").into_iter().flatten().flatten();
     let users = entries.filter_map(|entry| {
         let uid = entry.file_name().to_str()?.parse().ok().filter(|uid| *uid != 0)?;
@@ -376,19 +376,18 @@ fn user_with_systemd(test: &str) -> Option<(u32, PathBuf)> {
     });
     let found = users.min();
     if found.is_none() {
-        skip(test, "no ordinary user's systemd runs here");
+        skip("no ordinary user's systemd runs here");
     }
     found
 }
 
 #[test]
 fn an_ordinary_users_container_is_made_limited_and_ended_by_the_users_own_systemd() {
-    let test = "an_ordinary_users_container";
-    if !has_systemd(test) || !is_v2() || !is_pinnace() {
+    if !has_systemd() || !is_v2() || !tests_pinnace() {
         return;
     }
-    let Some((uid, runtime)) = user_with_systemd(test) else { return };
-    let Some(setpriv) = find_program("setpriv") else { return skip(test, "setpriv is not installed") };
+    let Some((uid, runtime)) = user_with_systemd() else { return };
+    let Some(setpriv) = find_program("setpriv") else { return skip("setpriv is not installed") };
     let resources = json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 30}});
     let container = sleeping().set("/linux/resources", resources).container();
     let scratch = container.bundle.scratch();
@@ -441,7 +440,7 @@ fn an_ordinary_users_container_is_made_limited_and_ended_by_the_users_own_system
 /// systemd freezes slices as well: what is moved into one would never come to its start.
 #[test]
 fn scope_in_a_frozen_slice_is_refused() {
-    if !has_systemd("scope_in_a_frozen_slice") || !is_v2() || !is_pinnace() {
+    if !has_systemd() || !is_v2() || !tests_pinnace() {
         return;
     }
     let bundle = sleeping();

@@ -206,7 +206,7 @@ fn terminals_and_console_sockets_must_fit() {
 fn a_terminal_needs_one_of_ours() {
     let container = with_terminal("true").container();
     let Some(setsid) = pinnace_tests::find_program("setsid") else {
-        return pinnace_tests::skip("a_terminal_needs_one_of_ours", "setsid is not installed");
+        return pinnace_tests::skip("setsid is not installed");
     };
     let run = container.create_command("run", &[]);
     let mut command = std::process::Command::new(setsid);

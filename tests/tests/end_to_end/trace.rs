@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pinnace_tests::{Bundle, Value, is_pinnace, json, run_within_limit};
+use pinnace_tests::{Bundle, Value, json, run_within_limit, tests_pinnace};
 
 /// The events of a trace, whose list is never closed.
 fn events(text: &str) -> Vec<Value> {
@@ -16,7 +16,7 @@ fn named<'e>(events: &'e [Value], name: &str) -> &'e Value {
 
 #[test]
 fn a_run_notes_what_it_does_on_both_sides_and_in_order() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/true"]).container();
@@ -63,7 +63,7 @@ fn a_run_notes_what_it_does_on_both_sides_and_in_order() {
 
 #[test]
 fn engines_have_every_command_traced_by_a_variable() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
@@ -92,7 +92,7 @@ fn engines_have_every_command_traced_by_a_variable() {
 /// A filter may forbid to look at the clock: its step ends with the execution.
 #[test]
 fn a_trace_does_not_change_what_a_filter_has_to_allow() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new()
@@ -113,7 +113,7 @@ fn a_trace_does_not_change_what_a_filter_has_to_allow() {
 
 #[test]
 fn what_is_no_trace_is_said() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();

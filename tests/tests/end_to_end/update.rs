@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Value, cgroup_hierarchies, is_pinnace, json, managers, skip, spawn,
+    tests_pinnace,
 };
 
 const MIB: i64 = 1 << 20;
@@ -23,7 +24,7 @@ fn running(resources: Value) -> Vec<Container> {
             fs::read_to_string(mount.join("cgroup.controllers")).is_ok_and(|text| text.contains("memory"))
         });
     if !limits_memory {
-        skip("update", "nobody limits memory on this machine");
+        skip("nobody limits memory on this machine");
         return Vec::new();
     }
     let run = |manager: &[&str]| {
@@ -250,7 +251,7 @@ fn quota_and_burst_grow_and_shrink_together() {
     for container in running(json!({"cpu": {"quota": 50000, "period": 100_000}})) {
         let file = if is_v2() { "cpu.max.burst" } else { "cpu.cfs_burst_us" };
         if !path(&container, "cpu").join(file).exists() {
-            return skip("quota_and_burst", "the kernel has no bursts");
+            return skip("the kernel has no bursts");
         }
         for (quota, burst) in [("50000", "40000"), ("90000", "80000"), ("20000", "10000")] {
             update(&container, &["--cpu-quota", quota, "--cpu-burst", burst]).succeeded();
@@ -289,7 +290,7 @@ fn failed_update_leaves_everything_as_it_was() {
             options.extend(wrong);
             update(&container, &options).failed_with(&[]);
             // runc brings back less.
-            if !is_pinnace() {
+            if !tests_pinnace() {
                 return;
             }
             check(&container, &before);
@@ -307,7 +308,7 @@ fn failed_update_leaves_everything_as_it_was() {
 fn updates_at_once_lose_nothing() {
     for container in running(json!({"memory": {"limit": 64 * MIB, "swap": 128 * MIB}})) {
         // runc's two updates can lose one of the changes.
-        if !is_pinnace() {
+        if !tests_pinnace() {
             return;
         }
         for round in 0..10i64 {
@@ -332,11 +333,11 @@ fn updates_at_once_lose_nothing() {
 fn throttles_are_changed_device_by_device() {
     let numbers = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let number = numbers.filter_map(|entry| fs::read_to_string(entry.path().join("dev")).ok()).max();
-    let Some(number) = number else { return skip("throttles", "the machine has no disk") };
+    let Some(number) = number else { return skip("the machine has no disk") };
     let (major, minor) = number.trim().split_once(':').expect("a number");
     let (major, minor): (u32, u32) = (major.parse().expect("a number"), minor.parse().expect("a number"));
     if !is_v2() && !cgroup_hierarchies().contains_key("blkio") {
-        return skip("throttles", "no v1 hierarchy `blkio` on this machine");
+        return skip("no v1 hierarchy `blkio` on this machine");
     }
     let throttle = |rate: u64| json!({"blockIO": {"throttleReadBpsDevice": [{"major": major, "minor": minor, "rate": rate}]}});
     for container in running(throttle(1000)) {
@@ -359,7 +360,7 @@ fn throttles_are_changed_device_by_device() {
 #[test]
 fn a_file_of_v2_and_the_field_that_means_the_same_are_one_limit() {
     if !is_v2() || !is_pinnace() {
-        return skip("a_file_of_v2_and_the_field", "there are no such files on v1");
+        return skip("there are no such files on v1");
     }
     let (limit, other) = ((64 * MIB).to_string(), (96 * MIB).to_string());
     let resources =

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, copy_program, find_program, is_pinnace, json, run_within_limit, skip, system_calls,
+    Bundle, Container, copy_program, find_program, json, run_within_limit, skip, system_calls, tests_pinnace,
 };
 
 const USER: u32 = 4242;
@@ -69,10 +69,7 @@ fn a_bind_may_have_the_containers_own_owners() {
     let script = "stat -c %u /volume; touch /volume/made && stat -c %u /volume/made";
     let outcome = bundle.mount("/volume", "bind", &source, &["idmap", "rbind"]).shell(script).run();
     if outcome.code != 0 && outcome.message().contains("idmap") {
-        return skip(
-            "a_bind_may_have_the_containers_own_owners",
-            "the file system of TMPDIR takes no idmapped mounts",
-        );
+        return skip("the file system of TMPDIR takes no idmapped mounts");
     }
     assert_eq!(outcome.succeeded(), "0\n0");
 }
@@ -93,10 +90,7 @@ fn mappings_of_a_mount_change_its_owners_without_a_user_namespace() {
         }
         let outcome = bundle.set("/mounts/-", mount).args(&["/bin/stat", "-c", "%u:%g", "/volume"]).run();
         if outcome.code != 0 && outcome.message().contains("idmap") {
-            return skip(
-                "mappings_of_a_mount_change_its_owners",
-                "the file system of TMPDIR takes no idmapped mounts",
-            );
+            return skip("the file system of TMPDIR takes no idmapped mounts");
         }
         assert_eq!(outcome.succeeded(), "5000:6000");
     }
@@ -193,11 +187,11 @@ fn a_new_user_namespace_goes_with_a_joined_pid_namespace() {
     let outcome = second().shell("id -u; test $$ -gt 1 && echo inside; hostname; ulimit -n").run();
     let lines: Vec<&str> = outcome.succeeded().lines().collect();
     assert_eq!((lines[0], lines[1]), ("0", "inside"), "{}", outcome.describe());
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let Some(strace) = find_program("strace") else {
-        return skip("a_new_user_namespace_with_a_joined_pid_namespace", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = second().args(&["/bin/true"]).container();
     let run = container.create_command("run", &[]);
@@ -290,7 +284,7 @@ fn an_ordinary_user_runs_the_default_configuration() {
     let path = container.bundle.path();
     let Some(command) = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id])
     else {
-        return skip("an_ordinary_user_runs_the_default_configuration", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let outcome = run_within_limit(command);
     let words: Vec<&str> = outcome.succeeded().split_whitespace().collect();
@@ -304,10 +298,7 @@ fn an_ordinary_users_containers_live_in_the_runtime_directory() {
     let path = container.bundle.path();
     let call = |args: &[&str]| by_user(&container, args).map(run_within_limit);
     let Some(outcome) = call(&["run", "--detach", "--bundle", path.to_str().unwrap(), &container.id]) else {
-        return skip(
-            "an_ordinary_users_containers_live_in_the_runtime_directory",
-            "setpriv is not installed",
-        );
+        return skip("setpriv is not installed");
     };
     outcome.succeeded();
     assert!(container.bundle.scratch().join("pinnace").join(&container.id).exists());
@@ -323,7 +314,7 @@ fn limits_that_an_ordinary_user_cannot_set_are_refused() {
     let path = container.bundle.path();
     let Some(command) = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id])
     else {
-        return skip("limits_that_an_ordinary_user_cannot_set_are_refused", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     run_within_limit(command).failed_with(&["no cgroup hierarchy can be written"]);
 }
@@ -332,7 +323,7 @@ fn limits_that_an_ordinary_user_cannot_set_are_refused() {
 #[test]
 fn root_of_a_user_namespace_runs_containers_without_another() {
     let Some(unshare) = find_program("unshare") else {
-        return skip("root_of_a_user_namespace_runs_containers", "unshare is not installed");
+        return skip("unshare is not installed");
     };
     // Group 5 of the default configuration's terminals is nobody here.
     let bundle = Bundle::new().edit(|config| {
@@ -345,7 +336,7 @@ fn root_of_a_user_namespace_runs_containers_without_another() {
     let container = of_user(bundle.shell("id -u; ls /dev/null; cat /proc/self/uid_map"));
     let path = container.bundle.path();
     let Some(inner) = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id]) else {
-        return skip("root_of_a_user_namespace_runs_containers", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let inner_args: Vec<_> = inner.get_args().map(|arg| arg.to_owned()).collect();
     let program_at =
@@ -379,7 +370,7 @@ fn the_message_queues_belong_to_the_root_of_the_user_namespace() {
 /// The host's device of the same path is bound, so it has to be the one that was asked for.
 #[test]
 fn a_device_that_is_another_on_the_host_is_refused() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let device = |path: &str, kind: &str, minor: i64| json!([{"path": path, "type": kind, "major": 1, "minor": minor}]);
@@ -400,7 +391,7 @@ fn a_device_that_is_another_on_the_host_is_refused() {
 
 #[test]
 fn owners_that_nobody_is_are_refused_by_their_options() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let one = json!([{"containerID": 0, "hostID": 200_000, "size": 1}]);
@@ -410,7 +401,7 @@ fn owners_that_nobody_is_are_refused_by_their_options() {
 
 #[test]
 fn an_ordinary_user_is_told_what_cannot_be_had() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let nobody = json!({"uid": 1000, "gid": 1000, "additionalGids": [7]});
@@ -428,7 +419,7 @@ fn an_ordinary_user_is_told_what_cannot_be_had() {
         let path = container.bundle.path();
         let bundle = path.to_str().unwrap();
         let Some(command) = by_user(&container, &["run", "--bundle", bundle, &container.id]) else {
-            return skip("an_ordinary_user_is_told", "setpriv is not installed");
+            return skip("setpriv is not installed");
         };
         run_within_limit(command).failed_with(&[expected]);
         let command = by_user(&container, &["validate", "--bundle", bundle]).unwrap();
@@ -462,7 +453,7 @@ fn an_ordinary_users_tmpcopyup_begins_with_what_it_covers() {
     let path = container.bundle.path();
     let path = path.to_str().unwrap();
     let Some(command) = by_user(&container, &["run", "--bundle", path, &container.id]) else {
-        return skip("an_ordinary_users_tmpcopyup", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let outcome = run_within_limit(command);
     let lines: Vec<_> = outcome.succeeded().lines().collect();
@@ -527,7 +518,7 @@ fn an_ordinary_user_gives_a_filesystem_owners_of_its_own() {
     let path = container.bundle.path();
     let path = path.to_str().unwrap();
     let Some(command) = by_user(&container, &["run", "--bundle", path, &container.id]) else {
-        return skip("an_ordinary_user_gives_a_filesystem_owners", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     let outcome = run_within_limit(command);
     assert_eq!(outcome.succeeded(), "0:0\n0:0", "{}", outcome.describe());

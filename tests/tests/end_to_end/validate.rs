@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Value, cgroup_hierarchies, is_pinnace, json, program, run_within_limit,
+    Bundle, Container, Outcome, Value, cgroup_hierarchies, json, program, run_within_limit, tests_pinnace,
 };
 
 #[track_caller]
@@ -51,7 +51,7 @@ fn accepted(bundle: Bundle) {
 
 #[test]
 fn what_config_json_says_wrong_is_refused_as_create_refuses_it() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     refused(Bundle::new().args(&[]), "$.process.args", "args must not be empty");
@@ -74,7 +74,7 @@ fn what_config_json_says_wrong_is_refused_as_create_refuses_it() {
 
 #[test]
 fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     refused(Bundle::new().set("/root/path", json!("nowhere")), "$.root.path", "no such file");
@@ -178,7 +178,7 @@ fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
 /// What only the kernel knows, `create` is told when it is there; `validate` knows before.
 #[test]
 fn what_the_kernel_would_refuse_is_refused_as_create_refuses_it() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for (option, words) in [("size=abc", "Bad value for 'size'"), ("mode=xyz", "Bad value for 'mode'")] {
@@ -231,7 +231,7 @@ fn has_capability(number: u32) -> bool {
 
 #[test]
 fn labels_and_groups_that_nobody_enforces_are_refused_together() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new()
@@ -253,7 +253,7 @@ fn labels_and_groups_that_nobody_enforces_are_refused_together() {
 
 #[test]
 fn a_bundle_that_is_not_there_or_no_json_is_refused() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().container();
@@ -270,7 +270,7 @@ fn a_bundle_that_is_not_there_or_no_json_is_refused() {
 
 #[test]
 fn bundles_that_create_takes_pass() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     accepted(Bundle::new());
@@ -289,7 +289,7 @@ fn bundles_that_create_takes_pass() {
 
 #[test]
 fn every_problem_has_a_line_with_its_path_and_section() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new()
@@ -314,7 +314,7 @@ fn every_problem_has_a_line_with_its_path_and_section() {
 
 #[test]
 fn what_should_be_otherwise_is_a_warning_and_no_failure() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new()
@@ -333,7 +333,7 @@ fn what_should_be_otherwise_is_a_warning_and_no_failure() {
 
 #[test]
 fn nothing_is_made() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new()
@@ -366,7 +366,7 @@ fn as_nobody(container: &Container) -> Outcome {
 
 #[test]
 fn an_ordinary_user_is_told_what_that_user_can_do() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     as_nobody(&Bundle::new().container()).exited(0);
@@ -389,7 +389,7 @@ fn an_ordinary_user_is_told_what_that_user_can_do() {
 
 #[test]
 fn what_this_kernel_has_no_file_for_and_what_procfs_leads_out_with_is_refused() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     if cgroup_hierarchies().keys().any(|list| list == "blkio") {

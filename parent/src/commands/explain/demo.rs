@@ -27,13 +27,11 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
     print(&format!("The plan, as `pinnace plan` prints it:\n{}\n", plan_excerpt(context, &bundle)?))?;
 
     let root = StateRoot::new(Some(&place.0.join("state")))?;
-    let creation = Creation {
-        bundle: Some(&bundle),
-        manager: context.global.cgroup_manager()?,
-        forgives_cgroups: context.global.forgives_cgroups()?,
-        owns_process: true,
-        ..Creation::new(ID, context.log, context.trace)
-    };
+    let mut creation = Creation::new(ID, context.log, context.trace);
+    creation.bundle = Some(&bundle);
+    creation.manager = context.global.cgroup_manager()?;
+    creation.forgives_cgroups = context.global.forgives_cgroups()?;
+    creation.owns_process = true;
     print("The container, as it sees itself:\n")?;
     let begin = Instant::now();
     let created = blocking::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
@@ -68,7 +66,8 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 
 /// The beginning and the end of the plan: enough to see what it is.
 fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
-    let creation = Creation { bundle: Some(bundle), ..Creation::new(ID, context.log, context.trace) };
+    let mut creation = Creation::new(ID, context.log, context.trace);
+    creation.bundle = Some(bundle);
     let text = blocking::preview(&creation)?.text;
     let lines: Vec<&str> = text.lines().collect();
     let (first, last) = (lines.iter().take(8), lines.iter().skip(lines.len().saturating_sub(6)));

@@ -7,14 +7,13 @@ use super::super::{Context, print};
 use crate::cli::explain::Plan;
 
 pub(super) fn run(context: &Context<'_>, arguments: &Plan) -> Result<()> {
-    let preview = blocking::preview(&Creation {
-        bundle: arguments.bundle.as_deref(),
-        no_pivot: arguments.no_pivot,
-        no_new_keyring: arguments.no_new_keyring,
-        manager: context.global.cgroup_manager()?,
-        forgives_cgroups: context.global.forgives_cgroups()?,
-        ..Creation::new("CONTAINER-ID", context.log, context.trace)
-    })?;
+    let mut creation = Creation::new("CONTAINER-ID", context.log, context.trace);
+    creation.bundle = arguments.bundle.as_deref();
+    creation.no_pivot = arguments.no_pivot;
+    creation.no_new_keyring = arguments.no_new_keyring;
+    creation.manager = context.global.cgroup_manager()?;
+    creation.forgives_cgroups = context.global.forgives_cgroups()?;
+    let preview = blocking::preview(&creation)?;
     context.warn(&preview.warnings);
     match arguments.format.as_str() {
         "text" => print(&preview.text),

@@ -14,13 +14,11 @@ const ID: &str = "pinnace-validate";
 
 /// 0 where `create` would not be refused, else 1.
 pub(super) fn run(context: &Context<'_>, arguments: &Validate) -> Result<i32> {
-    let creation = Creation {
-        bundle: arguments.bundle.as_deref(),
-        manager: context.global.cgroup_manager()?,
-        forgives_cgroups: context.global.forgives_cgroups()?,
-        hold: true,
-        ..Creation::new(ID, context.log, context.trace)
-    };
+    let mut creation = Creation::new(ID, context.log, context.trace);
+    creation.bundle = arguments.bundle.as_deref();
+    creation.manager = context.global.cgroup_manager()?;
+    creation.forgives_cgroups = context.global.forgives_cgroups()?;
+    creation.hold = true;
     let findings = blocking::validate(&creation);
     let is_valid = findings.iter().all(|finding| finding.level == Level::Warning);
     let text = match arguments.format.as_str() {

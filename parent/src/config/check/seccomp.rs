@@ -6,7 +6,6 @@ use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
     LinuxSyscall,
 };
-use shared_proto::LISTENER_BY_SENDMMSG;
 use shared_proto::limits::PATH_BYTES_MAX;
 
 use super::super::problems::Problems;
@@ -113,7 +112,7 @@ pub(super) fn check(
     };
     let mut flags = flags(profile.flags().as_deref(), notifies);
     if asks_about("sendmsg") {
-        flags |= LISTENER_BY_SENDMMSG;
+        flags |= SECCOMP_LISTENER_BY_SENDMMSG;
         if asks_about("sendmmsg") {
             // The listener could not be sent before it is asked.
             let reason = "SCMP_ACT_NOTIFY cannot be used for both sendmsg and sendmmsg";

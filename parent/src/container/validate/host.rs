@@ -170,7 +170,7 @@ fn check_ids(config: &Config, own: &OwnIds, findings: &mut Findings) {
     }
 }
 
-/// Nobody can give what he does not have, and is warned; in a user namespace of its own the container's root has all.
+/// Nobody can give what they do not have, and is warned; in a user namespace of its own the container's root has all.
 fn check_capabilities(config: &Config, findings: &mut Findings) {
     let Some(sets) = config.process.capabilities.as_ref() else { return };
     let names = |set: u64| {

@@ -14,11 +14,10 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use sc::syscall;
 
-use super::{
-    Birth, Child, Program, clone_arguments, clone3, end, end_clone, execute, id_maps, in_namespaces,
-};
+use super::{Birth, Child, Program, clone_arguments, clone3, end, end_clone, execute, id_maps};
 use crate::config::IdMappings;
 use crate::error::{Error, Result};
+use crate::namespaces;
 
 /// Our end of a conversation with a child that has not executed stage1 yet. Its end closes on execution.
 #[derive(Debug)]
@@ -92,11 +91,12 @@ pub(crate) fn spawn_new(
     let mut arguments = birth.arguments();
     arguments.flags &= !WITH_FILES;
     arguments.pidfd = &raw mut pidfd as u64;
-    let cloned = in_namespaces(entered, || {
+    let entered: Vec<_> = entered.iter().map(|(file, kind)| (file.as_fd(), *kind)).collect();
+    let clone = || {
         // SAFETY: without CLONE_VM the child has a copy of our memory, `waiting` in it, and of our stack.
         unsafe { clone3(&arguments, begin_new, (&raw const waiting).cast()) }
-    })
-    .inspect_err(|_| end_clone(pidfd))?;
+    };
+    let cloned = namespaces::inside(&entered, clone).inspect_err(|_| end_clone(pidfd))?;
     let pid = cloned.map_err(|errno| Error::call("clone container init in a user namespace", errno))?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -232,6 +232,9 @@ unsafe extern "C" fn begin_writing(writer: *const u8) -> ! {
 const ORDER_BYTES_MAX: usize = 4096 + 64;
 
 /// Waits for the end of its gate, and ends.
+///
+/// # Safety
+/// Called in the child alone; `gates` are two descriptors, the child's and ours.
 unsafe extern "C" fn begin_waiting(gates: *const u8) -> ! {
     // SAFETY: `make` passes two descriptors, of which the child has its copy; the calls take numbers and a buffer of its own.
     unsafe {
@@ -258,6 +261,10 @@ struct Waiting {
 /// The namespaces that have files of their own from the beginning.
 const WITH_FILES: u64 = uapi::CLONE_NEWIPC as u64;
 
+/// Waits until its ids are mapped, becomes root, and executes stage1.
+///
+/// # Safety
+/// Called in the child alone; `waiting` is a `Waiting`.
 unsafe extern "C" fn begin_new(waiting: *const u8) -> ! {
     // SAFETY: `spawn_new` passes a `Waiting`, of which the child has its copy; the calls take numbers and pointers into it.
     unsafe {
@@ -275,7 +282,7 @@ unsafe extern "C" fn begin_new(waiting: *const u8) -> ! {
         if errno == 0 {
             errno = execute(&waiting.program);
         }
-        // Ignored: whoever does not hear it sees the end of the file.
+        // Ignored: a parent that misses this message still sees end-of-file.
         syscall!(WRITE, waiting.gate, &raw const errno, size_of::<i32>());
         end()
     }

@@ -1,7 +1,7 @@
 //! memcpy and its kin: the compiler calls them, and there is no libc to have them.
 //!
-//! On x86-64 the string instructions are as quick as any loop for stage1's sizes. Elsewhere plain loops serve, with a barrier
-//! that keeps the compiler from turning them into calls of themselves.
+//! On x86-64 the string instructions are as quick as any loop for stage1's sizes. Elsewhere loops serve, whose writes (or reads, where
+//! nothing is written) are volatile: the compiler would turn plain ones into calls of themselves.
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::asm;
@@ -12,7 +12,17 @@ use core::arch::asm;
 /// As memcpy(3).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
-    // SAFETY: the caller upholds memcpy's contract; the direction flag is clear by the psABI.
+    // SAFETY: the caller upholds memcpy's contract.
+    unsafe { copy_forward(to, from, bytes) };
+    to
+}
+
+/// Copies byte by byte from the near end: right for regions that overlap, too, if `to` does not lie inside the one at `from`.
+///
+/// # Safety
+/// `from` can be read, and `to` written, for `bytes` bytes.
+unsafe fn copy_forward(to: *mut u8, from: *const u8, bytes: usize) {
+    // SAFETY: the caller's promise; the direction flag is clear by the psABI.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!("rep movsb", inout("rcx") bytes => _, inout("rdi") to => _, inout("rsi") from => _,
@@ -22,7 +32,6 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut 
             to.add(index).write_volatile(from.add(index).read());
         }
     }
-    to
 }
 
 /// Copies `bytes` bytes between regions that may overlap.
@@ -34,7 +43,8 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, bytes: usize) -> *mut
     // SAFETY: the caller upholds memmove's contract; copying from the far end keeps what is still to be read.
     unsafe {
         if (to as usize).wrapping_sub(from as usize) >= bytes {
-            return memcpy(to, from, bytes);
+            copy_forward(to, from, bytes);
+            return to;
         }
         for index in (0..bytes).rev() {
             to.add(index).write_volatile(from.add(index).read());

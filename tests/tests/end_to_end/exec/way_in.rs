@@ -25,7 +25,7 @@ fn a_process_is_in_every_cgroup_of_its_container() {
 fn sub_cgroups_are_below_the_containers_and_nowhere_else() {
     let container = running(Bundle::new());
     let Some(pids) = cgroup_hierarchies().get("pids").cloned() else {
-        return skip("sub_cgroups_are_below_the_containers", "there is no v1 hierarchy of pids");
+        return skip("there is no v1 hierarchy of pids");
     };
     let directory = pids.join(&container.id).join("sub");
     fs::create_dir(&directory).expect("make a cgroup");
@@ -127,7 +127,7 @@ const CALLS_MAX: usize = 200;
 #[test]
 fn an_exec_makes_few_system_calls_and_no_thread() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("an_exec_makes_few_system_calls", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = running(Bundle::new());
     let inner = container.command(&["exec", &container.id, "/bin/true"]);
@@ -145,7 +145,7 @@ fn an_exec_makes_few_system_calls_and_no_thread() {
 #[test]
 fn nothing_of_the_host_comes_into_the_pid_namespace() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("nothing_of_the_host", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = running(Bundle::new());
     let log = |name: &str| container.bundle.scratch().join(name);
@@ -193,7 +193,7 @@ fn the_end_of_a_container_ends_its_processes() {
 #[test]
 fn a_process_that_is_killed_on_its_way_in_says_so() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("a_process_that_is_killed_on_its_way_in", "strace is not installed");
+        return skip("strace is not installed");
     };
     let limited = || Bundle::new().set("/linux/resources/memory", json!({"limit": 64 << 20}));
     let container =
@@ -246,7 +246,7 @@ fn an_ordinary_user_enters_the_containers_that_are_the_users_own() {
     let call = |args: &[&str]| by_user(&container, args).map(run_within_limit);
     let run = ["run", "--detach", "--bundle", path.to_str().expect("UTF-8"), &container.id];
     let Some(outcome) = call(&run) else {
-        return skip("an_ordinary_user_enters_the_containers", "setpriv is not installed");
+        return skip("setpriv is not installed");
     };
     outcome.succeeded();
     let exec = |options: &[&str], script: &str| {
@@ -271,7 +271,7 @@ fn an_ordinary_user_enters_the_containers_that_are_the_users_own() {
 #[test]
 fn a_newborn_may_be_quicker_than_the_word_of_it() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("a_newborn_may_be_quicker", "strace is not installed");
+        return skip("strace is not installed");
     };
     // Without cgroups it waits for nothing.
     let container = Bundle::new().args(&["/bin/sleep", "1000"]).container();

@@ -46,7 +46,7 @@ fn kill_reaches_every_process_of_a_container_without_its_own_pid_namespace() {
 
 #[test]
 fn kill_of_all_sends_each_process_one_signal_also_a_real_time_one() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let counting = "trap 'echo caught' 40; echo ready; while true; do sleep 0.02; done";
@@ -77,7 +77,7 @@ fn kill_of_all_ends_a_container_that_forks_all_the_time() {
 
 #[test]
 fn signals_that_would_end_a_process_end_a_container_that_waits_for_its_start() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for signal in ["TERM", "INT", "HUP"] {

@@ -125,7 +125,7 @@ fn state_and_list_are_safe_beside_create_and_delete() {
 #[test]
 fn runtime_killed_at_any_moment_leaves_nothing_that_forced_delete_does_not_remove() {
     // runc writes its record late, and then delete does not know what to remove.
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     for verb in ["create", "run"] {
@@ -154,7 +154,7 @@ fn next_random(state: &mut u32) -> u32 {
 
 #[test]
 fn commands_that_race_on_one_id_leave_nothing_behind() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
@@ -187,7 +187,7 @@ fn commands_that_race_on_one_id_leave_nothing_behind() {
 
 #[test]
 fn forced_delete_does_not_wait_for_a_start_that_waits_for_the_container() {
-    if !is_pinnace() {
+    if !tests_pinnace() {
         return;
     }
     let container = waiting();
@@ -208,7 +208,7 @@ fn forced_delete_does_not_wait_for_a_start_that_waits_for_the_container() {
 #[test]
 fn a_start_that_is_cut_off_leaves_a_running_container() {
     let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
-        return skip("a_start_that_is_cut_off", "strace is not installed");
+        return skip("strace is not installed");
     };
     let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
     container.create().succeeded();

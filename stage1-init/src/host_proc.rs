@@ -1,4 +1,4 @@
-//! The windows into the kernel, procfs and sysfs, of an old root that stays below the new one.
+//! The procfs and sysfs mounts of an old root that stays below the new one.
 //!
 //! Without pivot_root the host's tree lies under the container's for good, where whoever gets around chroot finds it; and whether a user
 //! namespace may mount a procfs of its own the kernel decides by the ones that are there already.
@@ -18,7 +18,7 @@ const COVER_FLAGS: u32 = 0xf;
 
 /// Takes away every procfs and sysfs of the mount namespace but those of the container, whose root is attached at `root`, and covers those that
 /// belong to whom we may not take them from.
-pub(crate) fn close<K: Kernel>(kernel: &mut K, root: &CStr) -> Result<(), Fault> {
+pub(crate) fn take_away<K: Kernel>(kernel: &mut K, root: &CStr) -> Result<(), Fault> {
     let host = Descriptor::CURRENT_DIRECTORY;
     let file = kernel.open(host, c"/proc/self/mountinfo", Open::Read, Resolve::Host).at(Call::Open)?;
     let list = kernel.map_memory(LIST_BYTES_MAX).at(Call::Map)?;
@@ -33,14 +33,14 @@ pub(crate) fn close<K: Kernel>(kernel: &mut K, root: &CStr) -> Result<(), Fault>
     }
     kernel.close(file);
     for line in list.get(..filled).unwrap_or_default().split(|byte| *byte == b'\n') {
-        if let Some(mount_point) = window(line) {
-            close_one(kernel, mount_point, root)?;
+        if let Some(mount_point) = shows_the_kernel(line) {
+            take_one_away(kernel, mount_point, root)?;
         }
     }
     Ok(())
 }
 
-fn close_one<K: Kernel>(kernel: &mut K, mount_point: &[u8], root: &CStr) -> Result<(), Fault> {
+fn take_one_away<K: Kernel>(kernel: &mut K, mount_point: &[u8], root: &CStr) -> Result<(), Fault> {
     let path = unescaped(mount_point).at(Call::Unmount)?;
     let path = path.as_c_str();
     if path.to_bytes().strip_prefix(root.to_bytes()).is_some_and(|rest| rest.starts_with(b"/")) {
@@ -58,7 +58,7 @@ fn close_one<K: Kernel>(kernel: &mut K, mount_point: &[u8], root: &CStr) -> Resu
 }
 
 /// The mount point in a line of mountinfo, still escaped, if a procfs or sysfs is there (proc_pid_mountinfo(5)).
-fn window(line: &[u8]) -> Option<&[u8]> {
+fn shows_the_kernel(line: &[u8]) -> Option<&[u8]> {
     let mut fields = line.split(|byte| *byte == b' ');
     let mount_point = fields.nth(4)?;
     let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
@@ -90,12 +90,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_procfs_and_sysfs_is_a_window() {
-        assert_eq!(window(b"22 1 0:21 / /proc rw shared:5 - proc proc rw"), Some(&b"/proc"[..]));
-        assert_eq!(window(b"23 1 0:22 / /sys rw shared:6 master:1 - sysfs sysfs rw"), Some(&b"/sys"[..]));
-        assert_eq!(window(b"24 1 0:23 / /proc/x rw - tmpfs proc rw"), None);
-        assert_eq!(window(b"25 1 0:23 /a\\040-\\040proc /b rw - ext4 /dev/a rw"), None);
-        assert_eq!(window(b""), None);
+    fn every_procfs_and_sysfs_shows_the_kernel() {
+        assert_eq!(shows_the_kernel(b"22 1 0:21 / /proc rw shared:5 - proc proc rw"), Some(&b"/proc"[..]));
+        assert_eq!(
+            shows_the_kernel(b"23 1 0:22 / /sys rw shared:6 master:1 - sysfs sysfs rw"),
+            Some(&b"/sys"[..])
+        );
+        assert_eq!(shows_the_kernel(b"24 1 0:23 / /proc/x rw - tmpfs proc rw"), None);
+        assert_eq!(shows_the_kernel(b"25 1 0:23 /a\\040-\\040proc /b rw - ext4 /dev/a rw"), None);
+        assert_eq!(shows_the_kernel(b""), None);
     }
 
     #[test]
