@@ -61,14 +61,16 @@ pub fn in_use(placement: &Placement) -> Option<String> {
     placement.all().find_map(whose)
 }
 
-/// Makes a directory with its parents, unless it is there.
-pub(super) fn make_beside(directory: &Directory, made: &mut Made) -> Result<()> {
+/// Makes a directory with its parents, unless it is there; returns whether it was not.
+pub(super) fn make_beside(directory: &Directory, made: &mut Made) -> Result<bool> {
     let path = directory.absolute();
     match files::make_directory(&path) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
         Err(Errno::NOENT) => {
             make_parents(directory, made)?;
-            files::make_directory(&path).map_err(|errno| Error::call(format_args!("mkdir {path}"), errno))
+            let made = files::make_directory(&path).map(|()| true);
+            made.map_err(|errno| Error::call(format_args!("mkdir {path}"), errno))
         }
         Err(errno) => Err(Error::call(format_args!("mkdir {path}"), errno)),
     }
@@ -83,7 +85,7 @@ fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
             Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
         }
         if directory.has("cpuset") {
-            v1::copy_cpuset(&parent, &mut Vec::new())?;
+            v1::fill_cpuset(&parent, true, &mut Vec::new())?;
         }
     }
     Ok(())

@@ -17,21 +17,22 @@ use super::{Doors, OomWatch, Stats, files, hugetlb, needs, rdma};
 use crate::config::{Network, Resources};
 use crate::error::{Error, Result};
 
-pub(super) use cpu::copy_cpuset;
+pub(super) use cpu::fill_cpuset;
 
 impl Version for V1<'_> {
     fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors> {
         check_controllers(self.0, resources)?;
         let mut doors = Doors::default();
         for directory in self.0 {
-            if setting.has_manager {
+            let path = directory.absolute();
+            let is_new = if setting.has_manager {
                 // With the child in those that it has made.
-                make_beside(directory, setting.made)?;
+                make_beside(directory, setting.made)?
             } else {
                 make(directory, setting.made)?;
-            }
-            fill(directory, resources, &mut doors.done)?;
-            let path = directory.absolute();
+                !setting.made.kept.contains(&path)
+            };
+            fill(directory, resources, is_new, &mut doors.done)?;
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
             // Early, while stage1 is busy elsewhere; for further views below.
             if doors.trees.len() < tree_count {
@@ -113,12 +114,12 @@ fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result
     }
 }
 
-/// Fills a new directory: what it has to have, its limits, and which devices its processes may use. Files that are `done` are the caller's
+/// Fills a directory: what it has to have, its limits, and which devices its processes may use. Files that are `done` are the caller's
 /// to close.
-fn fill(directory: &Directory, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
+fn fill(directory: &Directory, resources: &Resources, is_new: bool, done: &mut Vec<OwnedFd>) -> Result<()> {
     let writer = Writer::new(directory.absolute());
     if directory.has("cpuset") {
-        copy_cpuset(writer.path(), done)?;
+        fill_cpuset(writer.path(), is_new, done)?;
     }
     limit(directory, &writer, resources)?;
     if directory.has("devices") {

@@ -401,6 +401,29 @@ fn cpuset_above_that_is_still_empty_is_filled() {
     assert_eq!(ran, 0, "{}", outcome.describe());
 }
 
+/// Whoever made the container's cgroup beforehand has chosen its processors.
+#[test]
+fn cpuset_that_was_there_before_keeps_its_processors() {
+    let Some(directory) = hierarchy("cpuset") else { return };
+    let bundle = sleeping();
+    let name = format!("{}-set", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let kept = directory.join(&name);
+    let all = read(&directory, "cpuset.cpus");
+    let some = all.split([',', '-']).next().expect("a processor").to_owned();
+    if all == some {
+        return skip("cpuset_that_was_there_before", "there is one processor");
+    }
+    fs::create_dir(&kept).expect("mkdir");
+    fs::write(kept.join("cpuset.cpus"), &some).expect("write");
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}"))).container();
+    let outcome = container.run_detached();
+    let found = [read(&kept, "cpuset.cpus"), read(&kept, "cpuset.mems")];
+    container.delete_force().succeeded();
+    let _ = fs::remove_dir(&kept);
+    outcome.succeeded();
+    assert_eq!(found, [some, read(&directory, "cpuset.mems")]);
+}
+
 /// The hierarchy that freezes, and the name of its file: v2 alone, or v1's own.
 fn freezer(test: &str) -> Option<(PathBuf, &'static str, &'static str)> {
     let hierarchies = cgroup_hierarchies();
