@@ -275,6 +275,14 @@ impl Cgroups {
                     Err(stop_error) => stop_error.context(error),
                 })
             }
+            Some(scope) if self.extent == Extent::Marked => {
+                let stopped = scope.stop_left_over(BUSY_TIMEOUT);
+                self.remove_all()?;
+                // Without an answer from systemd, what is to be seen decides.
+                let is_there =
+                    |directory: &Directory| files::try_open_directory(&directory.absolute()).is_ok();
+                if self.placement.all().any(is_there) { stopped } else { Ok(()) }
+            }
             // A scope that was never made, or by somebody else, leaves at most what we made beside it.
             _ => self.remove_all(),
         }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use pinnace_tests::{
-    Bundle, Container, Value, cgroup_hierarchies, copy_program, find_program, is_pinnace, json,
-    run_within_limit, skip, wait_until,
+    Bundle, Container, Signal, Value, cgroup_hierarchies, copy_program, find_program, is_pinnace, json,
+    run_within_limit, skip, spawn, wait_until,
 };
 
 /// Whether there is a systemd to ask.
@@ -322,6 +324,43 @@ fn start_that_fails_leaves_no_unit() {
     assert_eq!(property(&unit_of(&container), "LoadState"), "not-found");
     let _ = fs::remove_dir(container.state_root());
     container.snapshot().assert_same_as(&before);
+}
+
+/// systemd keeps a scope whose only process ends while it is made.
+#[test]
+fn runtime_killed_at_any_moment_leaves_no_unit_that_stays() {
+    if !has_systemd("runtime_killed_at_any_moment") || !is_pinnace() {
+        return;
+    }
+    let mut cut_off = 0;
+    for round in 0..24 {
+        let container = managed(sleeping());
+        let unit = unit_of(&container);
+        let command = spawn(container.create_command("run", &["--detach"]));
+        thread::sleep(Duration::from_millis(5 * round));
+        command.signal(Signal::KILL);
+        command.finish();
+        if container.call(&["state", &container.id]).stdout.contains("creating") {
+            cut_off += 1;
+            let has_ended = || property(&unit, "LoadState") == "not-found" || processes_of(&unit).is_empty();
+            wait_until("stage1 has ended", has_ended);
+            if round % 2 == 0 {
+                // Nobody deletes it, and another of that name comes.
+                fs::remove_dir_all(container.state_root().join(&container.id)).expect("the state");
+                container.run_detached().succeeded();
+            }
+        }
+        container.delete_force().succeeded();
+        assert_eq!(property(&unit, "LoadState"), "not-found", "round {round}");
+    }
+    assert!(cut_off > 0, "no round was cut off");
+}
+
+fn processes_of(unit: &str) -> String {
+    let path = property(unit, "ControlGroup");
+    let mount = &cgroup_hierarchies()[if is_v2() { "" } else { "name=systemd" }];
+    let file = mount.join(path.trim_start_matches('/')).join("cgroup.procs");
+    fs::read_to_string(file).unwrap_or_default()
 }
 
 #[test]
