@@ -141,6 +141,25 @@ fn devices_that_are_not_allowed_cannot_be_opened_on_v2() {
     assert_eq!(bundle(allow).run().succeeded(), "null");
 }
 
+/// As on v1, whatever stands between them.
+#[test]
+fn rules_for_the_same_device_add_up_on_v2() {
+    if unified("rules_for_the_same_device").is_none() {
+        return;
+    }
+    let rule = |minor: u32, access: &str| json!({"allow": true, "type": "c", "major": 1, "minor": minor, "access": access});
+    let deny = json!({"allow": false, "access": "rwm"});
+    let opened = |rules: Value| {
+        let names = ["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYSLOG"];
+        let program = "mknod /tmp/kmsg c 1 11; (: <>/tmp/kmsg) && echo opened";
+        let bundle = Bundle::new().writable().all_capabilities(&names).shell(program);
+        bundle.set("/linux/resources/devices", rules).run().stdout.trim() == "opened"
+    };
+    assert!(opened(json!([deny, rule(11, "r"), rule(1, "r"), rule(11, "w")])));
+    let taken = json!({"allow": false, "type": "c", "major": 1, "minor": 11, "access": "r"});
+    assert!(!opened(json!([deny, rule(11, "r"), taken, rule(11, "w")])));
+}
+
 #[test]
 fn cgroups_that_the_container_made_go_with_it() {
     let Some(mount) = unified("cgroups_that_the_container_made") else { return };
