@@ -36,7 +36,7 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 pub use directory::in_use;
-use directory::{make, processes_below, refuse_frozen, refuse_used, remove};
+use directory::{clear, make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
 pub use needs::unsupported;
@@ -45,7 +45,7 @@ pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, p
 pub use stats::Stats;
 pub use systemd::{SUPPORTED as SYSTEMD_SUPPORTED, ask as ask_systemd};
 use version::{MemoryFiles, Setting};
-use writer::Writer;
+use writer::{Undo, Writer};
 
 use crate::config::Resources;
 use crate::descriptors::close_all;
@@ -56,6 +56,12 @@ use crate::error::{Error, Result};
 pub struct Made {
     /// Directories that were there before: they stay.
     kept: BTreeSet<String>,
+    /// The cgroups that were in them, by their inode numbers: they stay as well.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kept_below: BTreeMap<String, BTreeSet<u64>>,
+    /// What was in the files of those, in the order of the changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kept_limits: Vec<Undo>,
     /// Missing parents that were made on the way, the outermost first: they go if nobody else uses them.
     parents: Vec<String>,
     /// Directories that this process has made, for a creation that fails on the way.
@@ -297,9 +303,29 @@ impl Cgroups {
             let removed = remove(&path, deadline, self.extent != Extent::Marked);
             first_error = first_error.and(removed);
         }
+        if self.extent != Extent::Marked {
+            first_error = first_error.and(self.give_back(deadline));
+        }
         for parent in self.parents_made().iter().rev() {
             // Ignored: others use it, or took it away.
             let _ = rustix::fs::rmdir(parent.as_str());
+        }
+        first_error
+    }
+
+    /// Leaves the directories that were there before as they were: without what the container has made in them, and with their own limits.
+    fn give_back(&self, deadline: Instant) -> Result<()> {
+        let nothing = BTreeSet::new();
+        let mut first_error = Ok(());
+        for path in &self.made.kept {
+            let stays = self.made.kept_below.get(path).unwrap_or(&nothing);
+            first_error = first_error.and(clear(path, stays, deadline));
+        }
+        writer::undo(&self.made.kept_limits);
+        let unified = self.placement.unified.iter().map(Directory::absolute);
+        for path in unified.filter(|path| self.made.kept.contains(path)) {
+            // Ignored: who may not take it away has not put it there.
+            let _ = bpf::detach_device_policies(&path);
         }
         first_error
     }

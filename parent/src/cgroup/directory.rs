@@ -1,5 +1,6 @@
 //! Cgroups as directories: making them, and taking them away.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rustix::fs::AtFlags;
@@ -24,6 +25,10 @@ pub(super) fn make(directory: &Directory, made: &mut Made) -> Result<()> {
             if directory.parents().next().is_some() { refuse_frozen(directory) } else { Ok(()) }
         }
         Err(Errno::EXIST) => {
+            let below = files::inodes_below(&path);
+            if !below.is_empty() {
+                made.kept_below.insert(path.clone(), below);
+            }
             made.kept.insert(path);
             refuse_used(directory)
         }
@@ -109,10 +114,7 @@ pub(super) fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
             });
         }
         if Instant::now() >= deadline {
-            let inside = processes_below(path);
-            return Err(Error::new(format!(
-                "unable to remove cgroup {path}: busy; processes in it: {inside:?}"
-            )));
+            return Err(busy(path));
         }
         if has_removed {
             continue;
@@ -120,6 +122,31 @@ pub(super) fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
+}
+
+/// Removes the cgroups below one, but for those whose inodes are in `stays`.
+pub(super) fn clear(path: &str, stays: &BTreeSet<u64>, deadline: Instant) -> Result<()> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let mut is_done = true;
+        files::visit_below(path, |parent, name| {
+            let is_ours = files::inode(parent, name).is_some_and(|inode| !stays.contains(&inode));
+            is_done &= !is_ours || rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).is_ok();
+        });
+        if is_done {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(busy(path));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+fn busy(path: &str) -> Error {
+    let inside = processes_below(path);
+    Error::new(format!("unable to remove cgroup {path}: busy; processes in it: {inside:?}"))
 }
 
 pub(super) fn processes_below(path: &str) -> Vec<i32> {

@@ -13,8 +13,8 @@ use super::directory::{make, make_beside};
 use super::place::Directory;
 use super::version::{MemoryFiles, Setting, V1, Version};
 use super::writer::Writer;
-use super::{Doors, OomWatch, Stats, files, hugetlb, needs, rdma};
-use crate::config::{Network, Resources};
+use super::{Doors, Made, OomWatch, Stats, files, hugetlb, needs, rdma};
+use crate::config::{Memory, Network, Resources};
 use crate::error::{Error, Result};
 
 pub(super) use cpu::fill_cpuset;
@@ -32,7 +32,10 @@ impl Version for V1<'_> {
                 make(directory, setting.made)?;
                 !setting.made.kept.contains(&path)
             };
-            fill(directory, resources, is_new, &mut doors.done)?;
+            if directory.has("cpuset") {
+                fill_cpuset(&path, is_new, &mut doors.done)?;
+            }
+            fill(directory, resources, setting.made, &mut doors.done)?;
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
             // Early, while stage1 is busy elsewhere; for further views below.
             if doors.trees.len() < tree_count {
@@ -114,16 +117,24 @@ fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result
     }
 }
 
-/// Fills a directory: what it has to have, its limits, and which devices its processes may use. Files that are `done` are the caller's
-/// to close.
-fn fill(directory: &Directory, resources: &Resources, is_new: bool, done: &mut Vec<OwnedFd>) -> Result<()> {
-    let writer = Writer::new(directory.absolute());
-    if directory.has("cpuset") {
-        fill_cpuset(writer.path(), is_new, done)?;
-    }
-    limit(directory, &writer, resources)?;
+/// Fills a directory: its limits, and which devices its processes may use. Files that are `done` are the caller's to close.
+fn fill(
+    directory: &Directory,
+    resources: &Resources,
+    made: &mut Made,
+    done: &mut Vec<OwnedFd>,
+) -> Result<()> {
+    let path = directory.absolute();
+    let was_there = made.kept.contains(&path);
+    let writer = if was_there { Writer::with_undo(path.clone()) } else { Writer::new(path.clone()) };
+    let limited = limit(directory, &writer, resources);
+    made.kept_limits.extend(writer.into_log());
+    limited?;
     if directory.has("devices") {
-        limit_devices(writer.path(), resources, done)?;
+        if was_there {
+            made.kept_limits.extend(devices::undo(&path));
+        }
+        limit_devices(&path, resources, done)?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ impl Version for V2<'_> {
         if setting.has_manager {
             enable_missing(self.0, resources, setting.made)?;
         }
-        fill(self.0, resources, setting.made.kept.contains(&path))?;
+        fill(self.0, resources, setting.made)?;
         let trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
         Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() })
     }
@@ -148,26 +148,32 @@ fn enable_below(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fills a directory: its limits, and which devices its processes may use. `was_there` tells that somebody else made it.
-fn fill(directory: &Directory, resources: &Resources, was_there: bool) -> Result<()> {
-    let writer = Writer::new(directory.absolute());
+/// Fills a directory: its limits, and which devices its processes may use.
+fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
     check_possible(resources)?;
-    limit(&writer, resources)?;
+    let path = directory.absolute();
+    let was_there = made.kept.contains(&path);
+    let writer = if was_there { Writer::with_undo(path) } else { Writer::new(path) };
+    let limited = limit(&writer, resources);
+    let path = writer.path().to_owned();
+    made.kept_limits.extend(writer.into_log());
+    limited?;
     let policy = devices::Policy::new(&resources.devices);
     let everything = policy.allow_by_default && policy.rules.is_empty();
     let applied = match (everything, was_there) {
         (true, false) => Ok(()),
-        (true, true) => bpf::detach_device_policies(writer.path()),
-        (false, false) => bpf::attach_device_policy(writer.path(), &devices::program(&policy)),
-        (false, true) => bpf::replace_device_policies(writer.path(), &devices::program(&policy)),
+        (true, true) => bpf::detach_device_policies(&path),
+        (false, false) => bpf::attach_device_policy(&path, &devices::program(&policy)),
+        (false, true) => bpf::replace_device_policies(&path, &devices::program(&policy)),
     };
     match applied {
         // Nobody else can make devices either, and those that are there have their owners.
         Err(Errno::PERM) if !host::is_initial_user_namespace() || !rustix::process::geteuid().is_root() => {
             Ok(())
         }
-        applied => applied
-            .map_err(|errno| Error::call(format_args!("set the device policy of {}", writer.path()), errno)),
+        applied => {
+            applied.map_err(|errno| Error::call(format_args!("set the device policy of {path}"), errno))
+        }
     }
 }
 
