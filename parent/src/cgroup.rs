@@ -259,6 +259,8 @@ impl Cgroups {
         let updated = self.placement.version().limit(limits, &writer, &mut writers).and_then(|()| keep());
         if updated.is_err() {
             writers.into_iter().rev().for_each(Writer::undo);
+        } else if let Some(MemoryFiles { path, is_v2: false, .. }) = self.placement.version().memory() {
+            oom::forget_older_peaks(&path);
         }
         updated
     }
