@@ -45,6 +45,7 @@ pub fn unsupported(placement: &Placement, resources: &Resources) -> Vec<(String,
     if !resources.unified.is_empty() {
         missing.push(problem("unified", "cannot use unified on cgroup v1"));
     }
+    missing.extend(v1::fault_of_swap(&resources.memory).map(|fault| problem("memory.swap", fault)));
     for need in of(resources).filter(|need| !hierarchies.iter().any(|directory| directory.has(need.v1))) {
         missing.push(without_controller(need.field, need.v1));
     }

@@ -101,10 +101,19 @@ impl V1<'_> {
     }
 }
 
+/// v1 limits swap only together with memory.
+pub(super) fn fault_of_swap(memory: &Memory) -> Option<&'static str> {
+    matches!((memory.limit, memory.swap), (Some(-1), Some(1..)))
+        .then_some("unable to set swap limit without memory limit")
+}
+
 /// A limit that is asked for must have a controller to enforce it.
 fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result<()> {
     if !resources.unified.is_empty() {
         return Err(Error::new("invalid configuration: cannot use unified on cgroup v1"));
+    }
+    if let Some(fault) = fault_of_swap(&resources.memory) {
+        return Err(Error::new(format!("$.linux.resources.memory.swap: {fault}")));
     }
     let missing =
         needs::of(resources).find(|need| !hierarchies.iter().any(|directory| directory.has(need.v1)));

@@ -145,6 +145,17 @@ fn memory_limit_reservation_and_swap() {
     let unlimited = json!({"memory": {"limit": -1, "swap": -1}});
     let files = [file("memory", "", "memory.max: max"), file("memory", "", "memory.swap.max: max")];
     check("memory_limit_reservation_and_swap", unlimited, &files);
+
+    let swap_alone = json!({"memory": {"limit": -1, "swap": 33_554_432}});
+    if is_v2() {
+        let files = [file("memory", "", "memory.max: max"), file("memory", "", "memory.swap.max: 33554432")];
+        check("memory_limit_reservation_and_swap", swap_alone, &files);
+    } else if hierarchy("memory_limit_reservation_and_swap", "memory").is_some() {
+        let container = sleeping().set("/linux/resources", swap_alone).container();
+        let expected =
+            if is_pinnace() { "unable to set swap limit without memory limit" } else { "memory.memsw" };
+        container.with_global_options(a_manager()).run_detached().failed_with(&[expected]);
+    }
 }
 
 #[test]
