@@ -39,7 +39,7 @@ pub use directory::in_use;
 use directory::{clear, make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
 pub use kill::send_signal;
-pub use needs::unsupported;
+pub use needs::{drop_unsupported, passed_over, unsupported};
 pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;

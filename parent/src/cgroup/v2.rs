@@ -205,23 +205,35 @@ fn check_possible(resources: &Resources) -> Result<()> {
     }
 }
 
-/// The fields that v2 has no file for.
+/// The fields that v2 has no file for, and that are there to shut something out.
 pub(super) fn impossible(resources: &Resources) -> Vec<String> {
+    needs::of(resources).filter(|need| need.v2.is_none()).map(|need| need.field.to_owned()).collect()
+}
+
+/// The fields that v2 has no file for, but that no container is worse off without: they are passed over, with a warning each, as runc does
+/// without one.
+pub(super) fn passed_over(resources: &Resources) -> Vec<(String, &'static str)> {
     let Resources { memory, cpu, block_io, .. } = resources;
+    let nothing = "is ignored: cgroup v2 has nothing like it";
+    let killer = "is ignored: cgroup v2 has nothing like it, and the kernel kills for want of memory";
+    let realtime =
+        "is ignored: cgroup v2 has nothing like it, and real-time programs have no time of their own";
     let table = [
-        ("memory.swappiness", memory.swappiness.is_some()),
-        ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true)),
-        ("cpu.realtimeRuntime", cpu.realtime_runtime.is_some()),
-        ("cpu.realtimePeriod", cpu.realtime_period.is_some()),
-        ("blockIO.leafWeight", block_io.leaf_weight.is_some()),
+        ("memory.swappiness", memory.swappiness.is_some(), nothing),
+        ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true), killer),
+        ("cpu.realtimeRuntime", cpu.realtime_runtime.is_some(), realtime),
+        ("cpu.realtimePeriod", cpu.realtime_period.is_some(), realtime),
+        ("blockIO.leafWeight", block_io.leaf_weight.is_some(), nothing),
     ];
-    let fields = table.iter().filter(|(_, is_set)| *is_set).map(|(field, _)| String::from(*field));
+    let fields = table
+        .iter()
+        .filter(|(_, is_set, _)| *is_set)
+        .map(|(field, _, reason)| (String::from(*field), *reason));
     let devices = block_io.weight_devices.iter().enumerate();
     let leaves = devices
         .filter(|(_, entry)| entry.leaf_weight.is_some())
-        .map(|(index, _)| format!("blockIO.weightDevice[{index}].leafWeight"));
-    let without_controller = needs::of(resources).filter(|need| need.v2.is_none());
-    fields.chain(leaves).chain(without_controller.map(|need| need.field.to_owned())).collect()
+        .map(|(index, _)| (format!("blockIO.weightDevice[{index}].leafWeight"), nothing));
+    fields.chain(leaves).collect()
 }
 
 /// Writes all limits.

@@ -48,7 +48,7 @@ pub struct Schemata {
 ///
 /// Errors: the container has ended; a limit cannot be written, and then none has changed.
 pub fn update(mut container: Container, document: &[u8], schemata: Schemata) -> Result<Vec<String>> {
-    let (asked, warnings) = config::parse_update(document)?;
+    let (mut asked, mut warnings) = config::parse_update(document)?;
     let Schemata { l3_cache, memory_bandwidth } = schemata;
     let rdt = (l3_cache.is_some() || memory_bandwidth.is_some()).then(|| IntelRdt {
         clos_id: None,
@@ -73,6 +73,10 @@ pub fn update(mut container: Container, document: &[u8], schemata: Schemata) -> 
             ));
         }
     };
+    let placement = &container.record.cgroups;
+    let mut ignored = cgroup::drop_unsupported(placement, &mut asked);
+    ignored.extend(cgroup::passed_over(placement, &asked));
+    warnings.extend(ignored.iter().map(|(path, reason)| format!("{path} {reason}")));
     let update = container.record.resources.updated(asked)?;
     let cgroups = container.cgroups();
     let before = std::mem::replace(&mut container.record.resources, update.kept);

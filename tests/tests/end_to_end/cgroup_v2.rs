@@ -88,14 +88,12 @@ fn what_v2_has_no_file_for_is_refused_by_name() {
     if unified("what_v2_has_no_file_for").is_none() || !is_pinnace() {
         return;
     }
-    for (field, value) in [
-        ("memory.swappiness", json!({"memory": {"swappiness": 10}})),
-        ("cpu.realtimeRuntime", json!({"cpu": {"realtimeRuntime": 1000}})),
-        ("blockIO.leafWeight", json!({"blockIO": {"leafWeight": 10}})),
-        ("network.classID", json!({"network": {"classID": 1}})),
-    ] {
-        let container = sleeping().set("/linux/resources", value).container();
-        container.run_detached().failed_with(&[&format!("$.linux.resources.{field}")]);
+    let priorities = json!([{"name": "lo", "priority": 3}]);
+    for (field, value) in
+        [("classID", json!({"classID": 1})), ("priorities", json!({"priorities": priorities}))]
+    {
+        let container = sleeping().set("/linux/resources/network", value).container();
+        container.run_detached().failed_with(&[&format!("$.linux.resources.network.{field}")]);
     }
 }
 
