@@ -28,6 +28,7 @@ mod v2;
 mod version;
 mod writer;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -215,6 +216,7 @@ impl Cgroups {
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
     /// also the tree of each directory, to be mounted in the container.
     pub fn populate(&mut self, resources: &Resources, tree_count: usize) -> Result<Doors> {
+        let resources = &self.lasting(resources);
         let setting = Setting { has_manager: self.placement.scope().is_some(), made: &mut self.made };
         self.placement.version().populate(setting, resources, tree_count)
     }
@@ -241,12 +243,20 @@ impl Cgroups {
         // Ignored: what cannot be read is missing for the update as well, and that says so.
         let _ = self.placement.version().limit(all, &Writer::only_reading, &mut old);
         scope.update(change, all)?;
-        let updated = self.write_update(all, Writer::new, keep);
+        let updated = self.write_update(&self.lasting(all), Writer::new, keep);
         if updated.is_err() {
             scope.undo_update(change, all, before);
             old.into_iter().rev().for_each(Writer::undo);
         }
         updated
+    }
+
+    /// The limits as they stay: systemd knows no limit of no processes, and would make it one when it reloads.
+    fn lasting<'r>(&self, resources: &'r Resources) -> Cow<'r, Resources> {
+        match (self.placement.scope(), resources.pids_limit) {
+            (Some(_), Some(0)) => Cow::Owned(Resources { pids_limit: Some(1), ..resources.clone() }),
+            _ => Cow::Borrowed(resources),
+        }
     }
 
     fn write_update(
