@@ -97,6 +97,17 @@ fn what_v2_has_no_file_for_is_refused_by_name() {
     }
 }
 
+/// Whoever is born in the container's cgroup counts there.
+#[test]
+fn exec_that_finds_no_place_for_a_process_names_the_limit() {
+    if unified("exec_that_finds_no_place").is_none() || !is_pinnace() {
+        return;
+    }
+    let container = sleeping().set("/linux/resources/pids", json!({"limit": 1})).container();
+    container.run_detached().succeeded();
+    container.call(&["exec", &container.id, "/bin/true"]).failed_with(&["pids.max"]);
+}
+
 #[test]
 fn limits_are_in_force_on_v2() {
     if unified("limits_are_in_force_on_v2").is_none() {
