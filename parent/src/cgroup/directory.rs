@@ -24,6 +24,8 @@ pub(super) fn make(directory: &Directory, made: &mut Made) -> Result<()> {
             // It is born frozen where one above it is, which the hierarchy's root cannot be.
             if directory.parents().next().is_some() { refuse_frozen(directory) } else { Ok(()) }
         }
+        Err(Errno::NOTDIR) => Err(no_directory(&path)),
+        Err(Errno::EXIST) if is_file(&path) => Err(no_directory(&path)),
         Err(Errno::EXIST) => {
             let below = files::inodes_below(&path);
             if !below.is_empty() {
@@ -44,11 +46,22 @@ pub(super) fn refuse_used(directory: &Directory) -> Result<()> {
 /// Why a cgroup that is there cannot be the container's.
 fn whose(directory: &Directory) -> Option<String> {
     let path = directory.absolute();
+    if is_file(&path) {
+        return Some(format!("{path} is, or lies below, a file of the kernel's"));
+    }
     let inside = processes_below(&path);
     if !inside.is_empty() {
         return Some(format!("container's cgroup is not empty: {path} has processes {inside:?}"));
     }
     frozen(directory)
+}
+
+fn is_file(path: &str) -> bool {
+    files::try_open_directory(path).is_err_and(|errno| errno == Errno::NOTDIR)
+}
+
+fn no_directory(path: &str) -> Error {
+    Error::call(format_args!("mkdir {path}"), Errno::NOTDIR).context("$.linux.cgroupsPath")
 }
 
 pub(super) fn refuse_frozen(directory: &Directory) -> Result<()> {
