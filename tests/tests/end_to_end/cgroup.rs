@@ -227,6 +227,8 @@ fn cgroup_that_was_there_before_stays_as_it_was() {
     let bundle = sleeping();
     let name = format!("{}-kept", bundle.scratch().file_name().expect("a name").to_string_lossy());
     let (kept, devices) = (mount.join(&name), hierarchies.get("devices").map(|mount| mount.join(&name)));
+    // On v2 the first container turns the controllers on.
+    Bundle::new().run().succeeded();
     fs::create_dir_all(kept.join("theirs/deep")).expect("mkdir");
     fs::write(kept.join(limit), "67108864").expect("write");
     let list = "c 1:3 rwm\nc 1:5 rwm\nc 1:11 r";
