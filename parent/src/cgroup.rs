@@ -29,6 +29,7 @@ mod v2;
 mod version;
 mod writer;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -37,15 +38,15 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 pub use directory::in_use;
-use directory::{make, processes_below, refuse_frozen, refuse_used, remove};
+use directory::{clear, make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
-pub use needs::unsupported;
+pub use needs::{drop_unsupported, passed_over, unsupported};
 pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
 pub use systemd::{SUPPORTED as SYSTEMD_SUPPORTED, ask as ask_systemd};
 use version::{MemoryFiles, Setting};
-use writer::Writer;
+use writer::{Undo, Writer};
 
 use crate::config::{Memory, Resources};
 use crate::descriptors::close_all;
@@ -56,6 +57,12 @@ use crate::error::{Error, Result};
 pub struct Made {
     /// Directories that were there before: they stay.
     kept: BTreeSet<String>,
+    /// The cgroups that were in them, by their inode numbers: they stay as well.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kept_below: BTreeMap<String, BTreeSet<u64>>,
+    /// What was in the files of those, in the order of the changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kept_limits: Vec<Undo>,
     /// Missing parents that were made on the way, the outermost first: they go if nobody else uses them.
     parents: Vec<String>,
     /// Directories that this process has made, for a creation that fails on the way.
@@ -207,6 +214,7 @@ impl Cgroups {
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
     /// also the tree of each directory, to be mounted in the container.
     pub fn populate(&mut self, resources: &Resources, tree_count: usize) -> Result<Doors> {
+        let resources = &*self.lasting(resources);
         let without_oom_control = self.oom_control_directory(resources).map(|_| {
             let memory = Memory { disable_oom_killer: None, ..resources.memory.clone() };
             Resources { memory, ..resources.clone() }
@@ -254,12 +262,20 @@ impl Cgroups {
         // Ignored: what cannot be read is missing for the update as well, and that says so.
         let _ = self.placement.version().limit(all, &Writer::only_reading, &mut old);
         scope.update(change, all)?;
-        let updated = self.write_update(all, Writer::new, keep);
+        let updated = self.write_update(&self.lasting(all), Writer::new, keep);
         if updated.is_err() {
             scope.undo_update(change, all, before);
             old.into_iter().rev().for_each(Writer::undo);
         }
         updated
+    }
+
+    /// The limits as they stay: systemd knows no limit of no processes, and would make it one when it reloads.
+    fn lasting<'r>(&self, resources: &'r Resources) -> Cow<'r, Resources> {
+        match (self.placement.scope(), resources.pids_limit) {
+            (Some(_), Some(0)) => Cow::Owned(Resources { pids_limit: Some(1), ..resources.clone() }),
+            _ => Cow::Borrowed(resources),
+        }
     }
 
     fn write_update(
@@ -272,6 +288,8 @@ impl Cgroups {
         let updated = self.placement.version().limit(limits, &writer, &mut writers).and_then(|()| keep());
         if updated.is_err() {
             writers.into_iter().rev().for_each(Writer::undo);
+        } else if let Some(MemoryFiles { path, is_v2: false, .. }) = self.placement.version().memory() {
+            oom::forget_older_peaks(&path);
         }
         updated
     }
@@ -294,6 +312,14 @@ impl Cgroups {
                     Err(stop_error) => stop_error.context(error),
                 })
             }
+            Some(scope) if self.extent == Extent::Marked => {
+                let stopped = scope.stop_left_over(BUSY_TIMEOUT);
+                self.remove_all()?;
+                // Without an answer from systemd, what is to be seen decides.
+                let is_there =
+                    |directory: &Directory| files::try_open_directory(&directory.absolute()).is_ok();
+                if self.placement.all().any(is_there) { stopped } else { Ok(()) }
+            }
             // A scope that was never made, or by somebody else, leaves at most what we made beside it.
             _ => self.remove_all(),
         }
@@ -308,9 +334,29 @@ impl Cgroups {
             let removed = remove(&path, deadline, self.extent != Extent::Marked);
             first_error = first_error.and(removed);
         }
+        if self.extent != Extent::Marked {
+            first_error = first_error.and(self.give_back(deadline));
+        }
         for parent in self.parents_made().iter().rev() {
             // Ignored: others use it, or took it away.
             let _ = rustix::fs::rmdir(parent.as_str());
+        }
+        first_error
+    }
+
+    /// Leaves the directories that were there before as they were: without what the container has made in them, and with their own limits.
+    fn give_back(&self, deadline: Instant) -> Result<()> {
+        let nothing = BTreeSet::new();
+        let mut first_error = Ok(());
+        for path in &self.made.kept {
+            let stays = self.made.kept_below.get(path).unwrap_or(&nothing);
+            first_error = first_error.and(clear(path, stays, deadline));
+        }
+        writer::undo(&self.made.kept_limits);
+        let unified = self.placement.unified.iter().map(Directory::absolute);
+        for path in unified.filter(|path| self.made.kept.contains(path)) {
+            // Ignored: who may not take it away has not put it there.
+            let _ = bpf::detach_device_policies(&path);
         }
         first_error
     }

@@ -82,13 +82,23 @@ fn for_matching(root: &StateRoot, pattern: &str, act: impl Fn(&str) -> Result<()
 
 /// A file, or standard input for `-`.
 fn read_document(path: &Path) -> Result<Vec<u8>> {
-    if path != Path::new("-") {
-        return std::fs::read(path)
-            .map_err(|error| Error::io(format_args!("open {}", path.display()), &error));
-    }
+    /// More than any list of mounts or limits; what has no end must not fill the memory.
+    const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
+    let (name, source): (String, Box<dyn Read>) = if path == Path::new("-") {
+        (String::from("standard input"), Box::new(std::io::stdin()))
+    } else {
+        let opened = std::fs::File::open(path);
+        let file = opened.map_err(|error| Error::io(format_args!("open {}", path.display()), &error))?;
+        (path.display().to_string(), Box::new(file))
+    };
     let mut text = Vec::new();
-    std::io::stdin().read_to_end(&mut text).map_err(|error| Error::io("read standard input", &error))?;
-    Ok(text)
+    let read = source.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut text);
+    match read.map_err(|error| Error::io(format_args!("read {name}"), &error))? {
+        bytes if bytes as u64 > DOCUMENT_BYTES_MAX => {
+            Err(Error::new(format!("{name} is larger than {DOCUMENT_BYTES_MAX} bytes")))
+        }
+        _ => Ok(text),
+    }
 }
 
 /// Where a service manager wants to hear that a container is ready (sd_notify(3)).

@@ -1,6 +1,7 @@
 //! Which devices a container may open and make: the configured rules, and what every container may.
 //!
-//! Rules are tried from the last to the first; the first that speaks about all that is asked for decides.
+//! Of reading, writing and making a device, each is decided by the last rule that speaks of it; what is asked for together is allowed if all
+//! of it is. So rules for the same device add up, whatever stands between them.
 
 use std::collections::BTreeMap;
 
@@ -27,29 +28,11 @@ impl Policy {
         };
         let start = configured.iter().rposition(|rule| everything(&rule));
         let allow_by_default = start.is_some_and(|index| configured[index].allow);
-        let mut rules: Vec<DeviceRule> = Vec::new();
-        for rule in configured.iter().skip(start.map_or(0, |index| index + 1)) {
-            match rules.last_mut().filter(|last| last.is_about_the_same(rule)) {
-                // Reading and writing may be asked for together.
-                Some(last) => {
-                    last.read |= rule.read;
-                    last.write |= rule.write;
-                    last.mknod |= rule.mknod;
-                }
-                None => rules.push(*rule),
-            }
-        }
+        let mut rules = configured[start.map_or(0, |index| index + 1)..].to_vec();
         if !allow_by_default || rules.iter().any(|rule| !rule.allow) {
             rules.extend(DEFAULTS);
         }
         Self { allow_by_default, rules }
-    }
-}
-
-impl DeviceRule {
-    /// Whether both say the same of the same devices, but for the access.
-    fn is_about_the_same(&self, other: &Self) -> bool {
-        (self.allow, self.kind, self.major, self.minor) == (other.allow, other.kind, other.major, other.minor)
     }
 }
 
@@ -108,7 +91,6 @@ const MOVE_IMMEDIATE: u8 = 0xb4;
 const AND_IMMEDIATE: u8 = 0x54;
 const SHIFT_RIGHT_IMMEDIATE: u8 = 0x74;
 const JUMP_NOT_EQUAL_IMMEDIATE: u8 = 0x56;
-const JUMP_NOT_EQUAL: u8 = 0x5e;
 const JUMP_EQUAL_IMMEDIATE: u8 = 0x16;
 const EXIT: u8 = 0x95;
 
@@ -119,7 +101,7 @@ const ACCESS_MKNOD: i32 = 1;
 const ACCESS_READ: i32 = 2;
 const ACCESS_WRITE: i32 = 4;
 
-// Registers: the verdict, the context and scratch, then what is asked for.
+// Registers: the verdict, the context and scratch, then what is asked for; what is allowed of it already is no more in ACCESS.
 const VERDICT: u8 = 0;
 const SCRATCH: u8 = 1;
 const KIND: u8 = 2;
@@ -160,29 +142,30 @@ fn rule_block(rule: &DeviceRule) -> Vec<Instruction> {
         }
         DeviceRuleKind::Block => block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_BLOCK)),
     }
-    let bit = |has: bool, bit: i32| if has { bit } else { 0 };
-    let access = bit(rule.mknod, ACCESS_MKNOD) | bit(rule.read, ACCESS_READ) | bit(rule.write, ACCESS_WRITE);
-    if access != ACCESS_MKNOD | ACCESS_READ | ACCESS_WRITE {
-        block.push(instruction(MOVE, SCRATCH, ACCESS, 0, 0));
-        block.push(instruction(AND_IMMEDIATE, SCRATCH, 0, 0, access));
-        block.push(if rule.allow {
-            // Allows what it names all of.
-            instruction(JUMP_NOT_EQUAL, SCRATCH, ACCESS, 0, 0)
-        } else {
-            // Denies what it names any of.
-            instruction(JUMP_EQUAL_IMMEDIATE, SCRATCH, 0, 0, 0)
-        });
-    }
     for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
         if let Some(number) = number {
             block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, register, 0, 0, number as i32));
         }
     }
+    let bit = |has: bool, bit: i32| if has { bit } else { 0 };
+    let access = bit(rule.mknod, ACCESS_MKNOD) | bit(rule.read, ACCESS_READ) | bit(rule.write, ACCESS_WRITE);
+    if access == ACCESS_MKNOD | ACCESS_READ | ACCESS_WRITE {
+        // Decides whatever is left.
+    } else if rule.allow {
+        // Others may allow the rest.
+        block.push(instruction(AND_IMMEDIATE, ACCESS, 0, 0, !access));
+        block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, ACCESS, 0, 0, 0));
+    } else {
+        // Denies what it names any of.
+        block.push(instruction(MOVE, SCRATCH, ACCESS, 0, 0));
+        block.push(instruction(AND_IMMEDIATE, SCRATCH, 0, 0, access));
+        block.push(instruction(JUMP_EQUAL_IMMEDIATE, SCRATCH, 0, 0, 0));
+    }
     block.push(instruction(MOVE_IMMEDIATE, VERDICT, 0, 0, i32::from(rule.allow)));
     block.push(instruction(EXIT, 0, 0, 0, 0));
     let end = block.len();
     for (index, step) in block.iter_mut().enumerate() {
-        if matches!(step.code, JUMP_NOT_EQUAL_IMMEDIATE | JUMP_NOT_EQUAL | JUMP_EQUAL_IMMEDIATE) {
+        if matches!(step.code, JUMP_NOT_EQUAL_IMMEDIATE | JUMP_EQUAL_IMMEDIATE) {
             step.offset = (end - index - 1) as i16;
         }
     }
@@ -224,7 +207,6 @@ mod tests {
                     false
                 }
                 JUMP_NOT_EQUAL_IMMEDIATE => registers[to] != step.immediate,
-                JUMP_NOT_EQUAL => registers[to] != registers[from],
                 JUMP_EQUAL_IMMEDIATE => registers[to] == step.immediate,
                 EXIT => return registers[0] == 1,
                 code => panic!("code {code:#x}"),
@@ -268,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_in_a_row_for_the_same_devices_add_up() {
+    fn rules_for_the_same_devices_add_up() {
         let read = DeviceRule {
             allow: true,
             kind: DeviceRuleKind::Block,
@@ -278,9 +260,21 @@ mod tests {
             ..DENY_ALL
         };
         let write = DeviceRule { read: false, write: true, ..read };
-        let program = program(&Policy::new(&[DENY_ALL, read, write]));
-        assert!(verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, 8, 1));
-        assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, 9, 1));
+        let both = |rules: &[DeviceRule], major| {
+            let program = program(&Policy::new(&[&[DENY_ALL], rules].concat()));
+            verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, major, 1)
+        };
+        assert!(both(&[read, write], 8));
+        assert!(!both(&[read, write], 9));
+        let other = DeviceRule { major: Some(9), ..read };
+        assert!(both(&[read, other, write], 8));
+        assert!(!both(&[read, other, write], 9));
+        // What is taken back between them is gone.
+        let deny = DeviceRule { allow: false, ..read };
+        assert!(!both(&[read, deny, write], 8));
+        assert!(both(&[deny, read, write], 8));
+        let deny_all_blocks = DeviceRule { major: None, write: true, mknod: true, ..deny };
+        assert!(!both(&[read, deny_all_blocks, write], 8));
     }
 
     #[test]

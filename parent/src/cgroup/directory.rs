@@ -1,5 +1,6 @@
 //! Cgroups as directories: making them, and taking them away.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rustix::fs::AtFlags;
@@ -23,7 +24,13 @@ pub(super) fn make(directory: &Directory, made: &mut Made) -> Result<()> {
             // It is born frozen where one above it is, which the hierarchy's root cannot be.
             if directory.parents().next().is_some() { refuse_frozen(directory) } else { Ok(()) }
         }
+        Err(Errno::NOTDIR) => Err(no_directory(&path)),
+        Err(Errno::EXIST) if is_file(&path) => Err(no_directory(&path)),
         Err(Errno::EXIST) => {
+            let below = files::inodes_below(&path);
+            if !below.is_empty() {
+                made.kept_below.insert(path.clone(), below);
+            }
             made.kept.insert(path);
             refuse_used(directory)
         }
@@ -39,11 +46,22 @@ pub(super) fn refuse_used(directory: &Directory) -> Result<()> {
 /// Why a cgroup that is there cannot be the container's.
 fn whose(directory: &Directory) -> Option<String> {
     let path = directory.absolute();
+    if is_file(&path) {
+        return Some(format!("{path} is, or lies below, a file of the kernel's"));
+    }
     let inside = processes_below(&path);
     if !inside.is_empty() {
         return Some(format!("container's cgroup is not empty: {path} has processes {inside:?}"));
     }
     frozen(directory)
+}
+
+fn is_file(path: &str) -> bool {
+    files::try_open_directory(path).is_err_and(|errno| errno == Errno::NOTDIR)
+}
+
+fn no_directory(path: &str) -> Error {
+    Error::call(format_args!("mkdir {path}"), Errno::NOTDIR).context("$.linux.cgroupsPath")
 }
 
 pub(super) fn refuse_frozen(directory: &Directory) -> Result<()> {
@@ -61,14 +79,16 @@ pub fn in_use(placement: &Placement) -> Option<String> {
     placement.all().find_map(whose)
 }
 
-/// Makes a directory with its parents, unless it is there.
-pub(super) fn make_beside(directory: &Directory, made: &mut Made) -> Result<()> {
+/// Makes a directory with its parents, unless it is there; returns whether it was not.
+pub(super) fn make_beside(directory: &Directory, made: &mut Made) -> Result<bool> {
     let path = directory.absolute();
     match files::make_directory(&path) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
         Err(Errno::NOENT) => {
             make_parents(directory, made)?;
-            files::make_directory(&path).map_err(|errno| Error::call(format_args!("mkdir {path}"), errno))
+            let made = files::make_directory(&path).map(|()| true);
+            made.map_err(|errno| Error::call(format_args!("mkdir {path}"), errno))
         }
         Err(errno) => Err(Error::call(format_args!("mkdir {path}"), errno)),
     }
@@ -83,7 +103,7 @@ fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
             Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
         }
         if directory.has("cpuset") {
-            v1::copy_cpuset(&parent, &mut Vec::new())?;
+            v1::fill_cpuset(&parent, true, &mut Vec::new())?;
         }
     }
     Ok(())
@@ -107,10 +127,7 @@ pub(super) fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
             });
         }
         if Instant::now() >= deadline {
-            let inside = processes_below(path);
-            return Err(Error::new(format!(
-                "unable to remove cgroup {path}: busy; processes in it: {inside:?}"
-            )));
+            return Err(busy(path));
         }
         if has_removed {
             continue;
@@ -118,6 +135,31 @@ pub(super) fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
+}
+
+/// Removes the cgroups below one, but for those whose inodes are in `stays`.
+pub(super) fn clear(path: &str, stays: &BTreeSet<u64>, deadline: Instant) -> Result<()> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let mut is_done = true;
+        files::visit_below(path, |parent, name| {
+            let is_ours = files::inode(parent, name).is_some_and(|inode| !stays.contains(&inode));
+            is_done &= !is_ours || rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).is_ok();
+        });
+        if is_done {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(busy(path));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+fn busy(path: &str) -> Error {
+    let inside = processes_below(path);
+    Error::new(format!("unable to remove cgroup {path}: busy; processes in it: {inside:?}"))
 }
 
 pub(super) fn processes_below(path: &str) -> Vec<i32> {

@@ -1,8 +1,9 @@
 //! Files of cgroup hierarchies. They have no symlinks; the last component is not followed all the same.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
@@ -103,7 +104,7 @@ pub(super) fn has_mark(path: &str) -> bool {
 /// Makes `uid` the owner; the group stays.
 pub(super) fn give(path: &str, uid: u32) -> std::result::Result<(), Errno> {
     let owner = Some(rustix::fs::Uid::from_raw(uid));
-    rustix::fs::chownat(rustix::fs::CWD, path, owner, None, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+    rustix::fs::chownat(rustix::fs::CWD, path, owner, None, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Shows every cgroup below one to `visit`, the innermost first: the directory that it lies in, and its name there. Whoever made them may
@@ -129,6 +130,17 @@ pub(super) fn visit_below(path: &str, mut visit: impl FnMut(BorrowedFd<'_>, &str
         visit(parent.as_fd(), &name);
         current = parent;
     }
+}
+
+/// The inode numbers of all cgroups below one: no two that live in a hierarchy have the same.
+pub(super) fn inodes_below(path: &str) -> BTreeSet<u64> {
+    let mut found = BTreeSet::new();
+    visit_below(path, |parent, name| found.extend(inode(parent, name)));
+    found
+}
+
+pub(super) fn inode(parent: BorrowedFd<'_>, name: &str) -> Option<u64> {
+    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_ino)
 }
 
 fn subdirectories(directory: &OwnedFd) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Which controllers a container's limits need.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::devices::Policy;
@@ -37,6 +38,45 @@ pub(super) fn of(resources: &Resources) -> impl Iterator<Item = Need> {
     table.into_iter().filter(|(is_set, ..)| *is_set).map(|(_, field, v1, v2)| Need { field, v1, v2 })
 }
 
+/// What the hierarchies of `placement` have nothing for, and can do without: JSON paths and reasons, to be told as warnings.
+pub fn passed_over(placement: &Placement, resources: &Resources) -> Vec<(String, String)> {
+    if placement.unified.is_none() || placement.is_hybrid() {
+        return Vec::new();
+    }
+    v2::passed_over(resources).into_iter().map(|(field, reason)| problem(&field, reason)).collect()
+}
+
+/// Takes out of an update what engines repeat with each of them, and no container of `placement` can have in force, since the host has no
+/// controller for it: JSON paths and reasons, to be told as warnings. runc takes it without a word.
+pub fn drop_unsupported(placement: &Placement, resources: &mut Resources) -> Vec<(String, String)> {
+    let is_v2 = placement.unified.is_some() && !placement.is_hybrid();
+    let of_v2 = placement.unified.as_ref().map(available_to).unwrap_or_default();
+    let has = |need: &Need| match (is_v2, need.v2) {
+        (false, _) => placement.hierarchies.iter().any(|directory| directory.has(need.v1)),
+        (true, controller) => controller.is_some_and(|controller| of_v2.contains(controller)),
+    };
+    let missing: Vec<Need> = of(resources).filter(|need| !has(need)).collect();
+    let mut dropped = Vec::new();
+    for Need { field, v1, .. } in missing {
+        match field {
+            "hugepageLimits" => resources.hugepage_limits.clear(),
+            "network.classID" => resources.network.class_id = None,
+            "network.priorities" => resources.network.priorities.clear(),
+            "rdma" => resources.rdma.clear(),
+            _ => continue,
+        }
+        dropped.push(problem(field, &format!("is ignored: the host has no cgroup controller {v1}")));
+    }
+    dropped
+}
+
+/// The controllers that a cgroup of v2 can be given: it may not be there yet, but what the hierarchy's root has, its parents have or can be given.
+fn available_to(directory: &Directory) -> BTreeSet<String> {
+    let file = format!("{}/cgroup.controllers", directory.mountpoint());
+    let list = std::fs::read_to_string(file).unwrap_or_default();
+    list.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
 /// What the hierarchies of `placement` cannot limit: JSON paths and reasons. Nothing is written.
 pub fn unsupported(placement: &Placement, resources: &Resources) -> Vec<(String, String)> {
     if let (Some(unified), false) = (&placement.unified, placement.is_hybrid()) {
@@ -47,6 +87,7 @@ pub fn unsupported(placement: &Placement, resources: &Resources) -> Vec<(String,
     if !resources.unified.is_empty() {
         missing.push(problem("unified", "cannot use unified on cgroup v1"));
     }
+    missing.extend(v1::fault_of_swap(&resources.memory).map(|fault| problem("memory.swap", fault)));
     for need in of(resources).filter(|need| !hierarchies.iter().any(|directory| directory.has(need.v1))) {
         missing.push(without_controller(need.field, need.v1));
     }
@@ -70,10 +111,8 @@ fn unsupported_by_v2(directory: &Directory, resources: &Resources) -> Vec<(Strin
         .into_iter()
         .map(|field| problem(&field, "cgroup v2 has nothing like it"))
         .collect();
-    // The container's is not there yet: what the hierarchy's root has, its parents can be given.
-    let controllers =
-        std::fs::read_to_string(format!("{}/cgroup.controllers", directory.mountpoint())).unwrap_or_default();
-    let has = |name: &str| controllers.split_ascii_whitespace().any(|controller| controller == name);
+    let controllers = available_to(directory);
+    let has = |name: &str| controllers.contains(name);
     for need in of(resources) {
         if let Some(name) = need.v2.filter(|name| !has(name)) {
             missing.push(without_controller(need.field, name));

@@ -91,15 +91,29 @@ pub(super) fn has_reached_own_limit(path: &str, is_v2: bool) -> bool {
     if is_v2 {
         return count(path, "oom").is_some_and(|hits| hits > 0);
     }
+    // v1 counts failures (memory.failcnt) by kernel version or not at all.
+    reached(path).next().is_some()
+}
+
+/// v1: which of the limits the usage has come to at its peak: the files' prefixes.
+fn reached(path: &str) -> impl Iterator<Item = &'static str> + '_ {
     /// The kernel's biggest piece that it would kill for: eight pages.
     const PIECE: u64 = 8 * 4096;
-    let number = |file: &str| files::read(&format!("{path}/{file}")).ok()?.trim_end().parse::<u64>().ok();
-    // v1 counts failures (memory.failcnt) by kernel version or not at all.
-    ["memory", "memory.memsw"].iter().any(|prefix| {
+    let number =
+        move |file: &str| files::read(&format!("{path}/{file}")).ok()?.trim_end().parse::<u64>().ok();
+    ["memory", "memory.memsw"].into_iter().filter(move |prefix| {
         let peak = number(&format!("{prefix}.max_usage_in_bytes"));
         let limit = number(&format!("{prefix}.limit_in_bytes"));
         peak.zip(limit).is_some_and(|(peak, limit)| peak + PIECE >= limit)
     })
+}
+
+/// v1: a peak from before the limit was lowered says nothing of it, so it begins anew at what is used.
+pub(super) fn forget_older_peaks(path: &str) {
+    for prefix in reached(path) {
+        // Ignored: at worst the reason that is told later is the wrong one of two.
+        let _ = files::write(&format!("{path}/{prefix}.max_usage_in_bytes"), "0");
+    }
 }
 
 /// A count of v2's, which has those of the cgroups below in it.

@@ -9,13 +9,14 @@ mod properties;
 mod variant;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use self::bus::Bus;
 pub(super) use self::bus::Owner;
-use self::message::{Incoming, Target, Value};
+use self::message::{Answer, Incoming, Target, Value};
 use self::properties::Property;
 use crate::config::Resources;
 use crate::error::{Error, Result};
@@ -143,9 +144,13 @@ impl Scope {
             match self.job(&mut bus, "StartTransientUnit", &body) {
                 Ok(()) => return Ok(()),
                 Err(Refusal::Said { name, .. }) if name == UNIT_EXISTS && !has_reset => {
-                    // Left over from one that failed; one that is in use stays, and says so the next time.
+                    // Left over from one that failed, or was cut off; one that is in use stays, and says so the next time.
                     has_reset = true;
                     bus.queue(MANAGER, "ResetFailedUnit", false, &[Value::text(&self.unit)]);
+                    if self.is_left_over(&mut bus).unwrap_or(false) {
+                        // Ignored: the second attempt tells what is in its way.
+                        let _ = self.stop_by(&mut bus);
+                    }
                 }
                 Err(Refusal::Said { name, text }) => match unknown_property(&wanted, &name, &text) {
                     Some(index) => drop(wanted.remove(index)),
@@ -250,16 +255,48 @@ impl Scope {
     pub(super) fn stop(&self) -> Result<()> {
         let doing = format!("unable to stop unit {:?}", self.unit);
         let mut bus = Bus::connect(self.owner, &self.unit).map_err(|error| error.context(&doing))?;
-        match self.job(&mut bus, "StopUnit", &[Value::text(&self.unit), Value::text("replace")]) {
-            Ok(()) => Ok(()),
+        self.stop_by(&mut bus).map_err(|refusal| refusal.into_error(&doing))
+    }
+
+    fn stop_by(&self, bus: &mut Bus) -> std::result::Result<(), Refusal> {
+        match self.job(bus, "StopUnit", &[Value::text(&self.unit), Value::text("replace")]) {
             Err(Refusal::Said { name, .. }) if name == NO_SUCH_UNIT => Ok(()),
-            Err(refusal) => Err(refusal.into_error(&doing)),
+            stopped => stopped,
         }
+    }
+
+    /// Ends the scope that a creation may have left that was cut off: systemd does not see by itself that one is empty whose only process
+    /// ended while it was made. stage1 gets `patience` to end; a scope in which somebody lives is another's, and stays.
+    pub(super) fn stop_left_over(&self, patience: Duration) -> Result<()> {
+        /// Between two questions.
+        const PAUSE: Duration = Duration::from_millis(20);
+        let doing = format!("unable to stop unit {:?}", self.unit);
+        let mut bus = Bus::connect(self.owner, &self.unit).map_err(|error| error.context(&doing))?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.is_left_over(&mut bus) {
+                Ok(true) => return self.stop_by(&mut bus).map_err(|refusal| refusal.into_error(&doing)),
+                Ok(false) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Ok(false) => return Ok(()),
+                Err(Refusal::Said { name, .. }) if name == NO_SUCH_UNIT => return Ok(()),
+                Err(refusal) => return Err(refusal.into_error(&doing)),
+            }
+        }
+    }
+
+    /// Whether the unit has been started, and so had a process, and has none any more: asked in this order, since another creation may be
+    /// about to start it.
+    fn is_left_over(&self, bus: &mut Bus) -> std::result::Result<bool, Refusal> {
+        let list = |word: &str| Value::Array("s".into(), vec![Value::text(word)]);
+        let active =
+            self.call(bus, MANAGER, "ListUnitsByPatterns", &[list("active"), list(&self.unit)])?.has_items;
+        let used = self.call(bus, MANAGER, "GetUnitProcesses", &[Value::text(&self.unit)])?.has_items;
+        Ok(active && !used)
     }
 
     /// Calls a method that makes a job, and waits for the job's end.
     fn job(&self, bus: &mut Bus, method: &str, body: &[Value]) -> std::result::Result<(), Refusal> {
-        let job = self.call(bus, MANAGER, method, body)?;
+        let job = self.call(bus, MANAGER, method, body)?.text;
         let what_for = format!("systemd to end the job of {method} for {}", self.unit);
         loop {
             match bus.next(&what_for).map_err(Refusal::Other)? {
@@ -283,13 +320,13 @@ impl Scope {
         target: Target,
         method: &str,
         body: &[Value],
-    ) -> std::result::Result<String, Refusal> {
+    ) -> std::result::Result<Answer, Refusal> {
         let what_for = format!("systemd to answer {method} for {}", self.unit);
         let serial = bus.queue(target, method, true, body);
         bus.flush(&what_for).map_err(Refusal::Other)?;
         loop {
             match bus.next(&what_for).map_err(Refusal::Other)? {
-                Incoming::Returned { reply_serial, text } if reply_serial == serial => return Ok(text),
+                Incoming::Returned { reply_serial, answer } if reply_serial == serial => return Ok(answer),
                 Incoming::Failed { reply_serial, name, text } if reply_serial == serial => {
                     return Err(Refusal::Said { name, text });
                 }

@@ -13,25 +13,29 @@ use super::directory::{make, make_beside};
 use super::place::Directory;
 use super::version::{MemoryFiles, Setting, V1, Version};
 use super::writer::Writer;
-use super::{Doors, OomWatch, Stats, files, hugetlb, needs, rdma};
-use crate::config::{Network, Resources};
+use super::{Doors, Made, OomWatch, Stats, files, hugetlb, needs, rdma};
+use crate::config::{Memory, Network, Resources};
 use crate::error::{Error, Result};
 
-pub(super) use cpu::copy_cpuset;
+pub(super) use cpu::fill_cpuset;
 
 impl Version for V1<'_> {
     fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors> {
         check_controllers(self.0, resources)?;
         let mut doors = Doors::default();
         for directory in self.0 {
-            if setting.has_manager {
+            let path = directory.absolute();
+            let is_new = if setting.has_manager {
                 // With the child in those that it has made.
-                make_beside(directory, setting.made)?;
+                make_beside(directory, setting.made)?
             } else {
                 make(directory, setting.made)?;
+                !setting.made.kept.contains(&path)
+            };
+            if directory.has("cpuset") {
+                fill_cpuset(&path, is_new, &mut doors.done)?;
             }
-            fill(directory, resources, &mut doors.done)?;
-            let path = directory.absolute();
+            fill(directory, resources, setting.made, &mut doors.done)?;
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
             // Early, while stage1 is busy elsewhere; for further views below.
             if doors.trees.len() < tree_count {
@@ -97,10 +101,19 @@ impl V1<'_> {
     }
 }
 
+/// v1 limits swap only together with memory.
+pub(super) fn fault_of_swap(memory: &Memory) -> Option<&'static str> {
+    matches!((memory.limit, memory.swap), (Some(-1), Some(1..)))
+        .then_some("unable to set swap limit without memory limit")
+}
+
 /// A limit that is asked for must have a controller to enforce it.
 fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result<()> {
     if !resources.unified.is_empty() {
         return Err(Error::new("invalid configuration: cannot use unified on cgroup v1"));
+    }
+    if let Some(fault) = fault_of_swap(&resources.memory) {
+        return Err(Error::new(format!("$.linux.resources.memory.swap: {fault}")));
     }
     let missing =
         needs::of(resources).find(|need| !hierarchies.iter().any(|directory| directory.has(need.v1)));
@@ -113,16 +126,24 @@ fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result
     }
 }
 
-/// Fills a new directory: what it has to have, its limits, and which devices its processes may use. Files that are `done` are the caller's
-/// to close.
-fn fill(directory: &Directory, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
-    let writer = Writer::new(directory.absolute());
-    if directory.has("cpuset") {
-        copy_cpuset(writer.path(), done)?;
-    }
-    limit(directory, &writer, resources)?;
+/// Fills a directory: its limits, and which devices its processes may use. Files that are `done` are the caller's to close.
+fn fill(
+    directory: &Directory,
+    resources: &Resources,
+    made: &mut Made,
+    done: &mut Vec<OwnedFd>,
+) -> Result<()> {
+    let path = directory.absolute();
+    let was_there = made.kept.contains(&path);
+    let writer = if was_there { Writer::with_undo(path.clone()) } else { Writer::new(path.clone()) };
+    let limited = limit(directory, &writer, resources);
+    made.kept_limits.extend(writer.into_log());
+    limited?;
     if directory.has("devices") {
-        limit_devices(writer.path(), resources, done)?;
+        if was_there {
+            made.kept_limits.extend(devices::undo(&path));
+        }
+        limit_devices(&path, resources, done)?;
     }
     Ok(())
 }

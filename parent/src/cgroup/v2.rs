@@ -24,7 +24,7 @@ impl Version for V2<'_> {
         if setting.has_manager {
             enable_missing(self.0, resources, setting.made)?;
         }
-        fill(self.0, resources, setting.made.kept.contains(&path))?;
+        fill(self.0, resources, setting.made)?;
         let trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
         Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() })
     }
@@ -147,26 +147,32 @@ fn enable_below(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fills a directory: its limits, and which devices its processes may use. `was_there` tells that somebody else made it.
-fn fill(directory: &Directory, resources: &Resources, was_there: bool) -> Result<()> {
-    let writer = Writer::new(directory.absolute());
+/// Fills a directory: its limits, and which devices its processes may use.
+fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
     check_possible(resources)?;
-    limit(&writer, resources)?;
+    let path = directory.absolute();
+    let was_there = made.kept.contains(&path);
+    let writer = if was_there { Writer::with_undo(path) } else { Writer::new(path) };
+    let limited = limit(&writer, resources);
+    let path = writer.path().to_owned();
+    made.kept_limits.extend(writer.into_log());
+    limited?;
     let policy = devices::Policy::new(&resources.devices);
     let everything = policy.allow_by_default && policy.rules.is_empty();
     let applied = match (everything, was_there) {
         (true, false) => Ok(()),
-        (true, true) => bpf::detach_device_policies(writer.path()),
-        (false, false) => bpf::attach_device_policy(writer.path(), &devices::program(&policy)),
-        (false, true) => bpf::replace_device_policies(writer.path(), &devices::program(&policy)),
+        (true, true) => bpf::detach_device_policies(&path),
+        (false, false) => bpf::attach_device_policy(&path, &devices::program(&policy)),
+        (false, true) => bpf::replace_device_policies(&path, &devices::program(&policy)),
     };
     match applied {
         // Nobody else can make devices either, and those that are there have their owners.
         Err(Errno::PERM) if !host::is_initial_user_namespace() || !rustix::process::geteuid().is_root() => {
             Ok(())
         }
-        applied => applied
-            .map_err(|errno| Error::call(format_args!("set the device policy of {}", writer.path()), errno)),
+        applied => {
+            applied.map_err(|errno| Error::call(format_args!("set the device policy of {path}"), errno))
+        }
     }
 }
 
@@ -198,23 +204,35 @@ fn check_possible(resources: &Resources) -> Result<()> {
     }
 }
 
-/// The fields that v2 has no file for.
+/// The fields that v2 has no file for, and that are there to shut something out.
 pub(super) fn impossible(resources: &Resources) -> Vec<String> {
+    needs::of(resources).filter(|need| need.v2.is_none()).map(|need| need.field.to_owned()).collect()
+}
+
+/// The fields that v2 has no file for, but that no container is worse off without: they are passed over, with a warning each, as runc does
+/// without one.
+pub(super) fn passed_over(resources: &Resources) -> Vec<(String, &'static str)> {
     let Resources { memory, cpu, block_io, .. } = resources;
+    let nothing = "is ignored: cgroup v2 has nothing like it";
+    let killer = "is ignored: cgroup v2 has nothing like it, and the kernel kills for want of memory";
+    let realtime =
+        "is ignored: cgroup v2 has nothing like it, and real-time programs have no time of their own";
     let table = [
-        ("memory.swappiness", memory.swappiness.is_some()),
-        ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true)),
-        ("cpu.realtimeRuntime", cpu.realtime_runtime.is_some()),
-        ("cpu.realtimePeriod", cpu.realtime_period.is_some()),
-        ("blockIO.leafWeight", block_io.leaf_weight.is_some()),
+        ("memory.swappiness", memory.swappiness.is_some(), nothing),
+        ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true), killer),
+        ("cpu.realtimeRuntime", cpu.realtime_runtime.is_some(), realtime),
+        ("cpu.realtimePeriod", cpu.realtime_period.is_some(), realtime),
+        ("blockIO.leafWeight", block_io.leaf_weight.is_some(), nothing),
     ];
-    let fields = table.iter().filter(|(_, is_set)| *is_set).map(|(field, _)| String::from(*field));
+    let fields = table
+        .iter()
+        .filter(|(_, is_set, _)| *is_set)
+        .map(|(field, _, reason)| (String::from(*field), *reason));
     let devices = block_io.weight_devices.iter().enumerate();
     let leaves = devices
         .filter(|(_, entry)| entry.leaf_weight.is_some())
-        .map(|(index, _)| format!("blockIO.weightDevice[{index}].leafWeight"));
-    let without_controller = needs::of(resources).filter(|need| need.v2.is_none());
-    fields.chain(leaves).chain(without_controller.map(|need| need.field.to_owned())).collect()
+        .map(|(index, _)| (format!("blockIO.weightDevice[{index}].leafWeight"), nothing));
+    fields.chain(leaves).collect()
 }
 
 /// Writes all limits.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::files;
 use crate::error::{Error, Result};
@@ -16,11 +17,12 @@ pub(super) struct Writer {
     only_reads: bool,
 }
 
-#[derive(Debug)]
-struct Undo {
-    file: String,
+/// How a file comes back to what was in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Undo {
+    pub(super) file: String,
     /// One write each.
-    lines: Vec<String>,
+    pub(super) lines: Vec<String>,
 }
 
 impl Writer {
@@ -118,12 +120,21 @@ impl Writer {
 
     /// Brings back what was there, the last change first: what was allowed on the way there is allowed on the way back.
     pub(super) fn undo(self) {
-        let log = self.undo.map(RefCell::into_inner).unwrap_or_default();
-        for change in log.iter().rev() {
-            for line in &change.lines {
-                // Ignored: the error that led here is the one to tell, and the other values are still to be brought back.
-                let _ = files::write(&change.file, line);
-            }
+        undo(&self.into_log());
+    }
+
+    /// What brings it back, in the order of the changes.
+    pub(super) fn into_log(self) -> Vec<Undo> {
+        self.undo.map(RefCell::into_inner).unwrap_or_default()
+    }
+}
+
+/// Takes changes back, the last one first.
+pub(super) fn undo(log: &[Undo]) {
+    for change in log.iter().rev() {
+        for line in &change.lines {
+            // Ignored: the other values are still to be brought back, and who calls this has another error to tell, or none.
+            let _ = files::write(&change.file, line);
         }
     }
 }

@@ -7,11 +7,12 @@ use pinnace::blocking::{self, Container, Schemata};
 
 pub(super) fn run(context: &Context<'_>, arguments: &cli::Update) -> Result<()> {
     let id = cli::one_id("update", &arguments.ids)?;
-    let container = Container::open_locked(&context.state_root()?, id)?;
+    // Whoever writes it may take a while, in which nobody is to be kept out.
     let document = match arguments.resources.as_deref().filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => super::read_document(path)?,
         None => blocking::limits_document(&limits(arguments))?,
     };
+    let container = Container::open_locked(&context.state_root()?, id)?;
     context.warn(&blocking::update(container, &document, schemata(arguments))?);
     Ok(())
 }

@@ -85,11 +85,10 @@ impl Memory {
         }
     }
 
-    /// What is wrong with the limit of memory and swap beside that of memory.
+    /// What is wrong with the limit of memory and swap beside that of memory, on either version of cgroups.
     pub(super) fn fault_of_swap(&self) -> Option<&'static str> {
         match (self.limit, self.swap) {
             (None, Some(1..)) => Some("should set memory.limit with memory.swap"),
-            (Some(-1), Some(1..)) => Some("unable to set swap limit without memory limit"),
             (Some(limit), Some(swap @ 1..)) if swap < limit => {
                 Some("memory+swap limit should be >= memory limit")
             }

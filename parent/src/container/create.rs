@@ -255,6 +255,8 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     match launched {
         Ok(Launched { launch, terminal, notify, warnings: plan_warnings }) => {
             let mut warnings = bundle.config.warnings.clone();
+            let passed_over = cgroup::passed_over(&placement, &bundle.config.resources);
+            warnings.extend(passed_over.iter().map(|(path, reason)| format!("{path} {reason}")));
             warnings.extend(plan_warnings);
             let own_pid_namespace = bundle.config.namespaces.pid == Namespace::New;
             Ok(Created {

@@ -48,7 +48,7 @@ pub struct Schemata {
 ///
 /// Errors: the container has ended; a limit cannot be written, and then none has changed.
 pub fn update(mut container: Container, document: &[u8], schemata: Schemata) -> Result<Vec<String>> {
-    let (asked, warnings) = config::parse_update(document)?;
+    let (mut asked, mut warnings) = config::parse_update(document)?;
     let Schemata { l3_cache, memory_bandwidth } = schemata;
     let rdt = (l3_cache.is_some() || memory_bandwidth.is_some()).then(|| IntelRdt {
         clos_id: None,
@@ -73,6 +73,10 @@ pub fn update(mut container: Container, document: &[u8], schemata: Schemata) -> 
             ));
         }
     };
+    let placement = &container.record.cgroups;
+    let mut ignored = cgroup::drop_unsupported(placement, &mut asked);
+    ignored.extend(cgroup::passed_over(placement, &asked));
+    warnings.extend(ignored.iter().map(|(path, reason)| format!("{path} {reason}")));
     let update = container.record.resources.updated(asked)?;
     let cgroups = container.cgroups();
     let before = std::mem::replace(&mut container.record.resources, update.kept);
@@ -108,14 +112,15 @@ fn value(limit: &Limit<'_>) -> Result<Value> {
     value.ok_or_else(|| Error::new(format!("invalid value for {}: {size}: '{}'", limit.option, limit.text)))
 }
 
-/// `-1`, or a number of bytes with a unit: `512`, `64k`, `1.5GiB`. Every unit is a power of 1024, as for docker and runc.
+/// `-1`, or a number of bytes with a unit: `512`, `64k`, `1.5GiB`, `1e6`. Every unit is a power of 1024, as for docker and runc.
 fn bytes(text: &str) -> Option<i64> {
     if text == "-1" {
         return Some(-1);
     }
-    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = unit.trim_start().to_ascii_lowercase();
+    let is_of_number = |letter: char| letter.is_ascii_digit() || letter == '.' || letter == ' ';
+    let (number, unit) = text.split_at(text.rfind(is_of_number)? + 1);
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    let unit = unit.to_ascii_lowercase();
     let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
         "" if !unit.starts_with('i') => 0,
         "k" => 1,
@@ -127,11 +132,11 @@ fn bytes(text: &str) -> Option<i64> {
     };
     let factor = 1i64 << (10 * power);
     match number.parse::<i64>() {
-        Ok(whole) => whole.checked_mul(factor),
+        Ok(whole) => whole.checked_mul(factor).filter(|bytes| *bytes >= 0),
         // A fraction: what is lost beyond 53 bits is below a page.
         Err(_) => {
             let bytes = number.parse::<f64>().ok()? * factor as f64;
-            (bytes < i64::MAX as f64).then_some(bytes as i64)
+            (0.0..i64::MAX as f64).contains(&bytes).then_some(bytes as i64)
         }
     }
 }
@@ -151,6 +156,13 @@ mod tests {
             ("1.5g", Some(3 << 29)),
             ("7b", Some(7)),
             ("1t", Some(1 << 40)),
+            ("1e6", Some(1_000_000)),
+            ("+5m", Some(5 << 20)),
+            ("5.k", Some(5 << 10)),
+            (".5k", Some(512)),
+            ("-5m", None),
+            ("1e99", None),
+            ("inf", None),
             ("-2", None),
             ("abc", None),
             ("", None),

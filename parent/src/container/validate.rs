@@ -146,6 +146,9 @@ fn try_plan(creation: &Creation<'_>, bundle: &mut Bundle, host: &HostFacts, find
         for (path, reason) in cgroup::unsupported(&placement, &bundle.config.resources) {
             findings.error(path, reason);
         }
+        for (path, reason) in cgroup::passed_over(&placement, &bundle.config.resources) {
+            findings.warning(path, reason);
+        }
         limits::check_resources(&bundle.config, host, findings);
         if let Some(reason) = cgroup::in_use(&placement) {
             findings.error("$.linux.cgroupsPath", reason);

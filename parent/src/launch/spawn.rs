@@ -236,6 +236,11 @@ fn not_born(birth: &Birth<'_>, errno: Errno) -> Error {
                  (its cgroup.type is \"domain invalid\")",
             );
         }
+        Errno::AGAIN if birth.cgroup.is_some() => {
+            let error = Error::call("clone container init", errno);
+            return error
+                .context("pids.max of the container's cgroup, or another limit of processes, is used up");
+        }
         errno => return Error::call("clone container init", errno),
     };
     Error::of_kind(kind, error.to_string())

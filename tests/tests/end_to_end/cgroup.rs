@@ -212,21 +212,48 @@ fn cgroup_made_by_the_container_below_its_own_is_removed_too() {
 
 /// "Delete MUST NOT remove what create did not make" (runtime-spec); runc removes it all the same.
 #[test]
-fn cgroup_that_was_there_before_stays() {
-    let Some(directory) = hierarchy("memory") else { return };
+fn cgroup_that_was_there_before_stays_as_it_was() {
     if !pinnace_tests::tests_pinnace() {
         return;
     }
+    let hierarchies = cgroup_hierarchies();
+    let (mount, limit) = match (hierarchies.get("memory"), hierarchies.get("")) {
+        (Some(mount), _) => (mount, "memory.limit_in_bytes"),
+        (None, Some(mount)) => (mount, "memory.max"),
+        (None, None) => return skip("nobody limits memory here"),
+    };
     let bundle = sleeping();
     let name = format!("{}-kept", bundle.scratch().file_name().expect("a name").to_string_lossy());
-    let kept = directory.join(&name);
-    fs::create_dir(&kept).expect("mkdir");
+    let (kept, devices) = (mount.join(&name), hierarchies.get("devices").map(|mount| mount.join(&name)));
+    // On v2 the first container turns the controllers on.
+    Bundle::new().run().succeeded();
+    fs::create_dir_all(kept.join("theirs/deep")).expect("mkdir");
+    fs::write(kept.join(limit), "67108864").expect("write");
+    let list = "c 1:3 rwm\nc 1:5 rwm\nc 1:11 r";
+    if let Some(devices) = &devices {
+        fs::create_dir(devices).expect("mkdir");
+        fs::write(devices.join("devices.deny"), "a").expect("write");
+        list.lines().for_each(|line| fs::write(devices.join("devices.allow"), line).expect("write"));
+    }
+    let bundle = bundle.set("/linux/resources/memory", json!({"limit": 33_554_432}));
     let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}"))).container();
-    container.run_detached().succeeded();
-    container.delete_force().succeeded();
-    let stayed = kept.exists();
-    let _ = fs::remove_dir(&kept);
-    assert!(stayed);
+    let ran = container.run_detached();
+    let within = read(&kept, limit);
+    fs::create_dir_all(kept.join("made/deep")).expect("mkdir");
+    fs::create_dir(kept.join("theirs/made")).expect("mkdir");
+    let deleted = container.delete_force();
+    let there = ["", "theirs", "theirs/deep", "made", "theirs/made"].map(|name| kept.join(name).exists());
+    let found = read(&kept, limit);
+    let found_list = devices.as_ref().map(|devices| read(devices, "devices.list"));
+    for name in ["theirs/deep", "theirs/made", "theirs", "made/deep", "made", ""] {
+        let _ = fs::remove_dir(kept.join(name));
+    }
+    let _ = devices.as_ref().map(fs::remove_dir);
+    ran.succeeded();
+    deleted.succeeded();
+    assert_eq!(there, [true, true, true, false, false]);
+    assert_eq!((within.as_str(), found.as_str()), ("33554432", "67108864"));
+    assert!(found_list.is_none_or(|found| found == list));
     assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
 }
 
@@ -400,6 +427,29 @@ fn cpuset_above_that_is_still_empty_is_filled() {
     container.delete_force().succeeded();
     let _ = fs::remove_dir(directory.join(&name));
     assert_eq!(ran, 0, "{}", outcome.describe());
+}
+
+/// Whoever made the container's cgroup beforehand has chosen its processors.
+#[test]
+fn cpuset_that_was_there_before_keeps_its_processors() {
+    let Some(directory) = hierarchy("cpuset") else { return };
+    let bundle = sleeping();
+    let name = format!("{}-set", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let kept = directory.join(&name);
+    let all = read(&directory, "cpuset.cpus");
+    let some = all.split([',', '-']).next().expect("a processor").to_owned();
+    if all == some {
+        return skip("there is one processor");
+    }
+    fs::create_dir(&kept).expect("mkdir");
+    fs::write(kept.join("cpuset.cpus"), &some).expect("write");
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}"))).container();
+    let outcome = container.run_detached();
+    let found = [read(&kept, "cpuset.cpus"), read(&kept, "cpuset.mems")];
+    container.delete_force().succeeded();
+    let _ = fs::remove_dir(&kept);
+    outcome.succeeded();
+    assert_eq!(found, [some, read(&directory, "cpuset.mems")]);
 }
 
 /// The hierarchy that freezes, and the name of its file: v2 alone, or v1's own.

@@ -90,15 +90,25 @@ fn what_v2_has_no_file_for_is_refused_by_name() {
     if unified().is_none() || !tests_pinnace() {
         return;
     }
-    for (field, value) in [
-        ("memory.swappiness", json!({"memory": {"swappiness": 10}})),
-        ("cpu.realtimeRuntime", json!({"cpu": {"realtimeRuntime": 1000}})),
-        ("blockIO.leafWeight", json!({"blockIO": {"leafWeight": 10}})),
-        ("network.classID", json!({"network": {"classID": 1}})),
-    ] {
-        let container = sleeping().set("/linux/resources", value).container();
-        container.run_detached().failed_with(&[&format!("$.linux.resources.{field}")]);
+    let priorities = json!([{"name": "lo", "priority": 3}]);
+    for (field, value) in
+        [("classID", json!({"classID": 1})), ("priorities", json!({"priorities": priorities}))]
+    {
+        let container = sleeping().set("/linux/resources/network", value).container();
+        container.run_detached().failed_with(&[&format!("$.linux.resources.network.{field}")]);
     }
+}
+
+/// Whoever is born in the container's cgroup counts there.
+#[test]
+fn exec_that_finds_no_place_for_a_process_names_the_limit() {
+    if unified().is_none() || !tests_pinnace() {
+        return;
+    }
+    let container = sleeping().set("/linux/resources/pids", json!({"limit": 1})).container();
+    container.run_detached().succeeded();
+    let outcome = container.call(&["exec", &container.id, "/bin/true"]);
+    assert!(outcome.code == 255 && outcome.stderr.contains("pids.max"), "{}", outcome.describe());
 }
 
 #[test]
@@ -141,6 +151,25 @@ fn devices_that_are_not_allowed_cannot_be_opened_on_v2() {
     assert_eq!(bundle(json!({})).run().succeeded(), "refused\nnull");
     let allow = json!({"devices": [{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rw"}]});
     assert_eq!(bundle(allow).run().succeeded(), "null");
+}
+
+/// As on v1, whatever stands between them.
+#[test]
+fn rules_for_the_same_device_add_up_on_v2() {
+    if unified().is_none() {
+        return;
+    }
+    let rule = |minor: u32, access: &str| json!({"allow": true, "type": "c", "major": 1, "minor": minor, "access": access});
+    let deny = json!({"allow": false, "access": "rwm"});
+    let opened = |rules: Value| {
+        let names = ["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYSLOG"];
+        let program = "mknod /tmp/kmsg c 1 11; (: <>/tmp/kmsg) && echo opened";
+        let bundle = Bundle::new().writable().all_capabilities(&names).shell(program);
+        bundle.set("/linux/resources/devices", rules).run().stdout.trim() == "opened"
+    };
+    assert!(opened(json!([deny, rule(11, "r"), rule(1, "r"), rule(11, "w")])));
+    let taken = json!({"allow": false, "type": "c", "major": 1, "minor": 11, "access": "r"});
+    assert!(!opened(json!([deny, rule(11, "r"), taken, rule(11, "w")])));
 }
 
 #[test]

@@ -219,21 +219,24 @@ fn want_of_memory_above_the_container_is_told_as_such() {
     if !is_v2 && !mount.join(limits[1]).exists() {
         return skip("no swap accounting");
     }
-    let script =
-        "read line < /go; head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null; read line < /end";
+    let script = "/bin/busybox dd if=/dev/zero of=/dev/null bs=50M count=1 2>/dev/null; echo ready; \
+                  read line < /go; head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null; read line < /end";
     let bundle = Bundle::new()
         .writable()
         .set("/linux/resources/memory", json!({"limit": 1024 * MIB, "swap": 1024 * MIB}))
-        .shell(&format!("/bin/busybox mkfifo /go /end; echo ready; {script}"));
+        .shell(&format!("/bin/busybox mkfifo /go /end; {script}"));
     let name = format!("{}-top", bundle.id());
     let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
     let outcome = container.run_detached();
     outcome.succeeded();
+    wait_until("the program waits", || outcome.stdout_now().contains("ready"));
+    // More than that was used once, when it was allowed.
+    let lower = ["update", "--memory", "32m", "--memory-swap", "32m"];
+    container.call(&[&lower[..], &[&container.id]].concat()).succeeded();
     let top = mount.join(&name);
     let limit = (16 * MIB).to_string();
     std::fs::write(top.join(limits[0]), &limit).expect("limit");
     std::fs::write(top.join(limits[1]), if is_v2 { "0" } else { &limit }).expect("limit");
-    wait_until("the program waits", || outcome.stdout_now().contains("ready"));
     let stream = spawn(container.command(&["events", "--interval", "10ms", &container.id]));
     wait_until("the stream has begun", || !stream.stdout_now().is_empty());
     std::fs::write(container.bundle.rootfs().join("go"), "go\n").expect("write");

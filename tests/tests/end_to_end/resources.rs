@@ -94,6 +94,11 @@ fn assert_file(container: &Container, file: &File, when: &str) {
 /// Runs a container with these resources under every manager; each file says what is expected, then and when systemd has reloaded.
 #[track_caller]
 fn check(resources: Value, files: &[File]) {
+    check_with(&managers(), resources, files);
+}
+
+#[track_caller]
+fn check_with(managers: &[&[&str]], resources: Value, files: &[File]) {
     for file in files {
         let Some(mount) = hierarchy(file.controller) else { return };
         // v1's root has the files that the kernel knows, but for that of pids; v2's has none of them.
@@ -103,7 +108,7 @@ fn check(resources: Value, files: &[File]) {
             return skip(&format!("the kernel has no {name}"));
         }
     }
-    for manager in managers() {
+    for manager in managers {
         let container =
             sleeping().set("/linux/resources", resources.clone()).container().with_global_options(manager);
         container.run_detached().succeeded();
@@ -111,6 +116,33 @@ fn check(resources: Value, files: &[File]) {
         if !manager.is_empty() {
             reload_systemd();
             files.iter().for_each(|file| assert_file(&container, file, "after a reload of systemd"));
+        }
+    }
+}
+
+/// These resources are passed over on cgroup v2, with a warning, as they are without one by runc.
+fn ignored_on_v2(resources: Value, field: &str) {
+    if !is_v2() {
+        return;
+    }
+    for manager in managers() {
+        let container =
+            sleeping().set("/linux/resources", resources.clone()).container().with_global_options(manager);
+        let outcome = container.run_detached();
+        outcome.succeeded();
+        let document = resources.to_string();
+        let path = container.bundle.scratch().join("resources.json");
+        fs::write(&path, document).expect("write");
+        let updated = container.call(&["update", "-r", path.to_str().expect("UTF-8"), &container.id]);
+        updated.succeeded();
+        if is_pinnace() {
+            let warning = format!("$.linux.resources.{field} is ignored: cgroup v2 has nothing like it");
+            for told in [&outcome.stderr, &updated.stderr] {
+                assert!(told.contains(&warning) && told.contains("level=warning"), "{told}");
+            }
+            let bundle = container.bundle.path();
+            let validated = container.call(&["validate", "--bundle", bundle.to_str().expect("UTF-8")]);
+            assert!(validated.stdout.contains("is ignored: cgroup v2"), "{}", validated.describe());
         }
     }
 }
@@ -145,12 +177,24 @@ fn memory_limit_reservation_and_swap() {
     let unlimited = json!({"memory": {"limit": -1, "swap": -1}});
     let files = [file("memory", "", "memory.max: max"), file("memory", "", "memory.swap.max: max")];
     check(unlimited, &files);
+
+    let swap_alone = json!({"memory": {"limit": -1, "swap": 33_554_432}});
+    if is_v2() {
+        let files = [file("memory", "", "memory.max: max"), file("memory", "", "memory.swap.max: 33554432")];
+        check(swap_alone, &files);
+    } else if hierarchy("memory").is_some() {
+        let container = sleeping().set("/linux/resources", swap_alone).container();
+        let expected =
+            if is_pinnace() { "unable to set swap limit without memory limit" } else { "memory.memsw" };
+        container.with_global_options(a_manager()).run_detached().failed_with(&[expected]);
+    }
 }
 
 #[test]
 fn memory_swappiness() {
     let resources = json!({"memory": {"swappiness": 13}});
-    refused_on_v2(resources.clone(), "memory.swappiness");
+    ignored_on_v2(resources.clone(), "memory.swappiness");
+    ignored_on_v2(json!({"memory": {"swappiness": 0}}), "memory.swappiness");
     if !is_v2() {
         check(resources, &[file("memory", "memory.swappiness: 13", "")]);
     }
@@ -160,7 +204,7 @@ fn memory_swappiness() {
 #[test]
 fn memory_disable_oom_killer() {
     let resources = json!({"memory": {"limit": 16_777_216, "disableOOMKiller": true}});
-    refused_on_v2(resources.clone(), "memory.disableOOMKiller");
+    ignored_on_v2(resources.clone(), "memory.disableOOMKiller");
     if is_v2() {
         return;
     }
@@ -286,7 +330,7 @@ fn cpu_idle() {
 #[test]
 fn cpu_realtime() {
     let resources = json!({"cpu": {"realtimeRuntime": 1000, "realtimePeriod": 500_000}});
-    refused_on_v2(resources.clone(), "cpu.realtimeRuntime");
+    ignored_on_v2(resources.clone(), "cpu.realtimeRuntime");
     if !is_v2() {
         let files = [file("cpu", "cpu.rt_runtime_us: 1000", ""), file("cpu", "cpu.rt_period_us: 500000", "")];
         check(resources, &files);
@@ -304,13 +348,16 @@ fn cpu_cpus_and_mems() {
 
 #[test]
 fn pids_limit() {
-    for (limit, value) in [(7, "7"), (0, "0"), (-1, "max")] {
+    let check = |managers: &[&[&str]], limit: i32, value: &str| {
         let line = format!("pids.max: {value}");
-        // Of none systemd makes one when it reloads: it knows no such limit.
-        let under_systemd = limit == 0 && managers().iter().any(|manager| !manager.is_empty());
-        let file = if under_systemd { file("pids", "", "") } else { file("pids", &line, &line) };
-        check(json!({"pids": {"limit": limit}}), &[file]);
-    }
+        check_with(managers, json!({"pids": {"limit": limit}}), &[file("pids", &line, &line)]);
+    };
+    check(&managers(), 7, "7");
+    check(&managers(), -1, "max");
+    // systemd knows no limit of none: it makes it one, as runc does in any case.
+    let (own, systemd): (Vec<_>, Vec<_>) = managers().into_iter().partition(|manager| manager.is_empty());
+    check(&own, 0, if is_pinnace() { "0" } else { "1" });
+    check(&systemd, 0, "1");
 }
 
 /// A block device that nobody uses, by number: best one without a disk behind it.
@@ -436,10 +483,10 @@ fn block_io_weights() {
 
 /// CFQ's, which left with Linux 5.0.
 #[test]
-fn block_io_leaf_weights_are_refused() {
-    refused_on_v2(json!({"blockIO": {"leafWeight": 10}}), "blockIO.leafWeight");
+fn block_io_leaf_weights_have_no_file() {
+    ignored_on_v2(json!({"blockIO": {"leafWeight": 10}}), "blockIO.leafWeight");
     let device = json!([{"major": 8, "minor": 0, "leafWeight": 10}]);
-    refused_on_v2(json!({"blockIO": {"weightDevice": device}}), "blockIO.weightDevice[0].leafWeight");
+    ignored_on_v2(json!({"blockIO": {"weightDevice": device}}), "blockIO.weightDevice[0].leafWeight");
     let Some(mount) = hierarchy("blkio") else { return };
     if is_v2() || mount.join("blkio.leaf_weight").exists() || !tests_pinnace() {
         return;

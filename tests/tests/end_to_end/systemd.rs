@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use pinnace_tests::{
-    Bundle, Container, Value, cgroup_hierarchies, copy_program, find_program, is_pinnace, json,
-    run_within_limit, skip, tests_pinnace, wait_until,
+    Bundle, Container, Signal, Value, cgroup_hierarchies, copy_program, find_program, is_pinnace, json,
+    run_within_limit, skip, spawn, tests_pinnace, wait_until,
 };
 
 /// Whether there is a systemd to ask.
@@ -221,6 +223,36 @@ fn devices_stay_forbidden_and_allowed_when_systemd_reloads() {
     assert!(text.contains("null") && !text.contains("open"), "{text}\n{}", outcome.describe());
 }
 
+/// systemd's program holds beside ours, and its entries for one device do not add up.
+#[test]
+fn rules_for_the_same_device_add_up_and_still_do_when_systemd_reloads() {
+    if !has_systemd() {
+        return;
+    }
+    let rule = |minor: Option<u32>, access: &str| json!({"allow": true, "type": "c", "major": 1, "minor": minor, "access": access});
+    let deny = json!({"allow": false, "access": "rwm"});
+    // What is split between a device and all of its driver's adds up on v2 alone.
+    let wide = rule(if is_v2() { None } else { Some(11) }, "r");
+    let program =
+        "mknod /tmp/kmsg c 1 11; while :; do (: <>/tmp/kmsg) && echo opened || echo refused; sleep 0.2; done";
+    for rules in [
+        json!([deny, rule(Some(11), "r"), rule(Some(1), "r"), rule(Some(11), "w")]),
+        json!([deny, wide, rule(Some(11), "w")]),
+    ] {
+        let capabilities = ["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYSLOG"];
+        let bundle = Bundle::new().writable().all_capabilities(&capabilities).shell(program);
+        let container = managed(bundle.set("/linux/resources/devices", rules));
+        let outcome = container.run_detached();
+        outcome.succeeded();
+        let rounds = || outcome.stdout_now().lines().count();
+        wait_until("the program has tried", || rounds() > 1);
+        systemctl(&["daemon-reload"]);
+        let before = rounds();
+        wait_until("the program has tried again", || rounds() > before + 2);
+        assert!(!outcome.stdout_now().contains("refused"), "{}", outcome.describe());
+    }
+}
+
 #[test]
 fn annotations_are_properties_of_the_unit() {
     if !has_systemd() {
@@ -322,6 +354,43 @@ fn start_that_fails_leaves_no_unit() {
     assert_eq!(property(&unit_of(&container), "LoadState"), "not-found");
     let _ = fs::remove_dir(container.state_root());
     container.snapshot().assert_same_as(&before);
+}
+
+/// systemd keeps a scope whose only process ends while it is made.
+#[test]
+fn runtime_killed_at_any_moment_leaves_no_unit_that_stays() {
+    if !has_systemd() || !tests_pinnace() {
+        return;
+    }
+    let mut cut_off = 0;
+    for round in 0..24 {
+        let container = managed(sleeping());
+        let unit = unit_of(&container);
+        let command = spawn(container.create_command("run", &["--detach"]));
+        thread::sleep(Duration::from_millis(5 * round));
+        command.signal(Signal::KILL);
+        command.finish();
+        if container.call(&["state", &container.id]).stdout.contains("creating") {
+            cut_off += 1;
+            let has_ended = || property(&unit, "LoadState") == "not-found" || processes_of(&unit).is_empty();
+            wait_until("stage1 has ended", has_ended);
+            if round % 2 == 0 {
+                // Nobody deletes it, and another of that name comes.
+                fs::remove_dir_all(container.state_root().join(&container.id)).expect("the state");
+                container.run_detached().succeeded();
+            }
+        }
+        container.delete_force().succeeded();
+        assert_eq!(property(&unit, "LoadState"), "not-found", "round {round}");
+    }
+    assert!(cut_off > 0, "no round was cut off");
+}
+
+fn processes_of(unit: &str) -> String {
+    let path = property(unit, "ControlGroup");
+    let mount = &cgroup_hierarchies()[if is_v2() { "" } else { "name=systemd" }];
+    let file = mount.join(path.trim_start_matches('/')).join("cgroup.procs");
+    fs::read_to_string(file).unwrap_or_default()
 }
 
 #[test]

@@ -431,3 +431,70 @@ fn created_and_paused_containers_are_updated_too() {
         assert_eq!(read(&container, "pids.max"), "50");
     }
 }
+
+/// Whoever writes the document may take a while.
+#[test]
+fn document_that_is_still_being_written_keeps_nobody_out() {
+    for container in running(json!({})) {
+        let mut command = container.command(&["update", "--resources=-", &container.id]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("start update");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        pipe.write_all(b"{\"pids\": ").expect("write");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let other = spawn(container.command(&["update", "--pids-limit", "21", &container.id]));
+        let other = other.finish_within(std::time::Duration::from_secs(20));
+        pipe.write_all(b"{\"limit\": 22}}").expect("write");
+        drop(pipe);
+        let output = child.wait_with_output().expect("wait");
+        other.succeeded();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        check(&container, &[("pids.max", 22)]);
+        if is_pinnace() {
+            update(&container, &["-r", "/dev/zero"]).failed_with(&["/dev/zero is larger than"]);
+        }
+    }
+}
+
+#[test]
+fn sizes_are_those_of_go() {
+    for container in running(json!({})) {
+        for (text, bytes) in [("2e7", 19_996_672), ("+24m", 24 * MIB), (".5g", 512 * MIB)] {
+            update(&container, &["--memory", text]).succeeded();
+            check(&container, &[("memory.limit_in_bytes", bytes)]);
+        }
+    }
+}
+
+/// containerd passes them all with every update of a pod.
+#[test]
+fn limits_without_a_controller_do_not_keep_the_others_from_changing() {
+    let hierarchies = cgroup_hierarchies();
+    let missing = |controller: &str| match hierarchies.get("").filter(|_| is_v2()) {
+        Some(mount) => {
+            !fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default().contains(controller)
+        }
+        None => !hierarchies.keys().any(|list| list.split(',').any(|name| name == controller)),
+    };
+    let network = json!({"classID": 1, "priorities": [{"name": "lo", "priority": 3}]});
+    let parts = [
+        ("hugetlb", "hugepageLimits", json!([{"pageSize": "2MB", "limit": 0}])),
+        ("rdma", "rdma", json!({"mlx5_1": {"hcaHandles": 3}})),
+        ("net_cls", "network", network),
+    ];
+    for container in running(json!({})) {
+        for (number, (controller, field, value)) in parts.iter().enumerate() {
+            if !missing(controller) {
+                continue;
+            }
+            let pids = 30 + number as i64;
+            let path = container.bundle.scratch().join("all.json");
+            fs::write(&path, json!({"pids": {"limit": pids}, *field: value}).to_string()).expect("write");
+            let outcome = update(&container, &["-r", path.to_str().expect("UTF-8")]);
+            outcome.succeeded();
+            check(&container, &[("pids.max", pids)]);
+            let warning = format!("$.linux.resources.{field}");
+            assert!(!is_pinnace() || outcome.stderr.contains(&warning), "{}", outcome.describe());
+        }
+    }
+}

@@ -176,8 +176,7 @@ pub(super) fn call(serial: u32, target: Target, method: &str, wants_reply: bool,
 pub(super) enum Incoming {
     Returned {
         reply_serial: u32,
-        /// The first string or object path of the answer, if it begins with one.
-        text: String,
+        answer: Answer,
     },
     Failed {
         reply_serial: u32,
@@ -190,6 +189,15 @@ pub(super) enum Incoming {
         result: String,
     },
     Other,
+}
+
+/// What a method has returned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// The first string or object path, if it begins with one.
+    pub(super) text: String,
+    /// Whether it begins with a list that is not empty.
+    pub(super) has_items: bool,
 }
 
 /// How long the whole message is whose fixed part this is; `None` if it is not a message that could be for us.
@@ -224,7 +232,14 @@ pub(super) fn parse(message: &[u8]) -> Option<Incoming> {
     let begins_with_text = found.signature.starts_with(['s', 'o']);
     let mut text = || if begins_with_text { reader.text().unwrap_or_default() } else { "" }.to_owned();
     Some(match *message.get(1)? {
-        METHOD_RETURN => Incoming::Returned { reply_serial: found.reply_serial, text: text() },
+        METHOD_RETURN if found.signature.starts_with('a') => {
+            let answer = Answer { has_items: reader.number()? > 0, ..Answer::default() };
+            Incoming::Returned { reply_serial: found.reply_serial, answer }
+        }
+        METHOD_RETURN => {
+            let answer = Answer { text: text(), ..Answer::default() };
+            Incoming::Returned { reply_serial: found.reply_serial, answer }
+        }
         ERROR => Incoming::Failed {
             reply_serial: found.reply_serial,
             name: found.error_name.to_owned(),
@@ -357,7 +372,15 @@ mod tests {
             vec![(FIELD_REPLY_SERIAL, Value::U32(3)), signature("o")],
             &[Value::ObjectPath(job.into())],
         );
-        assert_eq!(parse(&returned), Some(Incoming::Returned { reply_serial: 3, text: job.into() }));
+        let answer = Answer { text: job.into(), has_items: false };
+        assert_eq!(parse(&returned), Some(Incoming::Returned { reply_serial: 3, answer }));
+        for (items, has_items) in [(vec![], false), (vec![Value::text("a.scope")], true)] {
+            let list = Value::Array("s".into(), items);
+            let listed =
+                incoming(METHOD_RETURN, vec![(FIELD_REPLY_SERIAL, Value::U32(3)), signature("as")], &[list]);
+            let answer = Answer { text: String::new(), has_items };
+            assert_eq!(parse(&listed), Some(Incoming::Returned { reply_serial: 3, answer }));
+        }
         let failed = incoming(
             ERROR,
             vec![

@@ -315,11 +315,33 @@ pub(super) fn of_devices(rules: &[DeviceRule]) -> Vec<Property> {
     let allowed: Option<Vec<Value>> = if policy.allow_by_default {
         None
     } else {
-        policy.rules.iter().filter(|rule| rule.allow).map(entry).collect()
+        allowed_together(&policy.rules).iter().map(entry).collect()
     };
     let policy = Value::text(if allowed.is_some() { "strict" } else { "auto" });
     let list = Value::Array("(ss)".into(), allowed.unwrap_or_default());
     vec![Property::required("DevicePolicy", policy), Property::required("DeviceAllow", list)]
+}
+
+/// What is allowed, one entry for each device with all that any entry allows for it: systemd's own do not add up.
+fn allowed_together(rules: &[DeviceRule]) -> Vec<DeviceRule> {
+    let allowing = || rules.iter().filter(|rule| rule.allow);
+    let holds = |wide: Option<u32>, narrow: Option<u32>| wide.is_none() || wide == narrow;
+    let mut together: Vec<DeviceRule> = Vec::new();
+    for rule in allowing() {
+        let wider = allowing().filter(|wide| {
+            wide.kind == rule.kind && holds(wide.major, rule.major) && holds(wide.minor, rule.minor)
+        });
+        let mut whole = *rule;
+        for wide in wider {
+            whole.read |= wide.read;
+            whole.write |= wide.write;
+            whole.mknod |= wide.mknod;
+        }
+        if !together.contains(&whole) {
+            together.push(whole);
+        }
+    }
+    together
 }
 
 fn entry(rule: &DeviceRule) -> Option<Value> {

@@ -95,22 +95,29 @@ pub(super) fn limit_set(writer: &Writer, cpu: &Cpu) -> Result<()> {
     Ok(())
 }
 
-/// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's. Whoever has just made the parent
-/// may not have come to fill it, so that is done on the way; the hierarchy's root always has some. Files that are `done` are the caller's to
-/// close.
-pub(in super::super) fn copy_cpuset(path: &str, done: &mut Vec<OwnedFd>) -> Result<()> {
-    let parent = &path[..path.rfind('/').unwrap_or_default()];
+/// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's. One that was there before may have
+/// some. Files that are `done` are the caller's to close.
+pub(in super::super) fn fill_cpuset(path: &str, is_new: bool, done: &mut Vec<OwnedFd>) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let from = format!("{parent}/{file}");
-        let read =
-            || files::read_and_keep(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
-        let (mut value, mut source) = read()?;
-        if value.trim_end().is_empty() {
-            copy_cpuset(parent, done)?;
-            (value, source) = read()?;
+        if is_new || files::read(&format!("{path}/{file}")).is_ok_and(|list| list.trim_end().is_empty()) {
+            copy_from_parent(path, file, done)?;
         }
-        let target = files::set_and_keep(path, file, value.trim_end())?;
-        done.extend([source, target]);
     }
+    Ok(())
+}
+
+/// Whoever has just made the parent may not have come to fill it, so that is done on the way; the hierarchy's root always has some.
+fn copy_from_parent(path: &str, file: &str, done: &mut Vec<OwnedFd>) -> Result<()> {
+    let parent = &path[..path.rfind('/').unwrap_or_default()];
+    let from = format!("{parent}/{file}");
+    let read =
+        || files::read_and_keep(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
+    let (mut value, mut source) = read()?;
+    if value.trim_end().is_empty() {
+        copy_from_parent(parent, file, done)?;
+        (value, source) = read()?;
+    }
+    let target = files::set_and_keep(path, file, value.trim_end())?;
+    done.extend([source, target]);
     Ok(())
 }

@@ -9,6 +9,8 @@ use crate::config::{DeviceRule, DeviceRuleKind};
 use crate::error::{Error, Result};
 
 use super::super::devices::Policy;
+use super::super::files;
+use super::super::writer::Undo;
 
 const READ: u8 = 1;
 const WRITE: u8 = 2;
@@ -90,6 +92,16 @@ fn take_away(exceptions: &mut Vec<Exception>, piece: &Exception, allows: bool) -
     }
     exceptions.retain(|exception| exception.access != 0);
     Ok(())
+}
+
+/// What brings a cgroup's rules back to what they are now: nothing is allowed at first, then each line of the list.
+pub(super) fn undo(path: &str) -> Vec<Undo> {
+    let list = files::read(&format!("{path}/devices.list")).unwrap_or_default();
+    let change = |file: &str, lines| Undo { file: format!("{path}/{file}"), lines };
+    vec![
+        change("devices.allow", list.lines().map(str::to_owned).collect()),
+        change("devices.deny", vec![String::from("a")]),
+    ]
 }
 
 /// `a` in the files means all access to everything, so a narrower rule about both kinds becomes two.
