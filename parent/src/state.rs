@@ -24,7 +24,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 pub use record::{AddedMount, Init, Record, SeccompListener, View};
-pub use status::{ProcessFacts, Status, own_ignored_signals};
+pub use status::{Inherited, ProcessFacts, Status};
 
 use crate::error::{Error, Kind, Result};
 

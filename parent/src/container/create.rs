@@ -26,7 +26,8 @@ use crate::notify;
 use crate::plan::{self, Filter, Plan, Request, Store};
 use crate::seccomp;
 use crate::state::{
-    Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot, check_id,
+    Inherited, Init, PidFile, ProcessFacts, Record, START_SOCKET, SeccompListener, StateDirectory, StateRoot,
+    check_id,
 };
 use crate::terminal::CallersSocket;
 use crate::trace::Trace;
@@ -477,12 +478,13 @@ fn launch(
         rdt_made = groups.made();
     }
     // A child that is gone already says why on its socket.
-    let gone = ProcessFacts { start_time: 0, ignored_signals: 0, has_all_processors: true };
+    let nothing = Inherited { ignored_signals: 0, has_all_processors: true };
+    let gone = ProcessFacts { start_time: 0, inherited: nothing };
     let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
-    if !facts.has_all_processors {
+    if !facts.inherited.has_all_processors {
         launch.use_all_processors()?;
     }
-    if facts.ignores(Signal::CHILD) && creation.owns_process {
+    if facts.inherited.ignores(Signal::CHILD) && creation.owns_process {
         // Else the kernel would throw the exit code away.
         crate::signals::reset(Signal::CHILD)?;
     }
@@ -517,7 +519,7 @@ fn launch(
         terminal.connect(&mut launch)?;
         trace.span("write the record of init", || directory.write_init(&init))?;
         pid_file.as_mut().map_or(Ok(()), PidFile::publish)?;
-        launch.send_hold(facts.ignored_signals)?;
+        launch.send_hold(facts.inherited.ignored_signals)?;
         log.debug(|| String::from("the container waits for its start"));
     } else {
         trace.span("write the record of init", || directory.write_init(&init))?;
@@ -528,7 +530,7 @@ fn launch(
             relay = terminal.connect(&mut launch)?;
         }
         // Said beforehand, stage1 need not wait for us when it is ready.
-        launch.send_start(facts.ignored_signals)?;
+        launch.send_start(facts.inherited.ignored_signals)?;
         if creation.owns_process && agent.is_none() && !config.hooks.at(HookPoint::StartContainer).is_empty()
         {
             trace.wait("wait for startContainer hooks", || await_hooks(&launch, cgroups))?;

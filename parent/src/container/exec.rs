@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
-use crate::state::{PidFile, own_ignored_signals};
+use crate::state::{Inherited, PidFile};
 use crate::terminal::CallersSocket;
 use crate::trace::Trace;
 
@@ -197,10 +197,17 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let agent = seccomp::agent(&container.record, &container.id, pid, "running")?;
     // What can fail comes before the program runs, as far as it may.
     let pid_file = execution.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
+    let inherited = Inherited::read();
+    let affinity = &config.process.exec_cpu_affinity;
+    if !inherited.has_all_processors && affinity.initial.is_empty() && affinity.last.is_empty() {
+        launch.use_all_processors()?;
+    }
     if let Some(socket) = pidfd_socket {
         socket.send(b"setns", launch.pidfd())?;
     }
-    let begun = trace.wait("wait for the program's execution", || begin(&mut launch, &plan, terminal, agent));
+    let begun = trace.wait("wait for the program's execution", || {
+        begin(&mut launch, &plan, terminal, agent, inherited.ignored_signals)
+    });
     if let Some(notes) = &notes {
         trace.add(notes.spans(&plan));
     }
@@ -223,9 +230,9 @@ fn begin(
     terminal: TerminalEnd,
     agent: Option<crate::launch::Agent>,
 ) -> Result<Option<HostRelay>> {
-    let ignored_signals = own_ignored_signals();
     let reactor = Reactor::default();
     block_on(&reactor, async {
+    ignored_signals: u64,
         if !plan.has_terminal() {
             // Said beforehand, stage1 need not wait for us when it is ready.
             launch.send_start(ignored_signals)?;

@@ -373,6 +373,20 @@ fn containers_with_a_user_namespace_and_without_a_mount_namespace_are_entered_to
     assert_eq!(outcome.succeeded(), "/bin/busybox");
     assert_eq!(exec(&container, &[], &["ls", "/"]).succeeded(), "bin\ndev\netc\nproc\nsys\ntmp");
 }
+#[test]
+fn processors_of_the_caller_are_not_those_of_the_process() {
+    let Some(taskset) = find_program("taskset") else {
+        return skip("processors_of_the_caller_are_not_those_of_the_process", "util-linux is not installed");
+    };
+    let container = running(Bundle::new());
+    let program = ["grep", "Cpus_allowed_list", "/proc/self/status"];
+    let expected = exec(&container, &[], &program);
+    let inner = container.command(&[&["exec", container.id.as_str()], &program[..]].concat());
+    let mut command = Command::new(taskset);
+    command.arg("1").arg(inner.get_program()).args(inner.get_args());
+    assert_eq!(run_within_limit(command).succeeded(), expected.succeeded());
+}
+
 
 #[test]
 fn a_start_with_descriptors_from_systemd_passes_them_on() {
