@@ -252,6 +252,8 @@ pub trait Kernel {
     /// What a symlink says; the number of bytes.
     fn read_link(&mut self, directory: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize>;
     fn status(&mut self, file: Descriptor) -> Result<Status>;
+    /// Whether it was opened for writing.
+    fn is_writable(&mut self, file: Descriptor) -> Result<bool>;
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;

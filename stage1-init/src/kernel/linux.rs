@@ -529,6 +529,10 @@ impl Kernel for Linux {
         fs::fstat(lend(file)).map(status)
     }
 
+    fn is_writable(&mut self, file: Descriptor) -> Result<bool> {
+        Ok(fs::fcntl_getfl(lend(file))?.intersects(OFlags::WRONLY | OFlags::RDWR))
+    }
+
     fn status_of(&mut self, path: &CStr) -> Result<Status> {
         fs::stat(path).map(status)
     }
