@@ -51,6 +51,9 @@ use spawn::{Birth, Child};
 use stdio::Standard;
 use transport::Socket;
 
+/// Between two looks whether a signal asks us to end.
+const HEED_PAUSE_MS: i64 = 100;
+
 /// What a start needs beside its plan.
 #[derive(Debug)]
 pub struct Surroundings<'a> {
@@ -77,6 +80,8 @@ pub struct Launch {
     let_go: bool,
     /// Nothing but the next report is waited for: it may be received without a look whether it is there.
     may_block: bool,
+    /// stage1 may be frozen: signals that ask us to end are heard while it says nothing.
+    heeds_signals: bool,
     /// What comes back if the container is not let go.
     devices: Option<MovedDevices>,
     is_ready: bool,
@@ -175,6 +180,7 @@ impl Launch {
     async fn birth(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(u32, OwnedFd)> {
         let mut early = VecDeque::new();
         loop {
+            self.heed_signals()?;
             let said = async {
                 reactor.readable(self.socket.as_fd()).await;
                 true
@@ -214,6 +220,7 @@ impl Launch {
             warnings: Vec::new(),
             let_go: false,
             may_block: false,
+            heeds_signals: false,
             devices: None,
             is_ready: false,
             console: None,
@@ -435,6 +442,7 @@ impl Launch {
             return Ok(Some(report));
         }
         loop {
+            self.heed_signals()?;
             if !self.may_block {
                 reactor.readable(self.socket.as_fd()).await;
             }
@@ -447,6 +455,22 @@ impl Launch {
                 report => return Ok(report),
             }
         }
+    }
+
+    /// Waits for the next word, or the end, of a stage1 that may be frozen.
+    ///
+    /// Errors: meanwhile a signal asks us to end.
+    fn heed_signals(&self) -> Result<()> {
+        let pause = Timespec { tv_sec: 0, tv_nsec: HEED_PAUSE_MS * 1_000_000 };
+        let is_silent = || {
+            let mut polled =
+                [self.socket.as_fd(), self.pidfd()].map(|it| PollFd::from_borrowed_fd(it, PollFlags::IN));
+            rustix::event::poll(&mut polled, Some(&pause)).is_ok_and(|count| count == 0)
+        };
+        while self.heeds_signals && is_silent() {
+            crate::signals::check_interrupted()?;
+        }
+        Ok(())
     }
 
     /// stage1 ended without a word: says how.
@@ -476,8 +500,11 @@ impl Drop for Launch {
         if !self.let_go {
             // Ignored: it may have ended by itself.
             let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::KILL);
-            let _ = self.wait();
-            self.child.has_executed_stage1();
+            // What v1 has frozen dies when it is thawed.
+            if !self.heeds_signals {
+                let _ = self.wait();
+                self.child.has_executed_stage1();
+            }
         }
     }
 }

@@ -20,8 +20,8 @@ use crate::trace::Trace;
 /// What the caller of `exec` decides.
 #[derive(Debug)]
 pub struct Execution<'a> {
-    /// A file with the whole process; the changes below are then not looked at.
-    pub process: Option<&'a Path>,
+    /// The whole process as JSON; the changes below are then not looked at.
+    pub process: Option<&'a [u8]>,
     /// What differs from the container's own process.
     pub changes: ProcessChanges<'a>,
     /// Where the program's terminal ends, if it has one.
@@ -36,6 +36,8 @@ pub struct Execution<'a> {
     pub cgroups: &'a [String],
     /// A paused container is no error; the process begins when it is resumed.
     pub ignore_paused: bool,
+    /// Whoever asks the calling thread to end, by a signal that it blocks, is heard while a paused container keeps it waiting.
+    pub heeds_signals: bool,
     /// The program's standard descriptors.
     pub stdio: Stdio<'a>,
     /// Who is told how long that takes.
@@ -100,16 +102,17 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else {
         return Err(stopped());
     };
-    if !execution.ignore_paused && container.cgroups().is_frozen() {
+    let is_paused = container.cgroups().is_frozen();
+    if is_paused && !execution.ignore_paused {
         return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
     }
     let mut basis: Basis = serde_json::from_slice(&init.basis)
         .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
     let mut warnings = Vec::new();
     match execution.process {
-        Some(path) => {
+        Some(text) => {
             let (umask, score) = (basis.process.user.umask, basis.process.oom_score_adj);
-            (basis.process, warnings) = config::load_process(path)?;
+            (basis.process, warnings) = config::parse_process(text)?;
             // Of these two the container's count where nothing is said: ours, which would count then, mean nothing to it.
             basis.process.user.umask = basis.process.user.umask.or(umask);
             basis.process.oom_score_adj = basis.process.oom_score_adj.or(score);
@@ -165,6 +168,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
                 processors: &config.process.exec_cpu_affinity.initial,
                 notes: notes.as_ref(),
                 stdio: execution.stdio,
+                heeds_signals: is_paused && execution.heeds_signals,
             },
         )
     };
@@ -193,15 +197,15 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
         launch.send_cgroups(&way_in.doors.descriptors())?;
     }
     drop(way_in);
-    let pid = launch.pid().as_raw_pid();
-    let agent = seccomp::agent(&container.record, &container.id, pid, "running")?;
-    // What can fail comes before the program runs, as far as it may.
-    let pid_file = execution.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
     let inherited = Inherited::read();
     let affinity = &config.process.exec_cpu_affinity;
     if !inherited.has_all_processors && affinity.initial.is_empty() && affinity.last.is_empty() {
         launch.use_all_processors()?;
     }
+    let pid = launch.pid().as_raw_pid();
+    let agent = seccomp::agent(&container.record, &container.id, pid, "running")?;
+    // What can fail comes before the program runs, as far as it may.
+    let pid_file = execution.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
     if let Some(socket) = pidfd_socket {
         socket.send(b"setns", launch.pidfd())?;
     }
@@ -229,10 +233,10 @@ fn begin(
     plan: &Plan<'_>,
     terminal: TerminalEnd,
     agent: Option<crate::launch::Agent>,
+    ignored_signals: u64,
 ) -> Result<Option<HostRelay>> {
     let reactor = Reactor::default();
     block_on(&reactor, async {
-    ignored_signals: u64,
         if !plan.has_terminal() {
             // Said beforehand, stage1 need not wait for us when it is ready.
             launch.send_start(ignored_signals)?;

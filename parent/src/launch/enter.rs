@@ -27,6 +27,8 @@ pub struct Entrance<'a> {
     /// Where stage1 notes what it does, if the plan has the slot for it.
     pub notes: Option<&'a Notes>,
     pub stdio: Stdio<'a>,
+    /// The container is paused: whoever asks us to end, by a signal that we block, is heard while stage1 says nothing.
+    pub heeds_signals: bool,
 }
 
 impl Launch {
@@ -57,6 +59,7 @@ impl Launch {
         let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
         close_all([childs_end, stage1, entrance.init]);
         let mut launch = Self::new(child, socket);
+        launch.heeds_signals = entrance.heeds_signals;
         launch.send_trees(plan)?;
         launch.await_birth(plan)?;
         if let Some(user) = plan.user_namespace {

@@ -279,6 +279,45 @@ fn paused_containers_take_nobody_and_created_ones_do() {
     assert_eq!(child.wait().expect("wait").code(), Some(0));
 }
 
+#[test]
+fn who_waits_for_a_paused_container_or_for_a_process_file_can_be_asked_to_end() {
+    let container = running(Bundle::new().writable());
+    let fifo = container.bundle.scratch().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from(0o600)).expect("mkfifo");
+    let end = |words: &[&str]| {
+        let running = pinnace_tests::spawn(container.command(words));
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        running.signal(pinnace_tests::Signal::WINCH);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        running.signal(pinnace_tests::Signal::TERM);
+        running.finish()
+    };
+    end(&["exec", "-p", fifo.to_str().expect("UTF-8"), &container.id]).exited(143);
+    container.call(&["pause", &container.id]).succeeded();
+    for options in [&[][..], &["--tty"]] {
+        let words = [&["exec", "--ignore-paused"], options, &[&container.id, "touch", "/ran"]].concat();
+        let outcome = if options.is_empty() {
+            end(&words)
+        } else {
+            // Standard error is the terminal.
+            let mut pty = Pty::spawn(container.command(&words), 80, 24);
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            let pid = rustix::process::Pid::from_raw(pty.id() as i32).expect("a pid");
+            rustix::process::kill_process(pid, pinnace_tests::Signal::TERM).expect("kill");
+            assert_eq!(pty.wait().0, 143);
+            continue;
+        };
+        outcome.exited(143);
+        let text = "exec failed: interrupted by SIGTERM before the program was started";
+        assert!(!is_pinnace() || outcome.message() == text, "{}", outcome.describe());
+    }
+    container.call(&["resume", &container.id]).succeeded();
+    wait_until("nobody is left of them", || {
+        container.call(&["ps", "--format", "json", &container.id]).stdout.matches(',').count() == 0
+    });
+    assert!(!container.bundle.rootfs().join("ran").exists(), "it ran all the same");
+}
+
 /// CVE-2024-21626 and 2019-5736: neither the working directory nor a descriptor of the host's gets in.
 #[test]
 fn nothing_of_the_host_leaks_in() {
@@ -334,6 +373,20 @@ fn processors_are_those_of_the_configuration() {
     }
 }
 
+#[test]
+fn processors_of_the_caller_are_not_those_of_the_process() {
+    let Some(taskset) = find_program("taskset") else {
+        return skip("processors_of_the_caller_are_not_those_of_the_process", "util-linux is not installed");
+    };
+    let container = running(Bundle::new());
+    let program = ["grep", "Cpus_allowed_list", "/proc/self/status"];
+    let expected = exec(&container, &[], &program);
+    let inner = container.command(&[&["exec", container.id.as_str()], &program[..]].concat());
+    let mut command = Command::new(taskset);
+    command.arg("1").arg(inner.get_program()).args(inner.get_args());
+    assert_eq!(run_within_limit(command).succeeded(), expected.succeeded());
+}
+
 fn is_linux_6_2() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the release");
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
@@ -373,20 +426,6 @@ fn containers_with_a_user_namespace_and_without_a_mount_namespace_are_entered_to
     assert_eq!(outcome.succeeded(), "/bin/busybox");
     assert_eq!(exec(&container, &[], &["ls", "/"]).succeeded(), "bin\ndev\netc\nproc\nsys\ntmp");
 }
-#[test]
-fn processors_of_the_caller_are_not_those_of_the_process() {
-    let Some(taskset) = find_program("taskset") else {
-        return skip("processors_of_the_caller_are_not_those_of_the_process", "util-linux is not installed");
-    };
-    let container = running(Bundle::new());
-    let program = ["grep", "Cpus_allowed_list", "/proc/self/status"];
-    let expected = exec(&container, &[], &program);
-    let inner = container.command(&[&["exec", container.id.as_str()], &program[..]].concat());
-    let mut command = Command::new(taskset);
-    command.arg("1").arg(inner.get_program()).args(inner.get_args());
-    assert_eq!(run_within_limit(command).succeeded(), expected.succeeded());
-}
-
 
 #[test]
 fn a_start_with_descriptors_from_systemd_passes_them_on() {
