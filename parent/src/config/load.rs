@@ -90,11 +90,20 @@ fn parse_part(key: &str, text: &[u8]) -> Result<Config> {
     // One value, so that nothing in it gets out of its place below.
     serde_json::from_slice::<IgnoredAny>(text)
         .map_err(|error| Error::new(format!("{key} is not valid JSON: {error}")))?;
+    // Left out it would be, and might be missed only where it is used.
+    if text.trim_ascii() == b"null" {
+        return Err(Error::new(format!("$.{key}: must not be null")));
+    }
     let start = format!(
         r#"{{"ociVersion":"1.3.0","root":{{"path":"/"}},"linux":{{"namespaces":[{{"type":"mount"}}]}},"{key}":"#
     );
-    parse(&[start.as_bytes(), text, b"}"].concat())
-        .map_err(|error| Error::new(error.to_string().trim_start_matches("config.json: ").to_owned()))
+    examine_text(&[start.as_bytes(), text, b"}"].concat(), &|_, _| false).map_err(|refusal| match refusal {
+        Refusal::Unreadable(error) => error,
+        Refusal::Problems(problems) => Error::new(match problems.0.as_slice() {
+            [problem] => problem.to_string(),
+            _ => problems.counted(key),
+        }),
+    })
 }
 
 /// Everything in the file, up to one byte more than may be. `size` is what is expected.

@@ -210,6 +210,8 @@ fn a_process_file_replaces_everything_and_may_be_a_pipe() {
         (r#"{"args": ["true"]}"#, "$.process.cwd"),
         (r#"{"args": [], "cwd": "/"}"#, "$.process.args: args must not be empty"),
         (r#"{"args": ["true"], "cwd": "/"},"hooks":{}"#, "process is not valid JSON"),
+        (r#"{"args": [], "cwd": "x"}"#, "process has 2 problems: $.process.args: "),
+        (" null\n", "$.process: must not be null"),
     ] {
         fs::write(&path, text).expect("write");
         let outcome = container.call(&["exec", "-p", path.to_str().expect("UTF-8"), &container.id]);
