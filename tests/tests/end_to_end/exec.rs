@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
@@ -318,6 +319,30 @@ fn who_waits_for_a_paused_container_or_for_a_process_file_can_be_asked_to_end() 
         container.call(&["ps", "--format", "json", &container.id]).stdout.matches(',').count() == 0
     });
     assert!(!container.bundle.rootfs().join("ran").exists(), "it ran all the same");
+}
+
+#[test]
+fn who_is_killed_leaves_nothing_beside_the_pid_file() {
+    let container = running(Bundle::new());
+    let directory = container.bundle.scratch().join("pids");
+    fs::create_dir(&directory).expect("mkdir");
+    let file = directory.join("pid");
+    let words =
+        ["exec", "--ignore-paused", "--pid-file", file.to_str().expect("UTF-8"), &container.id, "true"];
+    container.call(&["pause", &container.id]).succeeded();
+    let waiting = pinnace_tests::spawn(container.command(&words));
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    waiting.signal(pinnace_tests::Signal::KILL);
+    waiting.finish().exited(137);
+    container.call(&["resume", &container.id]).succeeded();
+    assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 0);
+    // A file that is there is replaced, and by nothing that is half written.
+    for _ in 0..2 {
+        container.call(&words).succeeded();
+        assert!(fs::read_to_string(&file).expect("read").parse::<u32>().is_ok());
+        assert_eq!(fs::metadata(&file).expect("stat").mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1);
+    }
 }
 
 /// CVE-2024-21626 and 2019-5736: neither the working directory nor a descriptor of the host's gets in.
