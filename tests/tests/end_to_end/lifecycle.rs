@@ -358,6 +358,7 @@ fn list_shows_a_table_json_and_ids() {
 
     let listed = container.call(&["list", "--format", "json"]);
     let listed: pinnace_tests::Value = serde_json::from_str(listed.succeeded()).expect("JSON");
+    assert!(listed.stdout.ends_with("]\n"), "{}", listed.describe());
     assert_eq!(listed[0]["id"], json!(container.id));
     assert_eq!(listed[0]["status"], "created");
     assert_eq!(listed[0]["pid"], json!(pid));
@@ -366,7 +367,7 @@ fn list_shows_a_table_json_and_ids() {
     assert_eq!(container.call(&["list", "-q"]).succeeded(), container.id);
     container.call(&["list", "--format", "yaml"]).failed_with(&["invalid format option"]);
     container.delete().succeeded();
-    assert_eq!(container.call(&["list", "--format", "json"]).succeeded(), "null");
+    assert_eq!(container.call(&["list", "--format", "json"]).stdout, "null\n");
     assert_eq!(container.call(&["list", "-q"]).succeeded(), "");
 }
 
