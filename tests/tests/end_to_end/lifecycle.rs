@@ -248,6 +248,7 @@ fn kill_refuses_unknown_signals_and_dead_containers() {
     let container = running();
     container.kill("FOO").failed_with(&["unknown signal \"FOO\""]);
     container.kill("65").failed_with(&["invalid argument"]);
+    container.kill("-1").failed_with(&["unable to signal init: invalid argument"]);
     container.kill("0").succeeded();
     assert_eq!(container.status(), "running");
     container.kill("KILL").succeeded();
@@ -357,8 +358,8 @@ fn list_shows_a_table_json_and_ids() {
     assert_eq!(row[5], "root");
 
     let listed = container.call(&["list", "--format", "json"]);
-    let listed: pinnace_tests::Value = serde_json::from_str(listed.succeeded()).expect("JSON");
     assert!(listed.stdout.ends_with("]\n"), "{}", listed.describe());
+    let listed: pinnace_tests::Value = serde_json::from_str(listed.succeeded()).expect("JSON");
     assert_eq!(listed[0]["id"], json!(container.id));
     assert_eq!(listed[0]["status"], "created");
     assert_eq!(listed[0]["pid"], json!(pid));
