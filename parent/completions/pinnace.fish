@@ -26,10 +26,17 @@ end
 
 complete -c pinnace -n "__fish_pinnace_needs_command" -l root -d 'Directory of the containers\' state [default: /run/pinnace; of ordinary users $XDG_RUNTIME_DIR/pinnace]' -r -F
 complete -c pinnace -n "__fish_pinnace_needs_command" -l log -d 'Append log records to this file instead of standard error, or give them to a daemon: syslog:NAME or journald:NAME' -r -F
-complete -c pinnace -n "__fish_pinnace_needs_command" -l log-format -d 'Format of log records: text or json' -r
-complete -c pinnace -n "__fish_pinnace_needs_command" -l log-level -d 'Log only what is at least this grave: debug, warning or error [default: warning]' -r
-complete -c pinnace -n "__fish_pinnace_needs_command" -l cgroup-manager -d 'Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]' -r
-complete -c pinnace -n "__fish_pinnace_needs_command" -l rootless -d 'Whether a new container does without the cgroups that cannot be written: true, false or auto: for whoever is not the host\'s root [default: auto]' -r
+complete -c pinnace -n "__fish_pinnace_needs_command" -l log-format -d 'Format of log records: text or json' -r -f -a "text\t''
+json\t''"
+complete -c pinnace -n "__fish_pinnace_needs_command" -l log-level -d 'Log only what is at least this grave: debug, warning or error [default: warning]' -r -f -a "debug\t''
+warning\t''
+error\t''"
+complete -c pinnace -n "__fish_pinnace_needs_command" -l cgroup-manager -d 'Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]' -r -f -a "cgroupfs\t''
+systemd\t''
+disabled\t''"
+complete -c pinnace -n "__fish_pinnace_needs_command" -l rootless -d 'Whether a new container does without the cgroups that cannot be written: true, false or auto: for whoever is not the host\'s root [default: auto]' -r -f -a "true\t''
+false\t''
+auto\t''"
 complete -c pinnace -n "__fish_pinnace_needs_command" -l debug -d 'Log what is done, too'
 complete -c pinnace -n "__fish_pinnace_needs_command" -l systemd-cgroup -d 'Let systemd make the cgroups; cgroupsPath is then slice:prefix:name'
 complete -c pinnace -n "__fish_pinnace_needs_command" -s v -l version -d 'Print the version'
@@ -91,7 +98,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand delete" -s h -l help -d 
 complete -c pinnace -n "__fish_pinnace_using_subcommand mounts" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand resume" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand ps" -s f -l format -d 'table, made by the host\'s ps, or json: the pids alone' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand ps" -s f -l format -d 'table, made by the host\'s ps, or json: the pids alone' -r -f -a "table\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -s r -l resources -d 'Read the limits from a JSON file, as in linux.resources of config.json, or from standard input (-); the options below are left aside' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l blkio-weight -d 'Relative weight of block I/O, 10 to 1000' -r
@@ -135,7 +143,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -s h -l help -d 'P
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -l interval -d 'Time between two records, such as 500ms or 1m30s' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -l stats -d 'Print one record and end'
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s f -l format -d 'table or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s f -l format -d 'table or json' -r -f -a "table\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s q -l quiet -d 'Only the ids'
 complete -c pinnace -n "__fish_pinnace_using_subcommand list" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand spec" -s b -l bundle -d 'Directory to write config.json to [default: the working directory]' -r -F
@@ -156,14 +165,17 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l watch -d 'Seco
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l report -d 'Write results.json, results.csv, index.html and summary.svg into this directory' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s f -l format -d 'text, a finding a line, or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s f -l format -d 'text, a finding a line, or json' -r -f -a "text\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 'text, for people, or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 'text, for people, or json' -r -f -a "text\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-pivot -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-new-keyring -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s f -l format -d 'text, for people, or json' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s f -l format -d 'text, for people, or json' -r -f -a "text\t''
+json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the last command of the file as a picture, too' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -s h -l help -d 'Print help'

@@ -157,6 +157,24 @@ fn what_is_no_option_is_refused_in_runcs_words() {
 }
 
 #[test]
+fn known_values_are_there_to_complete_and_unknown_ones_are_the_commands_to_refuse() {
+    let list = parsed!(List, "pinnace --log-format=x list --format x");
+    assert_eq!(list.format, "x");
+    let known = |command: &clap::Command, name: &str| {
+        let option =
+            command.get_arguments().find(|option| option.get_long() == Some(name)).expect("an option");
+        option.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect::<Vec<_>>()
+    };
+    let definition = definition();
+    assert_eq!(known(&definition, "log-format"), ["text", "json"]);
+    assert_eq!(known(&definition, "cgroup-manager"), ["cgroupfs", "systemd", "disabled"]);
+    for command in definition.get_subcommands() {
+        let has_format = command.get_arguments().any(|option| option.get_long() == Some("format"));
+        assert!(!has_format || known(command, "format").contains(&String::from("json")), "{command}");
+    }
+}
+
+#[test]
 fn negative_numbers_behind_an_operand_are_operands() {
     assert_eq!(parsed!(Kill, "pinnace kill web -1").operands, ["web", "-1"]);
     assert_eq!(refused("pinnace kill -1 web"), "flag provided but not defined: -1");
