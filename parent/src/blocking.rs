@@ -6,6 +6,7 @@
 //! ([`Creation::owns_process`], [`Signals`]) has its process changed.
 
 pub use crate::cgroup::ManagerKind;
+pub use crate::config::read_process;
 pub(crate) use crate::container::delete_created;
 pub use crate::container::{
     Container, Created, Creation, Events, Executed, Execution, Finding, Level, Limit, LimitKind, Preview,

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod explain;
 mod global;
 mod go;
+mod known;
 mod lifecycle;
 mod show;
 mod table;

@@ -166,12 +166,14 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
     }
 }
 
-/// How many descriptors above standard error the program keeps: `first` that systemd has given us, and `asked` behind them.
+/// How many descriptors above standard error the program keeps: `first` that systemd has given us, and `asked` behind them; less than none is
+/// none, as to runc.
 ///
 /// Errors: one of them is not open.
 #[allow(unsafe_code)]
-pub(crate) fn preserved_count(first: u32, asked: u32) -> Result<u32> {
-    let count = first.saturating_add(asked);
+pub(crate) fn preserved_count(first: u32, asked: i64) -> Result<u32> {
+    // More than a process can have is as good: one of them is not open.
+    let count = first.saturating_add(u32::try_from(asked.max(0)).unwrap_or(u32::MAX));
     for index in 0..count {
         let number = i64::from(index) + 3;
         let is_theirs = i32::try_from(number).is_ok_and(|number| {

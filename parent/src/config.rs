@@ -35,7 +35,7 @@ pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::{default_spec, rootless_spec};
 pub use hooks::{Hook, HookPoint, HookState, Hooks};
 pub use list::numbers as number_list;
-pub use load::{examine, load, load_process, parse, parse_destinations, parse_mounts};
+pub use load::{examine, load, parse, parse_destinations, parse_mounts, parse_process, read_process};
 pub use options::mount_options;
 pub use problems::{Problem, Problems, Refusal, one_line};
 pub use program::Program;

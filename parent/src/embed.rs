@@ -226,6 +226,7 @@ impl Shared {
             preserved_count: 0,
             cgroups: &[],
             ignore_paused: false,
+            heeds_signals: false,
             stdio: command.stdio.borrow(),
             trace: &trace,
         };

@@ -33,7 +33,7 @@ pub enum Kind {
     Ended,
     /// What was looked for is elsewhere by now.
     Moved,
-    /// A signal of this number asked a foreground command to end before there was a program to pass it on to.
+    /// A signal of this number asked a foreground command to end while there was no program to pass it on to.
     Interrupted(i32),
 }
 

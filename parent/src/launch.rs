@@ -92,6 +92,8 @@ pub struct Launch {
     let_go: bool,
     /// Nothing but the next report is waited for: it may be received without a look whether it is there.
     may_block: bool,
+    /// stage1 may be frozen: signals that ask us to end are heard while it says nothing.
+    heeds_signals: bool,
     /// What comes back if the container is not let go.
     devices: Option<MovedDevices>,
     is_ready: bool,
@@ -195,6 +197,7 @@ impl Launch {
     async fn birth(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(u32, OwnedFd)> {
         let mut early = VecDeque::new();
         loop {
+            self.heed_signals()?;
             let said = async {
                 reactor.readable(self.socket.as_fd()).await;
                 true
@@ -235,6 +238,7 @@ impl Launch {
             warnings: Vec::new(),
             let_go: false,
             may_block: false,
+            heeds_signals: false,
             devices: None,
             is_ready: false,
             console: None,
@@ -387,8 +391,11 @@ impl Drop for Launch {
         if !self.let_go {
             // Ignored: it may have ended by itself.
             let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::KILL);
-            let _ = self.wait();
-            self.child.has_executed_stage1();
+            // What v1 has frozen dies when it is thawed.
+            if !self.heeds_signals {
+                let _ = self.wait();
+                self.child.has_executed_stage1();
+            }
         }
     }
 }

@@ -71,10 +71,7 @@ impl Signals {
     /// Sends every signal that has come to the process behind `pidfd`. True if our terminal has another size now.
     pub fn forward(&self, pidfd: BorrowedFd<'_>) -> bool {
         let mut is_resized = false;
-        let mut record = [0u8; RECORD_BYTES];
-        while rustix::io::read(&self.descriptor, &mut record) == Ok(record.len()) {
-            // The first field of struct signalfd_siginfo is the number.
-            let number = u32::from_ne_bytes([record[0], record[1], record[2], record[3]]);
+        while let Some(number) = self.take() {
             if number == uapi::SIGWINCH {
                 is_resized = true;
                 continue;
@@ -83,6 +80,22 @@ impl Signals {
             let _ = send_signal(pidfd, number as i32);
         }
         is_resized
+    }
+
+    /// Takes every signal that has come.
+    ///
+    /// Errors: one of them asks us to end; `when` completes "interrupted by SIGINT".
+    pub fn take_ended(&self, when: &str) -> Result<()> {
+        let taken = std::iter::from_fn(|| self.take()).fold(0, |set, number| set | 1 << (number - 1));
+        ended_by(taken, when)
+    }
+
+    /// The number of the next one.
+    fn take(&self) -> Option<u32> {
+        let mut record = [0u8; RECORD_BYTES];
+        let is_whole = rustix::io::read(&self.descriptor, &mut record) == Ok(record.len());
+        // The first field of struct signalfd_siginfo.
+        is_whole.then(|| u32::from_ne_bytes([record[0], record[1], record[2], record[3]]))
     }
 }
 
@@ -127,13 +140,18 @@ pub fn check_ended(when: &str) -> Result<()> {
     // SAFETY: the set is of the size that is passed; the kernel writes it.
     let returned = unsafe { syscall!(RT_SIGPENDING, &raw mut pending, SIGNAL_SET_BYTES) };
     check(returned).map_err(|errno| Error::call("rt_sigpending", errno))?;
+    ended_by(pending, when)
+}
+
+/// The error if one of this set of signals asks us to end.
+fn ended_by(set: u64, when: &str) -> Result<()> {
     let enders = [
         (Signal::INT, "SIGINT"),
         (Signal::TERM, "SIGTERM"),
         (Signal::HUP, "SIGHUP"),
         (Signal::QUIT, "SIGQUIT"),
     ];
-    match enders.iter().find(|(signal, _)| pending & 1 << (signal.as_raw() - 1) != 0) {
+    match enders.iter().find(|(signal, _)| set & 1 << (signal.as_raw() - 1) != 0) {
         None => Ok(()),
         Some((signal, name)) => {
             Err(Error::of_kind(Kind::Interrupted(signal.as_raw()), format!("interrupted by {name} {when}")))

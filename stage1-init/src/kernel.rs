@@ -272,6 +272,8 @@ pub trait Kernel {
     /// The names of the extended attributes, each with its NUL; the number of bytes.
     fn list_attributes(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize>;
     fn attribute(&mut self, file: Descriptor, name: &CStr, buffer: &mut [u8]) -> Result<usize>;
+    /// Whether it was opened for writing.
+    fn is_writable(&mut self, file: Descriptor) -> Result<bool>;
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;

@@ -24,7 +24,7 @@ pub struct Create {
     pub pidfd_socket: Option<PathBuf>,
     /// Descriptors above standard error that the program keeps
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub preserve_fds: u32,
+    pub preserve_fds: i64,
     /// Another name for config.json, or its path
     #[arg(short = 'f', long, value_name = "FILE", default_value = "config.json")]
     pub config: PathBuf,

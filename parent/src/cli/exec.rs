@@ -51,7 +51,7 @@ pub struct Exec {
     pub cap: Vec<String>,
     /// Descriptors above standard error that the program keeps
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub preserve_fds: u32,
+    pub preserve_fds: i64,
     /// Cgroup below the container's; for v1 with controllers before it
     #[arg(long, value_name = "[CONTROLLER,...:]PATH")]
     pub cgroup: Vec<String>,

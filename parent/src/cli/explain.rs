@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches};
 
 use super::Invocation;
+use super::known::Known;
 use super::table::{Entry, entry};
 
 /// One of them with its arguments.
@@ -64,7 +65,7 @@ pub struct Validate {
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
     /// text, a finding a line, or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
     pub format: String,
 }
 
@@ -74,7 +75,7 @@ pub struct Plan {
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
     /// text, for people, or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
     pub format: String,
     /// Plan as with the same option of `run`
     #[arg(long)]
@@ -87,7 +88,7 @@ pub struct Plan {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Doctor {
     /// text, for people, or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
     pub format: String,
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::go::boolean;
+use super::known::Known;
 use pinnace::blocking::ManagerKind;
 use pinnace::log::Level;
 use pinnace::{Error, Result};
@@ -21,22 +22,22 @@ pub struct Global {
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// Format of log records: text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
     pub log_format: String,
     /// Log what is done, too
     #[arg(long)]
     pub debug: bool,
     /// Log only what is at least this grave: debug, warning or error [default: warning]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = Known(&["debug", "warning", "error"]), hide_possible_values = true)]
     pub log_level: Option<String>,
     /// Let systemd make the cgroups; cgroupsPath is then slice:prefix:name
     #[arg(long)]
     pub systemd_cgroup: bool,
     /// Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]
-    #[arg(long, value_name = "MANAGER")]
+    #[arg(long, value_name = "MANAGER", value_parser = Known(&["cgroupfs", "systemd", "disabled"]), hide_possible_values = true)]
     pub cgroup_manager: Option<String>,
     /// Whether a new container does without the cgroups that cannot be written: true, false or auto: for whoever is not the host's root [default: auto]
-    #[arg(long, value_name = "CHOICE")]
+    #[arg(long, value_name = "CHOICE", value_parser = Known(&["true", "false", "auto"]), hide_possible_values = true)]
     pub rootless: Option<String>,
 }
 

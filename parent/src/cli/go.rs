@@ -43,7 +43,9 @@ pub(super) fn read(command: &Command, words: &[OsString], options: Options) -> W
         if bytes == b"--" {
             break;
         }
-        match bytes.strip_prefix(b"-").filter(|name| !name.is_empty()) {
+        // Behind an operand a negative number is one more, as to runc: `kill ID -1` is refused by the kernel.
+        let is_number = |name: &&[u8]| !read.operands.is_empty() && name.iter().all(u8::is_ascii_digit);
+        match bytes.strip_prefix(b"-").filter(|name| !name.is_empty() && !is_number(name)) {
             None => {
                 read.operands.push(word.clone());
                 if options == Options::BeforeOperands {

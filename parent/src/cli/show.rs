@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::known::Known;
+
 #[derive(Args, Clone, Debug, Default)]
 pub struct Ps {
     /// table, made by the host's ps, or json: the pids alone
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", value_parser = Known(&["table", "json"]), hide_possible_values = true)]
     pub format: String,
     /// Name of the container, then what ps is to be called with [default: -ef]
     #[arg(value_name = "ID [PS OPTIONS]", num_args = 0.., value_parser = super::text(), trailing_var_arg = true)]
@@ -30,7 +32,7 @@ pub struct Events {
 #[derive(Args, Clone, Debug, Default)]
 pub struct List {
     /// table or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", value_parser = Known(&["table", "json"]), hide_possible_values = true)]
     pub format: String,
     /// Only the ids
     #[arg(short, long)]

@@ -141,7 +141,6 @@ fn what_is_no_option_is_refused_in_runcs_words() {
         ("pinnace run -dx web", "flag provided but not defined: -dx"),
         ("pinnace run -dt=false web", "flag provided but not defined: -dt"),
         ("pinnace list -fjson", "flag provided but not defined: -fjson"),
-        ("pinnace kill web -9", "flag provided but not defined: -9"),
         ("pinnace -x list", "flag provided but not defined: -x"),
         ("pinnace create ---b web", "bad flag syntax: ---b"),
         ("pinnace list --=x", "bad flag syntax: --=x"),
@@ -155,6 +154,32 @@ fn what_is_no_option_is_refused_in_runcs_words() {
     assert_eq!(refused("pinnace run --preserve-fds x web"), message);
     let bytes = [&b"pinnace"[..], b"create", b"--\xff"].map(|word| OsString::from_vec(word.to_vec()));
     assert!(parse(bytes.into()).is_err());
+}
+
+#[test]
+fn known_values_are_there_to_complete_and_unknown_ones_are_the_commands_to_refuse() {
+    let list = parsed!(List, "pinnace --log-format=x list --format x");
+    assert_eq!(list.format, "x");
+    let known = |command: &clap::Command, name: &str| {
+        let option =
+            command.get_arguments().find(|option| option.get_long() == Some(name)).expect("an option");
+        option.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect::<Vec<_>>()
+    };
+    let definition = definition();
+    assert_eq!(known(&definition, "log-format"), ["text", "json"]);
+    assert_eq!(known(&definition, "cgroup-manager"), ["cgroupfs", "systemd", "disabled"]);
+    for command in definition.get_subcommands() {
+        let has_format = command.get_arguments().any(|option| option.get_long() == Some("format"));
+        assert!(!has_format || known(command, "format").contains(&String::from("json")), "{command}");
+    }
+}
+
+#[test]
+fn negative_numbers_behind_an_operand_are_operands() {
+    assert_eq!(parsed!(Kill, "pinnace kill web -1").operands, ["web", "-1"]);
+    assert_eq!(refused("pinnace kill -1 web"), "flag provided but not defined: -1");
+    assert_eq!(refused("pinnace kill web -x"), "flag provided but not defined: -x");
+    assert_eq!(parsed!(Run, "pinnace run --preserve-fds -1 web").create.preserve_fds, -1);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! `exec`: one more process in a container, with its exit code, or left alone.
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 
 use super::Context;
 use crate::cli;
 use pinnace::blocking::{self, Container, Execution, ProcessChanges, Signals, Stdio, TerminalChoice};
-use pinnace::{Error, Result};
+use pinnace::{Error, Kind, Result};
 
 /// What callers see of everything that fails before the program runs.
 const FAILED: i32 = 255;
@@ -17,8 +18,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
     match exec(context, arguments, &id.to_string_lossy(), args) {
         Ok(code) => Ok(code),
         Err(error) => {
+            let code = match error.kind() {
+                Kind::Interrupted(_) => error.exit_code(),
+                _ => FAILED,
+            };
             context.log.error(&error.context("exec failed").to_string());
-            Ok(FAILED)
+            Ok(code)
         }
     }
 }
@@ -26,10 +31,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
 fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[OsString]) -> Result<i32> {
     context.trace.about("exec", id);
     let container = Container::open(&context.state_root()?, id)?;
-    // Before anything exists that a signal could be meant for.
-    let signals = if arguments.detach { None } else { Some(Signals::block()?) };
+    // Before signals are kept for a program: the file may be a pipe, and nobody there to write it.
+    let process = arguments.process.as_deref().map(blocking::read_process).transpose()?;
+    // Before anything exists that a signal could be meant for. One that ends us stays blocked, so that the error is told.
+    let signals = if arguments.detach { None } else { Some(ManuallyDrop::new(Signals::block()?)) };
     let execution = Execution {
-        process: arguments.process.as_deref(),
+        process: process.as_deref(),
         changes: ProcessChanges {
             args,
             cwd: arguments.cwd.as_deref(),
@@ -48,6 +55,7 @@ fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[OsString
         preserved_count: super::preserved_count(0, arguments.preserve_fds)?,
         cgroups: &arguments.cgroup,
         ignore_paused: arguments.ignore_paused,
+        heeds_signals: signals.is_some(),
         stdio: Stdio::Inherit,
         trace: context.trace,
     };
@@ -58,6 +66,6 @@ fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[OsString
         Some(signals) => context.trace.wait("wait for the program's end", || executed.stay(signals))?,
     };
     // The process ends now: its descriptors need no closing one by one.
-    std::mem::forget((executed, signals, container));
+    std::mem::forget((executed, container));
     Ok(code)
 }

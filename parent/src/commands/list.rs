@@ -21,8 +21,10 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::List) -> Result<()> {
     let documents = documents(context, &root)?;
     let text = match arguments.format.as_str() {
         // runc's Go prints an empty list as null.
-        "json" if documents.is_empty() => String::from("null"),
-        "json" => serde_json::to_string(&documents).map_err(|error| Error::new(format!("list: {error}")))?,
+        "json" if documents.is_empty() => String::from("null\n"),
+        "json" => {
+            serde_json::to_string(&documents).map_err(|error| Error::new(format!("list: {error}")))? + "\n"
+        }
         _ => table(&documents),
     };
     super::print(&text)

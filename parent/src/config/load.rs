@@ -50,8 +50,8 @@ fn read_file(bundle: BorrowedFd<'_>, name: &Path) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Reads and checks a file with a `process` object alone, perhaps a pipe; and warnings.
-pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
+/// Reads a file with a `process` object alone, perhaps a pipe whose writer is still to come.
+pub fn read_process(path: &Path) -> Result<Vec<u8>> {
     let failed = |errno| Error::call(format_args!("open {}", path.display()), errno);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
@@ -59,7 +59,7 @@ pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
     if text.len() > FILE_BYTES_MAX {
         return Err(Error::new(format!("{} is larger than {FILE_BYTES_MAX} bytes", path.display())));
     }
-    parse_process(&text)
+    Ok(text)
 }
 
 /// Checks a list of mounts alone, as `$.mounts` of a config.json; and warnings.
@@ -79,8 +79,8 @@ pub fn parse_destinations(text: &[u8]) -> Result<Vec<String>> {
     Ok(places.iter().map(|place| check::clean(&place.destination)).collect())
 }
 
-/// A `process` object is judged as in a config.json that has nothing else.
-fn parse_process(text: &[u8]) -> Result<(Process, Vec<String>)> {
+/// Checks a `process` object alone, as in a config.json that has nothing else; and warnings.
+pub fn parse_process(text: &[u8]) -> Result<(Process, Vec<String>)> {
     let config = parse_part("process", text)?;
     Ok((config.process, config.warnings))
 }
@@ -90,11 +90,20 @@ fn parse_part(key: &str, text: &[u8]) -> Result<Config> {
     // One value, so that nothing in it gets out of its place below.
     serde_json::from_slice::<IgnoredAny>(text)
         .map_err(|error| Error::new(format!("{key} is not valid JSON: {error}")))?;
+    // Left out it would be, and might be missed only where it is used.
+    if text.trim_ascii() == b"null" {
+        return Err(Error::new(format!("$.{key}: must not be null")));
+    }
     let start = format!(
         r#"{{"ociVersion":"1.3.0","root":{{"path":"/"}},"linux":{{"namespaces":[{{"type":"mount"}}]}},"{key}":"#
     );
-    parse(&[start.as_bytes(), text, b"}"].concat())
-        .map_err(|error| Error::new(error.to_string().trim_start_matches("config.json: ").to_owned()))
+    examine_text(&[start.as_bytes(), text, b"}"].concat(), &|_, _| false).map_err(|refusal| match refusal {
+        Refusal::Unreadable(error) => error,
+        Refusal::Problems(problems) => Error::new(match problems.0.as_slice() {
+            [problem] => problem.to_string(),
+            _ => problems.counted(key),
+        }),
+    })
 }
 
 /// Everything in the file, up to one byte more than may be. `size` is what is expected.

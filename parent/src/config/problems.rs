@@ -31,6 +31,13 @@ impl Problems {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 
+    /// As those of `file`, in one line.
+    pub(super) fn counted(&self, file: &str) -> String {
+        let printed: Vec<String> = self.0.iter().take(PRINTED_MAX).map(Problem::to_string).collect();
+        let rest = if self.0.len() > PRINTED_MAX { "; …" } else { "" };
+        format!("{file} has {} problems: {}{rest}", self.0.len(), printed.join("; "))
+    }
+
     /// Paths are written only when they are needed: most files have no problem.
     pub(super) fn add(&mut self, path: impl fmt::Display, reason: impl Into<String>) {
         self.0.push(Problem { path: one_line(path.to_string()), reason: one_line(reason.into()) });
@@ -52,14 +59,7 @@ impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
             [problem] => write!(formatter, "config.json: {problem}"),
-            problems => {
-                write!(formatter, "config.json has {} problems: ", problems.len())?;
-                for (index, problem) in problems.iter().take(PRINTED_MAX).enumerate() {
-                    let separator = if index == 0 { "" } else { "; " };
-                    write!(formatter, "{separator}{problem}")?;
-                }
-                if problems.len() > PRINTED_MAX { formatter.write_str("; …") } else { Ok(()) }
-            }
+            _ => formatter.write_str(&self.counted("config.json")),
         }
     }
 }

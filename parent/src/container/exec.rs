@@ -17,15 +17,15 @@ use crate::error::{Error, Kind, Result};
 use crate::host::HostFacts;
 use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
-use crate::state::{PidFile, own_ignored_signals};
+use crate::state::{Inherited, PidFile};
 use crate::terminal::CallersSocket;
 use crate::trace::Trace;
 
 /// What the caller of `exec` decides.
 #[derive(Debug)]
 pub struct Execution<'a> {
-    /// A file with the whole process; the changes below are then not looked at.
-    pub process: Option<&'a Path>,
+    /// The whole process as JSON; the changes below are then not looked at.
+    pub process: Option<&'a [u8]>,
     /// What differs from the container's own process.
     pub changes: ProcessChanges<'a>,
     /// Where the program's terminal ends, if it has one.
@@ -40,6 +40,8 @@ pub struct Execution<'a> {
     pub cgroups: &'a [String],
     /// A paused container is no error; the process begins when it is resumed.
     pub ignore_paused: bool,
+    /// Whoever asks the calling thread to end, by a signal that it blocks, is heard while a paused container keeps it waiting.
+    pub heeds_signals: bool,
     /// The program's standard descriptors.
     pub stdio: Stdio<'a>,
     /// Who is told how long that takes.
@@ -127,16 +129,17 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else {
         return Err(stopped());
     };
-    if !execution.ignore_paused && container.cgroups().is_frozen() {
+    let is_paused = container.cgroups().is_frozen();
+    if is_paused && !execution.ignore_paused {
         return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
     }
     let mut basis: Basis = serde_json::from_slice(&init.basis)
         .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;
     let mut warnings = Vec::new();
     match execution.process {
-        Some(path) => {
+        Some(text) => {
             let process;
-            (process, warnings) = config::load_process(path)?;
+            (process, warnings) = config::parse_process(text)?;
             basis.process = completed(process, basis.process);
         }
         None => change(&mut basis.process, &execution.changes, &mut warnings)?,
@@ -194,6 +197,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
                 processors: &config.process.exec_cpu_affinity.initial,
                 notes: notes.as_ref(),
                 stdio: execution.stdio,
+                heeds_signals: is_paused && execution.heeds_signals,
             },
         )
     };
@@ -222,6 +226,11 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
         launch.send_cgroups(&way_in.doors.descriptors())?;
     }
     drop(way_in);
+    let inherited = Inherited::read();
+    let affinity = &config.process.exec_cpu_affinity;
+    if !inherited.has_all_processors && affinity.initial.is_empty() && affinity.last.is_empty() {
+        launch.use_all_processors()?;
+    }
     let pid = launch.pid().as_raw_pid();
     let agent = seccomp::agent(&container.record, &container.id, (pid, init.pid), "running")?;
     // What can fail comes before the program runs, as far as it may.
@@ -229,7 +238,9 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     if let Some(socket) = pidfd_socket {
         socket.send(b"setns", launch.pidfd())?;
     }
-    let begun = trace.wait("wait for the program's execution", || begin(&mut launch, &plan, terminal, agent));
+    let begun = trace.wait("wait for the program's execution", || {
+        begin(&mut launch, &plan, terminal, agent, inherited.ignored_signals)
+    });
     if let Some(notes) = &notes {
         trace.add(notes.spans(&plan));
     }
@@ -251,8 +262,8 @@ fn begin(
     plan: &Plan<'_>,
     terminal: TerminalEnd,
     agent: Option<crate::launch::Agent>,
+    ignored_signals: u64,
 ) -> Result<Option<HostRelay>> {
-    let ignored_signals = own_ignored_signals();
     let reactor = Reactor::default();
     block_on(&reactor, async {
         if !plan.has_terminal() {

@@ -144,6 +144,5 @@ fn stay(
     let code = launch.wait();
     drop(master);
     drop(host);
-    relay.drain(signals.as_fd());
-    code
+    relay.drain(signals).and(code)
 }

@@ -284,8 +284,16 @@ impl Tree {
     fn enter(&self, plan: &Plan<'_>) -> Result<Launch> {
         let init = self.init.try_clone().map_err(|error| Error::io("duplicate a pidfd", &error))?;
         let root = Some(self.root.as_fd());
-        let stdio = Stdio::Null;
-        Launch::enter(plan, Entrance { init, cgroup: None, root, processors: &[], notes: None, stdio })
+        let entrance = Entrance {
+            init,
+            cgroup: None,
+            root,
+            processors: &[],
+            notes: None,
+            stdio: Stdio::Null,
+            heeds_signals: false,
+        };
+        Launch::enter(plan, entrance)
     }
 
     /// What is mounted in the container.

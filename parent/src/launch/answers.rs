@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use shared_proto::Report;
 
 use super::held::send_listener;
@@ -9,6 +10,7 @@ use super::limits::set_clocks;
 use super::{Agent, Launch, Reactor, out_of_turn, words};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
+use crate::signals::LOOK_PAUSE;
 
 impl Launch {
     /// Waits until everything up to the wait for `start` is done.
@@ -103,6 +105,7 @@ impl Launch {
             return Ok(Some(report));
         }
         loop {
+            self.heed_signals()?;
             if !self.may_block {
                 reactor.readable(self.socket.as_fd()).await;
             }
@@ -115,6 +118,22 @@ impl Launch {
                 report => return Ok(report),
             }
         }
+    }
+
+    /// Waits for the next word, or the end, of a stage1 that may be frozen.
+    ///
+    /// Errors: meanwhile a signal asks us to end.
+    pub(super) fn heed_signals(&self) -> Result<()> {
+        let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK_PAUSE.subsec_nanos()) };
+        let is_silent = || {
+            let mut polled =
+                [self.socket.as_fd(), self.pidfd()].map(|it| PollFd::from_borrowed_fd(it, PollFlags::IN));
+            rustix::event::poll(&mut polled, Some(&pause)).is_ok_and(|count| count == 0)
+        };
+        while self.heeds_signals && is_silent() {
+            crate::signals::check_interrupted()?;
+        }
+        Ok(())
     }
 
     /// stage1 ended without a word: says how.

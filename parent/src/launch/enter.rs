@@ -27,6 +27,8 @@ pub struct Entrance<'a> {
     /// Where stage1 notes what it does, if the plan has the slot for it.
     pub notes: Option<&'a Notes>,
     pub stdio: Stdio<'a>,
+    /// The container is paused: whoever asks us to end, by a signal that we block, is heard while stage1 says nothing.
+    pub heeds_signals: bool,
 }
 
 impl Launch {
@@ -58,6 +60,7 @@ impl Launch {
         let child = on_processors(entrance.processors, || spawn::spawn(&birth))?;
         close_all([childs_end, stage1]);
         let mut launch = Self::new(child, "the process", socket);
+        launch.heeds_signals = entrance.heeds_signals;
         let has_user_namespace = plan.bootstrap.joined & NEW_USER != 0;
         launch.send_trees(plan, has_user_namespace.then(|| entrance.init.as_fd()))?;
         drop(entrance.init);

@@ -1,10 +1,14 @@
-//! The file in which a caller finds a process's id.
+//! The file in which a caller finds the pid of a new process.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
@@ -13,40 +17,64 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct PidFile<'a> {
     path: &'a Path,
-    /// What has been made. At first it is ours alone: the name holds our thread's id, and no file of that name was there.
+    /// Without a name of its own where the filesystem can do that: who is killed leaves nothing.
+    file: fs::File,
+    /// What has been made and has a name. At first that is ours alone: it holds our thread's id, and no file of that name was there.
     made: Option<PathBuf>,
 }
 
 impl<'a> PidFile<'a> {
     pub fn prepare(path: &'a Path, pid: i32) -> Result<Self> {
-        let name = path.file_name().unwrap_or(OsStr::new("pid"));
-        let mut temporary_name = std::ffi::OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}", rustix::thread::gettid().as_raw_nonzero()));
-        let temporary = path.with_file_name(temporary_name);
         let failed = |error: std::io::Error| Error::io(format_args!("open {}", path.display()), &error);
-        let mut file = match fs::File::create_new(&temporary) {
-            // Left by a thread that had our id once, and whose process was killed.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                fs::remove_file(&temporary).and_then(|()| fs::File::create_new(&temporary))
+        let directory =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let (mut file, made) = match rustix::fs::open(directory, flags, Mode::from(0o600)) {
+            Ok(file) => (fs::File::from(file), None),
+            Err(Errno::OPNOTSUPP) => {
+                let temporary = Self::temporary(path);
+                (make_anew(&temporary, || fs::File::create_new(&temporary)).map_err(failed)?, Some(temporary))
             }
-            created => created,
-        }
-        .map_err(failed)?;
-        let prepared = Self { path, made: Some(temporary) };
-        file.set_permissions(fs::Permissions::from_mode(0o644))
-            .and_then(|()| std::io::Write::write_all(&mut file, pid.to_string().as_bytes()))
-            .map_err(failed)?;
-        Ok(prepared)
+            Err(errno) => return Err(failed(errno.into())),
+        };
+        let prepared = file
+            .set_permissions(fs::Permissions::from_mode(0o644))
+            .and_then(|()| file.write_all(pid.to_string().as_bytes()));
+        let made = Self { path, file, made };
+        prepared.map(|()| made).map_err(failed)
     }
 
     /// Puts the file in its place.
     pub fn publish(&mut self) -> Result<()> {
+        let failed = |error: std::io::Error| Error::io(format_args!("open {}", self.path.display()), &error);
+        if self.made.is_none() {
+            if self.link(self.path).is_ok() {
+                self.made = Some(self.path.to_owned());
+                return Ok(());
+            }
+            // Only a file with a name can take the place of another.
+            let temporary = Self::temporary(self.path);
+            make_anew(&temporary, || self.link(&temporary)).map_err(failed)?;
+            self.made = Some(temporary);
+        }
         let Some(temporary) = &self.made else { return Ok(()) };
-        fs::rename(temporary, self.path)
-            .map_err(|error| Error::io(format_args!("open {}", self.path.display()), &error))?;
+        fs::rename(temporary, self.path).map_err(failed)?;
         self.made = Some(self.path.to_owned());
         Ok(())
+    }
+
+    /// A name in the same directory.
+    fn temporary(path: &Path) -> PathBuf {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or(OsStr::new("pid")));
+        name.push(format!(".{}", rustix::thread::gettid().as_raw_nonzero()));
+        path.with_file_name(name)
+    }
+
+    /// Gives the file a name that nobody has.
+    fn link(&self, path: &Path) -> std::io::Result<()> {
+        let own = format!("/proc/thread-self/fd/{}", self.file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
     }
 
     /// The process lives on.
@@ -61,5 +89,14 @@ impl Drop for PidFile<'_> {
             // Ignored: the error that matters is the first one.
             let _ = fs::remove_file(made);
         }
+    }
+}
+
+/// Has `make` make what nobody but us is to have at `path`, in the place of what a thread has left that had our id once, and whose process was
+/// killed.
+fn make_anew<T>(path: &Path, make: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
+    match make() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| make()),
+        made => made,
     }
 }

@@ -90,38 +90,53 @@ impl StateDirectory {
 pub struct ProcessFacts {
     /// Clock ticks after boot.
     pub start_time: u64,
-    /// What it has from us: bit N-1 is signal N.
-    pub ignored_signals: u64,
-    /// It may use every processor for certain, as we may. (Where the machine's number of them is no multiple of four, the mask does not tell.)
-    pub has_all_processors: bool,
+    /// What it has from us.
+    pub inherited: Inherited,
 }
 
 impl ProcessFacts {
-    pub fn ignores(&self, signal: Signal) -> bool {
-        self.ignored_signals & 1 << (signal.as_raw() - 1) != 0
-    }
-
     /// `None` if the process is gone or has ended (a zombie).
     ///
     /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
-    /// Source: proc_pid_stat(5), fields 3 and 22; proc_pid_status(5), whose masks have the real-time signals as well. The masks are the calling
-    /// thread's, which its child has inherited: a /proc of another pid namespace knows both by other numbers, and has somebody else at the child's.
+    /// Source: proc_pid_stat(5), fields 3 and 22.
     pub fn read(pid: i32) -> Result<Option<Self>> {
         let Some((stat, stat_file)) = read_proc(pid, "stat")? else { return Ok(None) };
         let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
         let Some((status, status_file)) = read_proc("thread-self", "status")? else { return Ok(None) };
         close_all([stat_file, status_file]);
-        let ignored_signals = parse_ignored_signals(&status).unwrap_or_default();
-        let has_all_processors = parse_has_all_processors(&status).unwrap_or_default();
-        Ok(Some(Self { start_time, ignored_signals, has_all_processors }))
+        Ok(Some(Self { start_time, inherited: Inherited::parse(&status) }))
     }
 }
 
-/// The signals that we ignore, as our caller has left it to us; bit N-1 is signal N. None where /proc does not say it.
-pub fn own_ignored_signals() -> u64 {
-    // By name: a /proc that is another pid namespace's knows us by another number.
-    let text = read_proc("thread-self", "status").ok().flatten();
-    text.and_then(|(text, _)| parse_ignored_signals(&text)).unwrap_or(0)
+/// What our caller has left to us, and our child has from us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inherited {
+    /// Bit N-1 is signal N.
+    pub ignored_signals: u64,
+    /// Every processor may be used for certain. (Where the machine's number of them is no multiple of four, the mask does not tell.)
+    pub has_all_processors: bool,
+}
+
+impl Inherited {
+    /// Nothing where /proc does not say it.
+    ///
+    /// Source: proc_pid_status(5), whose masks have the real-time signals as well. They are the calling thread's, by name: a /proc of another pid
+    /// namespace knows us and the child by other numbers, and has somebody else at the child's.
+    pub fn read() -> Self {
+        let text = read_proc("thread-self", "status").ok().flatten();
+        text.map(|(text, _)| Self::parse(&text)).unwrap_or_default()
+    }
+
+    pub fn ignores(&self, signal: Signal) -> bool {
+        self.ignored_signals & 1 << (signal.as_raw() - 1) != 0
+    }
+
+    fn parse(status: &str) -> Self {
+        Self {
+            ignored_signals: parse_ignored_signals(status).unwrap_or_default(),
+            has_all_processors: parse_has_all_processors(status).unwrap_or_default(),
+        }
+    }
 }
 
 /// The text of a file of /proc/PID or /proc/thread-self, which is short: one read is enough; and the file. `None` if there is no such process.

@@ -4,7 +4,6 @@
 //! other futures go on.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -14,14 +13,12 @@ use rustix::pty::OpenptFlags;
 
 use crate::error::{Error, Result};
 use crate::launch::Reactor;
+use crate::signals::Signals;
 
 const BUFFER_BYTES: usize = 8 << 10;
 
 /// What is written at a time where more could block us: a pipe that takes any takes PIPE_BUF, a terminal 256 (WAKEUP_CHARS of n_tty).
 const CAREFUL_BYTES: usize = 256;
-
-/// How long a reader that takes nothing is waited for once the program has ended.
-const READER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Both directions.
 #[derive(Debug)]
@@ -66,25 +63,26 @@ impl Relay {
         smol::future::zip(input, output).await;
     }
 
-    /// The program has ended: what it has written, and nobody has taken yet, goes out. `interrupted` says that somebody wants an end of it.
-    pub fn drain(mut self, interrupted: BorrowedFd<'_>) {
+    /// The program has ended: what it has written, and nobody has taken yet, goes out, however long its reader lets us wait.
+    ///
+    /// Errors: meanwhile one of `signals` asks us to end, and what is left is lost.
+    pub fn drain(mut self, signals: &Signals) -> Result<()> {
         self.terminal = None;
         loop {
             match self.output.step(&self.master, &self.stdout) {
                 Step::Moved => continue,
                 Step::Writable => {}
                 // Nothing more is in the terminal.
-                Step::Readable | Step::Ended => break,
+                Step::Readable | Step::Ended => return Ok(()),
             }
             let mut polled = [
                 PollFd::new(&self.stdout.descriptor, PollFlags::OUT),
-                PollFd::from_borrowed_fd(interrupted, PollFlags::IN),
+                PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
             ];
-            let timeout = Timespec { tv_sec: READER_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
-            match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout))) {
-                Ok(1..) if polled[1].revents().is_empty() => {}
-                _ => break,
-            }
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))
+                .map_err(|errno| Error::call("wait for the reader of the terminal's output", errno))?;
+            // There is nobody any more to pass the others on to.
+            signals.take_ended("before all of the program's output was taken")?;
         }
     }
 }

@@ -421,6 +421,12 @@ impl Kernel for Fake {
         Ok(5)
     }
 
+    fn is_writable(&mut self, file: Descriptor) -> Result<bool> {
+        let name = self.name(file);
+        self.call(format!("is_writable {name}"))?;
+        Ok(file != Descriptor::STANDARD[0])
+    }
+
     fn status_of(&mut self, path: &CStr) -> Result<Status> {
         let path = text(path);
         self.call(format!("status_of {path}"))?;

@@ -578,6 +578,10 @@ impl Kernel for Linux {
         check(unsafe { syscall!(FGETXATTR, file.0, name.as_ptr(), buffer.as_mut_ptr(), buffer.len()) })
     }
 
+    fn is_writable(&mut self, file: Descriptor) -> Result<bool> {
+        Ok(fs::fcntl_getfl(lend(file))?.intersects(OFlags::WRONLY | OFlags::RDWR))
+    }
+
     fn status_of(&mut self, path: &CStr) -> Result<Status> {
         fs::stat(path).map(status)
     }

@@ -68,6 +68,23 @@ fn a_symlink_at_dev_console_is_refused() {
     assert!(!kernel.trace.iter().any(|line| line.starts_with("move_mount tree of terminal")));
 }
 
+/// What is given to the user: of regular files those that can be written, which in the fake are standard output and error.
+#[test]
+fn streams_of_the_caller_become_the_users_as_far_as_that_is_harmless() {
+    let _alone = alone();
+    for (mode, given) in
+        [(0o010600, &[0, 1, 2][..]), (0o140777, &[0, 1, 2]), (0o100600, &[1, 2]), (0o020620, &[])]
+    {
+        let mut kernel = with_console(false, 1000, 0);
+        kernel.modes.push(("socket", Status { mode, ..Status::default() }));
+        assert_eq!(run(&mut kernel), End::Executed);
+        for number in 0..3 {
+            let line = format!("give_to_user {number} 1000");
+            assert_eq!(kernel.trace.contains(&line), given.contains(&number), "{mode:o} {line}");
+        }
+    }
+}
+
 #[test]
 fn every_failure_on_the_way_to_a_terminal_is_told_and_ends_the_start() {
     let _alone = alone();

@@ -11,7 +11,8 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
 use pinnace_tests::{
-    Bundle, Container, Outcome, Pty, Value, is_pinnace, json, run_within_limit, skip, wait_until,
+    Bundle, Container, Outcome, Pty, Value, is_pinnace, json, run_within_limit, skip, tests_pinnace,
+    wait_until,
 };
 
 use crate::terminal::receive_master;
@@ -197,6 +198,8 @@ fn a_process_file_replaces_everything_and_may_be_a_pipe() {
         ("{", "process is not valid JSON"),
         (r#"{"args": ["true"]}"#, "$.process.cwd"),
         (r#"{"args": [], "cwd": "/"}"#, "$.process.args: args must not be empty"),
+        (r#"{"args": [], "cwd": "x"}"#, "process has 2 problems: $.process.args: "),
+        (" null\n", "$.process: must not be null"),
         (r#"{"args": ["true"], "cwd": "/"},"hooks":{}"#, "process is not valid JSON"),
     ] {
         fs::write(&path, text).expect("write");
@@ -266,6 +269,11 @@ fn preserved_descriptors_are_there_and_others_are_not() {
     assert_eq!(outcome.succeeded(), "0\n1\n2\n3\n4");
     let outcome = open(2, &["--preserve-fds", "4"], &["true"]);
     refused(&outcome, "unable to stat preserved-fd 2 (of 4): no such file or directory");
+    let outcome = open(0, &["--preserve-fds", "99999999999"], &["true"]);
+    refused(&outcome, "unable to stat preserved-fd 0 (of 99999999999): no such file or directory");
+    // As runc: less than none is none.
+    open(2, &["--preserve-fds", "-1"], &["ls", "/proc/self/fd"]).exited(0);
+    assert_eq!(open(2, &["--preserve-fds=-1"], &["ls", "/proc/self/fd"]).succeeded(), "0\n1\n2\n3");
 }
 
 #[test]

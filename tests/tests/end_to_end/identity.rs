@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use pinnace_tests::{Bundle, Outcome, find_program, json, program, run_within_limit, skip, tests_pinnace};
+use pinnace_tests::{
+    Bundle, Outcome, find_program, is_pinnace, json, program, run_within_limit, skip, tests_pinnace,
+};
 
 fn status() -> Bundle {
     Bundle::new().args(&["/bin/cat", "/proc/self/status"])
@@ -290,6 +292,36 @@ fn standard_files_are_those_of_the_caller() {
     let outcome = Bundle::new().shell("echo out; echo err >&2").run();
     assert_eq!(outcome.succeeded(), "out");
     assert_eq!(outcome.stderr, "err\n");
+}
+
+/// A file that another user has made, and nobody else may open, can be opened by its name in /dev: as who owns it.
+#[test]
+fn standard_files_that_are_written_become_the_users() {
+    let script = "echo one >>/dev/stdout; echo two >>/dev/stderr; cat /dev/stdin";
+    let run = |user: u32| {
+        let user = json!({"uid": user, "gid": user});
+        let container = Bundle::new().shell(script).set("/process/user", user).container();
+        let file = |name: &str| container.bundle.scratch().join(name);
+        let [input, output, errors] = ["input", "output", "errors"].map(file);
+        fs::write(&input, "three").expect("write");
+        fs::set_permissions(&input, fs::Permissions::from_mode(0o644)).expect("chmod");
+        let create = |path| {
+            let made = fs::OpenOptions::new().append(true).create_new(true).open(path).expect("create");
+            made.set_permissions(fs::Permissions::from_mode(0o600)).expect("chmod");
+            made
+        };
+        let mut command = container.create_command("run", &[]);
+        command.stdin(fs::File::open(&input).expect("open")).stdout(create(&output)).stderr(create(&errors));
+        assert!(command.status().expect("run").success());
+        let read = |path| fs::read_to_string(path).expect("read");
+        assert_eq!((read(&output).as_str(), read(&errors).as_str()), ("one\nthree", "two\n"));
+        [input, output, errors].map(|path| fs::metadata(path).expect("stat").uid())
+    };
+    if is_pinnace() {
+        // As its owner the program could write what it was only to read.
+        assert_eq!(run(1000), [0, 1000, 1000]);
+    }
+    assert_eq!(run(0), [0; 3]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Signal, find_program, is_pinnace, json, run_within_limit, skip, spawn,
-    wait_until,
+    tests_pinnace, wait_until,
 };
 
 /// A program that says that it is there, and then waits for signals: USR1 ends it with code 7, TERM with code 8.
@@ -317,6 +317,7 @@ fn list_shows_a_table_json_and_ids() {
     assert_eq!(row[5], "root");
 
     let listed = container.call(&["list", "--format", "json"]);
+    assert!(listed.stdout.ends_with("]\n"), "{}", listed.describe());
     let listed: pinnace_tests::Value = serde_json::from_str(listed.succeeded()).expect("JSON");
     assert_eq!(listed[0]["id"], json!(container.id));
     assert_eq!(listed[0]["status"], "created");
@@ -326,7 +327,7 @@ fn list_shows_a_table_json_and_ids() {
     assert_eq!(container.call(&["list", "-q"]).succeeded(), container.id);
     container.call(&["list", "--format", "yaml"]).failed_with(&["invalid format option"]);
     container.delete().succeeded();
-    assert_eq!(container.call(&["list", "--format", "json"]).succeeded(), "null");
+    assert_eq!(container.call(&["list", "--format", "json"]).stdout, "null\n");
     assert_eq!(container.call(&["list", "-q"]).succeeded(), "");
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use pinnace_tests::{
     Bundle, Container, Outcome, Value, find_program, is_pinnace, json, kill_traced, run_within_limit, skip,
-    spawn, tampered, wait_until,
+    spawn, tampered, tests_pinnace, wait_until,
 };
 
 use crate::user_namespace::{by_user, mapped, of_user};

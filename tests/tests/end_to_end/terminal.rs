@@ -138,7 +138,7 @@ fn a_reader_that_stops_reading_neither_hangs_nor_spins_us() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(ticks() - before <= 10, "the runtime spins");
     container.kill("KILL").succeeded();
-    // The reader is told of the end by signal or by time; here by signal.
+    // What it has written waits for its reader, until a signal says that there will be none.
     wait_until("the program ended", || container.status() == "stopped" || container.pid() == 0);
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(child.id() as i32).expect("a pid"),
@@ -146,8 +146,68 @@ fn a_reader_that_stops_reading_neither_hangs_nor_spins_us() {
     )
     .expect("kill");
     let status = child.wait().expect("wait");
-    assert_eq!(status.code(), Some(137));
+    // runc waits on; our exit code says that there was more.
+    assert_eq!(status.code(), Some(143));
     drop(reader);
+}
+
+/// A program's output is not lost because its reader sleeps, nor because of a signal that asks nobody to end.
+#[test]
+fn output_waits_for_a_slow_reader_whatever_signal_comes() {
+    if !is_pinnace() {
+        // runc waits as well, but its container is gone by then: nobody can see the end.
+        return;
+    }
+    let bundle = with_terminal("seq 1 5000; echo end").container();
+    for signal in [Signal::WINCH, Signal::CONT, Signal::URG, Signal::USR1] {
+        let (mut reader, mut child) = with_a_reader_that_waits(&bundle);
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(child.id() as i32).expect("a pid"),
+            signal,
+        )
+        .expect("kill");
+        // Time to give up in.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(child.try_wait().expect("wait").is_none(), "{signal:?} ended it");
+        let mut seen = String::new();
+        reader.read_to_string(&mut seen).expect("read");
+        assert_eq!((seen.lines().count(), seen.lines().last()), (5001, Some("end")), "{signal:?}");
+        assert_eq!(child.wait().expect("wait").code(), Some(0), "{signal:?}");
+    }
+}
+
+/// Ten seconds were a limit once.
+#[test]
+fn output_waits_for_a_reader_that_sleeps_long() {
+    if !is_pinnace() {
+        // runc waits as well, but its container is gone by then: nobody can see the end.
+        return;
+    }
+    let container = with_terminal("seq 1 5000; echo end").container();
+    let (mut reader, mut child) = with_a_reader_that_waits(&container);
+    std::thread::sleep(std::time::Duration::from_millis(11_000));
+    let mut seen = String::new();
+    reader.read_to_string(&mut seen).expect("read");
+    assert_eq!((seen.lines().count(), seen.lines().last()), (5001, Some("end")));
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
+}
+
+/// A foreground `run` on a terminal whose output goes to a pipe, when the program has ended and the pipe is full.
+fn with_a_reader_that_waits(container: &Container) -> (fs::File, std::process::Child) {
+    let (reader, writer) = rustix::pipe::pipe().expect("pipe");
+    // One page: so that much less is left than a terminal holds, and more than we.
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("F_SETPIPE_SZ");
+    let holder = Pty::spawn(std::process::Command::new("true"), 80, 24);
+    let mut command = container.create_command("run", &[]);
+    command.stdin(Stdio::null()).stdout(Stdio::from(writer));
+    command.stderr(Stdio::from(holder.terminal.try_clone().expect("dup")));
+    let child = command.spawn().expect("start");
+    drop(command);
+    wait_until("the program has ended", || {
+        container.call(&["state", &container.id]).stdout.contains("stopped")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    (fs::File::from(reader), child)
 }
 
 #[test]

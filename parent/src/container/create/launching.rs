@@ -17,7 +17,7 @@ use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
 use crate::notify;
 use crate::plan::Plan;
 use crate::signals::{self, LOOK_PAUSE};
-use crate::state::{Init, PidFile, ProcessFacts, Record, START_SOCKET, StateDirectory};
+use crate::state::{Inherited, Init, PidFile, ProcessFacts, Record, START_SOCKET, StateDirectory};
 use crate::terminal::CallersSocket;
 
 /// What the container's processes are put into.
@@ -91,12 +91,13 @@ pub(super) fn launch(
         rdt_made = groups.made();
     }
     // A child that is gone already says why on its socket.
-    let gone = ProcessFacts { start_time: 0, ignored_signals: 0, has_all_processors: true };
+    let nothing = Inherited { ignored_signals: 0, has_all_processors: true };
+    let gone = ProcessFacts { start_time: 0, inherited: nothing };
     let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
-    if !facts.has_all_processors {
+    if !facts.inherited.has_all_processors {
         launch.use_all_processors()?;
     }
-    if facts.ignores(Signal::CHILD) && creation.owns_process {
+    if facts.inherited.ignores(Signal::CHILD) && creation.owns_process {
         // Else the kernel would throw the exit code away.
         signals::reset(Signal::CHILD)?;
     }
@@ -132,7 +133,7 @@ pub(super) fn launch(
         trace.span("write the record of init", || directory.write_init(&init))?;
         cgroups.end_oom_kills(&config.resources)?;
         pid_file.as_mut().map_or(Ok(()), PidFile::publish)?;
-        launch.send_hold(facts.ignored_signals)?;
+        launch.send_hold(facts.inherited.ignored_signals)?;
         log.debug(|| String::from("the container waits for its start"));
     } else {
         trace.span("write the record of init", || directory.write_init(&init))?;
@@ -143,7 +144,7 @@ pub(super) fn launch(
             relay = terminal.connect(&mut launch)?;
         }
         // Said beforehand, stage1 need not wait for us when it is ready.
-        launch.send_start(facts.ignored_signals)?;
+        launch.send_start(facts.inherited.ignored_signals)?;
         if creation.owns_process && agent.is_none() && !config.hooks.at(HookPoint::StartContainer).is_empty()
         {
             trace.wait("wait for startContainer hooks", || await_hooks(&launch, cgroups))?;

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use pinnace_tests::{
     Bundle, Pty, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip, spawn,
@@ -291,4 +293,81 @@ fn a_newborn_may_be_quicker_than_the_word_of_it() {
             outcome.describe()
         );
     }
+}
+
+#[test]
+fn who_waits_for_a_paused_container_or_for_a_process_file_can_be_asked_to_end() {
+    let container = running(Bundle::new().writable());
+    let fifo = container.bundle.scratch().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from(0o600)).expect("mkfifo");
+    let end = |words: &[&str]| {
+        let running = pinnace_tests::spawn(container.command(words));
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        running.signal(pinnace_tests::Signal::WINCH);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        running.signal(pinnace_tests::Signal::TERM);
+        running.finish()
+    };
+    end(&["exec", "-p", fifo.to_str().expect("UTF-8"), &container.id]).exited(143);
+    container.call(&["pause", &container.id]).succeeded();
+    for options in [&[][..], &["--tty"]] {
+        let words = [&["exec", "--ignore-paused"], options, &[&container.id, "touch", "/ran"]].concat();
+        let outcome = if options.is_empty() {
+            end(&words)
+        } else {
+            // Standard error is the terminal.
+            let mut pty = Pty::spawn(container.command(&words), 80, 24);
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            let pid = rustix::process::Pid::from_raw(pty.id() as i32).expect("a pid");
+            rustix::process::kill_process(pid, pinnace_tests::Signal::TERM).expect("kill");
+            assert_eq!(pty.wait().0, 143);
+            continue;
+        };
+        outcome.exited(143);
+        let text = "exec failed: interrupted by SIGTERM before the program was started";
+        assert!(!is_pinnace() || outcome.message() == text, "{}", outcome.describe());
+    }
+    container.call(&["resume", &container.id]).succeeded();
+    wait_until("nobody is left of them", || {
+        container.call(&["ps", "--format", "json", &container.id]).stdout.matches(',').count() == 0
+    });
+    assert!(!container.bundle.rootfs().join("ran").exists(), "it ran all the same");
+}
+
+#[test]
+fn who_is_killed_leaves_nothing_beside_the_pid_file() {
+    let container = running(Bundle::new());
+    let directory = container.bundle.scratch().join("pids");
+    fs::create_dir(&directory).expect("mkdir");
+    let file = directory.join("pid");
+    let words =
+        ["exec", "--ignore-paused", "--pid-file", file.to_str().expect("UTF-8"), &container.id, "true"];
+    container.call(&["pause", &container.id]).succeeded();
+    let waiting = pinnace_tests::spawn(container.command(&words));
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    waiting.signal(pinnace_tests::Signal::KILL);
+    waiting.finish().exited(137);
+    container.call(&["resume", &container.id]).succeeded();
+    assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 0);
+    // A file that is there is replaced, and by nothing that is half written.
+    for _ in 0..2 {
+        container.call(&words).succeeded();
+        assert!(fs::read_to_string(&file).expect("read").parse::<u32>().is_ok());
+        assert_eq!(fs::metadata(&file).expect("stat").mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1);
+    }
+}
+
+#[test]
+fn processors_of_the_caller_are_not_those_of_the_process() {
+    let Some(taskset) = find_program("taskset") else {
+        return skip("util-linux is not installed");
+    };
+    let container = running(Bundle::new());
+    let program = ["grep", "Cpus_allowed_list", "/proc/self/status"];
+    let expected = exec(&container, &[], &program);
+    let inner = container.command(&[&["exec", container.id.as_str()], &program[..]].concat());
+    let mut command = Command::new(taskset);
+    command.arg("1").arg(inner.get_program()).args(inner.get_args());
+    assert_eq!(run_within_limit(command).succeeded(), expected.succeeded());
 }

@@ -1,6 +1,6 @@
 //! `kill`.
 
-use pinnace_tests::{Bundle, is_pinnace, wait_until};
+use pinnace_tests::{Bundle, tests_pinnace, wait_until};
 
 use super::{running, waiting};
 
@@ -24,6 +24,7 @@ fn kill_refuses_unknown_signals_and_dead_containers() {
     let container = running();
     container.kill("FOO").failed_with(&["unknown signal \"FOO\""]);
     container.kill("65").failed_with(&["invalid argument"]);
+    container.kill("-1").failed_with(&["unable to signal init: invalid argument"]);
     container.kill("0").succeeded();
     assert_eq!(container.status(), "running");
     container.kill("KILL").succeeded();

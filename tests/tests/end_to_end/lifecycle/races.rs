@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pinnace_tests::{
     Bundle, Signal, busybox, find_program, is_pinnace, kill_traced, run_within_limit, skip, spawn, tampered,
-    wait_until,
+    tests_pinnace, wait_until,
 };
 
 use super::waiting;
