@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -213,6 +213,50 @@ fn thirty_two_containers_at_once_change_nothing_that_the_host_shares() {
     assert!(looks.into_inner() > 10 && spawned.into_inner() > 2, "nobody has watched");
     has_descriptors(descriptors_before);
     assert_eq!(host.ids(), Vec::<String>::new());
+    host.has_no_children();
+}
+
+/// Each start makes a process that waits while its ids are mapped. It is a copy of this process, and keeps nothing of the other starts'.
+#[test]
+fn idmapped_mounts_of_many_starts_wait_for_none_of_the_others() {
+    let Some(host) = Host::new("idmapped") else { return };
+    let bundle = host.bundle("idmapped", "exit 0");
+    let source = host.directory.join("source");
+    fs::create_dir_all(&source).expect("mkdir");
+    let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");
+    let mut config: Value = serde_json::from_str(&text).expect("JSON");
+    let mappings = json!([{"containerID": 0, "hostID": 100_000, "size": 1000}]);
+    for number in 0..4 {
+        config["mounts"].as_array_mut().expect("mounts").push(json!({
+            "destination": format!("/mnt{number}"), "source": source, "options": ["rbind"],
+            "uidMappings": mappings, "gidMappings": mappings,
+        }));
+    }
+    fs::write(bundle.join("config.json"), config.to_string()).expect("config.json");
+    for round in 0..4 {
+        let done = Arc::new(AtomicUsize::new(0));
+        for number in 0..CONTAINER_COUNT {
+            let (bundle, options, done) = (bundle.clone(), host.options(), Arc::clone(&done));
+            // Not scoped: a test that fails does not wait for them.
+            thread::spawn(move || {
+                block_on(async {
+                    let id = id(format!("idmapped-{round}-{number}"));
+                    let container = Container::create(&bundle, id, options).await.expect("create");
+                    container.delete(true).await.expect("delete");
+                });
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while done.load(Ordering::Relaxed) < CONTAINER_COUNT {
+            assert!(
+                Instant::now() < deadline,
+                "round {round}: {} of {CONTAINER_COUNT}",
+                done.load(Ordering::Relaxed)
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
     host.has_no_children();
 }
 
