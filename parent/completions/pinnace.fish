@@ -165,6 +165,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-new-keyring 
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s f -l format -d 'text, for people, or json' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the last command of the file as a picture, too' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the slowest of the commands that are shown as a picture, too' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l command -d 'Show only the commands that begin so, such as create, or "create web"' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l index -d 'Show only one of them: 1 is the first, -1 the last' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand demo" -s h -l help -d 'Print help'

@@ -48,7 +48,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         "trace",
         Explain::Trace(Trace),
         "Show where the time of a start went",
-        "pinnace run --trace web.json --bundle /srv/web web\n  pinnace trace web.json --svg web.svg"
+        "pinnace run --trace web.json --bundle /srv/web web\n  pinnace trace web.json --svg web.svg\n  pinnace trace web.json --command create --index -1"
     ),
     entry!(
         "demo",
@@ -96,9 +96,15 @@ pub struct Trace {
     /// What --trace or $PINNACE_TRACE has written
     #[arg(value_name = "FILE", num_args = 0..)]
     pub files: Vec<PathBuf>,
-    /// Draw the last command of the file as a picture, too
+    /// Draw the slowest of the commands that are shown as a picture, too
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// Show only the commands that begin so, such as create, or "create web"
+    #[arg(long, value_name = "WORDS")]
+    pub command: Option<String>,
+    /// Show only one of them: 1 is the first, -1 the last
+    #[arg(long, value_name = "N")]
+    pub index: Option<String>,
 }
 
 #[derive(Args, Clone, Debug, Default)]

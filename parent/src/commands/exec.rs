@@ -15,6 +15,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
     match exec(context, arguments, id, args) {
         Ok(code) => Ok(code),
         Err(error) => {
+            context.trace.failed(&error);
             context.log.error(&error.context("exec failed").to_string());
             Ok(FAILED)
         }
@@ -22,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
 }
 
 fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[String]) -> Result<i32> {
-    context.trace.about("exec", id);
+    context.traced("exec", id);
     let container = Container::open(&context.state_root()?, id)?;
     // Before anything exists that a signal could be meant for.
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
