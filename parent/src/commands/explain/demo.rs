@@ -42,6 +42,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
     let code = created.wait_unless_ended();
     context.warn(&created.remove()?);
     let code = code?;
+    blocking::check_ended("while the demonstration ran")?;
     let elapsed = begin.elapsed();
     print(&format!(
         "\nExit code {code}. From reading config.json to the last cgroup's removal: {:.1} ms. Nothing is left of it.\n",
