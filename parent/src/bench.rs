@@ -7,6 +7,7 @@
 mod bundle;
 mod child;
 mod contestant;
+mod leftovers;
 mod machine;
 mod progress;
 mod report;
@@ -24,6 +25,7 @@ use pinnace::{Error, Result};
 use progress::Progress;
 use runtimes::{OURS, Runtime};
 
+pub use leftovers::clear;
 pub use machine::Machine;
 pub use report::{files, table};
 
