@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use crate::blocking::{self, ManagerKind};
+use crate::error::{Error, Result};
 
 /// What a container is created with beside its bundle.
 #[derive(Debug, Default)]
@@ -56,6 +57,12 @@ pub struct Command {
     pub cwd: Option<String>,
     /// `UID[:GID]`.
     pub user: Option<String>,
+    /// Names of capabilities to have beside the container's.
+    pub capabilities: Vec<String>,
+    /// The program gets a terminal of its own, whose master whoever listens at this stream socket takes, by SCM_RIGHTS.
+    pub console_socket: Option<PathBuf>,
+    /// Its id on the host is written to this file.
+    pub pid_file: Option<PathBuf>,
     /// The program's standard descriptors.
     pub stdio: Stdio,
 }
@@ -64,5 +71,19 @@ impl Command {
     /// A program with its arguments.
     pub fn new<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
         Self { args: args.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// Errors: a word that no program can get.
+    pub(super) fn check(&self) -> Result<()> {
+        let lists = [("args", &self.args), ("environment", &self.environment)];
+        for (name, list) in lists {
+            if let Some(index) = list.iter().position(|word| word.contains('\0')) {
+                return Err(Error::new(format!("{name}[{index}]: it has a NUL")));
+            }
+        }
+        match [&self.cwd, &self.user].into_iter().flatten().find(|word| word.contains('\0')) {
+            Some(word) => Err(Error::new(format!("{word:?}: it has a NUL"))),
+            None => Ok(()),
+        }
     }
 }
