@@ -475,7 +475,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__plan)
-            opts="-b -f -h --bundle --format --no-pivot --no-new-keyring --help"
+            opts="-b -f -h --bundle --config --format --no-pivot --no-new-keyring --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -486,6 +486,10 @@ _pinnace() {
                     return 0
                     ;;
                 -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -769,7 +773,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__validate)
-            opts="-b -f -h --bundle --format --help"
+            opts="-b -f -h --bundle --config --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -780,6 +784,10 @@ _pinnace() {
                     return 0
                     ;;
                 -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

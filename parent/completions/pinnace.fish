@@ -156,9 +156,11 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l watch -d 'Seco
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l report -d 'Write results.json, results.csv, index.html and summary.svg into this directory' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -l config -d 'Another name for config.json, or its path' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s f -l format -d 'text, a finding a line, or json' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l config -d 'Another name for config.json, or its path' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 'text, for people, or json' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-pivot -d 'Plan as with the same option of `run`'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-new-keyring -d 'Plan as with the same option of `run`'

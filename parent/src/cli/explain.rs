@@ -63,6 +63,9 @@ pub struct Validate {
     /// Directory with config.json [default: the working directory]
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// Another name for config.json, or its path
+    #[arg(long, value_name = "FILE", default_value = "config.json")]
+    pub config: PathBuf,
     /// text, a finding a line, or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub format: String,
@@ -73,6 +76,9 @@ pub struct Plan {
     /// Directory with config.json [default: the working directory]
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// Another name for config.json, or its path
+    #[arg(long, value_name = "FILE", default_value = "config.json")]
+    pub config: PathBuf,
     /// text, for people, or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub format: String,

@@ -9,6 +9,7 @@ use crate::cli::explain::Plan;
 pub(super) fn run(context: &Context<'_>, arguments: &Plan) -> Result<()> {
     let preview = blocking::preview(&Creation {
         bundle: arguments.bundle.as_deref(),
+        config: &arguments.config,
         no_pivot: arguments.no_pivot,
         no_new_keyring: arguments.no_new_keyring,
         manager: context.global.cgroup_manager()?,

@@ -16,6 +16,7 @@ const ID: &str = "pinnace-validate";
 pub(super) fn run(context: &Context<'_>, arguments: &Validate) -> Result<i32> {
     let creation = Creation {
         bundle: arguments.bundle.as_deref(),
+        config: &arguments.config,
         manager: context.global.cgroup_manager()?,
         forgives_cgroups: context.global.forgives_cgroups()?,
         hold: true,
