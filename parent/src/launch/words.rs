@@ -198,6 +198,10 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (Some(Step::MountFilesystem { fstype: "remount", .. }), Call::Mount, Errno::INVAL) => {
             " (nothing is mounted there, or its filesystem does not know an option)"
         }
+        // The skeleton makes its whole mount namespace private.
+        (None, Call::MountAttributes, Errno::INVAL) => {
+            " (our own root is no mount point: we are in a chroot)"
+        }
         (_, Call::Mount, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
         // Engines look for the kernel's older word, ENOTDIR of mount(2).
         (Some(Step::BindMount { .. }), Call::MoveMount, Errno::INVAL) => {
