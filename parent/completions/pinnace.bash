@@ -475,7 +475,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__plan)
-            opts="-b -h -f --bundle --no-pivot --no-new-keyring --help --format"
+            opts="-b -h -f --bundle --config --no-pivot --no-new-keyring --help --format"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -486,6 +486,10 @@ _pinnace() {
                     return 0
                     ;;
                 -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -649,13 +653,21 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__trace)
-            opts="-h --svg --help"
+            opts="-h --svg --command --index --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --command)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -761,7 +773,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__validate)
-            opts="-b -h -f --bundle --help --format"
+            opts="-b -h -f --bundle --config --help --format"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -772,6 +784,10 @@ _pinnace() {
                     return 0
                     ;;
                 -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -799,7 +815,7 @@ _pinnace_operands() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "$command $word" in
-            " --root" | " --log" | " --log-format" | " --log-level" | " --cgroup-manager" | " --rootless" | "create -b" | "create --bundle" | "create --pid-file" | "create --console-socket" | "create --pidfd-socket" | "create --preserve-fds" | "create -f" | "create --config" | "create --trace" | "run -b" | "run --bundle" | "run --pid-file" | "run --console-socket" | "run --pidfd-socket" | "run --preserve-fds" | "run -f" | "run --config" | "run --trace" | "ps -f" | "ps --format" | "update -r" | "update --resources" | "update --blkio-weight" | "update --cpu-period" | "update --cpu-quota" | "update --cpu-burst" | "update --cpu-share" | "update --cpu-rt-period" | "update --cpu-rt-runtime" | "update --cpuset-cpus" | "update --cpuset-mems" | "update --memory" | "update --memory-reservation" | "update --memory-swap" | "update --pids-limit" | "update --l3-cache-schema" | "update --mem-bw-schema" | "update --kernel-memory" | "update --kernel-memory-tcp" | "update --cpu-idle" | "exec -p" | "exec --process" | "exec --pid-file" | "exec --console-socket" | "exec --pidfd-socket" | "exec --cwd" | "exec -e" | "exec --env" | "exec -u" | "exec --user" | "exec -g" | "exec --additional-gids" | "exec --process-label" | "exec --apparmor" | "exec -c" | "exec --cap" | "exec --preserve-fds" | "exec --cgroup" | "events --interval" | "list -f" | "list --format" | "spec -b" | "spec --bundle" | "spec -f" | "spec --file" | "bench --against" | "bench -b" | "bench --bundle" | "bench --rounds" | "bench --warm-up" | "bench --spaced" | "bench --workload" | "bench --idle" | "bench --parallel" | "bench --burst" | "bench --watch" | "bench --report" | "validate -b" | "validate --bundle" | "validate -f" | "validate --format" | "plan -b" | "plan --bundle" | "plan -f" | "plan --format" | "doctor -f" | "doctor --format" | "trace --svg")
+            " --root" | " --log" | " --log-format" | " --log-level" | " --cgroup-manager" | " --rootless" | "create -b" | "create --bundle" | "create --pid-file" | "create --console-socket" | "create --pidfd-socket" | "create --preserve-fds" | "create -f" | "create --config" | "create --trace" | "run -b" | "run --bundle" | "run --pid-file" | "run --console-socket" | "run --pidfd-socket" | "run --preserve-fds" | "run -f" | "run --config" | "run --trace" | "ps -f" | "ps --format" | "update -r" | "update --resources" | "update --blkio-weight" | "update --cpu-period" | "update --cpu-quota" | "update --cpu-burst" | "update --cpu-share" | "update --cpu-rt-period" | "update --cpu-rt-runtime" | "update --cpuset-cpus" | "update --cpuset-mems" | "update --memory" | "update --memory-reservation" | "update --memory-swap" | "update --pids-limit" | "update --l3-cache-schema" | "update --mem-bw-schema" | "update --kernel-memory" | "update --kernel-memory-tcp" | "update --cpu-idle" | "exec -p" | "exec --process" | "exec --pid-file" | "exec --console-socket" | "exec --pidfd-socket" | "exec --cwd" | "exec -e" | "exec --env" | "exec -u" | "exec --user" | "exec -g" | "exec --additional-gids" | "exec --process-label" | "exec --apparmor" | "exec -c" | "exec --cap" | "exec --preserve-fds" | "exec --cgroup" | "events --interval" | "list -f" | "list --format" | "spec -b" | "spec --bundle" | "spec -f" | "spec --file" | "bench --against" | "bench -b" | "bench --bundle" | "bench --rounds" | "bench --warm-up" | "bench --spaced" | "bench --workload" | "bench --idle" | "bench --parallel" | "bench --burst" | "bench --watch" | "bench --report" | "validate -b" | "validate --bundle" | "validate --config" | "validate -f" | "validate --format" | "plan -b" | "plan --bundle" | "plan --config" | "plan -f" | "plan --format" | "doctor -f" | "doctor --format" | "trace --svg" | "trace --command" | "trace --index")
                 [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
                 ((i++))
                 [[ $command$word == --root ]] && root=(--root "${COMP_WORDS[i]}")

@@ -166,10 +166,12 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l watch -d 'Seco
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -l report -d 'Write results.json, results.csv, index.html and summary.svg into this directory' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand bench" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -l config -d 'Another name for config.json, or its path' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s f -l format -d 'text, a finding a line, or json' -r -f -a "text\t''
 json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l config -d 'Another name for config.json, or its path' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s f -l format -d 'text, for people, or json' -r -f -a "text\t''
 json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -l no-pivot -d 'Plan as with the same option of `run`'
@@ -178,7 +180,9 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand plan" -s h -l help -d 'P
 complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s f -l format -d 'text, for people, or json' -r -f -a "text\t''
 json\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the last command of the file as a picture, too' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l svg -d 'Draw the slowest of the commands that are shown as a picture, too' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l command -d 'Show only the commands that begin so, such as create, or "create web"' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -l index -d 'Show only one of them: 1 is the first, -1 the last' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand trace" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand demo" -s h -l help -d 'Print help'
 
@@ -190,7 +194,7 @@ function __fish_pinnace_operand
     set -l i 2
     while test $i -le (count $words)
         switch "$command $words[$i]"
-            case " --root" " --log" " --log-format" " --log-level" " --cgroup-manager" " --rootless" "create -b" "create --bundle" "create --pid-file" "create --console-socket" "create --pidfd-socket" "create --preserve-fds" "create -f" "create --config" "create --trace" "run -b" "run --bundle" "run --pid-file" "run --console-socket" "run --pidfd-socket" "run --preserve-fds" "run -f" "run --config" "run --trace" "ps -f" "ps --format" "update -r" "update --resources" "update --blkio-weight" "update --cpu-period" "update --cpu-quota" "update --cpu-burst" "update --cpu-share" "update --cpu-rt-period" "update --cpu-rt-runtime" "update --cpuset-cpus" "update --cpuset-mems" "update --memory" "update --memory-reservation" "update --memory-swap" "update --pids-limit" "update --l3-cache-schema" "update --mem-bw-schema" "update --kernel-memory" "update --kernel-memory-tcp" "update --cpu-idle" "exec -p" "exec --process" "exec --pid-file" "exec --console-socket" "exec --pidfd-socket" "exec --cwd" "exec -e" "exec --env" "exec -u" "exec --user" "exec -g" "exec --additional-gids" "exec --process-label" "exec --apparmor" "exec -c" "exec --cap" "exec --preserve-fds" "exec --cgroup" "events --interval" "list -f" "list --format" "spec -b" "spec --bundle" "spec -f" "spec --file" "bench --against" "bench -b" "bench --bundle" "bench --rounds" "bench --warm-up" "bench --spaced" "bench --workload" "bench --idle" "bench --parallel" "bench --burst" "bench --watch" "bench --report" "validate -b" "validate --bundle" "validate -f" "validate --format" "plan -b" "plan --bundle" "plan -f" "plan --format" "doctor -f" "doctor --format" "trace --svg"
+            case " --root" " --log" " --log-format" " --log-level" " --cgroup-manager" " --rootless" "create -b" "create --bundle" "create --pid-file" "create --console-socket" "create --pidfd-socket" "create --preserve-fds" "create -f" "create --config" "create --trace" "run -b" "run --bundle" "run --pid-file" "run --console-socket" "run --pidfd-socket" "run --preserve-fds" "run -f" "run --config" "run --trace" "ps -f" "ps --format" "update -r" "update --resources" "update --blkio-weight" "update --cpu-period" "update --cpu-quota" "update --cpu-burst" "update --cpu-share" "update --cpu-rt-period" "update --cpu-rt-runtime" "update --cpuset-cpus" "update --cpuset-mems" "update --memory" "update --memory-reservation" "update --memory-swap" "update --pids-limit" "update --l3-cache-schema" "update --mem-bw-schema" "update --kernel-memory" "update --kernel-memory-tcp" "update --cpu-idle" "exec -p" "exec --process" "exec --pid-file" "exec --console-socket" "exec --pidfd-socket" "exec --cwd" "exec -e" "exec --env" "exec -u" "exec --user" "exec -g" "exec --additional-gids" "exec --process-label" "exec --apparmor" "exec -c" "exec --cap" "exec --preserve-fds" "exec --cgroup" "events --interval" "list -f" "list --format" "spec -b" "spec --bundle" "spec -f" "spec --file" "bench --against" "bench -b" "bench --bundle" "bench --rounds" "bench --warm-up" "bench --spaced" "bench --workload" "bench --idle" "bench --parallel" "bench --burst" "bench --watch" "bench --report" "validate -b" "validate --bundle" "validate --config" "validate -f" "validate --format" "plan -b" "plan --bundle" "plan --config" "plan -f" "plan --format" "doctor -f" "doctor --format" "trace --svg" "trace --command" "trace --index"
                 set i (math $i + 1)
             case "* -*"
             case " *"

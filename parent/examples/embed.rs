@@ -1,6 +1,6 @@
 //! A program that runs a container: `cargo run --release --example embed -- BUNDLE`, as root.
 //!
-//! BUNDLE is a directory with a config.json (`"terminal": false`) and a root file system, such as README.md's section "Use" makes. The example
+//! BUNDLE is a directory with a config.json (`"terminal": false`) and a root file system, such as README.md's section "Embedding" makes of that of "Use". The example
 //! shows the container's life, and a second program in it; it prints what the container prints, and ends with its exit code.
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ mod bundle;
 #[allow(unsafe_code)]
 mod child;
 mod contestant;
+mod leftovers;
 mod machine;
 mod progress;
 mod report;
@@ -25,6 +26,7 @@ use pinnace::{Error, Result};
 use progress::Progress;
 use runtimes::{OURS, Runtime};
 
+pub use leftovers::clear;
 pub use machine::Machine;
 pub use report::{files, table};
 

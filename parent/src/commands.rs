@@ -30,7 +30,7 @@ use std::io::{Read, Write};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use pinnace::blocking::{self, StateRoot};
+use pinnace::blocking::{self, Container, StateRoot};
 use pinnace::log::Log;
 use pinnace::trace::Trace;
 use pinnace::{Error, Result};
@@ -54,6 +54,17 @@ impl Context<'_> {
     pub(crate) fn warn(&self, warnings: &[String]) {
         for warning in warnings {
             self.log.warning(warning);
+        }
+    }
+
+    /// Says whose time it is that is noted, and of which trace a part: for commands with a container that exists.
+    pub(crate) fn traced(&self, command: &str, id: &str) {
+        self.trace.about(command, id);
+        // Ignored: whoever is to do something with the container says what is wrong with it.
+        if self.trace.is_on()
+            && let Ok(container) = self.state_root().and_then(|root| Container::open(&root, id))
+        {
+            self.trace.within(container.annotations());
         }
     }
 
@@ -114,6 +125,9 @@ pub fn run(global: &Global, invocation: &Invocation, log: &Log) -> Result<i32> {
     }
     let trace = trace(invocation, log)?;
     let done = carry_out(&Context { global, log, trace: &trace }, invocation);
+    if let Err(error) = &done {
+        trace.failed(error);
+    }
     if let Err(error) = trace.write() {
         log.warning(&error.to_string());
     }

@@ -45,6 +45,7 @@ pub use state::State;
 pub use update::{Limit, LimitKind, Schemata, limits_document, update};
 pub use validate::{Finding, Level, validate};
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use crate::cgroup::Cgroups;
@@ -102,6 +103,11 @@ impl Container {
     /// The user id of whoever created it.
     pub fn owner(&self) -> u32 {
         self.record.owner
+    }
+
+    /// Those of its configuration.
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        &self.record.annotations
     }
 
     /// The processes in its cgroups: ids on the host.

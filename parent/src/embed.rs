@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::Signal;
 
-use crate::blocking::{self, Creation, Execution, ProcessChanges, State, StateRoot, TerminalChoice};
+use crate::blocking::{
+    self, Creation, Execution, ProcessChanges, Schemata, State, StateRoot, TerminalChoice,
+};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::trace::Trace;
@@ -47,7 +49,7 @@ impl Container {
     /// Creates a container from a bundle: a directory with a config.json and a root file system. Its program waits for
     /// [`start`](Container::start).
     ///
-    /// Errors: the configuration is wrong (all its faults are named at once), or something of it cannot be had. Nothing is left behind.
+    /// Errors: the configuration is wrong, [`InvalidConfig`](crate::Kind::InvalidConfig), which names all its faults at once, or something of it cannot be had. Nothing is left behind.
     pub async fn create(
         bundle: impl AsRef<Path>,
         id: impl Into<String>,
@@ -74,6 +76,7 @@ impl Container {
         let open = move || {
             let found = blocking::Container::open(&root, &id)?;
             let (pid, pidfd) = found.first_process()?;
+            reaper::begin_reactor();
             let name = Name { root, id, created: found.created().to_owned() };
             Ok(Self::new(name, Process::found(pid, pidfd), Vec::new()))
         };
@@ -110,7 +113,8 @@ impl Container {
 
     /// Lets the program begin, and returns when it has been executed.
     ///
-    /// Errors: it was started already; the program cannot be executed, and then the container has ended.
+    /// Errors: it was started already, [`Running`](crate::Kind::Running); the program cannot be executed, and then the container has ended,
+    /// [`ProgramNotFound`](crate::Kind::ProgramNotFound) or [`ProgramNotExecutable`](crate::Kind::ProgramNotExecutable).
     pub async fn start(&self) -> Result<()> {
         let name = self.0.name.clone();
         on_thread(move || blocking::start(&name.open_locked()?), drop).await
@@ -120,6 +124,10 @@ impl Container {
     ///
     /// Errors: the container has ended, or is paused; the program cannot be executed.
     pub async fn exec(&self, command: Command) -> Result<Process> {
+        let mut command = command;
+        command.console_socket = command.console_socket.as_deref().map(absolute).transpose()?;
+        command.pid_file = command.pid_file.as_deref().map(absolute).transpose()?;
+        command.check()?;
         let shared = Arc::clone(&self.0);
         on_thread(
             move || shared.exec(&command),
@@ -146,9 +154,49 @@ impl Container {
         on_thread(move || blocking::kill(&name.open()?, signal), drop).await
     }
 
+    /// Returns when every process has stopped, until [`resume`](Container::resume).
+    ///
+    /// Errors: [`NotRunning`](crate::Kind::NotRunning), or paused already; it has no cgroups.
+    pub async fn pause(&self) -> Result<()> {
+        let name = self.0.name.clone();
+        on_thread(move || blocking::pause(&name.open_locked()?), drop).await
+    }
+
+    /// Returns when every process goes on.
+    ///
+    /// Errors: it is not paused.
+    pub async fn resume(&self) -> Result<()> {
+        let name = self.0.name.clone();
+        on_thread(move || blocking::resume(&name.open_locked()?), drop).await
+    }
+
+    /// The processes in its cgroups: ids on the host.
+    ///
+    /// Errors: it has no cgroups.
+    pub async fn processes(&self) -> Result<Vec<i32>> {
+        let name = self.0.name.clone();
+        on_thread(move || name.open()?.processes(), drop).await
+    }
+
+    /// What it uses now: a line of JSON, that of `runc events --stats`.
+    ///
+    /// Errors: [`NotRunning`](crate::Kind::NotRunning).
+    pub async fn stats(&self) -> Result<String> {
+        let name = self.0.name.clone();
+        on_thread(move || blocking::events(&name.open()?)?.stats(), drop).await
+    }
+
+    /// Writes the limits of a JSON document like `linux.resources`. What it does not name stays.
+    ///
+    /// Errors: it has ended; a limit cannot be written, and then none has changed.
+    pub async fn update(&self, resources: impl Into<Vec<u8>>) -> Result<()> {
+        let (shared, resources) = (Arc::clone(&self.0), resources.into());
+        on_thread(move || shared.update(&resources), drop).await
+    }
+
     /// Takes the container away, which has ended or was never started; with `force` whatever it does: it is killed before.
     ///
-    /// Errors: it runs; it cannot be removed; it is gone already, [`NoSuchContainer`](crate::Kind::NoSuchContainer).
+    /// Errors: it runs, [`Running`](crate::Kind::Running); it cannot be removed; it is gone already, [`NoSuchContainer`](crate::Kind::NoSuchContainer).
     pub async fn delete(&self, force: bool) -> Result<()> {
         let shared = Arc::clone(&self.0);
         on_thread(move || shared.delete(force), drop).await
@@ -218,10 +266,12 @@ impl Shared {
                 cwd: command.cwd.as_deref().map(Path::as_os_str),
                 env: &command.environment,
                 user: command.user.as_deref(),
+                has_terminal: command.console_socket.is_some(),
+                capabilities: &command.capabilities,
                 ..ProcessChanges::default()
             },
-            terminal: TerminalChoice { socket: None, detaches: true },
-            pid_file: None,
+            terminal: TerminalChoice { socket: command.console_socket.as_deref(), detaches: true },
+            pid_file: command.pid_file.as_deref(),
             pidfd_socket: None,
             preserved_count: 0,
             cgroups: &[],
@@ -234,6 +284,11 @@ impl Shared {
         self.warn(executed.warnings.clone());
         let (pid, pidfd) = executed.into_process()?;
         Process::child(pid, pidfd)
+    }
+
+    fn update(&self, resources: &[u8]) -> Result<()> {
+        self.warn(blocking::update(self.name.open_locked()?, resources, Schemata::default())?);
+        Ok(())
     }
 
     fn delete(&self, force: bool) -> Result<()> {

@@ -23,6 +23,14 @@ pub enum Kind {
     AlreadyExists,
     /// The container is not running (any more).
     NotRunning,
+    /// The container runs already, or still, or is paused meanwhile.
+    Running,
+    /// config.json says what is none of the specification's, or cannot be; all of it is in the text.
+    InvalidConfig,
+    /// The program is not in the container.
+    ProgramNotFound,
+    /// The program is in the container, and cannot be executed: it is no program, its interpreter is missing, or the user may not.
+    ProgramNotExecutable,
     /// A hook of the container's own did not succeed: there will be no program.
     HookFailed,
     /// The cgroup has others below it that have its controllers, and takes no process itself.

@@ -1,5 +1,7 @@
 //! Facts about the host, read once and passed on as a value, so that `config` and `plan` stay pure.
 
+mod covered;
+
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,8 @@ use rustix::io::Errno;
 
 use crate::descriptors::close_all;
 use crate::error::{Error, Result, check};
+
+pub use covered::is_covered;
 
 /// What the host has that decides how a container is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +144,11 @@ pub fn own_capabilities() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
     own.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
+}
+
+/// Whether hard limits, and the score for the OOM killer, bind us not: CAP_SYS_RESOURCE, and of the host's own user namespace.
+pub fn may_raise_limits() -> bool {
+    is_initial_user_namespace() && own_capabilities() & 1 << linux_raw_sys::general::CAP_SYS_RESOURCE != 0
 }
 
 fn has_apparmor() -> bool {

@@ -18,12 +18,12 @@
 //! locks, unshare for a network namespace. So every operation but [`wait`](Container::wait) runs [`blocking`]'s code on a thread that is made for
 //! it and ends with it, some 0.1 ms more than the command line pays, which calls the same code on its only thread. A thread of its own rather
 //! than a pool's, since what an operation changes for a moment belongs to its thread: the network namespace, its processors, its signal mask.
-//! `wait` takes no thread: it is woken by the pidfd, through async-io's reactor.
+//! `wait` takes no thread: it is woken by the pidfd, through async-io's reactor, whose thread, `async-io`, the first container begins.
 //!
 //! # What the process keeps
 //! Working directory, umask, ids, limits, namespaces, signal mask and dispositions of the other threads are neither
 //! changed nor relied on, but for relative paths, which are taken from the working directory at the first poll, and a umask that takes an ordinary
-//! user's own rights to their files. Signals are not taken: these threads block all. Every descriptor is closed on execution, and the container gets
+//! user's own rights to their files. Signals are not taken: these threads block all, async-io's too unless the host has begun it. Every descriptor is closed on execution, and the container gets
 //! none of this process's but the standard ones, which must be open where they are inherited.
 //! Of the environment PATH, XDG_RUNTIME_DIR and the addresses of D-Bus are read, where newuidmap(1) or systemd is needed, and hooks that have none
 //! of their own inherit it.

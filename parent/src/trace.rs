@@ -3,18 +3,17 @@
 //! Off, it is one comparison a span. On, the parent looks at its clock twice a span, and stage1 once a step.
 
 mod document;
+mod file;
 mod svg;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::{Error, Result};
@@ -65,9 +64,10 @@ struct Recorder {
     file: File,
     began: u64,
     about: RefCell<String>,
-    /// W3C's header of whoever wants to have this as a part of something larger.
-    traceparent: RefCell<Option<String>>,
+    /// Of whoever wants to have this as a part of something larger.
+    trace_id: RefCell<Option<String>>,
     spans: RefCell<Vec<Span>>,
+    error: RefCell<Option<String>>,
 }
 
 impl Trace {
@@ -76,16 +76,16 @@ impl Trace {
         Self(None)
     }
 
-    /// Appends to the file, which is made if it is missing.
+    /// Appends to the file, which is made if it is missing, and then is its owner's alone: it names what containers do.
+    ///
+    /// Errors: it cannot be opened, is no regular file, or holds something else.
     pub fn to(path: &Path) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        // A fifo that nobody reads is no place for a trace.
-        options.append(true).create(true).mode(0o644).custom_flags(OFlags::NONBLOCK.bits() as i32);
-        let file = options.open(path);
-        let file = file.map_err(|error| Error::io(format_args!("open trace {}", path.display()), &error))?;
-        let traceparent = RefCell::new(std::env::var("TRACEPARENT").ok());
-        let (about, spans) = (RefCell::default(), RefCell::default());
-        Ok(Self(Some(Recorder { file, began: now(), about, traceparent, spans })))
+        let file =
+            file::open(path).map_err(|error| error.context(format_args!("trace {}", path.display())))?;
+        let header = std::env::var("TRACEPARENT").ok();
+        let trace_id = RefCell::new(header.as_deref().and_then(document::trace_id));
+        let (about, spans, error) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Ok(Self(Some(Recorder { file, began: now(), about, trace_id, spans, error })))
     }
 
     /// Whose time it is: a command and a container's id.
@@ -95,11 +95,12 @@ impl Trace {
         }
     }
 
-    /// The traceparent that counts where the environment has none.
-    pub fn within(&self, traceparent: Option<&String>) {
+    /// Whose annotation `dev.pinnace.traceparent` counts where the environment has no traceparent.
+    pub fn within(&self, annotations: &BTreeMap<String, String>) {
         if let Some(recorder) = &self.0 {
-            let mut own = recorder.traceparent.borrow_mut();
-            *own = own.take().or_else(|| traceparent.cloned());
+            let mut own = recorder.trace_id.borrow_mut();
+            let annotated = || annotations.get("dev.pinnace.traceparent");
+            *own = own.take().or_else(|| document::trace_id(annotated()?));
         }
     }
 
@@ -134,6 +135,13 @@ impl Trace {
         }
     }
 
+    /// Why the command has failed: of a start, the step that it came to.
+    pub fn failed(&self, error: &Error) {
+        if let Some(recorder) = &self.0 {
+            recorder.error.borrow_mut().get_or_insert_with(|| error.to_string());
+        }
+    }
+
     /// Appends all that was recorded to the file, unless nobody has said what it is about.
     pub fn write(&self) -> Result<()> {
         let Some(recorder) = &self.0 else { return Ok(()) };
@@ -144,17 +152,14 @@ impl Trace {
         let command = Command {
             what,
             process: std::process::id(),
-            trace_id: recorder.traceparent.take().as_deref().and_then(document::trace_id),
+            trace_id: recorder.trace_id.take(),
             begin: recorder.began,
             end: now(),
+            error: recorder.error.take(),
             spans: recorder.spans.take(),
         };
-        let failed = |error| Error::io("write trace", &error);
-        // Others may append as well. Ignored: what cannot be locked is no file that grows.
-        let _ = rustix::fs::flock(&recorder.file, FlockOperation::LockExclusive);
-        let is_new = recorder.file.metadata().map_err(failed)?.len() == 0;
-        let text = format!("{}{}", if is_new { "[\n" } else { "" }, document::written(&command));
-        (&recorder.file).write_all(text.as_bytes()).map_err(failed)
+        file::append(&recorder.file, &document::written(&command))
+            .map_err(|error| Error::io("write trace", &error))
     }
 }
 

@@ -11,11 +11,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pinnace::{Command, Container, Kind, Options, Stdio};
+use pinnace::{Command, Container, Kind, Options, Status, Stdio};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use serde_json::{Value, json};
@@ -169,7 +169,7 @@ fn live(host: &Host, number: usize) {
     let bundle = host.bundle(&number.to_string(), &format!("exit {number}"));
     block_on(async {
         let container = Container::create(&bundle, id(number), host.options()).await.expect("create");
-        assert_eq!(container.state().await.expect("state").status, "created");
+        assert_eq!(container.state().await.expect("state").status, Status::Created);
         container.start().await.expect("start");
         assert_eq!(container.wait().await.expect("wait"), Some(number as i32));
         container.delete(false).await.expect("delete");
@@ -220,6 +220,50 @@ fn thirty_two_containers_at_once_change_nothing_that_the_host_shares() {
     host.has_no_children();
 }
 
+/// Each start makes a process that waits while its ids are mapped. It is a copy of this process, and keeps nothing of the other starts'.
+#[test]
+fn idmapped_mounts_of_many_starts_wait_for_none_of_the_others() {
+    let Some(host) = Host::new("idmapped") else { return };
+    let bundle = host.bundle("idmapped", "exit 0");
+    let source = host.directory.join("source");
+    fs::create_dir_all(&source).expect("mkdir");
+    let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");
+    let mut config: Value = serde_json::from_str(&text).expect("JSON");
+    let mappings = json!([{"containerID": 0, "hostID": 100_000, "size": 1000}]);
+    for number in 0..4 {
+        config["mounts"].as_array_mut().expect("mounts").push(json!({
+            "destination": format!("/mnt{number}"), "source": source, "options": ["rbind"],
+            "uidMappings": mappings, "gidMappings": mappings,
+        }));
+    }
+    fs::write(bundle.join("config.json"), config.to_string()).expect("config.json");
+    for round in 0..4 {
+        let done = Arc::new(AtomicUsize::new(0));
+        for number in 0..CONTAINER_COUNT {
+            let (bundle, options, done) = (bundle.clone(), host.options(), Arc::clone(&done));
+            // Not scoped: a test that fails does not wait for them.
+            thread::spawn(move || {
+                block_on(async {
+                    let id = id(format!("idmapped-{round}-{number}"));
+                    let container = Container::create(&bundle, id, options).await.expect("create");
+                    container.delete(true).await.expect("delete");
+                });
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while done.load(Ordering::Relaxed) < CONTAINER_COUNT {
+            assert!(
+                Instant::now() < deadline,
+                "round {round}: {} of {CONTAINER_COUNT}",
+                done.load(Ordering::Relaxed)
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    host.has_no_children();
+}
+
 #[test]
 fn programs_are_executed_waited_for_and_killed() {
     let Some(host) = Host::new("exec") else { return };
@@ -228,13 +272,16 @@ fn programs_are_executed_waited_for_and_killed() {
         let container = Container::create(&bundle, id("exec"), host.options()).await.expect("create");
         let command = || Command::new(["/bin/sh", "-c", "echo $WORD; exit 7"]);
         container.start().await.expect("start");
-        assert_eq!(
-            container.start().await.unwrap_err().to_string(),
-            "cannot start an already running container"
-        );
+        let error = container.start().await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot start an already running container");
+        assert_eq!(error.kind(), Kind::Running);
 
         // Nothing of the host's signals comes to a container: not what its threads block, nor what it ignores, as every program in Rust does SIGPIPE.
         let pid = container.process().pid().expect("it lives");
+        // The shell has signals of its own while it begins.
+        while fs::read_to_string(format!("/proc/{pid}/comm")).expect("comm") != "sleep\n" {
+            thread::sleep(Duration::from_millis(1));
+        }
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
         for field in ["SigBlk:", "SigIgn:"] {
             assert!(status.contains(&format!("{field}\t0000000000000000\n")), "{status}");
@@ -257,8 +304,22 @@ fn programs_are_executed_waited_for_and_killed() {
         let again = Container::open(id("exec"), Some(host.state())).await.expect("open");
         assert_eq!(again.process().pid(), Some(pid));
         assert!(poll_once(again.wait()).await.is_none(), "it has not ended");
-        let error = again.delete(false).await.unwrap_err().to_string();
-        assert_eq!(error, format!("cannot delete container {} that is not stopped: running", id("exec")));
+        let error = again.delete(false).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Running);
+        assert_eq!(
+            error.to_string(),
+            format!("cannot delete container {} that is not stopped: running", id("exec"))
+        );
+        for (args, kind) in [
+            (["/bin/nothing"].as_slice(), Kind::ProgramNotFound),
+            (&["nothing"], Kind::ProgramNotFound),
+            (&["/dev/null"], Kind::ProgramNotExecutable),
+        ] {
+            let error = container.exec(Command::new(args.iter().copied())).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+        let error = container.exec(Command::new(["sh", "a\0b"])).await.unwrap_err().to_string();
+        assert_eq!(error, "args[1]: it has a NUL");
         again.kill(Signal::KILL.as_raw()).await.expect("kill");
         assert_eq!(container.wait().await.expect("wait"), Some(137));
         // Its id may be another's from now on, and one that is found now has none.
@@ -270,6 +331,87 @@ fn programs_are_executed_waited_for_and_killed() {
         container.delete(false).await.expect("delete");
     });
     host.has_no_children();
+}
+
+#[test]
+fn a_container_is_paused_looked_at_and_limited() {
+    let Some(host) = Host::new("limits") else { return };
+    let bundle = host.bundle("limits", "exec sleep 1000");
+    block_on(async {
+        let container = Container::create(&bundle, id("limits"), host.options()).await.expect("create");
+        container.start().await.expect("start");
+        let pid_file = host.directory.join("pid");
+        let mut command = Command::new(["/bin/sleep", "1000"]);
+        (command.pid_file, command.capabilities) =
+            (Some(pid_file.clone()), vec![String::from("CAP_SYS_TIME")]);
+        let process = container.exec(command).await.expect("exec");
+        let pid = process.pid().expect("a pid").get();
+        assert_eq!(fs::read_to_string(&pid_file).expect("a pid file"), pid.to_string());
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("CapEff");
+        assert_ne!(u64::from_str_radix(effective.trim(), 16).expect("a mask") & 1 << 25, 0);
+
+        container.pause().await.expect("pause");
+        assert_eq!(container.state().await.expect("state").status, Status::Paused);
+        container.resume().await.expect("resume");
+        assert!(container.resume().await.is_err());
+        let mut processes = container.processes().await.expect("processes");
+        processes.sort_unstable();
+        assert_eq!(processes, [container.process().pid().expect("a pid").get(), pid]);
+        container.update(r#"{"pids": {"limit": 77}}"#).await.expect("update");
+        let stats: Value = serde_json::from_str(&container.stats().await.expect("stats")).expect("JSON");
+        assert_eq!(stats["data"]["pids"]["limit"], 77, "{stats}");
+        container.delete(true).await.expect("delete");
+        assert_eq!(container.stats().await.unwrap_err().kind(), Kind::NoSuchContainer);
+    });
+    host.has_no_children();
+}
+
+/// Whatever executor polls for the first time: the reactor's thread takes no signal of the host's.
+#[test]
+fn who_waits_for_an_opened_container_begins_no_thread_that_takes_signals() {
+    const STATE: &str = "PINNACE_EMBED_STATE";
+    const NAME: &str = "who_waits_for_an_opened_container_begins_no_thread_that_takes_signals";
+    if let Some(state) = std::env::var_os(STATE) {
+        return wait_in_a_bare_process(PathBuf::from(state));
+    }
+    let Some(host) = Host::new("opened") else { return };
+    let bundle = host.bundle("opened", "exec sleep 1000");
+    block_on(async {
+        let container = Container::create(&bundle, "opened", host.options()).await.expect("create");
+        // Nothing has been begun in a process of its own.
+        let mut bare = std::process::Command::new(std::env::current_exe().expect("our own path"));
+        let bare =
+            bare.args(["--exact", NAME, "--nocapture"]).env(STATE, host.state()).output().expect("a process");
+        container.delete(true).await.expect("delete");
+        assert!(bare.status.success(), "{}", String::from_utf8_lossy(&bare.stderr));
+    });
+}
+
+fn wait_in_a_bare_process(state: PathBuf) {
+    // The smallest executor: it polls, and sleeps.
+    fn drive<T>(future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        loop {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let container = drive(Container::open("opened", Some(state))).expect("open");
+    drive(async { assert!(poll_once(container.wait()).await.is_none(), "it has not ended") });
+    let tasks = fs::read_dir("/proc/self/task").expect("task").flatten();
+    let statuses = tasks.map(|task| fs::read_to_string(task.path().join("status")).expect("status"));
+    let reactors: Vec<String> = statuses.filter(|status| status.starts_with("Name:\tasync-io")).collect();
+    assert_eq!(reactors.len(), 1, "{reactors:?}");
+    // All but KILL and STOP, which nobody blocks, and what the C library keeps for itself.
+    let blocked = reactors[0].lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("SigBlk");
+    let blocked = u64::from_str_radix(blocked.trim(), 16).expect("a mask");
+    for signal in [Signal::INT, Signal::TERM, Signal::CHILD, Signal::USR1] {
+        assert_ne!(blocked & 1 << (signal.as_raw() - 1), 0, "{signal:?} {blocked:x}");
+    }
 }
 
 #[test]
@@ -324,7 +466,7 @@ fn a_handle_never_means_another_container() {
         for (operation, result) in errors.into_iter().enumerate() {
             assert_eq!(result.unwrap_err().kind(), Kind::NoSuchContainer, "{operation}");
         }
-        assert_eq!(container.state().await.expect("state").status, "created");
+        assert_eq!(container.state().await.expect("state").status, Status::Created);
         container.delete(true).await.expect("delete");
     });
     host.has_no_children();
@@ -349,8 +491,13 @@ fn an_error_names_its_place_and_leaves_nothing() {
     let bundle = host.bundle("wrong", "exit 0");
     let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");
     fs::write(bundle.join("config.json"), text.replace("/bin/sh", "/bin/nothing")).expect("config.json");
-    let error = block_on(Container::create(&bundle, id("wrong"), host.options()));
-    assert!(error.unwrap_err().to_string().contains("/bin/nothing"));
+    let error = block_on(Container::create(&bundle, id("wrong"), host.options())).unwrap_err();
+    assert!(error.to_string().contains("/bin/nothing"));
+    assert_eq!(error.kind(), Kind::ProgramNotFound);
+    fs::write(bundle.join("config.json"), text.replace("\"ociVersion\":\"", "\"ociVersion\":\"x"))
+        .expect("config.json");
+    let error = block_on(Container::create(&bundle, id("wrong"), host.options())).unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidConfig, "{error}");
     assert_eq!(host.ids(), Vec::<String>::new());
     host.has_no_children();
 }

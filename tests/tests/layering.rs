@@ -23,13 +23,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["error"]),
     ("seccomp", &["error", "config"]),
     ("plan", &["error", "config", "host", "cgroup"]),
-    ("terminal", &["error", "launch"]),
+    ("terminal", &["error", "launch", "signals"]),
     ("notify", &["error", "launch"]),
     ("svg", &[]),
     ("trace", &["error", "svg"]),
     ("features", &["error", "config", "cgroup", "seccomp"]),
     ("doctor", &["error", "config", "cgroup", "container", "host", "plan", "state"]),
-    ("launch", &["error", "config", "descriptors", "ending", "hooks", "namespaces", "plan", "host", "trace"]),
+    ("launch", &["signals", "error", "config", "descriptors", "ending", "hooks", "namespaces", "plan", "host", "trace"]),
     (
         "container",
         &[

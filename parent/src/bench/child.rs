@@ -27,6 +27,10 @@ const LIMIT_OF_CLEANING: Duration = Duration::from_secs(3);
 /// The same where many run at once.
 const LIMIT_TOGETHER: Duration = Duration::from_secs(120);
 
+/// What our own caller has said to us, and not to what we measure: one runtime would note what it does, or tell a service manager.
+const ALIEN: [&str; 6] =
+    ["PINNACE_TRACE", "TRACEPARENT", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 /// Wall time as the caller sees it, from before the command is started until it is waited for; CPU time, user and system, of the command
 /// and all that it has waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -123,6 +127,9 @@ impl Running {
         let said = memory("stderr")?;
         let theirs = said.try_clone().map_err(|error| Error::io("dup", &error))?;
         command.stdin(Stdio::null()).stdout(output).stderr(theirs);
+        for name in ALIEN {
+            command.env_remove(name);
+        }
         // Control-C is for us; and what we have to kill we kill with its children.
         command.process_group(0);
         let begun = Instant::now();

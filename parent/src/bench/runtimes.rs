@@ -26,7 +26,7 @@ pub(crate) struct Runtime {
 ///
 /// Errors: an entry of `against` is no NAME and no NAME=PROGRAM, or a name is there twice; we are asked to end.
 pub(crate) fn find(against: &[String], missing: &mut Vec<Missing>) -> Result<Vec<Runtime>> {
-    let own = env::current_exe().map_err(|error| Error::io("read /proc/self/exe", &error))?;
+    let own = own_program()?;
     let mut found = Vec::new();
     let mut names = vec![OURS.to_owned()];
     found.push(ask(OURS.to_owned(), own)?);
@@ -44,6 +44,10 @@ pub(crate) fn find(against: &[String], missing: &mut Vec<Missing>) -> Result<Vec
         }
     }
     Ok(found)
+}
+
+pub(super) fn own_program() -> Result<PathBuf> {
+    env::current_exe().map_err(|error| Error::io("read /proc/self/exe", &error))
 }
 
 /// A name, and where its program is or how it is called.
@@ -65,7 +69,7 @@ fn understand(entry: &str) -> Result<(String, PathBuf)> {
     Ok((name.to_owned(), PathBuf::from(program)))
 }
 
-fn locate(program: &Path) -> Result<PathBuf> {
+pub(super) fn locate(program: &Path) -> Result<PathBuf> {
     if program.components().count() > 1 {
         return program.canonicalize().map_err(|error| Error::io(program.display(), &error));
     }

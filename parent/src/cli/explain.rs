@@ -49,7 +49,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         "trace",
         Explain::Trace(Trace),
         "Show where the time of a start went",
-        "pinnace run --trace web.json --bundle /srv/web web\n  pinnace trace web.json --svg web.svg"
+        "pinnace run --trace web.json --bundle /srv/web web\n  pinnace trace web.json --svg web.svg\n  pinnace trace web.json --command create --index -1"
     ),
     entry!(
         "demo",
@@ -64,6 +64,9 @@ pub struct Validate {
     /// Directory with config.json [default: the working directory]
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// Another name for config.json, or its path
+    #[arg(long, value_name = "FILE", default_value = "config.json")]
+    pub config: PathBuf,
     /// text, a finding a line, or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
     pub format: String,
@@ -74,6 +77,9 @@ pub struct Plan {
     /// Directory with config.json [default: the working directory]
     #[arg(short, long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// Another name for config.json, or its path
+    #[arg(long, value_name = "FILE", default_value = "config.json")]
+    pub config: PathBuf,
     /// text, for people, or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
     pub format: String,
@@ -97,9 +103,15 @@ pub struct Trace {
     /// What --trace or $PINNACE_TRACE has written
     #[arg(value_name = "FILE", num_args = 0..)]
     pub files: Vec<PathBuf>,
-    /// Draw the last command of the file as a picture, too
+    /// Draw the slowest of the commands that are shown as a picture, too
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// Show only the commands that begin so, such as create, or "create web"
+    #[arg(long, value_name = "WORDS")]
+    pub command: Option<String>,
+    /// Show only one of them: 1 is the first, -1 the last
+    #[arg(long, value_name = "N")]
+    pub index: Option<String>,
 }
 
 #[derive(Args, Clone, Debug, Default)]

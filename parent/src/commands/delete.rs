@@ -11,7 +11,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Delete) -> Result<()> 
     let delete =
         |id: &str| blocking::delete(&root, id, arguments.force).map(|warnings| context.warn(&warnings));
     if !arguments.regex {
-        context.trace.about("delete", id);
+        context.traced("delete", id);
         return context.trace.span("end the container, remove cgroups and state", || delete(id));
     }
     super::for_matching(&root, id, |id| match delete(id) {

@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
     match exec(context, arguments, &id.to_string_lossy(), args) {
         Ok(code) => Ok(code),
         Err(error) => {
+            context.trace.failed(&error);
             let code = match error.kind() {
                 Kind::Interrupted(_) => error.exit_code(),
                 _ => FAILED,
@@ -29,7 +30,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Exec) -> Result<i32> {
 }
 
 fn exec(context: &Context<'_>, arguments: &cli::Exec, id: &str, args: &[OsString]) -> Result<i32> {
-    context.trace.about("exec", id);
+    context.traced("exec", id);
     let container = Container::open(&context.state_root()?, id)?;
     // Before signals are kept for a program: the file may be a pipe, and nobody there to write it.
     let process = arguments.process.as_deref().map(blocking::read_process).transpose()?;

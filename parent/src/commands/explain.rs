@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context<'_>, explain: &Explain) -> Result<i32> {
         Explain::Validate(arguments) => validate::run(context, arguments),
         Explain::Plan(arguments) => succeeded(plan::run(context, arguments)),
         Explain::Doctor(arguments) => doctor::run(context, arguments),
-        Explain::Trace(arguments) => succeeded(trace::run(arguments)),
+        Explain::Trace(arguments) => succeeded(trace::run(context, arguments)),
         Explain::Demo(_) => demo::run(context),
     }
 }

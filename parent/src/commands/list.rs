@@ -65,7 +65,7 @@ fn table(documents: &[State]) -> String {
         [
             document.id.clone(),
             document.pid.to_string(),
-            document.status.clone(),
+            document.status.to_string(),
             document.bundle.clone(),
             document.created.clone(),
             document.owner.clone(),

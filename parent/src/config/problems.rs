@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// Problems that are printed of one file; more of them help nobody.
 const PRINTED_MAX: usize = 50;
@@ -96,7 +96,7 @@ impl From<Refusal> for Error {
 
 impl From<Problems> for Error {
     fn from(problems: Problems) -> Self {
-        Error::new(problems.to_string())
+        Error::of_kind(Kind::InvalidConfig, problems.to_string())
     }
 }
 

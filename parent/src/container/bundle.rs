@@ -31,8 +31,8 @@ pub(super) fn load_bundle(bundle: Option<&Path>, config: &Path) -> Result<Bundle
 }
 
 /// The same without a look at the root file system, for a plan that nobody carries out.
-pub(super) fn load_bundle_unchecked(bundle: Option<&Path>) -> Result<Bundle> {
-    open_bundle(bundle, Path::new("config.json")).map(|(bundle, _)| bundle)
+pub(super) fn load_bundle_unchecked(bundle: Option<&Path>, config: &Path) -> Result<Bundle> {
+    open_bundle(bundle, config).map(|(bundle, _)| bundle)
 }
 
 /// A bundle whose root file system's path is as it is written, made absolute.

@@ -199,7 +199,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let trace = creation.trace;
     let mut bundle =
         trace.span("read and check config.json", || load_bundle(creation.bundle, creation.config))?;
-    trace.within(bundle.config.annotations.get("dev.pinnace.traceparent"));
+    trace.within(&bundle.config.annotations);
     if !creation.hold && !bundle.config.has_program() {
         return Err(Error::new(NO_PROGRAM));
     }

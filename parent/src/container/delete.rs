@@ -53,7 +53,8 @@ fn delete_opened(container: &Container, force: bool) -> Result<Vec<String>> {
         Status::Created | Status::Creating => end_and_destroy(container),
         Status::Running | Status::Paused if force => end_and_destroy(container),
         status @ (Status::Running | Status::Paused) => {
-            Err(Error::new(format!("cannot delete container {id} that is not stopped: {status}")))
+            let text = format!("cannot delete container {id} that is not stopped: {status}");
+            Err(Error::of_kind(Kind::Running, text))
         }
     }
 }

@@ -2,12 +2,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
 use super::{Created, Executed};
 use crate::config::Process;
 use crate::error::{Error, Result};
 use crate::launch::{Launch, Reactor, block_on};
 use crate::notify;
-use crate::signals::Signals;
+use crate::signals::{Signals, check_ended};
 use crate::terminal::{CallersSocket, HostTerminal, Relay, clear_onlcr};
 
 /// How the caller wants the program's terminal, if it has one.
@@ -86,6 +90,29 @@ impl Created {
     pub fn wait(&self) -> Result<i32> {
         self.directory.unlock();
         self.launch.wait()
+    }
+
+    /// The same for whoever blocks signals and has nothing to pass on: one that asks us to end kills the program, which as the first of its pid
+    /// namespace need not hear of others.
+    ///
+    /// Errors: that signal.
+    pub fn wait_unless_ended(&self) -> Result<i32> {
+        const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        self.directory.unlock();
+        loop {
+            let mut polled = [PollFd::from_borrowed_fd(self.launch.pidfd(), PollFlags::IN)];
+            match rustix::event::poll(&mut polled, Some(&PAUSE)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return self.launch.wait(),
+                Err(errno) => return Err(Error::call("wait for the program", errno)),
+            }
+            if let Err(interrupted) = check_ended("while the program ran") {
+                // Ignored, both: it may have ended by itself, and why it has to end is known.
+                let _ = rustix::process::pidfd_send_signal(self.launch.pidfd(), Signal::KILL);
+                let _ = self.launch.wait();
+                return Err(interrupted);
+            }
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Preview {
 ///
 /// Errors: the configuration is wrong, or wants what this host does not have.
 pub fn preview(creation: &Creation<'_>) -> Result<Preview> {
-    let mut bundle = load_bundle_unchecked(creation.bundle)?;
+    let mut bundle = load_bundle_unchecked(creation.bundle, creation.config)?;
     let host = HostFacts::read(questions(&bundle.config))?;
     let placement = place(&mut bundle, &host, creation)?;
     let store = Store::default();

@@ -24,9 +24,13 @@ const END_OF_FAILED_START: Duration = Duration::from_secs(2);
 pub fn start(container: &Container) -> Result<()> {
     match container.status()? {
         Status::Created => {}
-        Status::Running => return Err(Error::new("cannot start an already running container")),
+        Status::Running => {
+            return Err(Error::of_kind(Kind::Running, "cannot start an already running container"));
+        }
         // Who waits for `start` is frozen, and would not answer.
-        Status::Paused => return Err(Error::new("cannot start a container in the paused state")),
+        Status::Paused => {
+            return Err(Error::of_kind(Kind::Running, "cannot start a container in the paused state"));
+        }
         Status::Stopped => {
             return Err(Error::of_kind(Kind::NotRunning, "cannot start a container that has stopped"));
         }

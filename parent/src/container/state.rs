@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Container;
 use crate::error::Result;
+use crate::state::Status;
 
 /// runc's fields in runc's order.
 #[derive(Clone, Debug, Serialize)]
@@ -17,8 +18,8 @@ pub struct State {
     pub id: String,
     /// The first process's id on the host; 0 where there is none (any more).
     pub pid: i32,
-    /// A word of [`Status`](crate::Status).
-    pub status: String,
+    /// What it is doing.
+    pub status: Status,
     /// The bundle's path, absolute.
     pub bundle: String,
     /// The root file system's path, absolute.
@@ -41,7 +42,7 @@ impl Container {
             oci_version: record.oci_version.clone(),
             id: self.id.clone(),
             pid: self.pid(status),
-            status: status.to_string(),
+            status,
             bundle: record.bundle.clone(),
             rootfs: record.rootfs.clone(),
             created: record.created.clone(),

@@ -3,10 +3,13 @@
 use rustix::process::{Resource, getrlimit};
 
 use super::Symptom;
+use crate::host::may_raise_limits;
 
 pub(super) struct Facts {
     /// Soft limits; `None` is none.
     open_files: Option<u64>,
+    /// The hard one, where we cannot raise it.
+    open_files_max: Option<u64>,
     processes: Option<u64>,
     process_count: u64,
     /// Key rings count for root as well, and have a limit of their own.
@@ -17,6 +20,7 @@ impl Facts {
     pub(super) fn read() -> Self {
         Self {
             open_files: getrlimit(Resource::Nofile).current,
+            open_files_max: getrlimit(Resource::Nofile).maximum.filter(|_| !may_raise_limits()),
             processes: getrlimit(Resource::Nproc).current.filter(|_| !rustix::process::geteuid().is_root()),
             process_count: own_process_count(),
             keys_left: keys_left(&std::fs::read_to_string("/proc/key-users").unwrap_or_default()),
@@ -51,6 +55,8 @@ fn keys_left(text: &str) -> Option<u64> {
 const OPEN_FILES_MIN: u64 = 64;
 /// Of these many starts at once an embedder may think.
 const OPEN_FILES_GOOD: u64 = 1024;
+/// config/default.json: process.rlimits.
+const OPEN_FILES_DEFAULT: u64 = 1024;
 const PROCESSES_LEFT_MIN: u64 = 16;
 const KEYS_LEFT_MIN: u64 = 16;
 
@@ -69,6 +75,14 @@ pub(super) fn judge(facts: &Facts) -> Vec<Symptom> {
                 .meaning("programs in containers inherit that, unless their configuration says otherwise"),
         ),
         _ => {}
+    }
+    if let Some(files) = facts.open_files_max.filter(|files| *files < OPEN_FILES_DEFAULT) {
+        found.push(
+            Symptom::missing(SUBJECT, format!("we may allow nobody more than {files} files (RLIMIT_NOFILE, hard)"))
+                .meaning(format!("the default configuration does not start, which wants {OPEN_FILES_DEFAULT}: raising it needs CAP_SYS_RESOURCE"))
+                .advice("ulimit -Hn, a unit's LimitNOFILE=, as root; or a lower process.rlimits")
+                .preventing_starts(true),
+        );
     }
     if let Some(processes) = facts.processes
         && processes.saturating_sub(facts.process_count) < PROCESSES_LEFT_MIN
@@ -103,7 +117,13 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts { open_files: Some(20_000), processes: None, process_count: 5, keys_left: Some(1000) }
+        Facts {
+            open_files: Some(20_000),
+            open_files_max: None,
+            processes: None,
+            process_count: 5,
+            keys_left: Some(1000),
+        }
     }
 
     #[track_caller]
@@ -120,6 +140,8 @@ mod tests {
         check(&facts(), (Level::Ok, false));
         check(&Facts { open_files: Some(32), ..facts() }, (Level::Missing, true));
         check(&Facts { open_files: Some(256), ..facts() }, (Level::Note, false));
+        check(&Facts { open_files_max: Some(1023), ..facts() }, (Level::Missing, true));
+        check(&Facts { open_files_max: Some(1024), ..facts() }, (Level::Ok, false));
         check(&Facts { processes: Some(10), ..facts() }, (Level::Missing, false));
         check(&Facts { processes: Some(5), ..facts() }, (Level::Missing, true));
         check(&Facts { processes: Some(500), ..facts() }, (Level::Ok, false));

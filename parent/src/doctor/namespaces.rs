@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{Mounts, Symptom, number};
+use super::{Mounts, Symptom, line, number};
 use crate::cgroup;
 use crate::container::subordinate_ids;
-use crate::host::{HostFacts, OwnIds, find_in_path, owns_mount_namespace};
+use crate::host::{HostFacts, OwnIds, find_in_path, is_covered, owns_mount_namespace};
 
 /// The files of /proc/self/ns, and the sysctls that bound their number.
 const KINDS: [(&str, &str); 8] = [
@@ -33,10 +33,15 @@ pub(super) struct Facts {
     /// Sysctls by which distributions keep ordinary users from user namespaces.
     unprivileged_denied: bool,
     apparmor_restricts: bool,
+    /// A profile of ours may allow them.
+    has_profile: bool,
     ids: Ids,
-    /// Something is mounted over a part of every procfs that we see.
-    is_proc_masked: bool,
+    /// Something is mounted over a part of every procfs, or sysfs, that we see.
+    is_proc_covered: bool,
+    is_sysfs_covered: bool,
     hides_processes: bool,
+    /// Our user namespace is not the host's.
+    is_inner: bool,
     /// What root needs in a user namespace that is not the host's: a mount namespace of that, and the ids of the default configuration.
     owns_mounts: bool,
     /// A container that sees its cgroups gets them from our mount namespace.
@@ -70,8 +75,12 @@ impl Facts {
             is_ordinary: host.uid != 0,
             unprivileged_denied: number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0),
             apparmor_restricts: number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1),
+            has_profile: line("/proc/thread-self/attr/current")
+                .is_some_and(|own| own.trim_end_matches('\0') != "unconfined"),
             ids: ids(host.uid),
-            is_proc_masked: is_proc_masked(mounts),
+            is_proc_covered: is_covered("proc"),
+            is_sysfs_covered: is_covered("sysfs"),
+            is_inner: !host.is_initial_user_namespace,
             hides_processes: hides_processes(mounts),
             owns_mounts: owns_mount_namespace(),
             sends_cgroups: sends_cgroups(host),
@@ -86,6 +95,11 @@ fn sends_cgroups(host: &HostFacts) -> bool {
     !made.views().is_empty()
 }
 
+/// Whether a start of this user's has somebody else map its ids.
+pub(super) fn needs_helpers(uid: u32) -> bool {
+    matches!(ids(uid), Ids::Ranges(..) | Ids::PlainHelper)
+}
+
 fn ids(uid: u32) -> Ids {
     let (Some((_, uids)), Some((_, gids))) = subordinate_ids(uid) else { return Ids::NoRange };
     let Some(helpers) = ["newuidmap", "newgidmap"].into_iter().map(find_in_path).collect::<Option<Vec<_>>>()
@@ -98,17 +112,6 @@ fn ids(uid: u32) -> Ids {
             || rustix::fs::getxattr(path, "security.capability", &mut [0u8; 64]).is_ok()
     };
     if helpers.iter().all(|path| is_privileged(path)) { Ids::Ranges(uids, gids) } else { Ids::PlainHelper }
-}
-
-/// Whether the kernel refuses a new procfs in a user namespace: nothing that is covered in all that we see may come to light.
-fn is_proc_masked(mounts: &Mounts) -> bool {
-    // A directory that is empty for ever hides nothing.
-    let hides = |point: &str, proc: &str| {
-        let inner = point.strip_prefix(proc).and_then(|rest| rest.strip_prefix('/'));
-        inner.is_some_and(|inner| inner != "sys/fs/binfmt_misc")
-    };
-    let mut procs = mounts.0.iter().filter(|mount| mount.fstype == "proc" && mount.point.ends_with("/proc"));
-    procs.all(|proc| mounts.0.iter().any(|mount| hides(&mount.point, &proc.point)))
 }
 
 /// Source: proc(5), "hidepid".
@@ -157,6 +160,10 @@ fn inner_root(facts: &Facts) -> Vec<Symptom> {
                 .preventing_starts(true),
         );
     }
+    if facts.is_inner {
+        found.extend(covered("procfs", facts.is_proc_covered));
+        found.extend(covered("sysfs", facts.is_sysfs_covered));
+    }
     found
 }
 
@@ -202,24 +209,21 @@ fn ordinary(facts: &Facts) -> Vec<Symptom> {
     } else if facts.unprivileged_denied {
         let advice = "sysctl kernel.unprivileged_userns_clone=1, as root";
         found.push(never("kernel.unprivileged_userns_clone is 0: only root makes them").advice(advice));
+    } else if facts.apparmor_restricts && !facts.has_profile {
+        let advice = "a profile for pinnace with `userns,`, or the sysctl 0, as root";
+        let found_it = "kernel.apparmor_restrict_unprivileged_userns is 1, and we have no AppArmor profile";
+        found.push(never(found_it).advice(advice));
     } else if facts.apparmor_restricts {
         found.push(
             Symptom::note(SUBJECT, "kernel.apparmor_restrict_unprivileged_userns is 1")
-                .meaning("without an AppArmor profile that allows it, what we make of them has no capabilities, and no container starts")
-                .advice("a profile for pinnace with `userns,`, or the sysctl 0, as root"),
+                .meaning("our AppArmor profile has to allow them: otherwise they come without capabilities, and no container starts")
+                .advice("`userns,` in the profile, or the sysctl 0, as root"),
         );
     } else {
         found.push(Symptom::ok(SUBJECT, "we can make them"));
     }
     found.push(mapped(facts.ids));
-    if facts.is_proc_masked {
-        found.push(
-            Symptom::missing("procfs", "parts of every /proc that we see are covered")
-                .meaning("the kernel refuses us a new one, which the default configuration mounts: we are in a container, perhaps")
-                .advice("whoever made that one can leave its /proc uncovered, or containers here bind /proc")
-                .preventing_starts(true),
-        );
-    }
+    found.extend(covered("procfs", facts.is_proc_covered));
     if facts.hides_processes {
         found.push(
             Symptom::note("procfs", "/proc hides processes of others (hidepid)")
@@ -227,6 +231,16 @@ fn ordinary(facts: &Facts) -> Vec<Symptom> {
         );
     }
     found
+}
+
+/// A filesystem of which the kernel refuses a new one where only user namespaces let us make it.
+fn covered(subject: &'static str, is_covered: bool) -> Option<Symptom> {
+    is_covered.then(|| {
+        Symptom::missing(subject, format!("parts of every {subject} that we see are covered"))
+            .meaning("the kernel refuses us a new one, which the default configuration mounts: we are in a container, perhaps")
+            .advice("whoever made that one can leave it uncovered, or containers here bind what they see")
+            .preventing_starts(true)
+    })
 }
 
 fn mapped(ids: Ids) -> Symptom {
@@ -263,8 +277,11 @@ mod tests {
             is_ordinary: true,
             unprivileged_denied: false,
             apparmor_restricts: false,
+            has_profile: false,
             ids: Ids::Ranges(65536, 65536),
-            is_proc_masked: false,
+            is_proc_covered: false,
+            is_sysfs_covered: false,
+            is_inner: false,
             hides_processes: false,
             owns_mounts: true,
             sends_cgroups: true,
@@ -290,10 +307,12 @@ mod tests {
         check(&Facts { unprivileged_denied: true, is_ordinary: false, ..facts() }, &[Ok], false);
         check(&Facts { forbidden: vec!["user"], ..facts() }, &[Ok, Missing, Ok], true);
         check(&Facts { forbidden: vec!["user"], is_ordinary: false, ..facts() }, &[Ok, Missing], false);
-        check(&Facts { apparmor_restricts: true, ids: Ids::NoRange, ..facts() }, &[Ok, Note, Missing], false);
+        let restricted = || Facts { apparmor_restricts: true, ids: Ids::NoRange, ..facts() };
+        check(&restricted(), &[Ok, Missing, Missing], true);
+        check(&Facts { has_profile: true, ..restricted() }, &[Ok, Note, Missing], false);
         check(&Facts { ids: Ids::PlainHelper, ..facts() }, &[Ok, Ok, Missing], true);
         check(
-            &Facts { is_proc_masked: true, hides_processes: true, ..facts() },
+            &Facts { is_proc_covered: true, hides_processes: true, ..facts() },
             &[Ok, Ok, Ok, Missing, Note],
             true,
         );
@@ -308,30 +327,15 @@ mod tests {
         check(&Facts { owns_mounts: false, sends_cgroups: false, ..root() }, &[Ok, Missing], false);
         check(&Facts { has_default_ids: false, ..root() }, &[Ok, Missing], true);
         check(&Facts { has_default_ids: false, ..facts() }, &[Ok, Ok, Ok], false);
+        let covered = || Facts { is_proc_covered: true, is_sysfs_covered: true, ..root() };
+        check(&Facts { is_inner: true, ..covered() }, &[Ok, Missing, Missing], true);
+        check(&covered(), &[Ok], false);
     }
 
     #[test]
     fn kinds_that_every_container_wants_prevent_starts() {
         check(&Facts { absent: vec!["time"], is_ordinary: false, ..facts() }, &[Level::Missing], false);
         check(&Facts { forbidden: vec!["net"], is_ordinary: false, ..facts() }, &[Level::Missing], true);
-    }
-
-    #[test]
-    fn a_procfs_is_masked_by_what_lies_in_it() {
-        let mounts = |points: &[(&str, &str)]| {
-            let mount = |&(point, fstype): &(&str, &str)| Mounted {
-                point: point.into(),
-                fstype: fstype.into(),
-                options: String::from("rw"),
-            };
-            Mounts(points.iter().map(mount).collect())
-        };
-        let whole =
-            [("/", "ext4"), ("/proc", "proc"), ("/proc/sys/fs/binfmt_misc", "autofs"), ("/process", "tmpfs")];
-        let masked = [("/proc", "proc"), ("/proc/kcore", "devtmpfs")];
-        assert!(!is_proc_masked(&mounts(&whole)));
-        assert!(is_proc_masked(&mounts(&masked)));
-        assert!(!is_proc_masked(&mounts(&[masked.as_slice(), &[("/mnt/proc", "proc")]].concat())));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the caller may do: capabilities, and what somebody has put around it.
 
+use super::namespaces::needs_helpers;
 use super::{Symptom, line};
 use crate::config::capability_number;
 use crate::host::{HostFacts, own_capabilities};
@@ -12,6 +13,8 @@ pub(super) struct Facts {
     /// A seccomp filter is around us.
     is_filtered: bool,
     has_no_new_privileges: bool,
+    /// newuidmap(1) maps ids for containers of ours.
+    needs_helpers: bool,
     /// The AppArmor profile or SELinux context that we are in, if one confines us.
     confinement: Option<String>,
 }
@@ -26,6 +29,7 @@ impl Facts {
             capabilities: own_capabilities(),
             is_filtered: field("Seccomp:").is_some_and(|mode| mode != "0"),
             has_no_new_privileges: field("NoNewPrivs:") == Some("1"),
+            needs_helpers: host.uid != 0 && needs_helpers(host.uid),
             confinement: own.filter(|own| host.security.apparmor && !own.is_empty() && own != "unconfined"),
         }
     }
@@ -61,9 +65,9 @@ pub(super) fn judge(facts: &Facts) -> Vec<Symptom> {
         );
     }
     if facts.has_no_new_privileges {
-        let symptom = if facts.is_ordinary {
+        let symptom = if facts.needs_helpers {
             Symptom::missing("privileges", "no_new_privs is set: newuidmap and newgidmap have no effect")
-                .meaning("containers of ours do not start if they are to have more than our own id")
+                .meaning("no container of ours starts: we have ids of /etc/subuid, which they are to map")
                 .preventing_starts(true)
         } else {
             Symptom::note("privileges", "no_new_privs is set")
@@ -114,6 +118,7 @@ mod tests {
             capabilities: u64::MAX,
             is_filtered: false,
             has_no_new_privileges: false,
+            needs_helpers: false,
             confinement: None,
         }
     }
@@ -144,6 +149,7 @@ mod tests {
             is_ordinary: true,
             is_filtered: true,
             has_no_new_privileges: true,
+            needs_helpers: true,
             confinement: Some(String::from("docker-default (enforce)")),
             ..facts()
         };
@@ -157,5 +163,8 @@ mod tests {
                 (Level::Note, profile, false),
             ],
         );
+        // One id of our own the kernel lets us map ourselves.
+        let alone = Facts { is_ordinary: true, has_no_new_privileges: true, ..facts() };
+        check(&alone, &[(Level::Note, "no_new_privs is set", false)]);
     }
 }

@@ -9,6 +9,8 @@ use crate::state::StateRoot;
 
 pub(super) struct Facts {
     mount_count: usize,
+    /// A chroot need not be one.
+    is_root_mounted: bool,
     /// Processes and threads of the whole host, or of the pid namespace that we see.
     task_count: u64,
     /// The directory of states, or the innermost parent of it that is there; whether it lies in memory, and may be written.
@@ -36,6 +38,7 @@ impl Facts {
     pub(super) fn read(root: Option<&StateRoot>, mounts: &Mounts) -> Self {
         Self {
             mount_count: mounts.0.len(),
+            is_root_mounted: mounts.0.iter().any(|mount| mount.point == "/"),
             task_count: task_count(&std::fs::read_to_string("/proc/loadavg").unwrap_or_default())
                 .unwrap_or(0),
             root: root.map(|root| Root::read(root.path())),
@@ -90,7 +93,14 @@ const MOUNTS_MANY: usize = 500;
 const TASKS_MANY: u64 = 1000;
 
 pub(super) fn judge(facts: &Facts) -> Vec<Symptom> {
-    vec![mounts(facts.mount_count), tasks(facts.task_count), states(facts.root.as_ref())]
+    let root = (!facts.is_root_mounted).then(|| {
+        Symptom::missing("mounts", "our root is no mount point: we are in a chroot")
+            .meaning("no container starts: the kernel changes a mount namespace from its mounts' roots alone")
+            .advice("mount --bind DIR DIR before chroot DIR")
+            .preventing_starts(true)
+    });
+    let others = [mounts(facts.mount_count), tasks(facts.task_count), states(facts.root.as_ref())];
+    root.into_iter().chain(others).collect()
 }
 
 fn mounts(count: usize) -> Symptom {
@@ -135,6 +145,15 @@ fn states(root: Option<&Root>) -> Symptom {
 mod tests {
     use super::super::Level;
     use super::*;
+
+    #[test]
+    fn a_chroot_that_is_no_mount_point_starts_nothing() {
+        let facts = |is_root_mounted| Facts { mount_count: 3, is_root_mounted, task_count: 3, root: None };
+        let prevents = |is_root_mounted| {
+            judge(&facts(is_root_mounted)).iter().any(|each| each.subject == "mounts" && each.prevents_starts)
+        };
+        assert!(prevents(false) && !prevents(true));
+    }
 
     #[test]
     fn what_starts_walk_is_counted() {

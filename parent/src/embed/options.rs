@@ -1,10 +1,12 @@
 //! What an embedder decides.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::blocking::{self, ManagerKind};
+use crate::error::{Error, Result};
 
 /// What a container is created with beside its bundle: the default, and then its fields.
 #[derive(Debug, Default)]
@@ -60,6 +62,12 @@ pub struct Command {
     pub cwd: Option<PathBuf>,
     /// `UID[:GID]`.
     pub user: Option<String>,
+    /// Names of capabilities to have beside the container's.
+    pub capabilities: Vec<String>,
+    /// The program gets a terminal of its own, whose master whoever listens at this stream socket takes, by SCM_RIGHTS.
+    pub console_socket: Option<PathBuf>,
+    /// Its id on the host is written to this file.
+    pub pid_file: Option<PathBuf>,
     /// The program's standard descriptors.
     pub stdio: Stdio,
 }
@@ -69,4 +77,23 @@ impl Command {
     pub fn new<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Self {
         Self { args: args.into_iter().map(Into::into).collect(), ..Self::default() }
     }
+
+    /// Errors: a word that no program can get.
+    pub(super) fn check(&self) -> Result<()> {
+        let lists = [("args", &self.args), ("environment", &self.environment)];
+        for (name, list) in lists {
+            if let Some(index) = list.iter().position(|word| has_nul(word)) {
+                return Err(Error::new(format!("{name}[{index}]: it has a NUL")));
+            }
+        }
+        let (cwd, user) = (self.cwd.as_deref().map(Path::as_os_str), self.user.as_deref().map(OsStr::new));
+        match [cwd, user].into_iter().flatten().find(|word| has_nul(word)) {
+            Some(word) => Err(Error::new(format!("{word:?}: it has a NUL"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn has_nul(word: &OsStr) -> bool {
+    word.as_bytes().contains(&0)
 }

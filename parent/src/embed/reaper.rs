@@ -33,6 +33,12 @@ pub(super) fn begin() -> Result<()> {
     Ok(())
 }
 
+/// Begins async-io's own thread, if it is not there, from a thread that blocks all signals: it inherits that. Whoever polls a future of ours for the
+/// first time would begin it otherwise, with a mask that is the host's.
+pub(super) fn begin_reactor() {
+    smol::block_on(std::future::ready(()));
+}
+
 /// Reaps the child as soon as it ends, whoever else waits for it or has let go of it.
 ///
 /// Errors: the reactor does not take its pidfd.

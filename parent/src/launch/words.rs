@@ -16,8 +16,8 @@ use crate::plan::{Plan, origin, show};
 /// A failure of stage1. runc's texts, where callers know them.
 pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
     let program = plan.program.name();
-    if let Some(text) = program_failure(&program, failure) {
-        return Error::new(format!("unable to start container process: {text}"));
+    if let Some((kind, text)) = program_failure(&program, failure) {
+        return Error::of_kind(kind, format!("unable to start container process: {text}"));
     }
     let reason = reason(failure);
     let step = failure.step.and_then(|index| plan.steps.get(index as usize));
@@ -111,7 +111,7 @@ fn lacking(plan: &Plan<'_>, warning: &Failure) -> String {
 /// The same for `start`, which has no plan: only the program itself can fail there, or what is locked down before it.
 pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
     match program_failure(program, failure) {
-        Some(text) => Error::new(text),
+        Some((kind, text)) => Error::of_kind(kind, text),
         None => Error::new(format!("{}: {}", failure.call.name(), reason(failure))),
     }
 }
@@ -135,21 +135,28 @@ pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> E
 }
 
 /// What is wrong with the program itself.
-fn program_failure(program: &str, failure: &Failure) -> Option<String> {
+fn program_failure(program: &str, failure: &Failure) -> Option<(Kind, String)> {
     let reason = reason(failure);
-    match (failure.call, errno(failure)) {
-        (Call::FindProgram, _) => Some(format!("exec: {program:?}: executable file not found in $PATH")),
+    let text = match (failure.call, errno(failure)) {
+        (Call::FindProgram, _) => format!("exec: {program:?}: executable file not found in $PATH"),
         (Call::Access, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
-            Some(format!("exec: {program:?}: stat {program}: {reason}"))
+            format!("exec: {program:?}: stat {program}: {reason}")
         }
-        (Call::Access, _) => Some(format!("exec: {program:?}: {reason}")),
+        (Call::Access, _) => format!("exec: {program:?}: {reason}"),
         // The program itself has been found.
         (Call::Execute, Errno::NOENT) => {
-            Some(format!("exec {program}: {reason} (its interpreter, or its loader, is missing)"))
+            format!("exec {program}: {reason} (its interpreter, or its loader, is missing)")
         }
-        (Call::Execute, _) => Some(format!("exec {program}: {reason}")),
-        _ => None,
-    }
+        (Call::Execute, _) => format!("exec {program}: {reason}"),
+        _ => return None,
+    };
+    let kind = match (failure.call, errno(failure)) {
+        (Call::FindProgram, _) | (Call::Access, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+            Kind::ProgramNotFound
+        }
+        _ => Kind::ProgramNotExecutable,
+    };
+    Some((kind, text))
 }
 
 fn errno(failure: &Failure) -> Errno {
@@ -213,6 +220,10 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (_, Call::Mount | Call::FilesystemOpen, Errno::NODEV) => " (the kernel has no such filesystem)",
         (Some(Step::MountFilesystem { fstype: "remount", .. }), Call::Mount, Errno::INVAL) => {
             " (nothing is mounted there, or its filesystem does not know an option)"
+        }
+        // The skeleton makes its whole mount namespace private.
+        (None, Call::MountAttributes, Errno::INVAL) => {
+            " (our own root is no mount point: we are in a chroot)"
         }
         (_, Call::Mount, Errno::INVAL) => " (the filesystem does not know a mount option, or its value)",
         // Engines look for the kernel's older word, ENOTDIR of mount(2).

@@ -6,13 +6,15 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use serde::Serialize;
 
 use super::{Init, StateDirectory};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 
 /// The words of the runtime-spec, and `paused` as all runtimes have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It is being made.
     Creating,

@@ -20,19 +20,38 @@ pub struct Command {
     pub begin: u64,
     /// When it ended.
     pub end: u64,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
     /// In the order in which they ended.
     pub spans: Vec<Span>,
 }
 
-/// The trace id in a traceparent header, if that is one.
+impl Command {
+    /// Nanoseconds.
+    pub fn length(&self) -> u64 {
+        self.end.saturating_sub(self.begin)
+    }
+}
+
+/// The trace id in a traceparent header, if that is one. Later versions may have more parts than this one.
 ///
 /// Source: W3C Trace Context, "traceparent Header".
 pub(super) fn trace_id(traceparent: &str) -> Option<String> {
-    let mut parts = traceparent.trim().split('-');
-    let is_hex = |text: &&str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    parts.next().filter(|version| version.len() == 2 && is_hex(version))?;
-    let id = parts.next().filter(|id| id.len() == 32 && is_hex(id))?;
-    id.bytes().any(|byte| byte != b'0').then(|| id.to_owned())
+    let parts: Vec<&str> = traceparent.trim().split('-').collect();
+    let [version, id, parent, flags, rest @ ..] = parts.as_slice() else { return None };
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let names = |text: &str| text.bytes().any(|byte| byte != b'0');
+    let is_valid = is_hex(version, 2)
+        && *version != "ff"
+        && is_hex(id, 32)
+        && names(id)
+        && is_hex(parent, 16)
+        && names(parent)
+        && is_hex(flags, 2)
+        && (rest.is_empty() || *version != "00");
+    is_valid.then(|| (*id).to_owned())
 }
 
 const LANES: [(Lane, &str); 2] = [(Lane::Parent, "parent"), (Lane::Stage1, "stage1")];
@@ -56,7 +75,7 @@ pub(super) fn written(command: &Command) -> String {
         );
     }
     let mut whole = event(process, Lane::Parent, &command.what, "command", command.begin, command.end);
-    whole["args"] = json!({"traceId": command.trace_id});
+    whole["args"] = json!({"traceId": command.trace_id, "error": command.error});
     events.push(whole);
     for span in &command.spans {
         let kind = if span.is_wait { "wait" } else { "work" };
@@ -78,28 +97,51 @@ fn event(process: u32, lane: Lane, name: &str, kind: &str, begin: u64, end: u64)
     })
 }
 
-/// The commands in a file's text, in its order.
-pub fn read(text: &str) -> Result<Vec<Command>> {
-    let open = text.trim_end().trim_end_matches(']').trim_end().trim_end_matches(',');
-    let events: Vec<Value> = serde_json::from_str(&format!("{open}]"))
-        .map_err(|error| Error::new(format!("it is no trace: {error}")))?;
+/// The commands in a file's text, in its order, and how many of its lines or events nobody can read: a full disk has torn them, or another
+/// program has written them.
+pub fn read(text: &str) -> Result<(Vec<Command>, usize)> {
+    let (events, mut unread) = events(text)?;
     let mut commands: Vec<Command> = Vec::new();
     for event in events.iter().filter(|event| event["ph"] == "X") {
-        let span = read_span(event).ok_or_else(|| Error::new("it is no trace of pinnace"))?;
-        match commands.last_mut() {
-            _ if event["cat"] == "command" => commands.push(Command {
+        let process = event["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+        match (read_span(event), commands.last_mut()) {
+            (Some(span), _) if event["cat"] == "command" => commands.push(Command {
                 what: span.words,
-                process: event["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+                process,
                 trace_id: event["args"]["traceId"].as_str().map(printable),
                 begin: span.begin,
                 end: span.end,
+                error: event["args"]["error"].as_str().map(printable),
                 spans: Vec::new(),
             }),
-            Some(command) => command.spans.push(span),
-            None => return Err(Error::new("it is no trace of pinnace")),
+            // The command of another process's spans has been lost.
+            (Some(span), Some(command)) if command.process == process => command.spans.push(span),
+            _ => unread += 1,
         }
     }
-    if commands.is_empty() { Err(Error::new("it has no command")) } else { Ok(commands) }
+    if commands.is_empty() {
+        return Err(Error::new("it is no trace of pinnace: it has no command"));
+    }
+    Ok((commands, unread))
+}
+
+/// The events of a list, closed or not; or else those of its lines that have one each.
+fn events(text: &str) -> Result<(Vec<Value>, usize)> {
+    let open = text.trim_end().trim_end_matches(']').trim_end().trim_end_matches(',');
+    let error = match serde_json::from_str(&format!("{open}]")) {
+        Ok(events) => return Ok((events, 0)),
+        Err(error) => error,
+    };
+    let (mut events, mut unread) = (Vec::new(), 0);
+    for line in text.lines() {
+        let event = line.trim().trim_start_matches(['[', ',']).trim_end_matches([']', ',']).trim();
+        match serde_json::from_str::<Value>(event) {
+            Ok(event) if event.is_object() => events.push(event),
+            _ if event.is_empty() => {}
+            _ => unread += 1,
+        }
+    }
+    if events.is_empty() { Err(Error::new(format!("it is no trace: {error}"))) } else { Ok((events, unread)) }
 }
 
 /// Names come from a file, and go to a terminal.
@@ -107,8 +149,14 @@ fn printable(name: &str) -> String {
     name.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
 }
 
+/// Nanoseconds, some thirty years: no clock of ours shows more, and sums of two stay far below what a number holds.
+const TIME_MAX: f64 = 1e18;
+
 fn read_span(event: &Value) -> Option<Span> {
-    let nanoseconds = |name: &str| event[name].as_f64().map(|time| (time * 1000.0).round() as u64);
+    let nanoseconds = |name: &str| {
+        let time = (event[name].as_f64()? * 1000.0).round();
+        (0.0..=TIME_MAX).contains(&time).then_some(time as u64)
+    };
     let begin = nanoseconds("ts")?;
     let thread = event["tid"].as_u64()?;
     Some(Span {

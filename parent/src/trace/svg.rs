@@ -30,10 +30,11 @@ pub fn draw(command: &Command) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\n\
          <style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
-    let title = format!("pinnace {}: {} ms", command.what, milliseconds(command.end - command.begin));
+    let title = format!("pinnace {}: {} ms", command.what, milliseconds(command.length()));
     text(&mut out, "head", MARGIN, 24.0, &title);
     let id = command.trace_id.as_ref().map_or_else(String::new, |id| format!("trace id {id}; "));
-    let legend = format!("{id}dashed: waits; red: the dearest; milliseconds");
+    let failed = command.error.as_ref().map_or_else(String::new, |error| format!("failed: {error}; "));
+    let legend = format!("{failed}{id}dashed: waits; red: the dearest; milliseconds");
     text(&mut out, "small", MARGIN, 42.0, &legend);
     grid(&mut out, &axis, height);
     for (index, lane) in [Lane::Parent, Lane::Stage1].into_iter().enumerate() {

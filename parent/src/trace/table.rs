@@ -13,11 +13,14 @@ pub fn table(commands: &[Command]) -> String {
     for (index, command) in commands.iter().enumerate() {
         let gap = if index == 0 { "" } else { "\n" };
         // Ignored here and below: writing to a String cannot fail.
-        let _ = write!(out, "{gap}{}: {} ms", command.what, milliseconds(command.end - command.begin));
-        match &command.trace_id {
-            Some(id) => out.push_str(&format!(", trace id {id}\n")),
-            None => out.push('\n'),
+        let _ = write!(out, "{gap}{}: {} ms", command.what, milliseconds(command.length()));
+        if let Some(id) = &command.trace_id {
+            let _ = write!(out, ", trace id {id}");
         }
+        if let Some(error) = &command.error {
+            let _ = write!(out, ", failed: {error}");
+        }
+        out.push('\n');
         let _ = writeln!(out, "   {:>8}  {:>7}  {:<6}  {:>4}  WHAT", "BEGIN", "TIME", "WHO", "STEP");
         let dearest = dearest(&command.spans);
         for span in in_order(&command.spans) {

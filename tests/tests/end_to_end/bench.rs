@@ -220,6 +220,34 @@ fn whoever_ends_it_gets_everything_taken_away() {
 }
 
 #[test]
+fn what_a_killed_bench_has_left_the_next_one_takes_away() {
+    if !tests_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let words = ["--against", "none", "--rounds", "100000", "--workload", "none", "--idle", "4"];
+    let running = spawn(bench_command(&container, &words));
+    let pid = running.pid().as_raw_nonzero().get().cast_unsigned();
+    let state = container.state_root().join(format!("pinnace-bench-{pid}/pinnace"));
+    wait_until("there are idle containers", || fs::read_dir(&state).map_or(0, |entries| entries.count()) > 3);
+    running.signal(Signal::KILL);
+    running.finish();
+    let trace = container.bundle.scratch().join("trace");
+    let mut again = bench_command(&container, &["--against", "none", "--rounds", "1", "--workload", "run"]);
+    // Nor does what its caller has said to it reach what it measures.
+    again.env("PINNACE_TRACE", &trace);
+    let outcome = run_within(Duration::from_secs(120), again);
+    outcome.succeeded();
+    assert!(
+        outcome.stderr.contains(&format!("what the bench of process {pid} has left")),
+        "{}",
+        outcome.describe()
+    );
+    assert_nothing_is_left(&container, Some(pid));
+    assert_eq!(fs::read_to_string(&trace).unwrap_or_default(), "");
+}
+
+#[test]
 fn a_command_that_hangs_keeps_nobody_who_ends_it() {
     if !tests_pinnace() {
         return;
@@ -264,6 +292,10 @@ fn requests_that_make_no_sense_are_refused_before_anything_is_done() {
     };
     refused(&["--rounds", "0"], &["--rounds 0: "]);
     refused(&["--parallel", "1,many"], &["--parallel many: "]);
+    refused(&["--workload", "none"], &["nothing is to be measured"]);
+    for option in ["--parallel", "--burst", "--idle", "--rounds"] {
+        refused(&[option, "4000000000"], &[&format!("{option} 4000000000: ")]);
+    }
     refused(&["--workload", "fly"], &["--workload fly: ", "lifecycle"]);
     refused(&["--against", "pinnace"], &["--against pinnace: it takes part by itself"]);
     refused(&["--against", "a b=/bin/true"], &["a b=/bin/true"]);

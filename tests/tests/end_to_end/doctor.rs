@@ -129,6 +129,60 @@ fn root_of_a_user_namespace_is_told_why_nothing_starts() {
     }
 }
 
+/// The kernel lets nobody see in a new procfs what is covered in all that he sees.
+#[test]
+fn a_procfs_that_is_covered_is_told_to_root_of_a_user_namespace() {
+    let Some(unshare) = find_program("unshare").filter(|_| is_pinnace()) else {
+        return skip("unshare is not installed");
+    };
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    let bundle = container.bundle.path().to_str().expect("UTF-8").to_owned();
+    for (covering, is_covered) in [("true", false), ("mount -t tmpfs none /proc/tty", true)] {
+        let call = |command: Command| {
+            // Other tests may have theirs mounted somewhere.
+            let script = format!(
+                "grep ' - proc ' /proc/self/mountinfo | cut -d' ' -f5 | grep -vx /proc | xargs -r umount; \
+                 {covering} && exec unshare -Urm \"$0\" --cgroup-manager disabled \"$@\""
+            );
+            let mut inside = Command::new(&unshare);
+            inside.args(["-m", "sh", "-c", &script]).arg(program()).args(command.get_args());
+            run_within_limit(inside)
+        };
+        let document = document(&call(container.command(&["doctor", "--format", "json"])));
+        assert_eq!(!found(&document, "procfs").is_empty(), is_covered, "{document:#}");
+        let validated = call(container.command(&["validate", "--bundle", &bundle]));
+        assert_eq!(
+            validated.stdout.contains("proc: the kernel refuses a new one"),
+            is_covered,
+            "{}",
+            validated.describe()
+        );
+        let run = call(container.create_command("run", &[]));
+        assert_eq!(validated.code == 0, run.code == 0, "{}\n{}", validated.describe(), run.describe());
+    }
+}
+
+#[test]
+fn a_hard_limit_of_files_below_the_default_is_told() {
+    let Some(setpriv) = find_program("setpriv").filter(|_| is_pinnace()) else {
+        return skip("setpriv is not installed");
+    };
+    let limit = json!([{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024}]);
+    let container = Bundle::new().set("/process/rlimits", limit).args(&["/bin/true"]).container();
+    for (limit, starts) in [(512, false), (1024, true)] {
+        let call = |command: Command| {
+            let mut limited = Command::new("sh");
+            limited.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(&setpriv);
+            limited.arg("--bounding-set=-sys_resource").arg(program()).args(command.get_args());
+            run_within_limit(limited)
+        };
+        let document = document(&call(container.command(&["doctor", "--format", "json"])));
+        assert_eq!(document["canStart"], json!(starts), "{document:#}");
+        let run = call(container.create_command("run", &[]));
+        assert_eq!(run.code == 0, starts, "{}", run.describe());
+    }
+}
+
 #[test]
 fn a_root_that_cannot_be_made_is_named() {
     if !tests_pinnace() {

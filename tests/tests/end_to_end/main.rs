@@ -4,6 +4,7 @@
 mod bench;
 mod cgroup;
 mod cgroup_v2;
+mod demo;
 mod devices;
 mod doctor;
 mod errors;

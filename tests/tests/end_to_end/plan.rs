@@ -87,6 +87,21 @@ fn same_config_gives_the_same_plan() {
 }
 
 #[test]
+fn plan_and_validate_read_another_config_as_run_does() {
+    if !tests_pinnace() {
+        return;
+    }
+    let container = Bundle::new().container();
+    let directory = container.bundle.path();
+    fs::rename(directory.join("config.json"), directory.join("other.json")).expect("rename");
+    let bundle = directory.to_str().expect("UTF-8");
+    for command in ["plan", "validate"] {
+        container.call(&[command, "--bundle", bundle, "--config", "other.json"]).succeeded();
+        container.call(&[command, "--bundle", bundle]).exited(1);
+    }
+}
+
+#[test]
 fn plan_refuses_what_create_refuses() {
     if !tests_pinnace() {
         return;

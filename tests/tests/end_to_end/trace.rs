@@ -1,6 +1,7 @@
 //! `--trace` and `trace`: where the time of a start goes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use pinnace_tests::{Bundle, Value, json, run_within_limit, tests_pinnace};
 
@@ -66,11 +67,16 @@ fn engines_have_every_command_traced_by_a_variable() {
     if !tests_pinnace() {
         return;
     }
-    let container = Bundle::new().args(&["/bin/sleep", "100"]).container();
+    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let container = Bundle::new()
+        .args(&["/bin/sleep", "100"])
+        .set("/annotations", json!({"dev.pinnace.traceparent": header}))
+        .container();
     let file = container.bundle.scratch().join("trace.json");
     let id = container.id.as_str();
     let traced = |mut command: std::process::Command| {
-        command.env("PINNACE_TRACE", &file);
+        // What is no header hides none.
+        command.env("PINNACE_TRACE", &file).env("TRACEPARENT", "ff-0");
         run_within_limit(command)
     };
     traced(container.create_command("create", &[])).succeeded();
@@ -86,6 +92,35 @@ fn engines_have_every_command_traced_by_a_variable() {
         .filter_map(|event| event["name"].as_str()?.split(' ').next())
         .collect();
     assert_eq!(commands, ["create", "start", "exec", "delete"]);
+    // All are parts of what the container's annotation names.
+    for event in all.iter().filter(|event| event["cat"] == "command") {
+        assert_eq!(event["args"]["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736", "{event}");
+    }
+    let (file, picture) = (file.to_str().unwrap(), container.bundle.scratch().join("trace.svg"));
+    let shown = |words: &[&str]| {
+        let words = [&["trace", file, "--svg", picture.to_str().unwrap()], words].concat();
+        let table = container.call(&words).succeeded().to_owned();
+        (table, fs::read_to_string(&picture).expect("a picture"))
+    };
+    let (table, picture) = shown(&[]);
+    assert_eq!(table.matches(&format!(" {id}: ")).count(), 4, "{table}");
+    // The slowest, which has waited for most.
+    assert!(!picture.contains("pinnace start"), "{picture}");
+    for (words, command) in [
+        (&["--command", "create"][..], "create"),
+        (&["--index", "-1"], "delete"),
+        (&["--index", "2"], "start"),
+    ] {
+        let (table, picture) = shown(words);
+        assert!(
+            table.starts_with(&format!("{command} {id}: ")) && table.matches(" ms").count() == 1,
+            "{table}"
+        );
+        assert!(picture.contains(&format!("pinnace {command} {id}: ")), "{picture}");
+    }
+    for wrong in [&["--command", "crea"][..], &["--index", "0"], &["--index", "5"], &["--index", "x"]] {
+        container.call(&[&["trace", file], wrong].concat()).failed_with(&[wrong[1]]);
+    }
     named(&all, "be born in the pid namespace");
 }
 
@@ -132,5 +167,68 @@ fn what_is_no_trace_is_said() {
     container.call(&["trace", large.to_str().unwrap()]).failed_with(&["large", "more than 256 MiB"]);
     container.call(&["trace"]).failed_with(&["requires exactly 1 argument"]);
     let run = container.create_command("run", &["--trace", "/no/such/directory/trace"]);
-    run_within_limit(run).failed_with(&["open trace /no/such/directory/trace"]);
+    run_within_limit(run).failed_with(&["trace /no/such/directory/trace: open"]);
+    // What holds something else is not appended to.
+    let run = container.create_command("run", &["--trace", file.to_str().unwrap()]);
+    run_within_limit(run).failed_with(&["trace ", "other: it holds something else"]);
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "{}");
+}
+
+/// The file names what containers do, and whoever may read it may lock it.
+#[test]
+fn a_trace_is_its_owners_alone_and_no_start_waits_for_its_lock() {
+    if !tests_pinnace() {
+        return;
+    }
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    let file = container.bundle.scratch().join("trace.json");
+    let run = || run_within_limit(container.create_command("run", &["--trace", file.to_str().unwrap()]));
+    run().succeeded();
+    assert_eq!(fs::metadata(&file).expect("a trace").permissions().mode() & 0o777, 0o600);
+    let reader = fs::File::open(&file).expect("a trace");
+    reader.lock().expect("a lock");
+    run().succeeded();
+    let all = events(&fs::read_to_string(&file).expect("a trace"));
+    assert_eq!(all.iter().filter(|event| event["cat"] == "command").count(), 2);
+}
+
+/// A filesystem of four pages, in a mount namespace of its own.
+#[test]
+fn a_trace_that_does_not_fit_leaves_the_file_as_it_was() {
+    if !tests_pinnace() {
+        return;
+    }
+    let container = Bundle::new().args(&["/bin/true"]).container();
+    let small = container.bundle.scratch().join("small");
+    fs::create_dir(&small).expect("mkdir");
+    let file = small.join("trace.json");
+    let run = container.create_command("run", &["--trace", file.to_str().unwrap()]);
+    let script = "mount -t tmpfs -o size=16k tmpfs \"$SMALL\" && for round in 1 2 3 4; do \"$0\" \"$@\" || exit; done; \
+                  cat \"$SMALL/trace.json\"";
+    let mut shell = std::process::Command::new("unshare");
+    shell.args(["-m", "sh", "-c", script]).arg(run.get_program()).args(run.get_args()).env("SMALL", &small);
+    let said = run_within_limit(shell);
+    let all = events(said.succeeded());
+    assert!(said.stderr.contains("write trace: no space left on device"), "{}", said.stderr);
+    let commands = all.iter().filter(|event| event["cat"] == "command").count();
+    assert!((1..4).contains(&commands) && said.stdout.ends_with(",\n"), "{}", said.stdout);
+}
+
+#[test]
+fn a_failed_start_says_so_in_its_trace() {
+    if !tests_pinnace() {
+        return;
+    }
+    let container = Bundle::new().args(&["/bin/nothing"]).container();
+    let file = container.bundle.scratch().join("trace.json");
+    assert_ne!(
+        run_within_limit(container.create_command("run", &["--trace", file.to_str().unwrap()])).code,
+        0
+    );
+    let shown = container.call(&["trace", file.to_str().unwrap()]);
+    let table = shown.succeeded();
+    assert!(
+        table.lines().next().is_some_and(|line| line.contains(", failed: ") && line.contains("/bin/nothing")),
+        "{table}"
+    );
 }

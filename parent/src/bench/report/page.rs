@@ -155,7 +155,7 @@ impl Page<'_> {
             self.line(&format!("<h3>{}</h3>\n{picture}", escaped(&title)));
         }
         let drawn = self.results.trace.as_deref().and_then(|text| trace::read(text).ok());
-        if let Some(command) = drawn.as_ref().and_then(|commands| commands.last()) {
+        if let Some(command) = drawn.as_ref().and_then(|(commands, _)| commands.last()) {
             self.line("<h3>One start of pinnace, step by step</h3>");
             self.note("One run of its own under --trace, not one of those above.");
             // As an image: its style sheet is not this page's.

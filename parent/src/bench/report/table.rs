@@ -119,13 +119,19 @@ impl Table<'_> {
             format!("{}\n{:NAMES$}", self.title, "")
         };
         let _ = write!(out, "\n{title:<NAMES$}");
-        for column in self.columns {
-            let _ = write!(out, "{column:>11}");
+        let widest = |index: usize, name: &str| {
+            let cells = self.rows.iter().filter_map(|(_, cells)| cells.get(index));
+            cells.map(String::len).chain([name.len(), 10]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> =
+            self.columns.iter().enumerate().map(|(index, name)| widest(index, name)).collect();
+        for (column, width) in self.columns.iter().zip(&widths) {
+            let _ = write!(out, " {column:>width$}");
         }
         for (runtime, cells) in &self.rows {
             let _ = write!(out, "\n  {runtime:<24}");
-            for cell in cells {
-                let _ = write!(out, "{cell:>11}");
+            for (cell, width) in cells.iter().zip(&widths) {
+                let _ = write!(out, " {cell:>width$}");
             }
         }
         out.push('\n');

@@ -9,6 +9,7 @@ use crate::cli::explain::Plan;
 pub(super) fn run(context: &Context<'_>, arguments: &Plan) -> Result<()> {
     let mut creation = Creation::new("CONTAINER-ID", context.log, context.trace);
     creation.bundle = arguments.bundle.as_deref();
+    creation.config = &arguments.config;
     creation.no_pivot = arguments.no_pivot;
     creation.no_new_keyring = arguments.no_new_keyring;
     creation.manager = context.global.cgroup_manager()?;

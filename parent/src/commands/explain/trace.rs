@@ -7,23 +7,54 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::super::print;
+use super::super::{Context, print};
 use crate::cli::explain::Trace;
-use pinnace::trace;
+use pinnace::trace::{self, Command};
 use pinnace::{Error, Result};
 
-pub(super) fn run(arguments: &Trace) -> Result<()> {
+pub(super) fn run(context: &Context<'_>, arguments: &Trace) -> Result<()> {
     let [file] = arguments.files.as_slice() else {
         return Err(Error::new("\"trace\" requires exactly 1 argument(s)"));
     };
     let name = file.display();
     let text = read(file)?;
-    let commands = trace::read(&text).map_err(|error| error.context(name))?;
-    if let (Some(path), Some(last)) = (&arguments.svg, commands.last()) {
-        fs::write(path, trace::draw(last))
+    let (commands, unread) = trace::read(&text).map_err(|error| error.context(&name))?;
+    if unread > 0 {
+        context.warn(&[format!("{name}: {unread} of its lines or events cannot be read, and are left out")]);
+    }
+    let commands = chosen(commands, arguments).map_err(|error| error.context(name))?;
+    // A run has one command. Of an engine's, which may be many, the slowest is what a picture is wanted for.
+    let slowest = commands.iter().max_by_key(|command| command.length());
+    if let (Some(path), Some(slowest)) = (&arguments.svg, slowest) {
+        fs::write(path, trace::draw(slowest))
             .map_err(|error| Error::io(format_args!("write {}", path.display()), &error))?;
     }
     print(&trace::table(&commands))
+}
+
+/// The commands that the options name.
+///
+/// Errors: there are none.
+fn chosen(mut commands: Vec<Command>, arguments: &Trace) -> Result<Vec<Command>> {
+    if let Some(words) = &arguments.command {
+        commands.retain(|command| {
+            command
+                .what
+                .strip_prefix(words.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        });
+        if commands.is_empty() {
+            return Err(Error::new(format!("it has no command {words:?}")));
+        }
+    }
+    let Some(text) = &arguments.index else { return Ok(commands) };
+    let wrong =
+        || Error::new(format!("--index {text}: a number from 1 to {0}, or from -{0} to -1", commands.len()));
+    let number: isize = text.parse().map_err(|_| wrong())?;
+    let index =
+        if number < 0 { commands.len().checked_add_signed(number) } else { usize::try_from(number - 1).ok() };
+    let index = index.filter(|index| *index < commands.len()).ok_or_else(wrong)?;
+    Ok(vec![commands.swap_remove(index)])
 }
 
 /// More than this is no trace that anybody looks at: some 1,000,000 spans.

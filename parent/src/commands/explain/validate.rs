@@ -16,6 +16,7 @@ const ID: &str = "pinnace-validate";
 pub(super) fn run(context: &Context<'_>, arguments: &Validate) -> Result<i32> {
     let mut creation = Creation::new(ID, context.log, context.trace);
     creation.bundle = arguments.bundle.as_deref();
+    creation.config = &arguments.config;
     creation.manager = context.global.cgroup_manager()?;
     creation.forgives_cgroups = context.global.forgives_cgroups()?;
     creation.hold = true;

@@ -13,7 +13,7 @@ use crate::config::{
 use crate::error::errno_text;
 use crate::host::{
     HostFacts, KERNEL_MIN, Need, OwnIds, PREFERRED_MANY, TIME_NAMESPACE, Version, WAIT_KILLABLE,
-    WEIGHTED_INTERLEAVE, find_in_path, kernel_version, own_capabilities,
+    WEIGHTED_INTERLEAVE, find_in_path, is_covered, kernel_version, own_capabilities,
 };
 use crate::launch;
 
@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     check_ids(config, &OwnIds::read(), findings);
     check_capabilities(config, findings);
     check_owners(config, host, findings);
+    check_covered(config, host, findings);
     check_net_devices(config, host, findings);
     check_sysctls(config, findings);
     check_memory_nodes(config, findings);
@@ -202,6 +203,24 @@ fn check_owners(config: &Config, host: &HostFacts, findings: &mut Findings) {
         let is_bind = mount.idmap.is_some() && matches!(mount.kind, MountKind::Bind { .. });
         if is_bind && host.is_initial_user_namespace && host.uid != 0 {
             findings.error(format!("$.mounts[{index}]"), launch::OWNERS_OF_ROOT);
+        }
+    }
+}
+
+/// In a mount namespace of another user namespace than the host's there is no new procfs or sysfs that shows more than the one that is seen.
+fn check_covered(config: &Config, host: &HostFacts, findings: &mut Findings) {
+    if host.is_initial_user_namespace && config.namespaces.user == Namespace::Inherit {
+        return;
+    }
+    for (index, mount) in config.mounts.iter().enumerate() {
+        if let MountKind::Filesystem { fstype, .. } = &mount.kind
+            && ["proc", "sysfs"].contains(&fstype.as_str())
+            && is_covered(fstype)
+        {
+            let reason = format!(
+                "{fstype}: the kernel refuses a new one, since parts of every one that we see are covered"
+            );
+            findings.error(format!("$.mounts[{index}]"), reason);
         }
     }
 }

@@ -10,10 +10,10 @@ use rustix::time::ClockId;
 use super::Findings;
 
 use crate::config::{self, Config, DeviceNumber, Namespace, rlimit_name};
-use crate::host::{CgroupHost, HostFacts, own_capabilities};
+use crate::host::{CgroupHost, HostFacts, may_raise_limits, own_capabilities};
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
-    let is_limited = own_capabilities() & 1 << uapi::CAP_SYS_RESOURCE == 0;
+    let is_limited = !may_raise_limits();
     check_rlimits(config, is_limited, findings);
     if is_limited {
         check_oom_score(config, findings);

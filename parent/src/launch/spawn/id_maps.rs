@@ -8,6 +8,7 @@ use rustix::process::Pid;
 
 use crate::config::{IdMapping, IdMappings};
 use crate::error::{Error, Result};
+use crate::host::find_in_path;
 use crate::plan::id_maps_deny_groups;
 
 /// Maps the ids of the user namespace that `pid` is alone in.
@@ -77,7 +78,9 @@ fn write_file(pid: Pid, name: &str, text: &str) -> std::result::Result<(), Errno
 /// `newuidmap PID CONTAINER HOST SIZE …`: set-uid, and bound by /etc/subuid.
 fn run_helper(helper: &str, pid: Pid, list: &[IdMapping]) -> Result<()> {
     let numbers = list.iter().flat_map(|IdMapping { container, host, size }| [container, host, size]);
-    let output = Command::new(helper)
+    // The same that whoever chose these ids has found: execvp would tell of the first directory that it may not search.
+    let program = find_in_path(helper).ok_or_else(|| Error::new(format!("{helper} is not in PATH")))?;
+    let output = Command::new(program)
         .arg(pid.as_raw_nonzero().to_string())
         .args(numbers.map(ToString::to_string))
         .output()

@@ -2,7 +2,8 @@
 //! executes stage1, which so has every capability there.
 //!
 //! The child is a copy of us here, and does not share our memory: changing its ids would make that memory undumpable, which is the whole
-//! process's affair. It makes system calls and nothing else, as the other births do.
+//! process's affair. It makes system calls and nothing else, as the other births do. All that the process has open it has a copy of, too, the
+//! gates and locks of other threads' starts among it: it closes that before it waits.
 
 use std::fmt::Display;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -11,7 +12,7 @@ use linux_raw_sys::{general as uapi, prctl};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use sc::syscall;
 
 use super::{Birth, Child, Program, clone_arguments, clone3, end, end_clone, execute, id_maps};
@@ -56,10 +57,17 @@ impl Gate {
         }
     }
 
-    /// Leaves the child behind `pidfd`, which waits at the gate, no way but to end.
-    fn close(self, pidfd: &OwnedFd) {
+    /// Lets the child behind `pidfd` end by itself, and what it has made with it.
+    fn finish(self, pidfd: &OwnedFd) {
         drop(self.0);
         // Ignored: it is our child, and it ends.
+        let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+
+    /// Ends the child behind `pidfd`, which waits at the gate.
+    fn close(self, pidfd: &OwnedFd) {
+        // Ignored, both: it is our child, and it ends. The end of the gate alone would do where it could close what it does not need.
+        let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
         let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 
@@ -84,7 +92,7 @@ pub(crate) fn spawn_new(
     let waiting = Waiting {
         program: Program::new(birth),
         gate: childs_gate.as_raw_fd(),
-        our_gate: gate.0.as_raw_fd(),
+        kept: kept(birth, &childs_gate),
         unshared: birth.namespaces & WITH_FILES,
     };
     let mut pidfd: RawFd = -1;
@@ -113,12 +121,12 @@ pub(crate) fn spawn_new(
 /// A user namespace with these ids and nobody in it, for an idmapped mount.
 pub(crate) fn make(mappings: &IdMappings) -> Result<OwnedFd> {
     let (gate, childs_gate) = Gate::pair()?;
-    let waiting = [childs_gate.as_raw_fd(), gate.0.as_raw_fd()];
+    let waiting = childs_gate.as_raw_fd();
     let mut pidfd: RawFd = -1;
     let mut arguments = clone_arguments(u64::from(uapi::CLONE_NEWUSER));
     arguments.pidfd = &raw mut pidfd as u64;
     // SAFETY: without CLONE_VM the child has a copy of our memory, `waiting` in it, and of our stack.
-    let cloned = unsafe { clone3(&arguments, begin_waiting, waiting.as_ptr().cast()) };
+    let cloned = unsafe { clone3(&arguments, begin_waiting, (&raw const waiting).cast()) };
     let pid = cloned.map_err(|errno| Error::call("make a user namespace for a mount", errno))?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor here, and nobody else has seen it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -157,7 +165,7 @@ pub(crate) fn make_within(within: BorrowedFd<'_>, mappings: &IdMappings) -> Resu
         rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| Error::call(format_args!("open {path}"), errno))
     });
-    gate.close(&pidfd);
+    gate.finish(&pidfd);
     made
 }
 
@@ -234,14 +242,14 @@ const ORDER_BYTES_MAX: usize = 4096 + 64;
 /// Waits for the end of its gate, and ends.
 ///
 /// # Safety
-/// Called in the child alone; `gates` are two descriptors, the child's and ours.
-unsafe extern "C" fn begin_waiting(gates: *const u8) -> ! {
-    // SAFETY: `make` passes two descriptors, of which the child has its copy; the calls take numbers and a buffer of its own.
+/// Called in the child alone; `gate` is a descriptor.
+unsafe extern "C" fn begin_waiting(gate: *const u8) -> ! {
+    // SAFETY: `make` passes a descriptor, of which the child has its copy; the calls take numbers and a buffer of its own.
     unsafe {
-        let gates = gates.cast::<RawFd>();
+        let gate = *gate.cast::<RawFd>();
         let mut byte = 0u8;
-        syscall!(CLOSE, *gates.add(1));
-        syscall!(READ, *gates, &raw mut byte, 1usize);
+        close_but(0, &[gate]);
+        syscall!(READ, gate, &raw mut byte, 1usize);
         end()
     }
 }
@@ -251,11 +259,38 @@ unsafe extern "C" fn begin_waiting(gates: *const u8) -> ! {
 struct Waiting {
     program: Program,
     gate: RawFd,
-    /// Closed by the child, which would wait for itself otherwise.
-    our_gate: RawFd,
+    kept: [RawFd; 6],
     /// Namespaces that the child makes as the root of its user namespace, whose files would belong to nobody otherwise: /dev/mqueue has its
     /// owner from the moment when the namespace is made.
     unshared: u64,
+}
+
+/// What the child needs of the descriptors that execution closes, in order.
+fn kept(birth: &Birth<'_>, gate: &OwnedFd) -> [RawFd; 6] {
+    let [input, output, errors] = birth.standard.numbers();
+    let mut kept =
+        [birth.stage1.as_raw_fd(), birth.socket.as_raw_fd(), gate.as_raw_fd(), input, output, errors];
+    kept.sort_unstable();
+    kept
+}
+
+/// Closes the descriptors from `first` on, but for `kept`, which are in order; a number may come twice, or be none.
+///
+/// # Safety
+/// Called in the child alone, whose descriptors are its own.
+unsafe fn close_but(first: u32, kept: &[RawFd]) {
+    let mut first = first;
+    for &number in kept {
+        let Ok(number) = u32::try_from(number) else { continue };
+        if number > first {
+            // SAFETY: numbers only. Ignored, here and below: where a filter forbids the call, stage1 cannot be executed either, and `Gate::close` ends
+            // who waits.
+            unsafe { syscall!(CLOSE_RANGE, first, number - 1, 0usize) };
+        }
+        first = first.max(number + 1);
+    }
+    // SAFETY: as above.
+    unsafe { syscall!(CLOSE_RANGE, first, u32::MAX, 0usize) };
 }
 
 /// The namespaces that have files of their own from the beginning.
@@ -270,7 +305,7 @@ unsafe extern "C" fn begin_new(waiting: *const u8) -> ! {
     unsafe {
         let waiting = &*waiting.cast::<Waiting>();
         let mut word = [0u8; 2];
-        syscall!(CLOSE, waiting.our_gate);
+        close_but(waiting.program.first_closed, &waiting.kept);
         let received = syscall!(READ, waiting.gate, word.as_mut_ptr(), word.len());
         if received != word.len() {
             end();
