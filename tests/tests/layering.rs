@@ -29,7 +29,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("trace", &["error", "svg"]),
     ("features", &["error", "config", "cgroup", "seccomp"]),
     ("doctor", &["error", "config", "cgroup", "container", "host", "plan", "state"]),
-    ("launch", &["signals", "error", "config", "descriptors", "ending", "hooks", "namespaces", "plan", "host", "trace"]),
+    (
+        "launch",
+        &[
+            "signals",
+            "error",
+            "config",
+            "descriptors",
+            "ending",
+            "hooks",
+            "namespaces",
+            "plan",
+            "host",
+            "trace",
+        ],
+    ),
     (
         "container",
         &[
@@ -51,7 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
-    ("blocking", &["cgroup", "container", "doctor", "features", "launch", "signals", "state"]),
+    ("blocking", &["cgroup", "config", "container", "doctor", "features", "launch", "signals", "state"]),
     ("embed", &["blocking", "ending", "error", "log", "signals", "trace"]),
 ];
 

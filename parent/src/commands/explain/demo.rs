@@ -1,6 +1,7 @@
 //! `demo`: a container from a root file system that pinnace carries inside itself.
 
 use std::fs;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
@@ -9,13 +10,13 @@ use serde_json::json;
 
 use super::super::carried::{PROGRAM, TemporaryDirectory};
 use super::super::{Context, print};
-use pinnace::blocking::StateRoot;
-use pinnace::blocking::{self, Creation};
+use pinnace::blocking::{self, Creation, Signals, StateRoot};
 use pinnace::{Error, Result};
 
-const ID: &str = "pinnace-demo";
-
 pub(super) fn run(context: &Context<'_>) -> Result<i32> {
+    // They stay blocked: when one comes that asks us to end, all is taken away first, and then we say why.
+    let _signals = ManuallyDrop::new(Signals::block()?);
+    let id = format!("pinnace-demo-{}", std::process::id());
     let place = TemporaryDirectory::new(&std::env::temp_dir(), "pinnace-demo")?;
     let bundle = place.0.join("bundle");
     write_bundle(&bundle)?;
@@ -24,10 +25,10 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
         bundle.display(),
         PROGRAM.len()
     ))?;
-    print(&format!("The plan, as `pinnace plan` prints it:\n{}\n", plan_excerpt(context, &bundle)?))?;
+    print(&format!("The plan, as `pinnace plan` prints it:\n{}\n", plan_excerpt(context, &id, &bundle)?))?;
 
     let root = StateRoot::new(Some(&place.0.join("state")))?;
-    let mut creation = Creation::new(ID, context.log, context.trace);
+    let mut creation = Creation::new(&id, context.log, context.trace);
     creation.bundle = Some(&bundle);
     creation.manager = context.global.cgroup_manager()?;
     creation.forgives_cgroups = context.global.forgives_cgroups()?;
@@ -36,9 +37,10 @@ pub(super) fn run(context: &Context<'_>) -> Result<i32> {
     let begin = Instant::now();
     let created = blocking::create(&root, &creation).map_err(|error| error.context("pinnace demo failed"))?;
     context.warn(&created.warnings);
-    let code = created.wait();
+    let code = created.wait_unless_ended();
     context.warn(&created.remove()?);
     let code = code?;
+    blocking::check_ended("while the demonstration ran")?;
     let elapsed = begin.elapsed();
     print(&format!(
         "\nExit code {code}. From reading config.json to the last cgroup's removal: {:.1} ms. Nothing is left of it.\n",
@@ -65,8 +67,8 @@ fn write_bundle(bundle: &Path) -> Result<()> {
 }
 
 /// The beginning and the end of the plan: enough to see what it is.
-fn plan_excerpt(context: &Context<'_>, bundle: &Path) -> Result<String> {
-    let mut creation = Creation::new(ID, context.log, context.trace);
+fn plan_excerpt(context: &Context<'_>, id: &str, bundle: &Path) -> Result<String> {
+    let mut creation = Creation::new(id, context.log, context.trace);
     creation.bundle = Some(bundle);
     let text = blocking::preview(&creation)?.text;
     let lines: Vec<&str> = text.lines().collect();
