@@ -124,50 +124,91 @@ pub(super) fn launch(
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
     }
-    let mut relay = None;
-    if creation.hold {
-        // The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
-        trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;
-        log.debug(|| String::from("stage1 is ready"));
-        terminal.connect(&mut launch)?;
-        trace.span("write the record of init", || directory.write_init(&init))?;
-        cgroups.end_oom_kills(&config.resources)?;
-        pid_file.as_mut().map_or(Ok(()), PidFile::publish)?;
-        launch.send_hold(facts.inherited.ignored_signals)?;
-        log.debug(|| String::from("the container waits for its start"));
+    let last = Last {
+        creation,
+        record,
+        config,
+        plan,
+        directory,
+        cgroups,
+        terminal,
+        init,
+        ignored_signals: facts.inherited.ignored_signals,
+    };
+    let relay = if creation.hold {
+        last.hold(&mut launch, pid_file.as_mut()).map(|()| None)?
     } else {
-        trace.span("write the record of init", || directory.write_init(&init))?;
-        let agent = super::super::seccomp::agent(record, creation.id, (pid, pid), "creating")?;
-        if plan.bootstrap.reports_ready {
-            // Who looks at a terminal wants to see all of it.
-            trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, plan)))?;
-            relay = terminal.connect(&mut launch)?;
-        }
-        // Said beforehand, stage1 need not wait for us when it is ready.
-        launch.send_start(facts.inherited.ignored_signals)?;
-        if creation.owns_process && agent.is_none() && !config.hooks.at(HookPoint::StartContainer).is_empty()
-        {
-            trace.wait("wait for startContainer hooks", || await_hooks(&launch, cgroups))?;
-        }
-        trace.wait("wait for the program's execution", || {
-            block_on(&reactor, launch.executed(&reactor, plan, agent))
-        })?;
-        log.debug(|| format!("program executed: {}", record.program));
-        let done = pid_file
-            .as_mut()
-            .map_or(Ok(()), PidFile::publish)
-            .and_then(|()| cgroups.end_oom_kills(&config.resources))
-            .and_then(|()| hooks::poststart(record, creation.id, pid));
-        if let Err(error) = done {
-            launch.end(|| cgroups.kill_all());
-            return Err(error);
-        }
-    }
+        last.start(&mut launch, pid_file.as_mut())?
+    };
     if let Some(pid_file) = pid_file {
         pid_file.keep();
     }
     let warnings = launch.warnings(plan);
     Ok(Launched { launch, terminal: relay, notify, warnings })
+}
+
+/// What the last part of a creation needs: stage1 is on its way, and the program has not begun.
+struct Last<'a, 'p> {
+    creation: &'a Creation<'a>,
+    record: &'a Record,
+    config: &'a Config,
+    plan: &'a Plan<'p>,
+    directory: &'a StateDirectory,
+    cgroups: &'a Cgroups,
+    terminal: TerminalEnd,
+    init: Init,
+    ignored_signals: u64,
+}
+
+impl Last<'_, '_> {
+    /// Leaves stage1 waiting for `start`. The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
+    fn hold(self, launch: &mut Launch, pid_file: Option<&mut PidFile<'_>>) -> Result<()> {
+        let Creation { trace, log, .. } = self.creation;
+        let reactor = Reactor::default();
+        trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, self.plan)))?;
+        log.debug(|| String::from("stage1 is ready"));
+        self.terminal.connect(launch)?;
+        trace.span("write the record of init", || self.directory.write_init(&self.init))?;
+        self.cgroups.end_oom_kills(&self.config.resources)?;
+        pid_file.map_or(Ok(()), PidFile::publish)?;
+        launch.send_hold(self.ignored_signals)?;
+        log.debug(|| String::from("the container waits for its start"));
+        Ok(())
+    }
+
+    /// Has the program begin, and waits for its execution. What comes back is its terminal, if that is shown on ours.
+    fn start(self, launch: &mut Launch, pid_file: Option<&mut PidFile<'_>>) -> Result<Option<HostRelay>> {
+        let Creation { trace, log, id, owns_process, .. } = self.creation;
+        let (record, pid) = (self.record, self.init.pid);
+        let reactor = Reactor::default();
+        trace.span("write the record of init", || self.directory.write_init(&self.init))?;
+        let agent = super::super::seccomp::agent(record, id, (pid, pid), "creating")?;
+        let mut relay = None;
+        if self.plan.bootstrap.reports_ready {
+            trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, self.plan)))?;
+            // Who looks at a terminal wants to see all of it.
+            relay = self.terminal.connect(launch)?;
+        }
+        // Said beforehand, stage1 need not wait for us when it is ready.
+        launch.send_start(self.ignored_signals)?;
+        let hooks = self.config.hooks.at(HookPoint::StartContainer);
+        if *owns_process && agent.is_none() && !hooks.is_empty() {
+            trace.wait("wait for startContainer hooks", || await_hooks(launch, self.cgroups))?;
+        }
+        trace.wait("wait for the program's execution", || {
+            block_on(&reactor, launch.executed(&reactor, self.plan, agent))
+        })?;
+        log.debug(|| format!("program executed: {}", record.program));
+        let done = pid_file
+            .map_or(Ok(()), PidFile::publish)
+            .and_then(|()| self.cgroups.end_oom_kills(&self.config.resources))
+            .and_then(|()| hooks::poststart(record, id, pid));
+        if let Err(error) = done {
+            launch.end(|| self.cgroups.kill_all());
+            return Err(error);
+        }
+        Ok(relay)
+    }
 }
 
 /// Waits while stage1 runs hooks, which may take as long as they like, and heeds who asks us to end.
