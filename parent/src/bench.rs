@@ -26,7 +26,7 @@ use pinnace::{Error, Result};
 use progress::Progress;
 use runtimes::{OURS, Runtime};
 
-pub use leftovers::clear;
+pub use leftovers::find as find_leftovers;
 pub use machine::Machine;
 pub use report::{files, table};
 

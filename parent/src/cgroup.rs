@@ -219,9 +219,18 @@ impl Cgroups {
             let memory = Memory { disable_oom_killer: None, ..resources.memory.clone() };
             Resources { memory, ..resources.clone() }
         });
+        let oom_control = self.oom_control_directory(resources).map(Directory::absolute);
         let resources = without_oom_control.as_ref().unwrap_or(resources);
         let setting = Setting { has_manager: self.placement.scope().is_some(), made: &mut self.made };
-        self.placement.version().populate(setting, resources, tree_count)
+        let doors = self.placement.version().populate(setting, resources, tree_count)?;
+        if let Some(path) = oom_control.filter(|path| self.made.kept.contains(path)) {
+            // What `end_oom_kills` will change.
+            let file = format!("{path}/memory.oom_control");
+            if files::read(&file).is_ok_and(|text| text.starts_with("oom_kill_disable 0")) {
+                self.made.kept_limits.push(Undo { file, lines: vec![String::from("0")] });
+            }
+        }
+        Ok(doors)
     }
 
     /// When the start is done: from now on the kernel stops who finds no memory (`disableOOMKiller`). Before, a limit that is too low would stop
@@ -355,6 +364,11 @@ impl Cgroups {
         writer::undo(&self.made.kept_limits);
         let unified = self.placement.unified.iter().map(Directory::absolute);
         for path in unified.filter(|path| self.made.kept.contains(path)) {
+            let file = format!("{path}/cgroup.subtree_control");
+            for name in files::read(&file).unwrap_or_default().split_whitespace() {
+                // It was empty, or nobody could have been born there. Ignored: what stays in there, and keeps it, is told above.
+                let _ = files::write(&file, &format!("-{name}"));
+            }
             // Ignored: who may not take it away has not put it there.
             let _ = bpf::detach_device_policies(&path);
         }

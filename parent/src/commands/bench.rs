@@ -24,7 +24,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Bench) -> Result<i32> 
     // They stay blocked: when they come all is taken away first, and then we say why.
     let _signals = ManuallyDrop::new(Signals::block()?);
     let states = state_base(context)?;
-    context.warn(&bench::clear(&std::env::temp_dir(), &states, NAME));
+    for base in [&std::env::temp_dir(), &states] {
+        context.warn(&bench::find_leftovers(base, NAME));
+    }
     let bundles = TemporaryDirectory::new(&std::env::temp_dir(), NAME)?;
     let state = TemporaryDirectory::new(&states, NAME)?;
     let request = request(context, arguments, &state.0)?;

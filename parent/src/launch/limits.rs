@@ -34,13 +34,17 @@ pub(super) fn set_host_limits(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_
     }
     let Some(score) = user.oom_score_adj else { return Ok(()) };
     let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
-    let written = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::write(&file, score.to_string().as_bytes()));
-    match written {
-        Err(Errno::ACCESS | Errno::PERM) => Err(Error::new(format!(
-            "unable to start container process: {}set oomScoreAdj to {score}: lowering it needs CAP_SYS_RESOURCE",
-            named(plan.config.map(|_| String::from("$.process.oomScoreAdj")))
-        ))),
+    let refused = |why: &str| {
+        let field = named(plan.config.map(|_| String::from("$.process.oomScoreAdj")));
+        Error::new(format!("unable to start container process: {field}set oomScoreAdj to {score}: {why}"))
+    };
+    let file = match rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        // stage1, executed outside of the user namespace that it joins, has files in procfs that are the host's root's.
+        Err(Errno::ACCESS) => return Err(refused("only root can, in a user namespace that is joined")),
+        opened => opened.map_err(|errno| Error::call(format_args!("open {path}"), errno))?,
+    };
+    match rustix::io::write(&file, score.to_string().as_bytes()) {
+        Err(Errno::ACCESS | Errno::PERM) => Err(refused("lowering it needs CAP_SYS_RESOURCE")),
         written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
     }
 }

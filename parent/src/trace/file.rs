@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// What every file begins with. It is never closed.
 const BEGIN: &str = "[\n";
 
+/// How the first event of every file begins: the name of a process, which is a command's. Other lists are somebody else's.
+const FIRST_EVENT: &[u8] = br#"{"args":{"name":"pinnace "#;
+
 /// How much of a file's end is looked at: a tool's bracket, and white space about it.
 const TAIL_BYTES: u64 = 64;
 
@@ -36,7 +39,11 @@ pub(super) fn open(path: &Path) -> Result<File> {
     let length = file.read_at(&mut head, 0).map_err(failed)?;
     let head = head[..length].trim_ascii_start();
     let is_trace = match head.strip_prefix(b"[") {
-        Some(events) => events.trim_ascii_start().first().is_none_or(|byte| matches!(byte, b'{' | b']')),
+        Some(events) => {
+            let first = events.trim_ascii_start();
+            // It may be torn.
+            first.starts_with(b"]") || first.starts_with(FIRST_EVENT) || FIRST_EVENT.starts_with(first)
+        }
         None => length == 0,
     };
     if is_trace { Ok(file) } else { Err(Error::new("it holds something else, and is left alone")) }
@@ -115,13 +122,14 @@ mod tests {
             ("[\n{\"a\"}\n]\n", "[\n{\"a\"},\n{\"new\"},\n"),
             ("[{\"a\"},]", "[{\"a\"},\n{\"new\"},\n"),
             ("[]", "[\n{\"new\"},\n"),
-            ("[\n{\"to", "[\n{\"to\n{\"new\"},\n"),
+            ("[\n{\"ar", "[\n{\"ar\n{\"new\"},\n"),
         ] {
-            fs::write(&path, before).unwrap();
+            let ours = |text: &str| text.replace("{\"a\"}", "{\"args\":{\"name\":\"pinnace run a\"}}");
+            fs::write(&path, ours(before)).unwrap();
             append(&open(&path).unwrap(), "{\"new\"},\n").unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), after, "{before}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), ours(after), "{before}");
         }
-        for other in ["{}", "[1, 2]", "root:x:0:0", " "] {
+        for other in ["{}", "[1, 2]", "[{\"arr\":1}]", "root:x:0:0", " "] {
             fs::write(&path, other).unwrap();
             assert!(open(&path).is_err(), "{other}");
         }

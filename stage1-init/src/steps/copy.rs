@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use crate::kernel::{Descriptor, Errno, Kernel, Open, Resolve, Result, Status};
 
 /// How deep a directory may be: each level takes two descriptors.
-const DEPTH_MAX: usize = 64;
+const DEPTH_MAX: usize = 200;
 
 /// Bytes of entries that one level reads at once.
 const ENTRIES_BYTES: usize = 4 << 10;
@@ -16,21 +16,28 @@ const ENTRIES_BYTES: usize = 4 << 10;
 /// Bytes of the names of a file's extended attributes, and of a value (XATTR_LIST_MAX, XATTR_SIZE_MAX); a symlink's text is shorter.
 const ATTRIBUTE_BYTES: usize = 64 << 10;
 
+/// As whom the kernel shows who is not in the user namespace (user_namespaces(7)).
+pub(super) const NOBODY: u32 = 65534;
+
 /// The setuid and setgid bits.
 const SET_ID: u32 = 0o6000;
 
-/// Memory for what is read: one buffer for all files, since they come one after the other.
+/// What all files share: they come one after the other.
 struct Buffers {
+    /// Somebody who may be anybody.
+    nobody: Option<u32>,
     names: &'static mut [u8],
     value: &'static mut [u8],
 }
 
-/// Copies `covered` into the root of the filesystem behind `mount`. Its mode is there already; its owner is `covered`'s, if `with_owner`.
+/// Copies `covered` into the root of the filesystem behind `mount`. Its mode is there already; its owner is `covered`'s, if `with_owner`. What is
+/// `nobody`'s is not known to be anybody's in there, and becomes ours.
 pub(super) fn fill<K: Kernel>(
     kernel: &mut K,
     covered: Descriptor,
     mount: Descriptor,
     with_owner: bool,
+    nobody: Option<u32>,
 ) -> Result<()> {
     // The kernel gives a page when it is first written.
     let memory = kernel.map_memory(2 * ATTRIBUTE_BYTES + DEPTH_MAX * ENTRIES_BYTES)?;
@@ -38,11 +45,11 @@ pub(super) fn fill<K: Kernel>(
     let (value, entries) = memory.split_at_mut(ATTRIBUTE_BYTES);
     let from = kernel.open(covered, c".", Open::Read, Resolve::InRootNoSymlinks)?;
     let to = kernel.open(mount, c".", Open::Read, Resolve::InRootNoSymlinks)?;
-    let mut buffers = Buffers { names, value };
+    let mut buffers = Buffers { nobody, names, value };
     directory(kernel, (from, to), entries, &mut buffers)?;
     if with_owner {
         let status = kernel.status(from)?;
-        change_owner(kernel, to, c".", status)?;
+        change_owner(kernel, to, c".", status, nobody)?;
     }
     attributes(kernel, (from, to), &mut buffers)?;
     kernel.close(from);
@@ -132,7 +139,7 @@ fn entry<K: Kernel>(
             made => made?,
         },
     }
-    let is_owned = change_owner(kernel, to, name, status)?;
+    let is_owned = change_owner(kernel, to, name, status, buffers.nobody)?;
     if status.kind() != SYMLINK {
         // Nobody's setuid file must not become ours.
         let cleared = if is_owned { 0 } else { SET_ID };
@@ -148,7 +155,16 @@ fn entry<K: Kernel>(
 }
 
 /// Whether the user namespace has such an owner; who has none is nobody in there, and the file stays ours.
-fn change_owner<K: Kernel>(kernel: &mut K, to: Descriptor, name: &CStr, status: Status) -> Result<bool> {
+fn change_owner<K: Kernel>(
+    kernel: &mut K,
+    to: Descriptor,
+    name: &CStr,
+    status: Status,
+    nobody: Option<u32>,
+) -> Result<bool> {
+    if nobody.is_some_and(|nobody| status.uid == nobody || status.gid == nobody) {
+        return Ok(false);
+    }
     match kernel.change_owner(to, name, status.uid, status.gid) {
         Err(Errno::INVAL) => Ok(false),
         changed => changed.map(|()| true),
@@ -169,10 +185,14 @@ fn attributes<K: Kernel>(
     let names = buffers.names.get(..length).unwrap_or_default();
     for name in names.split_inclusive(|&byte| byte == 0) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
-        let length = kernel.attribute(from, name, buffers.value)?;
+        let length = match kernel.attribute(from, name, buffers.value) {
+            // It is gone meanwhile, or means somebody who is not in the user namespace.
+            Err(Errno::NODATA | Errno::OVERFLOW) => continue,
+            length => length?,
+        };
         match kernel.set_attribute(to, name, buffers.value.get(..length).unwrap_or_default()) {
-            // Kinds that it does not know, or that are the host's to give.
-            Err(Errno::OPNOTSUPP | Errno::PERM) => {}
+            // Kinds that it does not know, or that are the host's to give, or that name who is not in the user namespace.
+            Err(Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL) => {}
             set => set?,
         }
     }

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use shared_proto::{Attributes, BindOrigin, Call, Propagation, Propagations};
 
-use super::{Context, copy, detached, live_mounts, lsm};
+use super::{Context, copy, detached, live_mounts, lsm, proc};
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::paths::{self, Missing, PROC_SUPER_MAGIC, PathBuffer};
 
@@ -110,7 +110,8 @@ fn prepare<K: Kernel>(
 ) -> Result<(), Fault> {
     if filesystem.copies_up && !place.is_new {
         let with_owner = !filesystem.has_option(b"uid=") && !filesystem.has_option(b"gid=");
-        copy::fill(context.kernel, place.directory, mount, with_owner).at(Call::Copy)?;
+        let nobody = if proc::has_all_ids(context) { None } else { Some(copy::NOBODY) };
+        copy::fill(context.kernel, place.directory, mount, with_owner, nobody).at(Call::Copy)?;
     }
     if filesystem.is_mapped {
         // Now: what was copied has the owners that it has in there.

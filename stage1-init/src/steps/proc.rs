@@ -29,6 +29,23 @@ pub(super) fn open_namespace<K: Kernel>(
     context.kernel.open(proc, path, Open::Read, Resolve::Host).at(Call::Open)
 }
 
+/// Whether our user namespace has every user id, as the first one has: then nobody is shown as somebody else.
+///
+/// Where procfs cannot be had we are in another one. Source: user_namespaces(7), "User and group ID mappings".
+pub(super) fn has_all_ids<K: Kernel>(context: &mut Context<'_, K>) -> bool {
+    let Ok(proc) = private_proc(context) else { return false };
+    let kernel = &mut *context.kernel;
+    let mut text = [0; 64];
+    let read = kernel.open(proc, c"self/uid_map", Open::Read, Resolve::Beneath).and_then(|file| {
+        let read = kernel.read(file, &mut text);
+        kernel.close(file);
+        read
+    });
+    let text = text.get(..read.unwrap_or_default()).unwrap_or_default();
+    let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.eq([&b"0"[..], b"0", b"4294967295"])
+}
+
 fn private_proc<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fault> {
     if let Some(proc) = context.proc {
         return Ok(proc);

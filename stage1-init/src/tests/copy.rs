@@ -90,10 +90,10 @@ fn what_was_exchanged_meanwhile_and_what_is_too_deep_is_an_error() {
     };
     assert_eq!(trace(exchanged, false).1, End::Exited(1));
     let deep = |kernel: &mut Fake| {
-        kernel.entries = vec![vec!["dir"]; 80].into();
+        kernel.entries = vec![vec!["dir"]; 220].into();
         kernel.modes.push(("dir", Status { mode: 0o040_700, ..Status::default() }));
     };
     let (trace, end) = trace(deep, false);
     assert_eq!(end, End::Exited(1));
-    assert_eq!(trace.iter().filter(|call| call.starts_with("read_directory")).count(), 64);
+    assert_eq!(trace.iter().filter(|call| call.starts_with("read_directory")).count(), 200);
 }

@@ -220,7 +220,7 @@ fn whoever_ends_it_gets_everything_taken_away() {
 }
 
 #[test]
-fn what_a_killed_bench_has_left_the_next_one_takes_away() {
+fn what_a_killed_bench_has_left_the_next_one_tells_and_leaves_alone() {
     if !tests_pinnace() {
         return;
     }
@@ -238,11 +238,19 @@ fn what_a_killed_bench_has_left_the_next_one_takes_away() {
     again.env("PINNACE_TRACE", &trace);
     let outcome = run_within(Duration::from_secs(120), again);
     outcome.succeeded();
-    assert!(
-        outcome.stderr.contains(&format!("what the bench of process {pid} has left")),
-        "{}",
-        outcome.describe()
-    );
+    let left = state.parent().expect("a parent");
+    let told = format!("{}: a bench that was killed has left this", left.display());
+    assert!(outcome.stderr.contains(&told), "{}", outcome.describe());
+    let ids: Vec<_> =
+        fs::read_dir(&state).expect("its states").flatten().map(|entry| entry.file_name()).collect();
+    for id in ids.iter().filter(|id| !id.as_encoded_bytes().starts_with(b"@")) {
+        let mut delete = std::process::Command::new(program());
+        delete.arg("--root").arg(&state).args(["delete", "--force"]).arg(id);
+        run_within(Duration::from_secs(60), delete).succeeded();
+    }
+    for directory in [left, &container.bundle.scratch().join(format!("pinnace-bench-{pid}"))] {
+        fs::remove_dir_all(directory).expect("what was left");
+    }
     assert_nothing_is_left(&container, Some(pid));
     assert_eq!(fs::read_to_string(&trace).unwrap_or_default(), "");
 }

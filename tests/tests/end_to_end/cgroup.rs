@@ -235,15 +235,18 @@ fn cgroup_that_was_there_before_stays_as_it_was() {
         fs::write(devices.join("devices.deny"), "a").expect("write");
         list.lines().for_each(|line| fs::write(devices.join("devices.allow"), line).expect("write"));
     }
-    let bundle = bundle.set("/linux/resources/memory", json!({"limit": 33_554_432}));
+    let bundle =
+        bundle.set("/linux/resources/memory", json!({"limit": 33_554_432, "disableOOMKiller": true}));
     let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}"))).container();
     let ran = container.run_detached();
     let within = read(&kept, limit);
     fs::create_dir_all(kept.join("made/deep")).expect("mkdir");
     fs::create_dir(kept.join("theirs/made")).expect("mkdir");
+    let oom_control = || fs::read_to_string(kept.join("memory.oom_control")).unwrap_or_default();
+    let disabled = oom_control();
     let deleted = container.delete_force();
     let there = ["", "theirs", "theirs/deep", "made", "theirs/made"].map(|name| kept.join(name).exists());
-    let found = read(&kept, limit);
+    let (found, enabled) = (read(&kept, limit), oom_control());
     let found_list = devices.as_ref().map(|devices| read(devices, "devices.list"));
     for name in ["theirs/deep", "theirs/made", "theirs", "made/deep", "made", ""] {
         let _ = fs::remove_dir(kept.join(name));
@@ -254,6 +257,10 @@ fn cgroup_that_was_there_before_stays_as_it_was() {
     assert_eq!(there, [true, true, true, false, false]);
     assert_eq!((within.as_str(), found.as_str()), ("33554432", "67108864"));
     assert!(found_list.is_none_or(|found| found == list));
+    if devices.is_some() {
+        assert!(disabled.starts_with("oom_kill_disable 1"), "{disabled}");
+        assert!(enabled.starts_with("oom_kill_disable 0"), "{enabled}");
+    }
     assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
 }
 

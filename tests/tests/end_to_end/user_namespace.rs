@@ -465,6 +465,21 @@ fn an_ordinary_users_tmpcopyup_begins_with_what_it_covers() {
     run_within_limit(command).succeeded();
 }
 
+/// Who is not in the user namespace is shown as nobody, whom it may have: what such files become is the container's root's, without their setuid bits.
+#[test]
+fn tmpcopyup_of_what_nobody_in_the_user_namespace_owns_belongs_to_its_root() {
+    let bundle = mapped(Bundle::new().file("/data/inner/file", "content\n", 0o755))
+        .mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"])
+        .set("/process/capabilities", json!({}))
+        .shell("stat -c '%u %g %a' /data /data/inner /data/inner/file; touch /data/made /data/inner/made && echo may");
+    let file = bundle.rootfs().join("data/inner/file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o6755)).unwrap();
+    let outcome = bundle.run();
+    let lines: Vec<&str> = outcome.succeeded().lines().collect();
+    assert_eq!(lines[1..], ["0 0 755", "0 0 755", "may"], "{}", outcome.describe());
+    assert!(lines[0].starts_with("0 0 "), "{}", outcome.describe());
+}
+
 #[test]
 fn tmpcopyup_in_a_user_namespace_keeps_owners_modes_and_attributes() {
     let bundle = mapped(with_content(Bundle::new().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"])));

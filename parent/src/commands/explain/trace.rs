@@ -75,8 +75,9 @@ fn read(file: &Path) -> Result<String> {
     if data.len() > BYTES_MAX {
         return Err(Error::new(format!("read {name}: it has more than {} MiB", BYTES_MAX >> 20)));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // It may grow meanwhile.
-    opened.take(BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    opened.take(BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    // A line that was torn within a letter is no text, and left out as any torn line is.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -300,10 +300,11 @@ fn device_rule(rule: &LinuxDeviceCgroup, index: usize, found: &mut Found<'_>) ->
     let path = |field: &str| format!("devices[{index}].{field}");
     let kind = match rule.typ() {
         None | Some(LinuxDeviceType::A) => DeviceRuleKind::All,
-        Some(LinuxDeviceType::C | LinuxDeviceType::U) => DeviceRuleKind::Character,
+        Some(LinuxDeviceType::C) => DeviceRuleKind::Character,
         Some(LinuxDeviceType::B) => DeviceRuleKind::Block,
-        Some(LinuxDeviceType::P) => {
-            found.add(path("type"), "invalid cgroup device type \"p\"");
+        Some(LinuxDeviceType::P | LinuxDeviceType::U) => {
+            let name = if rule.typ() == Some(LinuxDeviceType::P) { "p" } else { "u" };
+            found.add(path("type"), format!("invalid cgroup device type {name:?}"));
             return None;
         }
     };
