@@ -62,6 +62,8 @@ pub struct Request<'a> {
     pub no_new_keyring: bool,
     /// Another process will call `start`.
     pub hold: bool,
+    /// Our caller does not stay with the program.
+    pub detaches: bool,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
     /// stage1 is to note what it does, and when.

@@ -538,7 +538,14 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             }
             Step::SetAffinity { processors }
         }
-        StepKind::OwnStreams => Step::OwnStreams { uid: fields.word() },
+        StepKind::OwnStreams => {
+            let files = match fields.number() {
+                0 => false,
+                1 => true,
+                _ => return Err(Refusal::StepValue),
+            };
+            Step::OwnStreams { uid: fields.word(), files }
+        }
         StepKind::NewTimeNamespace => Step::NewTimeNamespace { offsets: fields.text(OPTION_BYTES_MAX)? },
         StepKind::SetScheduler => Step::SetScheduler { scheduler: scheduler(fields)? },
         StepKind::SetIoPriority => match fields.pair() {

@@ -320,7 +320,7 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             (u32::from(bind), [NONE; 4], [pair(width, height), U64::new(u64::from(uid)), zero, zero])
         }
         Step::SetAffinity { processors } => (0, [text.ids(processors), NONE, NONE, NONE], [zero; 4]),
-        Step::OwnStreams { uid } => (uid, [NONE; 4], [zero; 4]),
+        Step::OwnStreams { uid, files } => (uid, [NONE; 4], [U64::new(u64::from(files)), zero, zero, zero]),
         Step::InstallSeccomp { flags, program } => {
             (flags, [text.bytes(program), NONE, NONE, NONE], [zero; 4])
         }

@@ -475,6 +475,8 @@ pub enum Step<F: Form> {
     /// Gives the standard streams to the user, who may want to open them again by their names in /dev.
     OwnStreams {
         uid: u32,
+        /// Regular files as well, which the program may write.
+        files: bool,
     },
     /// Loads a filter for system calls. Whatever stage1 does after this is subject to it.
     InstallSeccomp {

@@ -263,7 +263,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             console::open(context, &console::Console { uid, size: (width as u16, height as u16), bind })
         }
         Step::SetAffinity { processors } => scheduling::affinity(context.kernel, processors),
-        Step::OwnStreams { uid } => console::own_streams(context.kernel, uid),
+        Step::OwnStreams { uid, files } => console::own_streams(context.kernel, uid, files),
         Step::InstallSeccomp { flags, program } => seccomp::install(context, flags, program),
     }
 }

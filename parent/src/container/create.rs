@@ -133,6 +133,7 @@ pub fn plan_request<'a>(
         no_pivot: creation.no_pivot,
         no_new_keyring: creation.no_new_keyring,
         hold: creation.hold,
+        detaches: creation.hold || creation.terminal.detaches,
         preserved_count: creation.preserved_count,
         takes_notes: creation.trace.is_on(),
         is_entered: false,

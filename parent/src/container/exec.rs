@@ -175,6 +175,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
         no_pivot: false,
         no_new_keyring,
         hold: false,
+        detaches: execution.terminal.detaches,
         preserved_count: execution.preserved_count,
         takes_notes: execution.trace.is_on(),
         is_entered: true,

@@ -271,6 +271,7 @@ impl Tree {
             no_pivot: false,
             no_new_keyring: true,
             hold: false,
+            detaches: false,
             preserved_count: 0,
             takes_notes: false,
             is_entered: true,

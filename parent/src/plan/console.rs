@@ -23,7 +23,7 @@ fn open<'a>(draft: &mut Draft<'a>, request: &Request<'a>, bind: bool) {
             draft.push(Phase::Views, Step::OpenConsole { uid, width, height, bind });
         }
         // Root may open them anyhow.
-        None if uid != 0 => draft.push(Phase::Identity, Step::OwnStreams { uid }),
+        None if uid != 0 => draft.push(Phase::Identity, Step::OwnStreams { uid, files: request.detaches }),
         None => {}
     }
 }

@@ -264,7 +264,8 @@ fn object(step: &Step<Planned<'_>>) -> String {
         Step::SetAffinity { processors } => {
             processors.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
         }
-        Step::OwnStreams { uid } => format!("0 1 2 by {uid}"),
+        Step::OwnStreams { uid, files: false } => format!("0 1 2 by {uid}"),
+        Step::OwnStreams { uid, files: true } => format!("0 1 2 by {uid}, files too"),
         Step::InstallSeccomp { flags, program } => {
             let count = program.len() / FILTER_INSTRUCTION_BYTES;
             format!("{count} instructions{}", bracketed(&filter_flag_words(*flags)))

@@ -65,6 +65,7 @@ fn planned(text: &[u8], host: &HostFacts) -> String {
         no_pivot: false,
         no_new_keyring: false,
         hold: true,
+        detaches: true,
         preserved_count: 0,
         takes_notes: false,
         is_entered: false,

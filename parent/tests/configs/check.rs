@@ -17,6 +17,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
         let filter = config.seccomp.as_ref().map(|profile| Filter { flags: profile.flags, program: &[6; 8] });
         let request = Request {
+            detaches: false,
             config: &config,
             filter,
             host: &host,

@@ -311,7 +311,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
         Step::OpenConsole { uid, width, height, bind } => Step::OpenConsole { uid, width, height, bind },
         Step::SetAffinity { processors } => Step::SetAffinity { processors: to.ids(processors) },
-        Step::OwnStreams { uid } => Step::OwnStreams { uid },
+        Step::OwnStreams { uid, files } => Step::OwnStreams { uid, files },
         Step::SetMemoryPolicy { mode, flags, nodes } => {
             Step::SetMemoryPolicy { mode, flags, nodes: to.ids(nodes) }
         }

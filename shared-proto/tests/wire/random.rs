@@ -175,7 +175,7 @@ impl Ingredients {
                 let processors = self.ids.iter().chain([&a]).map(|id| id % PROCESSOR_COUNT_MAX);
                 Step::SetAffinity { processors: strings.add_ids(processors.collect()) }
             }
-            StepKind::OwnStreams => Step::OwnStreams { uid: a },
+            StepKind::OwnStreams => Step::OwnStreams { uid: a, files: self.flags[0] },
             StepKind::SetPersonality => Step::SetPersonality { domain: a & 8 },
             StepKind::SetMemoryPolicy => Step::SetMemoryPolicy {
                 mode: a % 7,

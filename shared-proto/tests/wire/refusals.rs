@@ -59,7 +59,7 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::RunHook => (true, 4, 1),
         StepKind::OpenConsole => (true, 0, 2),
         StepKind::SetAffinity => (false, 1, 0),
-        StepKind::OwnStreams => (true, 0, 0),
+        StepKind::OwnStreams => (true, 0, 1),
     }
 }
 

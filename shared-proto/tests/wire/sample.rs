@@ -170,7 +170,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 6] {
 fn identity<'a>() -> [Step<Planned<'a>>; 18] {
     [
         Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
-        Step::OwnStreams { uid: 1000 },
+        Step::OwnStreams { uid: 1000, files: true },
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
         Step::NewTimeNamespace { offsets: "monotonic 86400 5" },

@@ -90,16 +90,17 @@ fn bind<K: Kernel>(context: &mut Context<'_, K>, terminal: Descriptor) -> Result
 
 /// Gives the standard streams to the user, as runc does: what another user has made cannot be opened by its name in /dev/stdout.
 ///
-/// Of regular files only those that the program may write already: as its owner it could write the script that it was to read. Devices stay
+/// Of regular files only those that the program may write already, as its owner it could write the script that it was to read, and only with
+/// `files`: where the caller stays he may append to a file of his own, and it stays that. Devices stay
 /// whose they are, those that all share (CVE-2026-88265 gave away a host's file in the place of /dev/null) and the caller's terminal.
-pub(super) fn own_streams<K: Kernel>(kernel: &mut K, uid: u32) -> Result<(), Fault> {
+pub(super) fn own_streams<K: Kernel>(kernel: &mut K, uid: u32, files: bool) -> Result<(), Fault> {
     const S_IFIFO: u32 = 0o010000;
     const S_IFREG: u32 = 0o100000;
     const S_IFSOCK: u32 = 0o140000;
     for stream in Descriptor::STANDARD {
         match kernel.status(stream).at(Call::Status)?.kind() {
             S_IFIFO | S_IFSOCK => {}
-            S_IFREG if kernel.is_writable(stream).at(Call::Status)? => {}
+            S_IFREG if files && kernel.is_writable(stream).at(Call::Status)? => {}
             _ => continue,
         }
         match kernel.give_to_user(stream, uid) {

@@ -5,7 +5,7 @@ use super::*;
 /// A start whose only step is the console's.
 fn with_console(bind: bool, uid: u32, width: u32) -> Fake {
     let step = Step::OpenConsole { uid, width, height: width / 2, bind };
-    let own = Step::OwnStreams { uid };
+    let own = Step::OwnStreams { uid, files: true };
     let steps = [PhasedStep { phase: Phase::Views, step }, PhasedStep { phase: Phase::Identity, step: own }];
     let bootstrap = Bootstrap { await_cgroups: false, await_network: false, ..bootstrap() };
     let start = frame(Reply::Start { ignored_signals: 0 }, 0);

@@ -294,11 +294,12 @@ fn standard_files_are_those_of_the_caller() {
     assert_eq!(outcome.stderr, "err\n");
 }
 
-/// A file that another user has made, and nobody else may open, can be opened by its name in /dev: as who owns it.
+/// A file that another user has made, and nobody else may open, can be opened by its name in /dev: as who owns it. A foreground command may append to
+/// a file that is not the container's at all.
 #[test]
-fn standard_files_that_are_written_become_the_users() {
+fn standard_files_that_are_written_become_the_users_of_a_detached_program() {
     let script = "echo one >>/dev/stdout; echo two >>/dev/stderr; cat /dev/stdin";
-    let run = |user: u32| {
+    let run = |user: u32, options: &[&str], script: &str| {
         let user = json!({"uid": user, "gid": user});
         let container = Bundle::new().shell(script).set("/process/user", user).container();
         let file = |name: &str| container.bundle.scratch().join(name);
@@ -310,18 +311,22 @@ fn standard_files_that_are_written_become_the_users() {
             made.set_permissions(fs::Permissions::from_mode(0o600)).expect("chmod");
             made
         };
-        let mut command = container.create_command("run", &[]);
+        let mut command = container.create_command("run", options);
         command.stdin(fs::File::open(&input).expect("open")).stdout(create(&output)).stderr(create(&errors));
         assert!(command.status().expect("run").success());
+        if options == ["--detach"] {
+            container.wait_stopped();
+        }
         let read = |path| fs::read_to_string(path).expect("read");
         assert_eq!((read(&output).as_str(), read(&errors).as_str()), ("one\nthree", "two\n"));
         [input, output, errors].map(|path| fs::metadata(path).expect("stat").uid())
     };
     if is_pinnace() {
         // As its owner the program could write what it was only to read.
-        assert_eq!(run(1000), [0, 1000, 1000]);
+        assert_eq!(run(1000, &["--detach"], script), [0, 1000, 1000]);
+        assert_eq!(run(1000, &[], "echo one; echo two >&2; cat"), [0; 3]);
     }
-    assert_eq!(run(0), [0; 3]);
+    assert_eq!(run(0, &[], script), [0; 3]);
 }
 
 #[test]
