@@ -28,9 +28,12 @@ pub struct CallersSocket {
 
 impl CallersSocket {
     /// Connects, before anything exists that would have to be taken away again.
+    ///
+    /// Errors: nobody listens, or whoever does takes nobody any more (EAGAIN): a caller that waits for us would not be waited for.
     pub fn connect(path: &Path) -> Result<Self> {
         let connect = || {
-            let flags = SocketFlags::CLOEXEC;
+            // The one message finds an empty buffer.
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
             rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
             Ok(socket)

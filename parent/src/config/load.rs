@@ -71,6 +71,7 @@ pub fn parse_mounts(text: &[u8]) -> Result<(Vec<Mount>, Vec<String>)> {
 /// The destinations in such a list, of which nothing else is looked at.
 pub fn parse_destinations(text: &[u8]) -> Result<Vec<String>> {
     #[derive(serde::Deserialize)]
+    #[serde(expecting = "a mount with its destination")]
     struct Place {
         destination: String,
     }

@@ -301,3 +301,30 @@ fn a_ptmx_that_is_replaced_is_refused() {
     let (code, seen) = on_pty(&without).wait();
     assert_eq!(code, 1, "{seen}");
 }
+
+/// Who listens and takes nobody keeps nobody waiting.
+#[test]
+fn a_socket_whose_listener_is_busy_is_refused() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+    let container = Bundle::new().container();
+    let path = container.bundle.scratch().join("busy");
+    let address = SocketAddrUnix::new(&path).expect("an address");
+    let socket = || {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("socket")
+    };
+    let listener = socket();
+    rustix::net::bind(&listener, &address).expect("bind");
+    rustix::net::listen(&listener, 0).expect("listen");
+    let mut waiting = Vec::new();
+    loop {
+        let one = socket();
+        if rustix::net::connect(&one, &address).is_err() {
+            break;
+        }
+        waiting.push(one);
+    }
+    let container = container.with_create_options(&["--pidfd-socket", path.to_str().expect("UTF-8")]);
+    container.run().failed_with(&["busy", "resource temporarily unavailable"]);
+}
