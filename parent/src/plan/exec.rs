@@ -40,6 +40,7 @@ pub fn plan_exec<'a>(
     scheduling::plan(&mut draft, config);
     capabilities::plan(&mut draft, request);
     landlock::plan(&mut draft, request);
+    identity::plan_late(&mut draft, request);
     seccomp::plan(&mut draft, request);
     let home_of = root::home_of(config, &draft.program);
     enter(request, draft, Bootstrap { home_of, ..bootstrap(request, entry) })

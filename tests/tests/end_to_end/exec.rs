@@ -427,6 +427,21 @@ fn a_process_file_that_is_silent_about_what_confines_has_the_containers() {
     assert_eq!(run(process), none);
 }
 
+/// Fewer open files than stage1 needs: set when it needs none any more.
+#[test]
+fn a_very_low_limit_of_open_files_holds_for_an_exec_too() {
+    let container = running(Bundle::new());
+    let path = container.bundle.scratch().join("process.json");
+    for (soft, hard) in [(400, 500), (40, 50), (4, 4)] {
+        let limit = json!([{"type": "RLIMIT_NOFILE", "soft": soft, "hard": hard}]);
+        let script = "ulimit -Sn; ulimit -Hn";
+        let process = json!({"args": ["/bin/sh", "-c", script], "cwd": "/", "rlimits": limit});
+        fs::write(&path, process.to_string()).expect("write");
+        let outcome = container.call(&["exec", "--process", path.to_str().expect("UTF-8"), &container.id]);
+        assert_eq!(outcome.succeeded(), format!("{soft}\n{hard}"));
+    }
+}
+
 #[test]
 fn options_of_the_process_are_checked_before_anything_runs() {
     let container = running(Bundle::new().writable());
