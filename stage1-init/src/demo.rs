@@ -9,7 +9,7 @@ use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
 
 use rustix::fs::{self, CWD, Mode, OFlags};
-use stage1_init::kernel::{Descriptor, Kernel, Linux, arch};
+use stage1_init::kernel::{Descriptor, Descriptors as _, Linux, Processes as _, arch};
 
 arch::entry!(start);
 

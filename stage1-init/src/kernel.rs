@@ -1,4 +1,4 @@
-//! The complete list of system calls that stage1 makes, typed. `linux.rs` makes them; `fake.rs` records them in tests.
+//! The complete list of system calls that stage1 makes, typed. `linux/` makes them; `fake/` records them in tests.
 
 use core::ffi::CStr;
 
@@ -179,9 +179,13 @@ pub type NodeMask = [u64; NODE_COUNT_MAX as usize / 64];
 /// A bit for each processor.
 pub type ProcessorMask = [u64; PROCESSOR_COUNT_MAX as usize / 64];
 
-/// Every system call of stage1. Errors are the kernel's errno.
-pub trait Kernel {
-    // Messages.
+/// Every system call of stage1, by what it is about. Errors are the kernel's errno.
+pub trait Kernel: Messages + Descriptors + Processes + Files + Mounts + Identity + Privileges {}
+
+impl<K: Messages + Descriptors + Processes + Files + Mounts + Identity + Privileges> Kernel for K {}
+
+/// What is said to the parent, and the memory that messages are in.
+pub trait Messages {
     /// One datagram and the descriptors that came with it (close-on-exec). 0 bytes are the end of the file.
     fn receive(
         &mut self,
@@ -200,8 +204,6 @@ pub trait Kernel {
         descriptor: Descriptor,
     ) -> Result<()>;
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
-
-    // Memory and descriptors.
     /// Where the bootstrap is received: INLINE_BYTES_MAX bytes; none at all for whoever asks again.
     fn message_memory(&mut self) -> &'static mut [u8];
     /// Zeroed memory that is never given back.
@@ -212,22 +214,45 @@ pub trait Kernel {
     fn take_notes(&mut self, file: Descriptor, bytes: usize) -> Result<()>;
     /// Notes that something has just been done, and when; does nothing if nobody wants to know.
     fn note(&mut self, label: u32);
+}
+
+/// Open files, whatever they are; standard streams and terminals.
+pub trait Descriptors {
     fn read(&mut self, file: Descriptor, buffer: &mut [u8]) -> Result<usize>;
     fn write(&mut self, file: Descriptor, bytes: &[u8]) -> Result<()>;
     fn close(&mut self, descriptor: Descriptor);
     /// Closes every descriptor with this number or a higher one.
     fn close_from(&mut self, first: Descriptor) -> Result<()>;
     fn close_on_execute_from(&mut self, first: Descriptor) -> Result<()>;
+    /// A file in memory with this content, at its beginning.
+    fn memory_file(&mut self, content: &[&[u8]]) -> Result<Descriptor>;
+    /// Makes `number` mean the same open file. It is not close-on-exec.
+    fn duplicate(&mut self, file: Descriptor, number: Descriptor) -> Result<()>;
+    /// Standard input, and standard output and error.
+    fn set_standard(&mut self, input: Descriptor, output: Descriptor) -> Result<()>;
+    /// The group stays.
+    fn give_to_user(&mut self, file: Descriptor, uid: u32) -> Result<()>;
+    fn terminal_unlock(&mut self, master: Descriptor) -> Result<()>;
+    /// The other end of a pseudoterminal, whatever its path means by now.
+    fn terminal_peer(&mut self, master: Descriptor) -> Result<Descriptor>;
+    /// Makes it the session's controlling terminal.
+    fn terminal_control(&mut self, terminal: Descriptor) -> Result<()>;
+    fn terminal_size(&mut self, terminal: Descriptor, width: u16, height: u16) -> Result<()>;
+}
 
-    // The process.
+/// This process and its copies: namespaces, signals, birth and end. Hooks alone are other processes.
+pub trait Processes {
     /// SIGKILL for this process when its parent ends.
     fn die_with_parent(&mut self) -> Result<()>;
     fn set_undumpable(&mut self) -> Result<()>;
     fn set_session(&mut self) -> Result<()>;
+    /// Begins a process group of this process's own.
+    fn set_group(&mut self) -> Result<()>;
     /// Gives a signal its default disposition.
     fn reset_signal(&mut self, signal: u32) -> Result<()>;
     fn unblock_signals(&mut self) -> Result<()>;
     fn set_umask(&mut self, umask: u32);
+    fn process_id(&mut self) -> i32;
     fn set_namespace(&mut self, namespace: Descriptor, kind: NamespaceKind) -> Result<()>;
     fn unshare(&mut self, kind: NamespaceKind) -> Result<()>;
     /// Several at once; CLONE_NEW* bits.
@@ -236,25 +261,26 @@ pub trait Kernel {
     fn join_process(&mut self, process: Descriptor, kinds: u32) -> Result<()>;
     /// Brings `lo` up in the network namespace.
     fn loopback_up(&mut self) -> Result<()>;
-
-    // Other processes: hooks alone are any.
     /// A copy of this process; `None` is what the copy gets.
     fn fork(&mut self) -> Result<Option<Child>>;
     /// The same, as a child of our parent: a sibling.
     fn fork_sibling(&mut self) -> Result<Option<Child>>;
     /// How the child ended, or `None` if it has not within so many milliseconds (0: however long that takes).
     fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>>;
-    /// Begins a process group of this process's own.
-    fn set_group(&mut self) -> Result<()>;
     /// Kills a child with its group.
     fn kill_group(&mut self, child: Child);
-    fn process_id(&mut self) -> i32;
-    /// A file in memory with this content, at its beginning.
-    fn memory_file(&mut self, content: &[&[u8]]) -> Result<Descriptor>;
-    /// Standard input, and standard output and error.
-    fn set_standard(&mut self, input: Descriptor, output: Descriptor) -> Result<()>;
+    /// Returns only if it fails.
+    fn execute<'a>(
+        &mut self,
+        program: &CStr,
+        arguments: impl ExactSizeIterator<Item = &'a CStr>,
+        environment: impl Iterator<Item = &'a CStr>,
+    ) -> Errno;
+    fn exit(&mut self, status: i32) -> !;
+}
 
-    // Looking up.
+/// Looking up and making.
+pub trait Files {
     fn open(
         &mut self,
         directory: Descriptor,
@@ -277,29 +303,11 @@ pub trait Kernel {
     /// Follows symlinks.
     fn status_of(&mut self, path: &CStr) -> Result<Status>;
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool>;
-    /// The number of the mount that an open place is on: one that is never given out again, where the kernel has that (Linux 6.8).
-    fn mount_number(&mut self, place: Descriptor) -> Result<u64>;
-    /// Whether the mount namespace has a mount with this number, which must be of the kind that is never given out again.
-    fn has_mount(&mut self, number: u64) -> Result<bool>;
     /// The magic number of the filesystem.
     fn filesystem_type(&mut self, file: Descriptor) -> Result<u64>;
     fn check_executable(&mut self, path: &CStr) -> Result<()>;
     /// Whether the working directory lies below the root.
     fn current_directory_is_reachable(&mut self) -> Result<bool>;
-
-    // Terminals and standard streams.
-    fn terminal_unlock(&mut self, master: Descriptor) -> Result<()>;
-    /// The other end of a pseudoterminal, whatever its path means by now.
-    fn terminal_peer(&mut self, master: Descriptor) -> Result<Descriptor>;
-    /// Makes it the session's controlling terminal.
-    fn terminal_control(&mut self, terminal: Descriptor) -> Result<()>;
-    fn terminal_size(&mut self, terminal: Descriptor, width: u16, height: u16) -> Result<()>;
-    /// Makes `number` mean the same open file. It is not close-on-exec.
-    fn duplicate(&mut self, file: Descriptor, number: Descriptor) -> Result<()>;
-    /// The group stays.
-    fn give_to_user(&mut self, file: Descriptor, uid: u32) -> Result<()>;
-
-    // Making.
     fn make_directory(&mut self, directory: Descriptor, name: &CStr, mode: u32) -> Result<()>;
     /// An empty file.
     fn make_file(&mut self, directory: Descriptor, name: &CStr) -> Result<()>;
@@ -320,8 +328,14 @@ pub trait Kernel {
     fn set_attribute(&mut self, file: Descriptor, name: &CStr, value: &[u8]) -> Result<()>;
     fn make_symlink(&mut self, directory: Descriptor, name: &CStr, target: &CStr) -> Result<()>;
     fn change_owner(&mut self, directory: Descriptor, name: &CStr, uid: u32, gid: u32) -> Result<()>;
+}
 
-    // Mounts.
+/// Mounts, the root and the working directory.
+pub trait Mounts {
+    /// The number of the mount that an open place is on: one that is never given out again, where the kernel has that (Linux 6.8).
+    fn mount_number(&mut self, place: Descriptor) -> Result<u64>;
+    /// Whether the mount namespace has a mount with this number, which must be of the kind that is never given out again.
+    fn has_mount(&mut self, number: u64) -> Result<bool>;
     /// A detached copy of the tree at `path`, or of its top mount alone.
     fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor>;
     /// Puts a detached mount at `path`; an empty one means `directory` itself.
@@ -341,14 +355,14 @@ pub trait Kernel {
     fn filesystem_create(&mut self, filesystem: Descriptor) -> Result<()>;
     fn filesystem_mount(&mut self, filesystem: Descriptor, attributes: u32) -> Result<Descriptor>;
     fn unmount_detached(&mut self, path: &CStr) -> Result<()>;
-
-    // The root and the working directory.
     fn pivot_root(&mut self, new: &CStr, old: &CStr) -> Result<()>;
     fn change_root(&mut self, path: &CStr) -> Result<()>;
     fn change_directory(&mut self, path: &CStr) -> Result<()>;
     fn change_directory_to(&mut self, directory: Descriptor) -> Result<()>;
+}
 
-    // Names, limits, identity.
+/// Names, limits, and who the process is.
+pub trait Identity {
     fn set_hostname(&mut self, name: &[u8]) -> Result<()>;
     fn set_domainname(&mut self, name: &[u8]) -> Result<()>;
     fn new_session_keyring(&mut self) -> Result<()>;
@@ -366,6 +380,10 @@ pub trait Kernel {
     fn set_groups(&mut self, groups: &[U32]) -> Result<()>;
     fn set_group_id(&mut self, gid: u32) -> Result<()>;
     fn set_user_id(&mut self, uid: u32) -> Result<()>;
+}
+
+/// What the process may do: capabilities, seccomp, Landlock.
+pub trait Privileges {
     fn keep_capabilities(&mut self) -> Result<()>;
     fn drop_bounding(&mut self, capability: u32) -> Result<()>;
     fn set_capabilities(&mut self, effective: u64, permitted: u64, inheritable: u64) -> Result<()>;
@@ -376,20 +394,9 @@ pub trait Kernel {
     fn set_no_new_privileges(&mut self) -> Result<()>;
     /// Loads a filter of whole instructions. Its listener, if the flags ask for one.
     fn install_filter(&mut self, flags: u32, program: &[u8]) -> Result<Option<Descriptor>>;
-
     /// An empty set of rules that denies what is `handled`.
     fn landlock_ruleset(&mut self, handled: u64) -> Result<Descriptor>;
     /// Allows `rights` at and below an open place.
     fn landlock_allow(&mut self, ruleset: Descriptor, place: Descriptor, rights: u64) -> Result<()>;
     fn landlock_restrict(&mut self, ruleset: Descriptor) -> Result<()>;
-
-    // The end.
-    /// Returns only if it fails.
-    fn execute<'a>(
-        &mut self,
-        program: &CStr,
-        arguments: impl ExactSizeIterator<Item = &'a CStr>,
-        environment: impl Iterator<Item = &'a CStr>,
-    ) -> Errno;
-    fn exit(&mut self, status: i32) -> !;
 }

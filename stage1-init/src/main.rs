@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use stage1_init::kernel::{Descriptor, Kernel as _, Linux, arch};
+use stage1_init::kernel::{Descriptor, Linux, Processes as _, arch};
 
 /// Written by parent/build.rs into both programs, so that they cannot be of two builds.
 const BUILD_ID: [u8; shared_proto::limits::BUILD_ID_BYTES] = build_id(env!("PINNACE_BUILD_ID").as_bytes());
