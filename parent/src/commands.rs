@@ -141,7 +141,9 @@ fn trace(invocation: &Invocation, log: &Log) -> Result<Trace> {
     let option = match invocation {
         Invocation::Create(arguments) => arguments.trace.as_ref(),
         Invocation::Run(arguments) => arguments.create.trace.as_ref(),
-        _ => None,
+        Invocation::Start(_) | Invocation::Exec(_) | Invocation::Delete(_) => None,
+        // Nothing of it would be noted.
+        _ => return Ok(Trace::off()),
     };
     if let Some(path) = option {
         return Trace::to(path);

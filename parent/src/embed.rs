@@ -114,7 +114,8 @@ impl Container {
     /// Lets the program begin, and returns when it has been executed.
     ///
     /// Errors: it was started already, [`Running`](crate::Kind::Running); the program cannot be executed, and then the container has ended,
-    /// [`ProgramNotFound`](crate::Kind::ProgramNotFound) or [`ProgramNotExecutable`](crate::Kind::ProgramNotExecutable).
+    /// [`ProgramNotFound`](crate::Kind::ProgramNotFound) or [`ProgramNotExecutable`](crate::Kind::ProgramNotExecutable); a hook did not succeed,
+    /// [`HookFailed`](crate::Kind::HookFailed).
     pub async fn start(&self) -> Result<()> {
         let name = self.0.name.clone();
         on_thread(move || blocking::start(&name.open_locked()?), drop).await
@@ -122,7 +123,8 @@ impl Container {
 
     /// Executes one more program in the container, which is running or waits for its start, and returns when that runs.
     ///
-    /// Errors: the container has ended, or is paused; the program cannot be executed.
+    /// Errors: the container has ended, [`NotRunning`](crate::Kind::NotRunning), or is paused, [`Paused`](crate::Kind::Paused); the program cannot be
+    /// executed, as with [`start`](Container::start).
     pub async fn exec(&self, command: Command) -> Result<Process> {
         let mut command = command;
         command.console_socket = command.console_socket.as_deref().map(absolute).transpose()?;
@@ -156,7 +158,7 @@ impl Container {
 
     /// Returns when every process has stopped, until [`resume`](Container::resume).
     ///
-    /// Errors: [`NotRunning`](crate::Kind::NotRunning), or paused already; it has no cgroups.
+    /// Errors: [`NotRunning`](crate::Kind::NotRunning); paused already, [`Paused`](crate::Kind::Paused); it has no cgroups.
     pub async fn pause(&self) -> Result<()> {
         let name = self.0.name.clone();
         on_thread(move || blocking::pause(&name.open_locked()?), drop).await
@@ -164,7 +166,7 @@ impl Container {
 
     /// Returns when every process goes on.
     ///
-    /// Errors: it is not paused.
+    /// Errors: [`NotPaused`](crate::Kind::NotPaused).
     pub async fn resume(&self) -> Result<()> {
         let name = self.0.name.clone();
         on_thread(move || blocking::resume(&name.open_locked()?), drop).await

@@ -23,15 +23,19 @@ pub enum Kind {
     AlreadyExists,
     /// The container is not running (any more).
     NotRunning,
-    /// The container runs already, or still, or is paused meanwhile.
+    /// The container runs already, or still.
     Running,
-    /// config.json says what is none of the specification's, or cannot be; all of it is in the text.
+    /// The container is paused.
+    Paused,
+    /// The container is not paused.
+    NotPaused,
+    /// config.json is missing or cannot be read, or says what is none of the specification's, or cannot be; all of it is in the text.
     InvalidConfig,
     /// The program is not in the container.
     ProgramNotFound,
     /// The program is in the container, and cannot be executed: it is no program, its interpreter is missing, or the user may not.
     ProgramNotExecutable,
-    /// A hook of the container's own did not succeed: there will be no program.
+    /// A hook did not succeed: the container is taken away, but by a startContainer hook, which keeps the program from beginning.
     HookFailed,
     /// The cgroup has others below it that have its controllers, and takes no process itself.
     CgroupBusy,
@@ -65,6 +69,11 @@ impl Error {
     /// An error that callers tell apart by its kind.
     pub fn of_kind(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), errno: None, warnings: Vec::new() }
+    }
+
+    /// The same error, of a kind that callers tell apart.
+    pub(crate) fn with_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// A failed system call: `action` names the call and its object, such as `open /etc/passwd`.

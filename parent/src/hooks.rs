@@ -75,7 +75,7 @@ pub fn run_all(point: HookPoint, hooks: &[Hook], state: &HookState<'_>, status: 
 
 /// A failed hook in runc's words.
 pub fn failure(point: HookPoint, index: usize, reason: &Error) -> Error {
-    Error::new(format!("error running {point} hook #{index}: {reason}"))
+    Error::of_kind(Kind::HookFailed, format!("error running {point} hook #{index}: {reason}"))
 }
 
 /// The reason that an end is, for the error, with the output in it.

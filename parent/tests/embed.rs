@@ -353,8 +353,11 @@ fn a_container_is_paused_looked_at_and_limited() {
 
         container.pause().await.expect("pause");
         assert_eq!(container.state().await.expect("state").status, Status::Paused);
+        assert_eq!(container.pause().await.unwrap_err().kind(), Kind::Paused);
+        let error = container.exec(Command::new(["/bin/true"])).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Paused);
         container.resume().await.expect("resume");
-        assert!(container.resume().await.is_err());
+        assert_eq!(container.resume().await.unwrap_err().kind(), Kind::NotPaused);
         let mut processes = container.processes().await.expect("processes");
         processes.sort_unstable();
         assert_eq!(processes, [container.process().pid().expect("a pid").get(), pid]);
@@ -486,8 +489,9 @@ fn an_error_names_its_place_and_leaves_nothing() {
     fs::write(bundle.join("config.json"), text.replace("CAP_KILL", "CAP_KILT")).expect("config.json");
     let mut options = host.options();
     options.config = Some(PathBuf::from("missing.json"));
-    let error = block_on(Container::create(&bundle, id("wrong"), options));
-    assert!(error.unwrap_err().to_string().contains("missing.json"));
+    let error = block_on(Container::create(&bundle, id("wrong"), options)).unwrap_err();
+    assert!(error.to_string().contains("missing.json"));
+    assert_eq!(error.kind(), Kind::InvalidConfig);
     let bundle = host.bundle("wrong", "exit 0");
     let text = fs::read_to_string(bundle.join("config.json")).expect("config.json");
     fs::write(bundle.join("config.json"), text.replace("/bin/sh", "/bin/nothing")).expect("config.json");
@@ -498,6 +502,10 @@ fn an_error_names_its_place_and_leaves_nothing() {
         .expect("config.json");
     let error = block_on(Container::create(&bundle, id("wrong"), host.options())).unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidConfig, "{error}");
+    let hooks = r#""hooks":{"createRuntime":[{"path":"/bin/false"}]},"ociVersion":""#;
+    fs::write(bundle.join("config.json"), text.replace("\"ociVersion\":\"", hooks)).expect("config.json");
+    let error = block_on(Container::create(&bundle, id("wrong"), host.options())).unwrap_err();
+    assert_eq!(error.kind(), Kind::HookFailed, "{error}");
     assert_eq!(host.ids(), Vec::<String>::new());
     host.has_no_children();
 }

@@ -88,7 +88,7 @@ pub enum Refusal {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Unreadable(error) => error,
+            Refusal::Unreadable(error) => error.with_kind(Kind::InvalidConfig),
             Refusal::Problems(problems) => problems.into(),
         }
     }

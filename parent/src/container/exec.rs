@@ -131,7 +131,10 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     };
     let is_paused = container.cgroups().is_frozen();
     if is_paused && !execution.ignore_paused {
-        return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
+        return Err(Error::of_kind(
+            Kind::Paused,
+            "cannot exec in a paused container (use --ignore-paused to override)",
+        ));
     }
     let mut basis: Basis = serde_json::from_slice(&init.basis)
         .map_err(|error| Error::new(format!("the container's process is not kept: {error}")))?;

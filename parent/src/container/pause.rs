@@ -8,9 +8,8 @@ use crate::state::Status;
 pub fn pause(container: &Container) -> Result<()> {
     match container.status()? {
         Status::Created | Status::Running => container.cgroups().pause(),
-        Status::Creating | Status::Paused | Status::Stopped => {
-            Err(Error::of_kind(Kind::NotRunning, "container not running"))
-        }
+        Status::Paused => Err(Error::of_kind(Kind::Paused, "container not running")),
+        Status::Creating | Status::Stopped => Err(Error::of_kind(Kind::NotRunning, "container not running")),
     }
 }
 
@@ -19,7 +18,7 @@ pub fn resume(container: &Container) -> Result<()> {
     match container.status()? {
         Status::Paused => container.cgroups().resume(),
         Status::Creating | Status::Created | Status::Running | Status::Stopped => {
-            Err(Error::new("container not paused"))
+            Err(Error::of_kind(Kind::NotPaused, "container not paused"))
         }
     }
 }

@@ -29,7 +29,7 @@ pub fn start(container: &Container) -> Result<()> {
         }
         // Who waits for `start` is frozen, and would not answer.
         Status::Paused => {
-            return Err(Error::of_kind(Kind::Running, "cannot start a container in the paused state"));
+            return Err(Error::of_kind(Kind::Paused, "cannot start a container in the paused state"));
         }
         Status::Stopped => {
             return Err(Error::of_kind(Kind::NotRunning, "cannot start a container that has stopped"));
@@ -61,15 +61,11 @@ pub fn start(container: &Container) -> Result<()> {
         }
     }
     container.directory.forget_start_socket();
-    match started.and_then(|()| poststart(&container.record, &container.id, pid).map_err(of_hook)) {
+    match started.and_then(|()| poststart(&container.record, &container.id, pid)) {
         // Without its hooks there is to be no container (runtime.md "Lifecycle").
         Err(error) if error.kind() == Kind::HookFailed => Err(undo(container, error)),
         started => started,
     }
-}
-
-fn of_hook(error: Error) -> Error {
-    Error::of_kind(Kind::HookFailed, error.to_string())
 }
 
 /// Takes the container away whose hook failed.

@@ -130,8 +130,7 @@ pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> E
             Error::new(format!("fork/exec {output}: {reason}"))
         }
     };
-    let text = hooks::failure(HookPoint::StartContainer, index as usize, &reason).to_string();
-    Error::of_kind(Kind::HookFailed, text)
+    hooks::failure(HookPoint::StartContainer, index as usize, &reason)
 }
 
 /// What is wrong with the program itself.

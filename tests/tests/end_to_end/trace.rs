@@ -79,6 +79,8 @@ fn engines_have_every_command_traced_by_a_variable() {
         command.env("PINNACE_TRACE", &file).env("TRACEPARENT", "ff-0");
         run_within_limit(command)
     };
+    traced(container.command(&["features"])).succeeded();
+    assert!(!file.exists(), "nothing is noted of it");
     traced(container.create_command("create", &[])).succeeded();
     for words in
         [vec!["start", id], vec!["exec", id, "/bin/true"], vec!["state", id], vec!["delete", "-f", id]]
