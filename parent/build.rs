@@ -30,6 +30,7 @@ fn main() {
     // A debug build's tests unwind.
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", workspace.join("linker/no_unwind.ld").display());
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", workspace.join("linker/order.ld").display());
     }
     println!("cargo:rerun-if-changed={}", workspace.join("linker").display());
 }

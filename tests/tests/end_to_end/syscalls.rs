@@ -1,6 +1,10 @@
-//! How much a start costs the kernel: system calls of all processes together, and no thread.
+//! How much a start costs the kernel: system calls, page faults and context switches of all processes together, and no thread.
 
-use pinnace_tests::{Bundle, cgroup_hierarchies, find_program, skip, system_calls, tests_pinnace};
+use std::process::Command;
+
+use pinnace_tests::{
+    Bundle, cgroup_hierarchies, find_program, run_within_limit, skip, system_calls, tests_pinnace,
+};
 
 /// What a default run makes now, so that no change adds to it unseen; crun makes 1,064,
 /// runc 7,143.
@@ -8,6 +12,11 @@ const CALLS_MAX_V1: usize = 336;
 
 /// The same on cgroup v2: 271 on Linux 6.1 with systemd (`ci/test-vm systemd syscalls::`), and a few for what other kernels lack.
 const CALLS_MAX_V2: usize = 275;
+
+/// Page faults of a default run that need no reading, those of its busybox among them, and how often its processes wait: measured 184 and 8.
+/// A busy machine makes them wait more often.
+const FAULTS_MAX: u64 = 200;
+const WAITS_MAX: u64 = 20;
 
 #[test]
 fn default_run_makes_few_system_calls_and_no_thread() {
@@ -28,4 +37,29 @@ fn default_run_makes_few_system_calls_and_no_thread() {
     eprintln!("system calls of a default run: {count}");
     let max = if cgroup_hierarchies().contains_key("memory") { CALLS_MAX_V1 } else { CALLS_MAX_V2 };
     assert!(count <= max, "{count} system calls:\n{text}");
+}
+
+#[test]
+fn default_run_touches_few_pages_and_waits_seldom() {
+    if !tests_pinnace() {
+        return;
+    }
+    let Some(busybox) = find_program("busybox") else {
+        return skip("busybox is not installed");
+    };
+    let container = Bundle::new().container();
+    container.run().succeeded();
+    let run = container.create_command("run", &[]);
+    let mut measured = Command::new(busybox);
+    measured.args(["time", "-v"]).arg(run.get_program()).args(run.get_args());
+    let outcome = run_within_limit(measured);
+    let count = |name: &str| {
+        let line = outcome.stderr.lines().find_map(|line| line.trim_start().strip_prefix(name));
+        line.and_then(|rest| rest.trim_start_matches(':').trim().parse::<u64>().ok()).expect(&outcome.stderr)
+    };
+    let (faults, waits) =
+        (count("Minor (reclaiming a frame) page faults"), count("Voluntary context switches"));
+    eprintln!("a default run: {faults} page faults, {waits} waits");
+    assert!(faults <= FAULTS_MAX, "{faults} page faults");
+    assert!(waits <= WAITS_MAX, "{waits} waits");
 }
