@@ -6,8 +6,8 @@ use rustix::io::Errno;
 use shared_proto::bootstrap::RootChange;
 use shared_proto::{Call, Failure, HookStatus, Phase, Planned, Refusal, Step};
 
-use super::filesystem;
-use crate::config::{HookPoint, Namespace, capability_name};
+use super::{filesystem, out_of_turn};
+use crate::config::{Hook, HookPoint, Namespace, capability_name};
 use crate::error::{Error, Kind, errno_text};
 use crate::hooks;
 use crate::host::own_capabilities;
@@ -116,18 +116,17 @@ pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
     }
 }
 
-/// A startContainer hook that did not succeed; `output` is a file with what it has said.
-pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> Error {
-    let output = hooks::quoted(output.into());
+/// A startContainer hook that did not succeed, out of `list`; `output` is a file with what it has said.
+pub(super) fn hook_failure(list: &[Hook], index: u32, status: HookStatus, output: OwnedFd) -> Error {
     // One file for both streams.
-    let said = format!("output: {output}");
+    let said = format!("output: {}", hooks::quoted(output.into()));
+    let Some(hook) = list.get(index as usize) else { return out_of_turn() };
     let reason = match status {
         HookStatus::Exited(code) => hooks::ended(&format!("exit status {code}"), &said),
         HookStatus::Killed(signal) => hooks::ended(&format!("signal {signal}"), &said),
-        HookStatus::TimedOut => Error::new("hook ran past specified timeout"),
+        HookStatus::TimedOut => hooks::timed_out(hook.timeout.unwrap_or(0)),
         HookStatus::NotExecuted(errno) => {
-            let reason = errno_text(Errno::from_raw_os_error(i32::from(errno)));
-            Error::new(format!("fork/exec {output}: {reason}"))
+            hooks::not_executed(&hook.path, Errno::from_raw_os_error(i32::from(errno)))
         }
     };
     let text = hooks::failure(HookPoint::StartContainer, index as usize, &reason).to_string();
