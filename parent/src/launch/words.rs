@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use linux_raw_sys::general as uapi;
 use rustix::io::Errno;
 use shared_proto::bootstrap::RootChange;
 use shared_proto::{Call, Failure, HookStatus, Phase, Planned, Refusal, Step};
@@ -174,9 +175,9 @@ fn reason(failure: &Failure) -> String {
 
 /// Where the skeleton was.
 fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
-    if let Some((kind, namespace)) = joined_namespace(plan, failure.call) {
-        let field = if plan.config.is_some() { "$.linux.namespaces: " } else { "" };
-        return format!("{field}join {kind} namespace {}", namespace.path().unwrap_or_default());
+    if let Some((name, kind, namespace)) = joined_namespace(plan, failure.call) {
+        let field = plan.namespaces.entry(kind).map_or_else(String::new, |entry| format!("{entry}.path: "));
+        return format!("{field}join {name} namespace {}", namespace.path().unwrap_or_default());
     }
     match (failure.phase, failure.call) {
         (Phase::Setup, Call::OpenTree | Call::MoveMount | Call::PivotRoot | Call::ChangeRoot) => {
@@ -188,18 +189,18 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
     }
 }
 
-/// The namespace that was to be joined by this call.
-fn joined_namespace<'a>(plan: &Plan<'a>, call: Call) -> Option<(&'static str, &'a Namespace)> {
+/// The namespace that was to be joined by this call, with its name and its flag of clone(2).
+fn joined_namespace<'a>(plan: &Plan<'a>, call: Call) -> Option<(&'static str, u32, &'a Namespace)> {
     let all = plan.namespaces;
     Some(match call {
-        Call::JoinMount => ("mount", &all.mount),
-        Call::JoinNetwork => ("network", &all.network),
-        Call::JoinIpc => ("ipc", &all.ipc),
-        Call::JoinUts => ("uts", &all.uts),
-        Call::JoinCgroup => ("cgroup", &all.cgroup),
-        Call::JoinTime => ("time", &all.time),
-        Call::JoinPid => ("pid", &all.pid),
-        Call::JoinUser => ("user", &all.user),
+        Call::JoinMount => ("mount", uapi::CLONE_NEWNS, &all.mount),
+        Call::JoinNetwork => ("network", uapi::CLONE_NEWNET, &all.network),
+        Call::JoinIpc => ("ipc", uapi::CLONE_NEWIPC, &all.ipc),
+        Call::JoinUts => ("uts", uapi::CLONE_NEWUTS, &all.uts),
+        Call::JoinCgroup => ("cgroup", uapi::CLONE_NEWCGROUP, &all.cgroup),
+        Call::JoinTime => ("time", uapi::CLONE_NEWTIME, &all.time),
+        Call::JoinPid => ("pid", uapi::CLONE_NEWPID, &all.pid),
+        Call::JoinUser => ("user", uapi::CLONE_NEWUSER, &all.user),
         _ => return None,
     })
 }

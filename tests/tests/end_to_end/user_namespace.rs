@@ -378,6 +378,10 @@ fn a_device_that_is_another_on_the_host_is_refused() {
         (device("/dev/zero", "c", 3), "the host's /dev/zero is bound, and that is c 1:5"),
         (device("/dev/zero", "b", 5), "the host's /dev/zero is bound, and that is c 1:5"),
         (device("/etc", "b", 3), "the host's /etc is bound, and that is no device"),
+        (
+            device("/dev/nosuch", "c", 3),
+            "the host's /dev/nosuch is bound, and stat: no such file or directory",
+        ),
     ] {
         let bundle = mapped(Bundle::new().set("/linux/devices", list));
         let container = bundle.container();

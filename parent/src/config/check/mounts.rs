@@ -124,8 +124,16 @@ fn idmap(
     {
         problems.add(path, "uidMappings and gidMappings must both be there or both be absent");
     }
-    if matches!(kind, MountKind::Cgroup { .. }) {
-        problems.add(path, "cgroups cannot have owners of a mount's own");
+    match kind {
+        MountKind::Cgroup { .. } => problems.add(path, "cgroups cannot have owners of a mount's own"),
+        // The kernel's, in any version.
+        MountKind::Filesystem { fstype, .. }
+            if mappings != IdmapMappings::Container
+                && ["proc", "sysfs", "devpts", "mqueue"].contains(&fstype.as_str()) =>
+        {
+            problems.add(path, format!("{fstype} cannot have owners of a mount's own"));
+        }
+        _ => {}
     }
     Some(Idmap { recursive, mappings })
 }
