@@ -69,7 +69,7 @@ pub(super) fn launch(
     log.debug(|| format!("stage1 started with pid {}", launch.pid()));
 
     if cgroups.limits_before_entry(&config.resources) {
-        launch.await_own_memory();
+        launch.await_own_memory()?;
     }
     let doors = trace.span("make and limit the cgroups", || {
         cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
