@@ -11,7 +11,7 @@ use super::super::{hooks, rootless};
 use super::Creation;
 use crate::cgroup::Cgroups;
 use crate::config::{Config, HookPoint};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
 use crate::notify;
@@ -220,7 +220,11 @@ impl Last<'_, '_> {
 /// be taken away, and the error told.
 fn interruptible(creation: &Creation<'_>, hooks: impl FnOnce() -> Result<()>) -> Result<()> {
     let mask = if creation.owns_process { Some(signals::Mask::block_enders()?) } else { None };
-    hooks().inspect_err(|_| std::mem::forget(mask))
+    hooks().inspect_err(|error| {
+        if let Kind::Interrupted(_) = error.kind() {
+            std::mem::forget(mask);
+        }
+    })
 }
 
 /// Waits while stage1 runs hooks, which may take as long as they like, and heeds who asks us to end.
