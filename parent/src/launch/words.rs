@@ -1,8 +1,10 @@
 //! stage1's numbers in the words that people read and engines compare.
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use linux_raw_sys::general as uapi;
+use rustix::fs::Access;
 use rustix::io::Errno;
 use shared_proto::bootstrap::RootChange;
 use shared_proto::{Call, Failure, HookStatus, Phase, Planned, Refusal, Step};
@@ -39,7 +41,7 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
         None => skeleton_words(plan, failure),
     };
     let step = step.map(|phased| &phased.step);
-    let refused = refused_option(failure, step);
+    let refused = refused_option(failure, step).or_else(|| unreadable(plan, failure, step));
     let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
     let starts_nothing = plan.bootstrap.root_change == RootChange::Enter && program.is_empty();
     let prefix = if starts_nothing { "" } else { "unable to start container process: " };
@@ -202,6 +204,28 @@ fn joined_namespace<'a>(plan: &Plan<'a>, call: Call) -> Option<(&'static str, u3
         Call::JoinPid => ("pid", uapi::CLONE_NEWPID, &all.pid),
         Call::JoinUser => ("user", uapi::CLONE_NEWUSER, &all.user),
         _ => return None,
+    })
+}
+
+/// What could not be copied: an ordinary user's stage1 reads as we do.
+fn unreadable(plan: &Plan<'_>, failure: &Failure, step: Option<&Step<Planned<'_>>>) -> Option<String> {
+    let Some(Step::MountFilesystem { target, .. }) = step else { return None };
+    if failure.call != Call::Copy || errno(failure) != Errno::ACCESS {
+        return None;
+    }
+    let file = first_unreadable(&Path::new(plan.bootstrap.root).join(target.trim_start_matches('/')))?;
+    Some(format!(" (we may not read {})", file.display()))
+}
+
+fn first_unreadable(directory: &Path) -> Option<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Some(directory.to_owned()) };
+    entries.flatten().find_map(|entry| {
+        let (path, kind) = (entry.path(), entry.file_type().ok()?);
+        match kind.is_dir() {
+            true => first_unreadable(&path),
+            false if kind.is_file() => rustix::fs::access(&path, Access::READ_OK).err().map(|_| path),
+            false => None,
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! Ordinary users beside a user namespace that is there already: a second container in it, and an exec.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use pinnace_tests::{Bundle, Container, Outcome, json, run_within_limit, skip};
@@ -48,4 +49,22 @@ fn a_score_is_set_for_who_joins_a_user_namespace() {
         "$.hooks.createContainer: only root can run them where the user namespace is a joined one",
     ]);
     call(&["delete", "--force", &first.id]).succeeded();
+}
+
+#[test]
+fn a_file_that_cannot_be_copied_is_named() {
+    let bundle = Bundle::new().mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    let data = bundle.rootfs().join("data/sub");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("readable"), "").unwrap();
+    std::fs::write(data.join("secret"), "").unwrap();
+    std::fs::set_permissions(data.join("secret"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let container = of_user(bundle);
+    let path = container.bundle.path();
+    let Some(command) = by_user(&container, &["run", "--bundle", path.to_str().unwrap(), &container.id])
+    else {
+        return skip("setpriv is not installed");
+    };
+    let named = format!("permission denied (we may not read {})", data.join("secret").display());
+    run_within_limit(command).failed_with(&["$.mounts[7]: ", "mount tmpfs on /data", &named]);
 }
