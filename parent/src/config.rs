@@ -324,6 +324,17 @@ pub struct Namespaces {
     pub cgroup: Namespace,
     pub user: Namespace,
     pub time: Namespace,
+    /// The CLONE_NEW* type of each entry, in the order of the file.
+    #[serde(skip)]
+    pub listed: Vec<u32>,
+}
+
+impl Namespaces {
+    /// The JSON path of the entry of a CLONE_NEW* type; `None` where no file has it.
+    pub fn entry(&self, kind: u32) -> Option<String> {
+        let index = self.listed.iter().position(|listed| *listed == kind)?;
+        Some(format!("$.linux.namespaces[{index}]"))
+    }
 }
 
 /// Where the container's namespace of one type comes from.

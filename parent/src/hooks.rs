@@ -2,10 +2,12 @@
 //!
 //! Whatever a hook writes goes to a file in memory and into the error, if there is one. The state is its standard input.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -73,7 +75,7 @@ pub fn run_all(point: HookPoint, hooks: &[Hook], state: &HookState<'_>, status: 
     failures.collect()
 }
 
-/// A failed hook in runc's words.
+/// A failed hook by its place, in runc's words.
 pub fn failure(point: HookPoint, index: usize, reason: &Error) -> Error {
     Error::of_kind(Kind::HookFailed, format!("error running {point} hook #{index}: {reason}"))
 }
@@ -88,6 +90,11 @@ pub fn timed_out(seconds: u32) -> Error {
     Error::new(format!("hook ran past specified timeout of {seconds}.0s"))
 }
 
+/// The reason that a file is which cannot be executed, in Go's words, which runc's users know.
+pub fn not_executed(path: &str, errno: Errno) -> Error {
+    Error::new(format!("fork/exec {path}: {}", errno_text(errno)))
+}
+
 fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>, heeds_signals: bool) -> Result<()> {
     let mut input = memory_file("state")?;
     input
@@ -100,18 +107,7 @@ fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>, heeds_signa
     };
     let mut command = Command::new(&hook.path);
     command.stdin(input).stdout(clone(&output)?).stderr(clone(&errors)?).process_group(0);
-    if let Some((name, args)) = hook.args.split_first() {
-        command.arg0(name).args(args);
-    }
-    if hook.env.is_some() || matches!(place, Place::Container { .. }) {
-        command.env_clear();
-    }
-    for entry in hook.env.iter().flatten() {
-        if let Some((name, value)) = entry.split_once('=') {
-            command.env(OsString::from(name), OsString::from(value));
-        }
-    }
-    let child = spawn(command, bundle, place)?;
+    let child = spawn(command, Program::new(hook, place)?, bundle, place)?;
     let status = match wait(child, hook.timeout, heeds_signals)? {
         Some(status) => status,
         None => return Err(timed_out(hook.timeout.unwrap_or(0))),
@@ -130,12 +126,15 @@ fn status_text(status: ExitStatus) -> String {
     }
 }
 
-fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> {
+fn spawn(mut command: Command, program: Program, bundle: &str, place: Place<'_>) -> Result<Child> {
+    let raw = |errno: Errno| std::io::Error::from_raw_os_error(errno.raw_os_error());
     match place {
         Place::Host => {
             command.current_dir(bundle);
             // SAFETY: the closure makes system calls alone, and allocates nothing: its process is a copy of one that may have threads.
-            unsafe { command.pre_exec(close_all_on_execute) };
+            unsafe {
+                command.pre_exec(move || close_all_on_execute().and_then(|()| program.execute()).map_err(raw))
+            };
         }
         Place::Container { init, pid, rootfs, cgroups } => {
             let entry = Entry {
@@ -148,20 +147,68 @@ fn spawn(mut command: Command, bundle: &str, place: Place<'_>) -> Result<Child> 
             // that may have threads. The caller's loan of the files outlives the closure.
             unsafe {
                 command.pre_exec(move || {
-                    entry.enter().map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))?;
-                    close_all_on_execute()
+                    let entered = entry.enter().and_then(|()| close_all_on_execute());
+                    entered.and_then(|()| program.execute()).map_err(raw)
                 });
             }
         }
     }
-    command.spawn().map_err(|error| {
-        let reason = match error.raw_os_error() {
-            Some(raw) => errno_text(Errno::from_raw_os_error(raw)),
-            None => error.to_string(),
-        };
-        // Go's words, which runc's users know.
-        Error::new(format!("fork/exec {}: {reason}", command.get_program().to_string_lossy()))
+    command.spawn().map_err(|error| match error.raw_os_error() {
+        Some(raw) => not_executed(&command.get_program().to_string_lossy(), Errno::from_raw_os_error(raw)),
+        None => Error::io("start the hook", &error),
     })
+}
+
+/// What a hook's process becomes, and all that execve(2) reads for that. The standard library would call execvp(3), and glibc's takes a file of no known
+/// format for a script; musl's and runc do not.
+struct Program {
+    path: CString,
+    /// Each string, and a null pointer behind the last, as addresses: pointers could not go into the child's closure.
+    arguments: Vec<usize>,
+    environment: Vec<usize>,
+    _strings: Vec<CString>,
+}
+
+impl Program {
+    fn new(hook: &Hook, place: Place<'_>) -> Result<Self> {
+        let own =
+            hook.env.as_ref().map(|entries| entries.iter().map(|entry| entry.clone().into_bytes()).collect());
+        let environment: Vec<Vec<u8>> = match (own, place) {
+            (Some(entries), _) => last_of_each_name(entries),
+            (None, Place::Container { .. }) => Vec::new(),
+            (None, Place::Host) => {
+                let entry =
+                    |(name, value): (OsString, OsString)| [name.into_vec(), value.into_vec()].join(&b'=');
+                std::env::vars_os().map(entry).collect()
+            }
+        };
+        let text = |bytes: Vec<u8>| {
+            CString::new(bytes).map_err(|_| Error::new("a text of the hook holds a NUL byte"))
+        };
+        let path = text(hook.path.clone().into_bytes())?;
+        let arguments = hook.args.iter().map(|argument| argument.clone().into_bytes());
+        let strings = arguments.chain(environment).map(text).collect::<Result<Vec<_>>>()?;
+        let (arguments, environment) = strings.split_at(hook.args.len());
+        let list = |strings: &[CString]| {
+            let addresses = strings.iter().map(|string| string.as_ptr().expose_provenance());
+            addresses.chain(std::iter::once(0)).collect()
+        };
+        Ok(Self { path, arguments: list(arguments), environment: list(environment), _strings: strings })
+    }
+
+    /// Called in the forked child: no allocation. Returns if it fails.
+    fn execute(&self) -> rustix::io::Result<()> {
+        let lists = (self.arguments.as_ptr(), self.environment.as_ptr());
+        // SAFETY: strings with their NULs and lists with their null pointers, all of them ours while the call reads them.
+        check(unsafe { syscall!(EXECVE, self.path.as_ptr(), lists.0, lists.1) })
+    }
+}
+
+/// Of two entries with one name the later counts.
+fn last_of_each_name(entries: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let name = |entry: &[u8]| entry.split(|&byte| byte == b'=').next().unwrap_or_default().to_vec();
+    let named: BTreeMap<_, _> = entries.into_iter().map(|entry| (name(&entry), entry)).collect();
+    named.into_values().collect()
 }
 
 /// What a hook's process enters before it becomes the hook. The descriptors are the caller's.
@@ -252,12 +299,11 @@ fn fork_into_pid_namespace() -> rustix::io::Result<()> {
 }
 
 /// What callers have leaked to us is not for hooks: descriptors, and signals that are ignored or blocked; a foreground `run` blocks all.
-fn close_all_on_execute() -> std::io::Result<()> {
+fn close_all_on_execute() -> rustix::io::Result<()> {
     signals::reset_all();
     signals::unblock_all();
     // SAFETY: numbers only; nothing is closed now.
     check(unsafe { syscall!(CLOSE_RANGE, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC) })
-        .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))
 }
 
 /// The namespaces in which the process is and we are not, as CLONE_NEW* bits. (Entering the user namespace that one is in already is an error.)
@@ -321,7 +367,7 @@ fn wait(mut child: Child, timeout: Option<u32>, heeds_signals: bool) -> Result<O
         if ends_within(&handle, pause) {
             return child.wait().map(Some).map_err(|error| failed(&error));
         }
-        let interrupted = if heeds_signals { signals::check_interrupted() } else { Ok(()) };
+        let interrupted = if heeds_signals { signals::check_ended("while a hook ran") } else { Ok(()) };
         if interrupted.is_err() || left.is_some_and(|left| left.is_zero()) {
             // Ignored: it may have ended by itself at this moment.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
@@ -357,8 +403,6 @@ pub fn quoted(mut file: File) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn hook(script: &str, timeout: Option<u32>) -> Hook {

@@ -57,7 +57,7 @@ use crate::descriptors::close_all;
 use crate::ending;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, clones_user};
-use limits::set_host_limits;
+use limits::{set_limits, set_score};
 use namespace_files::{bootstrap_descriptors, entered_namespaces, open_namespace, user_namespace_of_owners};
 use net_devices::MovedDevices;
 use spawn::{Birth, Child};
@@ -112,8 +112,11 @@ impl Launch {
         let lent = descriptors.iter().map(AsFd::as_fd);
         // Their slot is the last one.
         let lent: Vec<BorrowedFd<'_>> = lent.chain(surroundings.notes.map(Notes::descriptor)).collect();
-        socket.send_bootstrap(plan, &lent)?;
-        drop(descriptors);
+        let joining = plan.user_namespace.filter(|_| plan.namespaces.user.path().is_some());
+        let waits = joining.is_some_and(|user| user.oom_score_adj.is_some());
+        if !waits {
+            socket.send_bootstrap(plan, &lent)?;
+        }
         let standard = Standard::open(surroundings.stdio, plan.has_terminal())?;
         let birth = Birth {
             namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
@@ -127,7 +130,8 @@ impl Launch {
         let child = match (&plan.namespaces.user, plan.user_namespace) {
             (Namespace::New, Some(user)) if clones_user(plan.namespaces) => {
                 spawn::user_namespace::spawn_new(&birth, &entered_namespaces(plan)?, |pid| {
-                    set_host_limits(plan, pid, &user)?;
+                    set_limits(plan, pid, &user)?;
+                    set_score(plan, pid, &user)?;
                     // While it can be looked at: it is about to become another user.
                     owner = user_namespace_of_owners(plan, pid)?;
                     spawn::id_maps::write(pid, user.id_mappings, user.is_privileged)
@@ -141,6 +145,11 @@ impl Launch {
         // From here on whatever fails ends the child.
         let mut launch = Self::new(child, "container init", socket);
         launch.stage1 = (copy.st_dev, copy.st_ino);
+        if waits {
+            launch.set_score_first(plan)?;
+            launch.socket.send_bootstrap(plan, &lent)?;
+        }
+        drop(descriptors);
         launch.map_ids(plan)?;
         if owner.is_none() {
             owner = user_namespace_of_owners(plan, launch.pid())?;
@@ -149,10 +158,17 @@ impl Launch {
         let doing = "unable to start container process";
         launch.send_trees(plan, owner.as_ref().map(AsFd::as_fd)).map_err(|error| error.context(doing))?;
         launch.await_birth(plan)?;
-        if let (Namespace::Join(_), Some(user)) = (&plan.namespaces.user, plan.user_namespace) {
-            set_host_limits(plan, launch.pid(), &user)?;
+        if let Some(user) = joining {
+            set_limits(plan, launch.pid(), &user)?;
         }
         Ok(launch)
+    }
+
+    /// Sets the score of a stage1 that has had no message yet, and so waits where it was born.
+    fn set_score_first(&self, plan: &Plan<'_>) -> Result<()> {
+        // The kernel gives all who share a memory the same score.
+        self.await_own_memory()?;
+        plan.user_namespace.map_or(Ok(()), |user| set_score(plan, self.pid(), &user))
     }
 
     /// Opens what the plan's steps wait for and hands it over. `within` is the container's user namespace, or a process in it.
@@ -174,7 +190,8 @@ impl Launch {
             (Report::MapsDue, _) => {}
             _ => return Err(out_of_turn()),
         }
-        set_host_limits(plan, self.pid(), &user)?;
+        set_limits(plan, self.pid(), &user)?;
+        set_score(plan, self.pid(), &user)?;
         spawn::id_maps::write(self.pid(), user.id_mappings, user.is_privileged)?;
         self.send_proceed()
     }
@@ -278,8 +295,11 @@ impl Launch {
 
     /// Returns when the child has a memory of its own. Before that the kernel, if it kills the child for want of memory in its cgroup,
     /// kills everybody with the same memory, and so us: a limit must not come earlier.
-    pub fn await_own_memory(&self) {
-        self.child.await_execution();
+    ///
+    /// Errors: meanwhile a signal asks us to end.
+    pub fn await_own_memory(&self) -> Result<()> {
+        let look = || if self.heeds_signals { crate::signals::check_interrupted() } else { Ok(()) };
+        self.child.await_execution(look)
     }
 
     /// Hands over the `tasks` files of the v1 cgroups.

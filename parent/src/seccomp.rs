@@ -43,9 +43,6 @@ pub fn program(profile: &Seccomp, directory: &Path) -> Result<Vec<u8>> {
     Ok(program)
 }
 
-/// Rules with conditions that libseccomp is given for one architecture: what it does with them grows with their square, to a second with these.
-const LIBRARY_RULE_COUNT_MAX: usize = 1024;
-
 /// The program for a profile: struct sock_filter after struct sock_filter.
 ///
 /// Errors: as `program`. What is far too large is refused before it costs anything.
@@ -57,15 +54,7 @@ pub fn compile(profile: &Seccomp) -> Result<Vec<u8>> {
         _ if rule_count > FILTER_INSTRUCTION_COUNT_MAX => {
             return Err(too_large(format_args!("it has {rule_count} rules with conditions")));
         }
-        Some(program) if rule_count > LIBRARY_RULE_COUNT_MAX => {
-            return Err(too_large(format_args!("it has {} instructions", program.len())));
-        }
-        None if rule_count > LIBRARY_RULE_COUNT_MAX => {
-            return Err(Error::new(format!(
-                "{PATH}: error loading seccomp filter: it has {rule_count} rules with conditions, more than \
-                 {LIBRARY_RULE_COUNT_MAX} where some of different actions overlap, or for such an architecture"
-            )));
-        }
+        // libseccomp looks at an argument once for many rules, and is the shorter one where they are many.
         _ => by_library(profile)?,
     };
     if program.len() > FILTER_INSTRUCTION_COUNT_MAX {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use linux_raw_sys::general::{self as uapi, SIG_SETMASK};
+use linux_raw_sys::general::{self as uapi, SIG_BLOCK, SIG_SETMASK};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use sc::syscall;
@@ -27,21 +27,27 @@ pub struct Signals {
     _mask: Mask,
 }
 
-/// What the thread's mask was. Dropping it brings that back.
+/// Signals that the calling thread has blocked beside those that were before. Dropping it brings the old mask back.
 #[derive(Debug)]
-struct Mask {
+pub struct Mask {
     old: u64,
     /// A mask is one thread's: on another one the old mask would be the wrong one.
     of_this_thread: PhantomData<*const ()>,
 }
 
 impl Mask {
-    /// Blocks every signal of the calling thread that can be blocked.
-    fn block() -> std::result::Result<Self, Errno> {
-        let (mut old, all) = (0u64, u64::MAX);
+    /// Blocks those that ask us to end: [`check_interrupted`] sees them.
+    pub fn block_enders() -> Result<Self> {
+        let enders = ENDERS.iter().fold(0, |set, (signal, _)| set | bit(signal.as_raw() as u32));
+        Self::block(enders).map_err(|errno| Error::call("rt_sigprocmask", errno))
+    }
+
+    /// Of a set, what can be blocked.
+    fn block(added: u64) -> std::result::Result<Self, Errno> {
+        let mut old = 0u64;
         // SAFETY: both sets are of the size that is passed; the kernel reads the first and writes the second.
         let returned =
-            unsafe { syscall!(RT_SIGPROCMASK, SIG_SETMASK, &raw const all, &raw mut old, SIGNAL_SET_BYTES) };
+            unsafe { syscall!(RT_SIGPROCMASK, SIG_BLOCK, &raw const added, &raw mut old, SIGNAL_SET_BYTES) };
         check(returned).map(|()| Self { old, of_this_thread: PhantomData })
     }
 }
@@ -50,7 +56,7 @@ impl Signals {
     /// Blocks every signal of the calling thread that can be blocked.
     pub fn block() -> Result<Self> {
         let failed = |errno: Errno| Error::call("signalfd", errno);
-        let mask = Mask::block().map_err(failed)?;
+        let mask = Mask::block(u64::MAX).map_err(failed)?;
         let wanted = !ignored();
         // SAFETY: the set is of the size that is passed; -1 asks for a new descriptor.
         let returned = unsafe {
@@ -86,7 +92,7 @@ impl Signals {
     ///
     /// Errors: one of them asks us to end; `when` completes "interrupted by SIGINT".
     pub fn take_ended(&self, when: &str) -> Result<()> {
-        let taken = std::iter::from_fn(|| self.take()).fold(0, |set, number| set | 1 << (number - 1));
+        let taken = std::iter::from_fn(|| self.take()).fold(0, |set, number| set | bit(number));
         ended_by(taken, when)
     }
 
@@ -129,7 +135,7 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, number: i32) -> std::result::Result<()
     check(unsafe { syscall!(PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), number, std::ptr::null::<u8>(), 0usize) })
 }
 
-/// An error if a foreground command was asked to end: the signal waits to be passed on, and the program is not there yet.
+/// An error if a command was asked to end that has blocked the signal for that, and the program is not there yet.
 pub fn check_interrupted() -> Result<()> {
     check_ended("before the program was started")
 }
@@ -143,15 +149,18 @@ pub fn check_ended(when: &str) -> Result<()> {
     ended_by(pending, when)
 }
 
+/// Signals that ask us to end.
+const ENDERS: [(Signal, &str); 4] =
+    [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP"), (Signal::QUIT, "SIGQUIT")];
+
+/// A signal in the kernel's set.
+const fn bit(signal: u32) -> u64 {
+    1 << (signal - 1)
+}
+
 /// The error if one of this set of signals asks us to end.
 fn ended_by(set: u64, when: &str) -> Result<()> {
-    let enders = [
-        (Signal::INT, "SIGINT"),
-        (Signal::TERM, "SIGTERM"),
-        (Signal::HUP, "SIGHUP"),
-        (Signal::QUIT, "SIGQUIT"),
-    ];
-    match enders.iter().find(|(signal, _)| set & 1 << (signal.as_raw() - 1) != 0) {
+    match ENDERS.iter().find(|(signal, _)| set & bit(signal.as_raw() as u32) != 0) {
         None => Ok(()),
         Some((signal, name)) => {
             Err(Error::of_kind(Kind::Interrupted(signal.as_raw()), format!("interrupted by {name} {when}")))
@@ -217,5 +226,5 @@ pub fn prepare_process() -> Result<()> {
 
 /// Signals that mean the runtime itself: its children, out-of-band data, and a reader of ours that went away.
 fn ignored() -> u64 {
-    [uapi::SIGCHLD, uapi::SIGURG, uapi::SIGPIPE].into_iter().map(|signal| 1u64 << (signal - 1)).sum()
+    [uapi::SIGCHLD, uapi::SIGURG, uapi::SIGPIPE].into_iter().map(bit).sum()
 }

@@ -44,7 +44,7 @@ pub enum HookStatus {
     Killed(u16),
     /// It ran past its time, and was killed with its group.
     TimedOut,
-    /// It cannot be executed, for this reason: an errno. What it has said is its path.
+    /// It cannot be executed, or what is locked down before it cannot be, for this reason: an errno.
     NotExecuted(u16),
 }
 

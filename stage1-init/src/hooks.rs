@@ -24,11 +24,10 @@ pub(crate) fn wait_for_the_runtimes<K: Kernel>(kernel: &mut K, socket: Descripto
 pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Fault> {
     for phased in view.steps() {
         if let Step::RunHook { index, path, arguments, environment, state, timeout_ms } = phased.step {
-            let hook = Hook { path, arguments, environment, state };
+            let hook = Hook { index, path, arguments, environment, state };
             let (status, output) = run_one(context, view, &hook, timeout_ms)?;
             if status != HookStatus::Exited(0) {
-                let report = Report::HookFailed { index, status }.encode();
-                context.kernel.send_descriptor(context.answer(), &report, output).at(Call::Send)?;
+                report(context, index, status, output).at(Call::Send)?;
                 context.kernel.exit(1);
             }
         }
@@ -36,7 +35,18 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>)
     Ok(())
 }
 
+fn report<K: Kernel>(
+    context: &mut Context<'_, K>,
+    index: u32,
+    status: HookStatus,
+    output: Descriptor,
+) -> Result<(), Errno> {
+    let report = Report::HookFailed { index, status }.encode();
+    context.kernel.send_descriptor(context.answer(), &report, output)
+}
+
 struct Hook<'a> {
+    index: u32,
     path: &'a CStr,
     arguments: TextList<'a>,
     environment: TextList<'a>,
@@ -51,15 +61,18 @@ fn run_one<K: Kernel>(
     timeout_ms: u32,
 ) -> Result<(HookStatus, Descriptor), Fault> {
     let kernel = &mut *context.kernel;
+    let output = kernel.memory_file(&[]).at(Call::MemoryFile)?;
+    // What is plain to see is said while no filter forbids that.
     if let Err(errno) = kernel.check_executable(hook.path) {
-        // Whoever reads this has no plan, and wants to know which.
-        let name = kernel.memory_file(&[hook.path.to_bytes()]).at(Call::MemoryFile)?;
-        return Ok((HookStatus::NotExecuted(errno.raw_os_error() as u16), name));
+        return Ok((HookStatus::NotExecuted(errno.raw_os_error() as u16), output));
     }
-    let (input, output) = (state_file(kernel, hook)?, kernel.memory_file(&[]).at(Call::MemoryFile)?);
+    let input = state_file(kernel, hook)?;
     let Some(child) = kernel.fork().at(Call::Fork)? else {
-        become_hook(context, view, hook, input, output);
-        // Under the filter nothing may be left but the end; the number is what shells say of a program that cannot be executed.
+        let errno = become_hook(context, view, hook, input, output);
+        let status = HookStatus::NotExecuted(errno.raw_os_error() as u16);
+        // Ignored: under the filter nothing may be left but the end, of which the parent is told then; else it has heard enough. The number is
+        // what shells say of a program that cannot be executed.
+        let _ = report(context, hook.index, status, output);
         context.kernel.exit(126)
     };
     let ended = kernel.wait(child, timeout_ms).at(Call::Wait)?;
@@ -97,21 +110,24 @@ fn state_file<K: Kernel>(kernel: &mut K, hook: &Hook<'_>) -> Result<Descriptor, 
     kernel.memory_file(&parts).at(Call::MemoryFile)
 }
 
-/// Locks the copy down and executes the hook. Returns if something fails.
+/// Locks the copy down and executes the hook. Returns why that failed.
 fn become_hook<K: Kernel>(
     context: &mut Context<'_, K>,
     view: &View<'static>,
     hook: &Hook<'_>,
     input: Descriptor,
     output: Descriptor,
-) {
+) -> Errno {
     let prepared = context
         .kernel
         .set_group()
         .and_then(|()| context.kernel.set_standard(input, output))
         .and_then(|()| lock_down(context, view));
-    if prepared.is_ok() {
-        context.kernel.execute(hook.path, Counted::new(hook.arguments), Counted::new(hook.environment));
+    match prepared {
+        Ok(()) => {
+            context.kernel.execute(hook.path, Counted::new(hook.arguments), Counted::new(hook.environment))
+        }
+        Err(errno) => errno,
     }
 }
 

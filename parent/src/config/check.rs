@@ -42,9 +42,10 @@ pub fn check(spec: &Spec, is_own: IsOwn<'_>) -> Result<Config, Problems> {
     let namespaces = linux::namespaces(linux, is_own, &mut problems);
     let root = root(spec, &mut problems);
     let process = process::check(spec.process().as_ref(), &mut problems);
+    let id_mappings = ids::id_mappings(linux, &namespaces, &mut problems, &mut warnings);
     let mounts = mounts::check(
         spec.mounts().as_deref().unwrap_or_default(),
-        &namespaces,
+        (&namespaces, &id_mappings),
         &mut problems,
         &mut warnings,
     );
@@ -79,7 +80,7 @@ pub fn check(spec: &Spec, is_own: IsOwn<'_>) -> Result<Config, Problems> {
             &mut warnings,
         ),
         hooks: hooks::check(spec.hooks().as_ref(), &mut problems),
-        id_mappings: ids::id_mappings(linux, &namespaces, &mut problems, &mut warnings),
+        id_mappings,
         time_offsets: ids::time_offsets(linux, &namespaces, &mut problems),
         personality: scheduling::personality(linux, &mut warnings),
         memory_policy: scheduling::memory_policy(linux, &mut problems),

@@ -323,9 +323,11 @@ fn record(
         bundle: bundle.path.clone(),
         rootfs: bundle.rootfs.clone(),
         hooks: Hooks {
-            poststart: bundle.config.hooks.poststart.clone(),
-            poststop: bundle.config.hooks.poststop.clone(),
-            ..Hooks::default()
+            // Those before them are over when the record is read again.
+            prestart: Vec::new(),
+            create_runtime: Vec::new(),
+            create_container: Vec::new(),
+            ..bundle.config.hooks.clone()
         },
         created: rfc3339_nanoseconds(SystemTime::now()),
         annotations: bundle.config.annotations.clone(),

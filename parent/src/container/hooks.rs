@@ -40,9 +40,9 @@ pub(super) fn create(
 }
 
 /// The hooks of a container whose program has been executed. If one fails the container must not live on.
-pub(super) fn poststart(record: &Record, id: &str, pid: i32) -> Result<()> {
+pub(super) fn poststart(record: &Record, id: &str, pid: i32, heeds_signals: bool) -> Result<()> {
     let (point, state) = (HookPoint::Poststart, hook_state(record, id));
-    hooks::run(point, record.hooks.at(point), &state, "running", pid, hooks::Place::Host, false)
+    hooks::run(point, record.hooks.at(point), &state, "running", pid, hooks::Place::Host, heeds_signals)
 }
 
 /// The hooks of a container that is gone: what they fail with should be said, and nothing more.

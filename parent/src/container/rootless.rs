@@ -3,14 +3,25 @@
 use linux_raw_sys::general as uapi;
 
 use crate::cgroup::Placement;
-use crate::config::{self, Config, IdMapping, IdMappings, Mount, MountKind, Namespace, Problems};
+use crate::config::{
+    self, Config, HookPoint, IdMapping, IdMappings, Mount, MountKind, Namespace, Problem, Problems,
+};
 use crate::error::{Error, Result};
 use crate::host::{HostFacts, find_in_path};
 
 /// Gives the container what an ordinary user cannot do without. Nothing changes for root.
 ///
-/// Errors: the container wants ids that the user has not.
+/// Errors: the container wants ids that the user has not, or hooks in what the user may not look at.
 pub(super) fn adapt(config: &mut Config, host: &HostFacts) -> std::result::Result<(), Problems> {
+    let is_joined = matches!(config.namespaces.user, Namespace::Join(_));
+    if host.uid != 0 && is_joined && !config.hooks.at(HookPoint::CreateContainer).is_empty() {
+        // The kernel shows the namespaces of stage1, which was executed outside of that user namespace, to the host's root alone.
+        let reason = "only root can run them where the user namespace is a joined one";
+        return Err(Problems(vec![Problem {
+            path: String::from("$.hooks.createContainer"),
+            reason: String::from(reason),
+        }]));
+    }
     if host.uid == 0 || config.namespaces.user != Namespace::Inherit {
         return Ok(());
     }

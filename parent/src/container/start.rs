@@ -48,7 +48,8 @@ pub fn start(container: &Container) -> Result<()> {
             .map_err(failed)?;
     let address = SocketAddrUnix::new(start_socket_path(&container.directory)).map_err(failed)?;
     rustix::net::connect(&socket, &address).map_err(failed)?;
-    let started = start_held(socket, &container.record.program, agent);
+    let started =
+        start_held(socket, &container.record.program, &container.record.hooks.start_container, agent);
     if started.is_err() {
         if is_watched {
             // Ignored: it ends by itself as well. But a program whose agent was not told must not go on.
@@ -61,7 +62,7 @@ pub fn start(container: &Container) -> Result<()> {
         }
     }
     container.directory.forget_start_socket();
-    match started.and_then(|()| poststart(&container.record, &container.id, pid)) {
+    match started.and_then(|()| poststart(&container.record, &container.id, pid, false)) {
         // Without its hooks there is to be no container (runtime.md "Lifecycle").
         Err(error) if error.kind() == Kind::HookFailed => Err(undo(container, error)),
         started => started,

@@ -68,7 +68,8 @@ impl Launch {
                 None => return Err(no_listener()),
                 Some((Report::Failed(failure), _)) => return Err(words::failure(plan, &failure)),
                 Some((Report::HookFailed { index, status }, Some(output))) => {
-                    return Err(words::hook_failure(index, status, output));
+                    let hooks = plan.config.map_or(&[][..], |config| &config.hooks.start_container);
+                    return Err(words::hook_failure(hooks, index, status, output));
                 }
                 Some((Report::Listener, Some(listener))) => send_listener(&mut agent, &listener)?,
                 Some(_) => return Err(out_of_turn()),

@@ -8,7 +8,7 @@ use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 use super::spawn::{self, Birth, Child};
 use super::stdio::{Standard, Stdio};
 use super::transport::Socket;
-use super::{Launch, Notes, set_host_limits};
+use super::{Launch, Notes, set_limits};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -45,7 +45,10 @@ impl Launch {
                 _ => descriptors.push(entrance.init.as_fd()),
             }
         }
-        socket.send_bootstrap(plan, &descriptors)?;
+        let waits = plan.user_namespace.is_some_and(|user| user.oom_score_adj.is_some());
+        if !waits {
+            socket.send_bootstrap(plan, &descriptors)?;
+        }
         let stage1 = spawn::stage1()?;
         let standard =
             Standard::open(entrance.stdio, plan.has_terminal() || plan.program.arguments.is_empty())?;
@@ -61,12 +64,16 @@ impl Launch {
         close_all([childs_end, stage1]);
         let mut launch = Self::new(child, "the process", socket);
         launch.heeds_signals = entrance.heeds_signals;
+        if waits {
+            launch.set_score_first(plan)?;
+            launch.socket.send_bootstrap(plan, &descriptors)?;
+        }
         let has_user_namespace = plan.bootstrap.joined & NEW_USER != 0;
         launch.send_trees(plan, has_user_namespace.then(|| entrance.init.as_fd()))?;
         drop(entrance.init);
         launch.await_birth(plan)?;
         if let Some(user) = plan.user_namespace {
-            set_host_limits(plan, launch.pid(), &user)?;
+            set_limits(plan, launch.pid(), &user)?;
         }
         Ok(launch)
     }

@@ -10,10 +10,9 @@ use shared_proto::Step;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, UserNamespace, early_limit, origin};
 
-/// Limits and score of a child that could not set them itself: only the host's root may raise the one and lower the other.
+/// Limits of a child that could not set them itself: only the host's root may raise them.
 #[allow(unsafe_code)]
-pub(super) fn set_host_limits(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
-    let named = |path: Option<String>| path.map_or_else(String::new, |path| format!("{path}: "));
+pub(super) fn set_limits(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
     for limit in user.rlimits.iter().filter_map(early_limit) {
         let name = crate::config::rlimit_name(limit.resource).unwrap_or_default();
         let wanted = uapi::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
@@ -32,21 +31,28 @@ pub(super) fn set_host_limits(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_
             Error::call(format_args!("unable to start container process: {path}set {name}"), errno)
         })?;
     }
+    Ok(())
+}
+
+/// The score of a child, and of those that it makes, which only the host's root may lower. For one that is about to join a user namespace this is the last
+/// moment: stage1, executed outside of it, has files in procfs that are the host's root's then.
+pub(super) fn set_score(plan: &Plan<'_>, pid: Pid, user: &UserNamespace<'_>) -> Result<()> {
     let Some(score) = user.oom_score_adj else { return Ok(()) };
     let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
-    let refused = |why: &str| {
-        let field = named(plan.config.map(|_| String::from("$.process.oomScoreAdj")));
-        Error::new(format!("unable to start container process: {field}set oomScoreAdj to {score}: {why}"))
-    };
-    let file = match rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-        // stage1, executed outside of the user namespace that it joins, has files in procfs that are the host's root's.
-        Err(Errno::ACCESS) => return Err(refused("only root can, in a user namespace that is joined")),
-        opened => opened.map_err(|errno| Error::call(format_args!("open {path}"), errno))?,
-    };
+    let file = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("open {path}"), errno))?;
     match rustix::io::write(&file, score.to_string().as_bytes()) {
-        Err(Errno::ACCESS | Errno::PERM) => Err(refused("lowering it needs CAP_SYS_RESOURCE")),
+        Err(Errno::ACCESS | Errno::PERM) => {
+            let field = named(plan.config.map(|_| String::from("$.process.oomScoreAdj")));
+            let doing = format!("unable to start container process: {field}set oomScoreAdj to {score}");
+            Err(Error::new(format!("{doing}: lowering it needs CAP_SYS_RESOURCE")))
+        }
         written => written.map(drop).map_err(|errno| Error::call(format_args!("write {path}"), errno)),
     }
+}
+
+fn named(path: Option<String>) -> String {
+    path.map_or_else(String::new, |path| format!("{path}: "))
 }
 
 /// The offsets of the time namespace that the child has made for itself.

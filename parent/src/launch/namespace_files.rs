@@ -43,7 +43,7 @@ pub(super) fn bootstrap_descriptors(plan: &Plan<'_>, listener: Option<OwnedFd>) 
             // Nobody enters a container that does not exist; notes are lent.
             DescriptorSlot::Init | DescriptorSlot::Trace => continue,
         };
-        descriptors.push(open_namespace(path_of(slot).unwrap_or_default(), kind)?);
+        descriptors.push(open_named(plan, path_of(slot).unwrap_or_default(), kind)?);
     }
     Ok(descriptors)
 }
@@ -60,7 +60,15 @@ pub(super) fn entered_namespaces(plan: &Plan<'_>) -> Result<Vec<(OwnedFd, u32)>>
         (&namespaces.time, uapi::CLONE_NEWTIME),
     ];
     let joined = all.into_iter().filter_map(|(namespace, kind)| Some((namespace.path()?, kind)));
-    joined.map(|(path, kind)| open_namespace(path, kind).map(|file| (file, kind))).collect()
+    joined.map(|(path, kind)| open_named(plan, path, kind).map(|file| (file, kind))).collect()
+}
+
+/// Opens a namespace that the plan names.
+fn open_named(plan: &Plan<'_>, path: &str, kind: u32) -> Result<OwnedFd> {
+    open_namespace(path, kind).map_err(|error| match plan.namespaces.entry(kind) {
+        Some(entry) => error.context(format_args!("{entry}.path")),
+        None => error,
+    })
 }
 
 /// Whether the namespace file at `path` is there and of a CLONE_NEW* type.

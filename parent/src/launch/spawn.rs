@@ -134,18 +134,21 @@ impl Child {
         self.shared.map(|shared| unsafe { &(*shared.as_ptr()).failure })
     }
 
-    /// Returns when the child has executed stage1, or is gone. It is a few system calls away from that.
-    pub(super) fn await_execution(&self) {
+    /// Returns when the child has executed stage1, or is gone. It is a few system calls away from that, unless it is born frozen.
+    ///
+    /// Errors: those of `look`, which is done meanwhile.
+    pub(super) fn await_execution(&self, look: impl Fn() -> Result<()>) -> Result<()> {
         // Only a child on our own memory has anything `shared`.
-        let Some(failure) = self.shared_failure() else { return };
+        let Some(failure) = self.shared_failure() else { return Ok(()) };
         let link = format!("/proc/{}/exe", self.pid.as_raw_pid());
         loop {
             match rustix::fs::readlink(&link, Vec::new()) {
-                Ok(program) if program.to_bytes().starts_with(b"/memfd:pinnace-stage1") => return,
+                Ok(program) if program.to_bytes().starts_with(b"/memfd:pinnace-stage1") => return Ok(()),
                 Ok(_) if failure.load(Ordering::Acquire) == 0 => {}
                 // It has ended, or cannot be looked at, which is nobody's who has our memory.
-                _ => return,
+                _ => return Ok(()),
             }
+            look()?;
             std::thread::sleep(EXECUTION_PAUSE);
         }
     }

@@ -1,13 +1,16 @@
 //! stage1's numbers in the words that people read and engines compare.
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
+use linux_raw_sys::general as uapi;
+use rustix::fs::Access;
 use rustix::io::Errno;
 use shared_proto::bootstrap::RootChange;
 use shared_proto::{Call, Failure, HookStatus, Phase, Planned, Refusal, Step};
 
-use super::filesystem;
-use crate::config::{HookPoint, Namespace, capability_name};
+use super::{filesystem, out_of_turn};
+use crate::config::{Hook, HookPoint, Namespace, capability_name};
 use crate::error::{Error, Kind, errno_text};
 use crate::hooks;
 use crate::host::own_capabilities;
@@ -38,7 +41,7 @@ pub(super) fn failure(plan: &Plan<'_>, failure: &Failure) -> Error {
         None => skeleton_words(plan, failure),
     };
     let step = step.map(|phased| &phased.step);
-    let refused = refused_option(failure, step);
+    let refused = refused_option(failure, step).or_else(|| unreadable(plan, failure, step));
     let hint = refused.as_deref().unwrap_or_else(|| hint(failure, step));
     let starts_nothing = plan.bootstrap.root_change == RootChange::Enter && program.is_empty();
     let prefix = if starts_nothing { "" } else { "unable to start container process: " };
@@ -116,18 +119,17 @@ pub(super) fn start_failure(program: &str, failure: &Failure) -> Error {
     }
 }
 
-/// A startContainer hook that did not succeed; `output` is a file with what it has said.
-pub(super) fn hook_failure(index: u32, status: HookStatus, output: OwnedFd) -> Error {
-    let output = hooks::quoted(output.into());
+/// A startContainer hook that did not succeed, out of `list`; `output` is a file with what it has said.
+pub(super) fn hook_failure(list: &[Hook], index: u32, status: HookStatus, output: OwnedFd) -> Error {
     // One file for both streams.
-    let said = format!("output: {output}");
+    let said = format!("output: {}", hooks::quoted(output.into()));
+    let Some(hook) = list.get(index as usize) else { return out_of_turn() };
     let reason = match status {
         HookStatus::Exited(code) => hooks::ended(&format!("exit status {code}"), &said),
         HookStatus::Killed(signal) => hooks::ended(&format!("signal {signal}"), &said),
-        HookStatus::TimedOut => Error::new("hook ran past specified timeout"),
+        HookStatus::TimedOut => hooks::timed_out(hook.timeout.unwrap_or(0)),
         HookStatus::NotExecuted(errno) => {
-            let reason = errno_text(Errno::from_raw_os_error(i32::from(errno)));
-            Error::new(format!("fork/exec {output}: {reason}"))
+            hooks::not_executed(&hook.path, Errno::from_raw_os_error(i32::from(errno)))
         }
     };
     hooks::failure(HookPoint::StartContainer, index as usize, &reason)
@@ -174,9 +176,9 @@ fn reason(failure: &Failure) -> String {
 
 /// Where the skeleton was.
 fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
-    if let Some((kind, namespace)) = joined_namespace(plan, failure.call) {
-        let field = if plan.config.is_some() { "$.linux.namespaces: " } else { "" };
-        return format!("{field}join {kind} namespace {}", namespace.path().unwrap_or_default());
+    if let Some((name, kind, namespace)) = joined_namespace(plan, failure.call) {
+        let field = plan.namespaces.entry(kind).map_or_else(String::new, |entry| format!("{entry}.path: "));
+        return format!("{field}join {name} namespace {}", namespace.path().unwrap_or_default());
     }
     match (failure.phase, failure.call) {
         (Phase::Setup, Call::OpenTree | Call::MoveMount | Call::PivotRoot | Call::ChangeRoot) => {
@@ -188,19 +190,41 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
     }
 }
 
-/// The namespace that was to be joined by this call.
-fn joined_namespace<'a>(plan: &Plan<'a>, call: Call) -> Option<(&'static str, &'a Namespace)> {
+/// The namespace that was to be joined by this call, with its name and its flag of clone(2).
+fn joined_namespace<'a>(plan: &Plan<'a>, call: Call) -> Option<(&'static str, u32, &'a Namespace)> {
     let all = plan.namespaces;
     Some(match call {
-        Call::JoinMount => ("mount", &all.mount),
-        Call::JoinNetwork => ("network", &all.network),
-        Call::JoinIpc => ("ipc", &all.ipc),
-        Call::JoinUts => ("uts", &all.uts),
-        Call::JoinCgroup => ("cgroup", &all.cgroup),
-        Call::JoinTime => ("time", &all.time),
-        Call::JoinPid => ("pid", &all.pid),
-        Call::JoinUser => ("user", &all.user),
+        Call::JoinMount => ("mount", uapi::CLONE_NEWNS, &all.mount),
+        Call::JoinNetwork => ("network", uapi::CLONE_NEWNET, &all.network),
+        Call::JoinIpc => ("ipc", uapi::CLONE_NEWIPC, &all.ipc),
+        Call::JoinUts => ("uts", uapi::CLONE_NEWUTS, &all.uts),
+        Call::JoinCgroup => ("cgroup", uapi::CLONE_NEWCGROUP, &all.cgroup),
+        Call::JoinTime => ("time", uapi::CLONE_NEWTIME, &all.time),
+        Call::JoinPid => ("pid", uapi::CLONE_NEWPID, &all.pid),
+        Call::JoinUser => ("user", uapi::CLONE_NEWUSER, &all.user),
         _ => return None,
+    })
+}
+
+/// What could not be copied: an ordinary user's stage1 reads as we do.
+fn unreadable(plan: &Plan<'_>, failure: &Failure, step: Option<&Step<Planned<'_>>>) -> Option<String> {
+    let Some(Step::MountFilesystem { target, .. }) = step else { return None };
+    if failure.call != Call::Copy || errno(failure) != Errno::ACCESS {
+        return None;
+    }
+    let file = first_unreadable(&Path::new(plan.bootstrap.root).join(target.trim_start_matches('/')))?;
+    Some(format!(" (we may not read {})", file.display()))
+}
+
+fn first_unreadable(directory: &Path) -> Option<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Some(directory.to_owned()) };
+    entries.flatten().find_map(|entry| {
+        let (path, kind) = (entry.path(), entry.file_type().ok()?);
+        match kind.is_dir() {
+            true => first_unreadable(&path),
+            false if kind.is_file() => rustix::fs::access(&path, Access::READ_OK).err().map(|_| path),
+            false => None,
+        }
     })
 }
 

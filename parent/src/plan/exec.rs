@@ -97,6 +97,7 @@ pub(super) fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstr
 }
 
 const NO_NAMESPACES: Namespaces = Namespaces {
+    listed: Vec::new(),
     pid: Namespace::Inherit,
     network: Namespace::Inherit,
     mount: Namespace::Inherit,

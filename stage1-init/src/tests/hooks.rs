@@ -85,6 +85,17 @@ fn how_a_hook_failed_is_reported() {
     let refused = |kernel: &mut Fake| kernel.refused.push(("check_executable /bin/hook", Errno::ACCESS));
     let trace = fails(&[], refused, HookStatus::NotExecuted(13));
     assert_eq!(position(&trace, "fork"), None);
+    for (call, errno) in [("execute /bin/hook", Errno::NOEXEC), ("set_standard", Errno::PERM)] {
+        let _alone = alone();
+        let (end, trace) = start(&[], |kernel| {
+            kernel.is_child = true;
+            kernel.refused.push((call, errno));
+        });
+        assert_eq!(end, End::Exited(126), "{call}");
+        let status = HookStatus::NotExecuted(errno.raw_os_error() as u16);
+        let report = std::format!("{:?}", Report::HookFailed { index: 1, status });
+        assert!(trace.iter().any(|line| line.contains(&report)), "{report} in {trace:#?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pinnace_tests::{
@@ -232,8 +232,13 @@ fn hooks_that_take_too_long_are_killed_with_their_group() {
         hook["timeout"] = json!(1);
         let (container, _) = with_hook(point, hook);
         let outcome = container.run();
-        failed(&outcome, &[&format!("error running {point} hook #0: hook ran past specified timeout")]);
+        let expected = format!("error running {point} hook #0: hook ran past specified timeout of 1.0s");
+        failed(&outcome, &[&format!("$.hooks.{point}[0]: {expected}")]);
         assert!(outcome.took.as_secs() < 10);
+        if point == "startContainer" {
+            container.create().succeeded();
+            failed(&container.start(), &[&expected]);
+        }
     }
     let sleepers = || {
         fs::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -372,32 +377,64 @@ fn ignored_sigchld_does_not_matter() {
     assert_eq!(outcome.stderr, "");
 }
 
+/// The kernel does not know what to do with such a file. A shell would, and so would glibc's execvp: runc says what the kernel says.
 #[test]
-fn a_hook_that_hangs_does_not_keep_run_from_ending() {
+fn a_hook_that_is_no_program_is_not_given_to_a_shell() {
+    let broken = |bundle: &Bundle| {
+        for root in [bundle.scratch().to_path_buf(), bundle.rootfs()] {
+            fs::write(root.join("hook"), "exit 0\n").unwrap();
+            fs::set_permissions(root.join("hook"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        bundle.scratch().join("hook").display().to_string()
+    };
+    for point in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"] {
+        for is_directory in [false, true] {
+            let bundle = Bundle::new();
+            let on_host = broken(&bundle);
+            let (path, reason) = match (is_directory, point) {
+                (true, _) => ("/", "permission denied"),
+                (false, "startContainer") => ("/hook", "exec format error"),
+                (false, _) => (on_host.as_str(), "exec format error"),
+            };
+            let container = bundle.set("/hooks", json!({point: [{"path": path}]})).container();
+            failed(
+                &container.run(),
+                &[&format!("error running {point} hook #0: fork/exec {path}: {reason}")],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_hangs_ends_with_a_signal_to_the_runtime() {
     if !tests_pinnace() {
         return;
     }
-    for point in ["prestart", "createRuntime", "createContainer"] {
-        let bundle = Bundle::new().shell("echo started");
+    let verbs: [(&str, &[&str]); 3] = [("run", &[]), ("run", &["--detach"]), ("create", &[])];
+    let points = ["prestart", "createRuntime", "createContainer", "poststart"];
+    let all = points.iter().flat_map(|point| verbs.map(|(verb, options)| (verb, options, *point)));
+    // `start` runs the poststart hooks of what `create` has left.
+    for (verb, options, point) in all.filter(|case| (case.0, case.2) != ("create", "poststart")) {
+        let bundle = Bundle::new().args(&["/bin/sleep", "100"]);
         let mark = bundle.scratch().join("in the hook");
-        let script = format!("touch '{}'; sleep 100", mark.display());
+        let script = format!("echo $$ >'{0}.new'; mv '{0}.new' '{0}'; sleep 100", mark.display());
         let container =
             bundle.edit(|config| config["hooks"] = json!({point: [failing(&script)]})).container();
         fs::create_dir(container.state_root()).unwrap();
         let before = container.snapshot();
-        let running = spawn(container.create_command("run", &[]));
+        let running = spawn(container.create_command(verb, options));
         wait_until("the hook to begin", || mark.exists());
+        let hook = PathBuf::from(format!("/proc/{}", fs::read_to_string(&mark).unwrap().trim()));
         running.signal(Signal::TERM);
         let outcome = running.finish();
-        outcome.exited(128 + 15);
-        assert!(
-            outcome.stderr.contains("interrupted by SIGTERM before the program was started"),
-            "{}",
-            outcome.describe()
-        );
-        assert_eq!(outcome.stdout, "");
+        assert_eq!(outcome.code, 128 + 15, "{verb} {options:?} {point}: {}", outcome.describe());
+        let said = outcome.stderr.contains("interrupted by SIGTERM while a hook ran");
+        assert!(said, "{verb} {options:?} {point}: {}", outcome.describe());
+        // A createContainer hook knows its number in there alone.
+        assert!(point == "createContainer" || !hook.exists(), "{verb} {options:?} {point}");
         fs::remove_file(&mark).unwrap();
-        container.snapshot().assert_same_as(&before);
+        // Who was in its group dies by itself, a moment later perhaps.
+        wait_until("nothing is left", || container.snapshot() == before);
     }
 }
 

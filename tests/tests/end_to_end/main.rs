@@ -37,6 +37,7 @@ mod real_input;
 mod regex;
 mod resources;
 mod root;
+mod rootless;
 mod scheduling;
 mod seccomp;
 mod spec;

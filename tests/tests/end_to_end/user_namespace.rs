@@ -75,6 +75,21 @@ fn a_bind_may_have_the_containers_own_owners() {
 }
 
 #[test]
+fn a_binds_owners_may_be_named_as_the_container_knows_them() {
+    let bundle = mapped(Bundle::new());
+    let volume = bundle.scratch().join("volume");
+    fs::create_dir(&volume).unwrap();
+    chown(&volume, Some(5000), Some(6000)).unwrap();
+    let options = ["bind", "idmap=uids=@5000-7-1;gids=@6000-8-1"];
+    let bundle = bundle.mount("/volume", "bind", volume.to_str().unwrap(), &options);
+    let outcome = bundle.args(&["/bin/stat", "-c", "%u:%g", "/volume"]).run();
+    if outcome.code != 0 && outcome.message().contains("idmap") {
+        return skip("the file system of TMPDIR takes no idmapped mounts");
+    }
+    assert_eq!(outcome.succeeded(), "7:8");
+}
+
+#[test]
 fn mappings_of_a_mount_change_its_owners_without_a_user_namespace() {
     for (options, own) in
         [(vec!["rbind", "ridmap"], true), (vec!["bind", "idmap=uids=0-5000-10;gids=0-6000-10"], false)]
@@ -378,6 +393,10 @@ fn a_device_that_is_another_on_the_host_is_refused() {
         (device("/dev/zero", "c", 3), "the host's /dev/zero is bound, and that is c 1:5"),
         (device("/dev/zero", "b", 5), "the host's /dev/zero is bound, and that is c 1:5"),
         (device("/etc", "b", 3), "the host's /etc is bound, and that is no device"),
+        (
+            device("/dev/nosuch", "c", 3),
+            "the host's /dev/nosuch is bound, and stat: no such file or directory",
+        ),
     ] {
         let bundle = mapped(Bundle::new().set("/linux/devices", list));
         let container = bundle.container();

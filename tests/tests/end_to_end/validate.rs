@@ -68,6 +68,17 @@ fn what_config_json_says_wrong_is_refused_as_create_refuses_it() {
         "not a valid action",
     );
     refused(Bundle::new().mount("/", "tmpfs", "tmpfs", &[]), "$.mounts[7].destination", "over the root");
+    let ids = "idmap=uids=0-1000-1;gids=0-1000-1";
+    refused(
+        Bundle::new().mount("/mnt", "proc", "proc", &[ids]),
+        "$.mounts[7]",
+        "proc cannot have owners of a mount's own",
+    );
+    refused(
+        Bundle::new().set("/linux/sysctl", json!({"net.ipv4. ": "1"})),
+        "$.linux.sysctl[\"net.ipv4. \"]",
+        "malformed",
+    );
     refused(Bundle::new().set("/annotations", json!({"": "x"})), "$.annotations", "a key is empty");
     refused(Bundle::new().set("/hostname", json!("x".repeat(65))), "$.hostname", "longer than 64");
 }
@@ -88,14 +99,44 @@ fn what_the_host_does_not_have_is_refused_as_create_refuses_it() {
     );
     refused(
         Bundle::new().without_mount("/dev/mqueue").join_namespace("ipc", "/proc/self/ns/net"),
-        "$.linux.namespaces",
+        "$.linux.namespaces[4].path",
         "ipc: namespace /proc/self/ns/net: it is of another type",
     );
     refused(
         Bundle::new().join_namespace("network", "/no/such/namespace"),
-        "$.linux.namespaces",
+        "$.linux.namespaces[4].path",
         "network: open namespace /no/such/namespace: no such file",
     );
+    Bundle::new()
+        .join_namespace("network", "/no/such/namespace")
+        .run()
+        .failed_with(&["$.linux.namespaces[4].path: open namespace /no/such/namespace: no such file"]);
+    refused(
+        Bundle::new().mount("/mnt", "bind", "/tmp", &["bind", "idmap=/no/such/namespace"]),
+        "$.mounts[7].options",
+        "idmap: open namespace /no/such/namespace: no such file",
+    );
+    refused(
+        Bundle::new().set("/process/cwd", json!("/bin/busybox")),
+        "$.process.cwd",
+        "/bin/busybox: not a directory",
+    );
+    for (path, reason) in [("/no/such/hook", "no such file"), ("/", "is a directory")] {
+        let hooks = |point: &str| Bundle::new().set("/hooks", json!({point: [{"path": path}]}));
+        refused(hooks("createRuntime"), "$.hooks.createRuntime[0].path", reason);
+        // That is for `start` to find out, and there may be one by then.
+        let later = hooks("poststart").container();
+        let warnings = found(&later, "warning");
+        let is_it =
+            |warning: &String| warning.starts_with("$.hooks.poststart[0].path: ") && warning.contains(reason);
+        assert!(warnings.iter().any(is_it), "{warnings:?}");
+        later.create().succeeded();
+        let inside = hooks("startContainer").container();
+        let errors = found(&inside, "error");
+        let is_it =
+            |error: &String| error.starts_with("$.hooks.startContainer[0].path: ") && error.contains(reason);
+        assert!(errors.iter().any(is_it), "{errors:?}");
+    }
     refused(Bundle::new().args(&["nosuch"]), "$.process.args[0]", "executable file not found in $PATH");
     refused(Bundle::new().args(&["/etc"]), "$.process.args[0]", "is a directory");
     refused(

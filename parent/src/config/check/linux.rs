@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use linux_raw_sys::general as uapi;
 use oci_spec::runtime::{Linux, LinuxDeviceType, LinuxNamespaceType};
 use shared_proto::limits::PATH_BYTES_MAX;
 
@@ -11,17 +12,16 @@ use super::{clean, text_of};
 
 pub(super) fn namespaces(linux: Option<&Linux>, is_own: IsOwn<'_>, problems: &mut Problems) -> Namespaces {
     let mut namespaces = Namespaces::default();
-    let mut seen = Vec::new();
     let list = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     for (index, namespace) in list.iter().enumerate() {
         let path = format!("$.linux.namespaces[{index}]");
         let kind = namespace.typ();
         let file = namespace.path().as_deref().map(text_of).unwrap_or_default();
-        if seen.contains(&kind) {
-            let name = names(kind).0;
+        let (name, kernel_name, flag) = names(kind);
+        if namespaces.listed.contains(&flag) {
             problems.add(&path, format!("malformed spec file: duplicated ns {{{name:?} {file:?}}}"));
         }
-        seen.push(kind);
+        namespaces.listed.push(flag);
         let place = match kind {
             LinuxNamespaceType::Pid => &mut namespaces.pid,
             LinuxNamespaceType::Network => &mut namespaces.network,
@@ -41,31 +41,31 @@ pub(super) fn namespaces(linux: Option<&Linux>, is_own: IsOwn<'_>, problems: &mu
         }
         problems.check_text(format_args!("{path}.path"), &file, PATH_BYTES_MAX);
         // What is the runtime's own is the container's already, and the host's: nothing of it is the container's to change.
-        *place = if is_own(&file, names(kind).1) { Namespace::Inherit } else { Namespace::Join(file) };
+        *place = if is_own(&file, kernel_name) { Namespace::Inherit } else { Namespace::Join(file) };
     }
     namespaces
 }
 
-/// The spec's names, and the kernel's below /proc/PID/ns.
-const NAMESPACES: [(LinuxNamespaceType, &str, &str); 8] = [
-    (LinuxNamespaceType::Cgroup, "cgroup", "cgroup"),
-    (LinuxNamespaceType::Ipc, "ipc", "ipc"),
-    (LinuxNamespaceType::Mount, "mount", "mnt"),
-    (LinuxNamespaceType::Network, "network", "net"),
-    (LinuxNamespaceType::Pid, "pid", "pid"),
-    (LinuxNamespaceType::Time, "time", "time"),
-    (LinuxNamespaceType::User, "user", "user"),
-    (LinuxNamespaceType::Uts, "uts", "uts"),
+/// The spec's names, the kernel's below /proc/PID/ns, and the flags of clone(2).
+const NAMESPACES: [(LinuxNamespaceType, &str, &str, u32); 8] = [
+    (LinuxNamespaceType::Cgroup, "cgroup", "cgroup", uapi::CLONE_NEWCGROUP),
+    (LinuxNamespaceType::Ipc, "ipc", "ipc", uapi::CLONE_NEWIPC),
+    (LinuxNamespaceType::Mount, "mount", "mnt", uapi::CLONE_NEWNS),
+    (LinuxNamespaceType::Network, "network", "net", uapi::CLONE_NEWNET),
+    (LinuxNamespaceType::Pid, "pid", "pid", uapi::CLONE_NEWPID),
+    (LinuxNamespaceType::Time, "time", "time", uapi::CLONE_NEWTIME),
+    (LinuxNamespaceType::User, "user", "user", uapi::CLONE_NEWUSER),
+    (LinuxNamespaceType::Uts, "uts", "uts", uapi::CLONE_NEWUTS),
 ];
 
-fn names(kind: LinuxNamespaceType) -> (&'static str, &'static str) {
+fn names(kind: LinuxNamespaceType) -> (&'static str, &'static str, u32) {
     let found = NAMESPACES.iter().find(|(known, ..)| *known == kind);
-    found.map(|&(_, name, kernel_name)| (name, kernel_name)).unwrap_or_default()
+    found.map(|&(_, name, kernel_name, flag)| (name, kernel_name, flag)).unwrap_or_default()
 }
 
 /// The types of namespaces that a container can have.
 pub fn namespace_names() -> Vec<&'static str> {
-    NAMESPACES.iter().map(|&(_, name, _)| name).collect()
+    NAMESPACES.iter().map(|&(_, name, ..)| name).collect()
 }
 
 pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Device> {

@@ -23,7 +23,7 @@ const PROC_EXCEPTIONS: [&str; 10] = [
 
 pub(super) fn check(
     mounts: &[oci_spec::runtime::Mount],
-    namespaces: &Namespaces,
+    container: (&Namespaces, &IdMappings),
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> Vec<Mount> {
@@ -43,7 +43,7 @@ pub(super) fn check(
         let data = options.data.join(",");
         problems.check_text(format_args!("{path}.options"), &data, OPTION_BYTES_MAX);
         checked.push(Mount {
-            idmap: idmap(mount, &options, &kind, &path, namespaces, problems),
+            idmap: idmap(mount, &options, &kind, &path, container, problems),
             copies_up: copies_up(&options, &kind, &path, problems),
             destination,
             kind,
@@ -89,7 +89,7 @@ fn idmap(
     options: &options::Options,
     kind: &MountKind,
     path: &str,
-    namespaces: &Namespaces,
+    (namespaces, containers): (&Namespaces, &IdMappings),
     problems: &mut Problems,
 ) -> Option<Idmap> {
     let own = IdMappings {
@@ -103,11 +103,10 @@ fn idmap(
     let mappings = match value {
         _ if !own.is_empty() => IdmapMappings::Own(own),
         Some(value) if value.starts_with('/') => IdmapMappings::Namespace(value),
-        Some(value) => match parse_mappings(&value) {
-            Some(mappings) => IdmapMappings::Own(mappings),
-            None => {
-                let reason = format!("idmap={value}: neither uids=CONTAINER-HOST-SIZE…;gids=… nor a path");
-                problems.add(format_args!("{path}.options"), reason);
+        Some(value) => match parse_mappings(&value, containers) {
+            Ok(mappings) => IdmapMappings::Own(mappings),
+            Err(reason) => {
+                problems.add(format_args!("{path}.options"), format!("idmap={value}: {reason}"));
                 IdmapMappings::Container
             }
         },
@@ -124,8 +123,16 @@ fn idmap(
     {
         problems.add(path, "uidMappings and gidMappings must both be there or both be absent");
     }
-    if matches!(kind, MountKind::Cgroup { .. }) {
-        problems.add(path, "cgroups cannot have owners of a mount's own");
+    match kind {
+        MountKind::Cgroup { .. } => problems.add(path, "cgroups cannot have owners of a mount's own"),
+        // The kernel's, in any version.
+        MountKind::Filesystem { fstype, .. }
+            if mappings != IdmapMappings::Container
+                && ["proc", "sysfs", "devpts", "mqueue"].contains(&fstype.as_str()) =>
+        {
+            problems.add(path, format!("{fstype} cannot have owners of a mount's own"));
+        }
+        _ => {}
     }
     Some(Idmap { recursive, mappings })
 }
@@ -139,24 +146,46 @@ fn copies_up(options: &options::Options, kind: &MountKind, path: &str, problems:
     options.copies_up && is_tmpfs
 }
 
-/// crun's words: `uids=0-1000-1#1-2000-10;gids=0-1000-1`.
-fn parse_mappings(value: &str) -> Option<IdMappings> {
+/// crun's words: `uids=0-1000-1#1-2000-10;gids=@0-1000-1`. Behind an `@` the second number is an id in the container.
+fn parse_mappings(value: &str, containers: &IdMappings) -> Result<IdMappings, &'static str> {
+    const MALFORMED: &str = "neither uids=ID-HOST-SIZE…;gids=… nor a path";
     let mut mappings = IdMappings::default();
     for part in value.split(';') {
-        let (name, entries) = part.split_once('=')?;
-        let list = entries.split('#').map(|entry| {
-            let mut numbers = entry.split('-').map(|number| number.parse::<u32>().ok());
-            let mapping =
-                IdMapping { container: numbers.next()??, host: numbers.next()??, size: numbers.next()?? };
-            numbers.next().is_none().then_some(mapping)
-        });
-        match name {
-            "uids" => mappings.uids = list.collect::<Option<_>>()?,
-            "gids" => mappings.gids = list.collect::<Option<_>>()?,
-            _ => return None,
-        }
+        let (name, entries) = part.split_once('=').ok_or(MALFORMED)?;
+        let (list, outer) = match name {
+            "uids" => (&mut mappings.uids, &containers.uids),
+            "gids" => (&mut mappings.gids, &containers.gids),
+            _ => return Err(MALFORMED),
+        };
+        let parse = |entry: &str| {
+            let relative = entry.strip_prefix('@');
+            let mapping = parse_mapping(relative.unwrap_or(entry)).ok_or(MALFORMED)?;
+            match relative {
+                None => Ok(mapping),
+                Some(_) => {
+                    on_host(mapping, outer).ok_or("no mapping of the container's has all of these ids")
+                }
+            }
+        };
+        *list = entries.split('#').map(parse).collect::<Result<_, _>>()?;
     }
-    Some(mappings)
+    Ok(mappings)
+}
+
+fn parse_mapping(entry: &str) -> Option<IdMapping> {
+    let mut numbers = entry.split('-').map(|number| number.parse::<u32>().ok());
+    let mapping = IdMapping { container: numbers.next()??, host: numbers.next()??, size: numbers.next()?? };
+    numbers.next().is_none().then_some(mapping)
+}
+
+/// A mapping to ids in the container as one to the host's.
+fn on_host(mapping: IdMapping, containers: &[IdMapping]) -> Option<IdMapping> {
+    containers.iter().find_map(|outer| {
+        let offset = mapping.host.checked_sub(outer.container)?;
+        let fits = offset.checked_add(mapping.size)? <= outer.size;
+        let host = outer.host.checked_add(offset)?;
+        fits.then_some(IdMapping { host, ..mapping })
+    })
 }
 
 fn kind(
@@ -215,4 +244,30 @@ fn check_proc(destination: &str, kind: &MountKind, path: &str, problems: &mut Pr
         format_args!("{path}.destination"),
         format!("{destination:?} cannot be mounted because {reason}"),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_behind_an_at_sign_are_those_of_the_container() {
+        let range = |container, host, size| IdMapping { container, host, size };
+        let uids = vec![range(0, 0, 1), range(1, 2, 1000)];
+        let containers = IdMappings { uids, gids: vec![range(0, 100_000, 10)] };
+        // The manual of crun has the first of these.
+        for (value, expected) in [
+            ("uids=@1-3-10", Ok((vec![range(1, 4, 10)], vec![]))),
+            (
+                "uids=7-3-10#@9-0-1;gids=@5-2-8",
+                Ok((vec![range(7, 3, 10), range(9, 0, 1)], vec![range(5, 100_002, 8)])),
+            ),
+            ("gids=@5-2-9", Err("no mapping of the container's has all of these ids")),
+            ("uids=@0-0-2", Err("no mapping of the container's has all of these ids")),
+            ("uids=@@0-0-1", Err("neither uids=ID-HOST-SIZE…;gids=… nor a path")),
+        ] {
+            let parsed = parse_mappings(value, &containers);
+            assert_eq!(parsed.map(|mappings| (mappings.uids, mappings.gids)), expected, "{value}");
+        }
+    }
 }

@@ -35,8 +35,9 @@ pub(super) fn check(
         problems.check_text(&path, written, NAME_BYTES_MAX);
         problems.check_text(&path, value, OPTION_BYTES_MAX);
         // Some parameters take lists of lines: one value must not become two (CVE-2022-0811).
-        if value.contains('\n') || name.split('/').any(|part| part.is_empty() || part == "." || part == "..")
-        {
+        let is_none =
+            |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(char::is_whitespace);
+        if value.contains('\n') || name.split('/').any(is_none) {
             problems.add(&path, "the name or the value is malformed");
         } else if let Some(reason) = refusal(&name, written, namespaces, has_domainname) {
             problems.add(&path, reason);

@@ -11,7 +11,7 @@ use super::super::{hooks, rootless};
 use super::Creation;
 use crate::cgroup::Cgroups;
 use crate::config::{Config, HookPoint};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
 use crate::notify;
@@ -69,7 +69,7 @@ pub(super) fn launch(
     log.debug(|| format!("stage1 started with pid {}", launch.pid()));
 
     if cgroups.limits_before_entry(&config.resources) {
-        launch.await_own_memory();
+        launch.await_own_memory()?;
     }
     let doors = trace.span("make and limit the cgroups", || {
         cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
@@ -117,10 +117,10 @@ pub(super) fn launch(
     }
     if plan.bootstrap.await_hooks {
         trace.wait("wait for stage1", || block_on(&reactor, launch.hooks_due(&reactor, plan)))?;
-        trace.span("run hooks", || hooks::create(creation, config, record, cgroups, &launch))?;
-        if creation.owns_process {
-            signals::check_interrupted()?;
-        }
+        interruptible(creation, || {
+            trace.span("run hooks", || hooks::create(creation, config, record, cgroups, &launch))?;
+            if creation.owns_process { signals::check_interrupted() } else { Ok(()) }
+        })?;
         log.debug(|| String::from("hooks run"));
         launch.send_proceed()?;
     }
@@ -193,7 +193,9 @@ impl Last<'_, '_> {
         launch.send_start(self.ignored_signals)?;
         let hooks = self.config.hooks.at(HookPoint::StartContainer);
         if *owns_process && agent.is_none() && !hooks.is_empty() {
-            trace.wait("wait for startContainer hooks", || await_hooks(launch, self.cgroups))?;
+            interruptible(self.creation, || {
+                trace.wait("wait for startContainer hooks", || await_hooks(launch, self.cgroups))
+            })?;
         }
         trace.wait("wait for the program's execution", || {
             block_on(&reactor, launch.executed(&reactor, self.plan, agent))
@@ -202,13 +204,27 @@ impl Last<'_, '_> {
         let done = pid_file
             .map_or(Ok(()), PidFile::publish)
             .and_then(|()| self.cgroups.end_oom_kills(&self.config.resources))
-            .and_then(|()| hooks::poststart(record, id, pid));
+            .and_then(|()| match record.hooks.poststart.is_empty() {
+                true => Ok(()),
+                false => interruptible(self.creation, || hooks::poststart(record, id, pid, *owns_process)),
+            });
         if let Err(error) = done {
             launch.end(|| self.cgroups.kill_all());
             return Err(error);
         }
         Ok(relay)
     }
+}
+
+/// Has a signal that asks us to end wait for who looks for it, and so ends hooks and the creation with them. It stays blocked then: what was made is to
+/// be taken away, and the error told.
+fn interruptible(creation: &Creation<'_>, hooks: impl FnOnce() -> Result<()>) -> Result<()> {
+    let mask = if creation.owns_process { Some(signals::Mask::block_enders()?) } else { None };
+    hooks().inspect_err(|error| {
+        if let Kind::Interrupted(_) = error.kind() {
+            std::mem::forget(mask);
+        }
+    })
 }
 
 /// Waits while stage1 runs hooks, which may take as long as they like, and heeds who asks us to end.

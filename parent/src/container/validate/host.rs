@@ -8,7 +8,8 @@ use rustix::net::{AddressFamily, SocketType};
 
 use super::{Findings, limits};
 use crate::config::{
-    Config, IdMapping, MountKind, Namespace, SECCOMP_WAIT_KILLABLE_RECV, capability_name, memory_mode_name,
+    Config, IdMapping, Idmap, IdmapMappings, MountKind, Namespace, SECCOMP_WAIT_KILLABLE_RECV,
+    capability_name, memory_mode_name,
 };
 use crate::error::errno_text;
 use crate::host::{
@@ -69,18 +70,18 @@ fn namespaces(config: &Config) -> [(&'static str, &'static str, u32, &Namespace)
 }
 
 fn check_namespaces(config: &Config, findings: &mut Findings) {
-    const PATH: &str = "$.linux.namespaces";
     for (name, kernel_name, flag, namespace) in namespaces(config) {
+        let entry = config.namespaces.entry(flag).unwrap_or_default();
         match namespace {
             Namespace::Inherit => {}
             Namespace::New => {
                 if !Path::new("/proc/self/ns").join(kernel_name).exists() {
-                    findings.error(PATH, format!("{name}: the kernel has no such namespaces"));
+                    findings.error(entry, format!("{name}: the kernel has no such namespaces"));
                 }
             }
             Namespace::Join(path) => {
                 if let Err(error) = launch::check_namespace(path, flag) {
-                    findings.error(PATH, format!("{name}: {error}"));
+                    findings.error(format!("{entry}.path"), format!("{name}: {error}"));
                 }
             }
         }
@@ -197,9 +198,14 @@ fn check_capabilities(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Other owners are for who is root where the filesystem was mounted: mount_setattr(2) wants CAP_SYS_ADMIN in the superblock's user namespace.
+/// Owners that a namespace file says are for who can open that. Other owners are for who is root where the filesystem was mounted: mount_setattr(2) wants CAP_SYS_ADMIN in the superblock's user namespace.
 fn check_owners(config: &Config, host: &HostFacts, findings: &mut Findings) {
     for (index, mount) in config.mounts.iter().enumerate() {
+        if let Some(Idmap { mappings: IdmapMappings::Namespace(path), .. }) = &mount.idmap
+            && let Err(error) = launch::check_namespace(path, uapi::CLONE_NEWUSER)
+        {
+            findings.error(format!("$.mounts[{index}].options"), format!("idmap: {error}"));
+        }
         let is_bind = mount.idmap.is_some() && matches!(mount.kind, MountKind::Bind { .. });
         if is_bind && host.is_initial_user_namespace && host.uid != 0 {
             findings.error(format!("$.mounts[{index}]"), launch::OWNERS_OF_ROOT);
