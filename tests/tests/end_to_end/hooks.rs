@@ -233,7 +233,7 @@ fn hooks_that_take_too_long_are_killed_with_their_group() {
         let (container, _) = with_hook(point, hook);
         let outcome = container.run();
         let expected = format!("error running {point} hook #0: hook ran past specified timeout of 1.0s");
-        failed(&outcome, &[&format!("$.hooks.{point}[0]: {expected}")]);
+        failed(&outcome, &[&expected]);
         assert!(outcome.took.as_secs() < 10);
         if point == "startContainer" {
             container.create().succeeded();

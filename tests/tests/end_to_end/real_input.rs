@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 use pinnace_tests::{
     Bundle, Container, Value, find_program, json, run_within, run_within_limit, shared_configs, skip,
     tests_pinnace, workspace,
@@ -236,6 +238,15 @@ fn put_in_place(config: &mut Value, id: &str, scratch: &Path, able: &Able) {
             names.retain(|name| name.as_str().is_some_and(|name| able.can_give(name)));
         }
     }
+    // Nor may it raise its limits then, which depend on the host's memory.
+    for limit in config["process"]["rlimits"].as_array_mut().into_iter().flatten() {
+        let Some(own) = limit["type"].as_str().and_then(hard_limit) else { continue };
+        for value in ["soft", "hard"] {
+            if !able.can_give("CAP_SYS_RESOURCE") && limit[value].as_u64().is_some_and(|asked| asked > own) {
+                limit[value] = json!(own);
+            }
+        }
+    }
     for namespace in config["linux"]["namespaces"].as_array_mut().into_iter().flatten() {
         let kind = namespace["type"].as_str().unwrap_or_default().to_owned();
         if let Some(path) = namespace.get_mut("path").filter(|path| path.as_str() != Some("")) {
@@ -243,6 +254,16 @@ fn put_in_place(config: &mut Value, id: &str, scratch: &Path, able: &Able) {
             *path = json!(format!("/proc/{}/ns/{name}", able.holder_pid));
         }
     }
+}
+
+/// Our own; `None` where there is none.
+fn hard_limit(name: &str) -> Option<u64> {
+    let resource = match name {
+        "RLIMIT_NOFILE" => Resource::Nofile,
+        "RLIMIT_NPROC" => Resource::Nproc,
+        _ => return None,
+    };
+    getrlimit(resource).maximum
 }
 
 /// A file or a directory in place of a bind mount's source that is not on this host.
