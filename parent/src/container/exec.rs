@@ -129,8 +129,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else {
         return Err(stopped());
     };
-    let is_paused = container.cgroups().is_frozen();
-    if is_paused && !execution.ignore_paused {
+    if !execution.ignore_paused && container.cgroups().is_frozen() {
         return Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"));
     }
     let mut basis: Basis = serde_json::from_slice(&init.basis)
@@ -198,7 +197,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
                 processors: &config.process.exec_cpu_affinity.initial,
                 notes: notes.as_ref(),
                 stdio: execution.stdio,
-                heeds_signals: is_paused && execution.heeds_signals,
+                heeds_signals: execution.heeds_signals,
             },
         )
     };

@@ -334,6 +334,39 @@ fn who_waits_for_a_paused_container_or_for_a_process_file_can_be_asked_to_end() 
     assert!(!container.bundle.rootfs().join("ran").exists(), "it ran all the same");
 }
 
+/// The pause may come when the exec has seen that there is none.
+#[test]
+fn who_is_overtaken_by_a_pause_can_be_asked_to_end() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("strace is not installed");
+    };
+    let container = running(Bundle::new().writable());
+    for (number, injection) in
+        ["clone3:delay_enter=800000:when=1", "sendmsg:delay_enter=800000:when=2"].iter().enumerate()
+    {
+        let exec = container.command(&["exec", &container.id, "touch", "/ran"]);
+        let log = container.bundle.scratch().join(format!("strace-{number}"));
+        let waiting = spawn(tampered(&strace, &exec, injection, &log));
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        container.call(&["pause", &container.id]).succeeded();
+        std::thread::sleep(std::time::Duration::from_millis(800));
+        let children = format!("/proc/{0}/task/{0}/children", waiting.pid().as_raw_nonzero());
+        let children = fs::read_to_string(children).expect("children");
+        let pid = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("the exec");
+        let exec = rustix::process::Pid::from_raw(pid).expect("a pid");
+        rustix::process::kill_process(exec, pinnace_tests::Signal::TERM).expect("kill");
+        wait_until("it has ended, paused as the container is", || {
+            !fs::exists(format!("/proc/{pid}")).expect("look")
+        });
+        container.call(&["resume", &container.id]).succeeded();
+        let outcome = waiting.finish();
+        outcome.exited(143);
+        let text = "exec failed: interrupted by SIGTERM before the program was started";
+        assert_eq!(outcome.message(), text, "{}", outcome.describe());
+    }
+    assert!(!container.bundle.rootfs().join("ran").exists(), "it ran all the same");
+}
+
 #[test]
 fn who_is_killed_leaves_nothing_beside_the_pid_file() {
     let container = running(Bundle::new());
