@@ -151,6 +151,39 @@ fn a_reader_that_stops_reading_neither_hangs_nor_spins_us() {
     drop(reader);
 }
 
+/// The signal is the program's, and what it leaves has been asked to end as well.
+#[test]
+fn one_signal_ends_a_program_whose_reader_has_stopped_reading() {
+    if !is_pinnace() {
+        // runc waits for the reader, whatever signal comes.
+        return;
+    }
+    // A shell that waits to write runs no trap.
+    let writer = "while :; do echo 0123456789012345678901234567890123456789; done";
+    let script = format!("trap 'kill -KILL $!; exit 5' TERM; ({writer}) & wait");
+    let container = with_terminal(&script).container();
+    let (reader, writer) = rustix::pipe::pipe().expect("pipe");
+    let mut holder = Pty::spawn(std::process::Command::new("true"), 80, 24);
+    holder.wait();
+    let before = holder.settings();
+    let mut command = container.create_command("run", &[]);
+    command.stdin(Stdio::null()).stdout(Stdio::from(writer));
+    command.stderr(Stdio::from(holder.terminal.try_clone().expect("dup")));
+    let child = command.spawn().expect("start");
+    let running = std::cell::RefCell::new(child);
+    drop(command);
+    wait_until("it is running", || container.call(&["state", &container.id]).stdout.contains("running"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = running.borrow().id() as i32;
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a pid"), Signal::TERM)
+        .expect("kill");
+    wait_until("it has ended", || running.borrow_mut().try_wait().expect("wait").is_some());
+    assert_eq!(running.borrow_mut().wait().expect("wait").code(), Some(5));
+    assert_eq!(holder.settings(), before);
+    container.call(&["state", &container.id]).failed_with(&["container does not exist"]);
+    drop(reader);
+}
+
 /// A program's output is not lost because its reader sleeps, nor because of a signal that asks nobody to end.
 #[test]
 fn output_waits_for_a_slow_reader_whatever_signal_comes() {
