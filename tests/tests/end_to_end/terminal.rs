@@ -191,7 +191,7 @@ fn output_waits_for_a_slow_reader_whatever_signal_comes() {
         // runc waits as well, but its container is gone by then: nobody can see the end.
         return;
     }
-    let bundle = with_terminal("seq 1 5000; echo end").container();
+    let bundle = with_terminal("seq 1 3000; echo end").container();
     for signal in [Signal::WINCH, Signal::CONT, Signal::URG, Signal::USR1] {
         let (mut reader, mut child) = with_a_reader_that_waits(&bundle);
         rustix::process::kill_process(
@@ -204,7 +204,7 @@ fn output_waits_for_a_slow_reader_whatever_signal_comes() {
         assert!(child.try_wait().expect("wait").is_none(), "{signal:?} ended it");
         let mut seen = String::new();
         reader.read_to_string(&mut seen).expect("read");
-        assert_eq!((seen.lines().count(), seen.lines().last()), (5001, Some("end")), "{signal:?}");
+        assert_eq!((seen.lines().count(), seen.lines().last()), (3001, Some("end")), "{signal:?}");
         assert_eq!(child.wait().expect("wait").code(), Some(0), "{signal:?}");
     }
 }
@@ -216,19 +216,19 @@ fn output_waits_for_a_reader_that_sleeps_long() {
         // runc waits as well, but its container is gone by then: nobody can see the end.
         return;
     }
-    let container = with_terminal("seq 1 5000; echo end").container();
+    let container = with_terminal("seq 1 3000; echo end").container();
     let (mut reader, mut child) = with_a_reader_that_waits(&container);
     std::thread::sleep(std::time::Duration::from_millis(11_000));
     let mut seen = String::new();
     reader.read_to_string(&mut seen).expect("read");
-    assert_eq!((seen.lines().count(), seen.lines().last()), (5001, Some("end")));
+    assert_eq!((seen.lines().count(), seen.lines().last()), (3001, Some("end")));
     assert_eq!(child.wait().expect("wait").code(), Some(0));
 }
 
 /// A foreground `run` on a terminal whose output goes to a pipe, when the program has ended and the pipe is full.
 fn with_a_reader_that_waits(container: &Container) -> (fs::File, std::process::Child) {
     let (reader, writer) = rustix::pipe::pipe().expect("pipe");
-    // One page: so that much less is left than a terminal holds, and more than we.
+    // One page: so that less is left than a terminal holds (20 KB in short lines do not always fit), and more than we.
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("F_SETPIPE_SZ");
     let holder = Pty::spawn(std::process::Command::new("true"), 80, 24);
     let mut command = container.create_command("run", &[]);
