@@ -78,8 +78,12 @@ impl Context<'_> {
 
 /// Does something with every container whose id matches the regular expression. None at all is no error (crun's way).
 ///
-/// Errors: the expression is wrong; what has failed, with the ids, after all have had their turn.
+/// Errors: the expression is wrong, or empty, as a variable of a script is that was not set; what has failed, with the ids, after all have had
+/// their turn.
 fn for_matching(root: &StateRoot, pattern: &str, act: impl Fn(&str) -> Result<()>) -> Result<()> {
+    if pattern.is_empty() {
+        return Err(Error::new("the regular expression is empty: it would match every container"));
+    }
     let expression = Regex::new(pattern)
         .map_err(|error| Error::new(format!("{pattern:?} is no regular expression: {error}")))?;
     let ids = root.ids()?;

@@ -57,6 +57,7 @@ use crate::descriptors::close_all;
 use crate::ending;
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, clones_user};
+use crate::signals::LOOK_PAUSE;
 use limits::{set_limits, set_score};
 use namespace_files::{bootstrap_descriptors, entered_namespaces, open_namespace, user_namespace_of_owners};
 use net_devices::MovedDevices;
@@ -92,7 +93,7 @@ pub struct Launch {
     let_go: bool,
     /// Nothing but the next report is waited for: it may be received without a look whether it is there.
     may_block: bool,
-    /// stage1 may be frozen: signals that ask us to end are heard while it says nothing.
+    /// stage1 may be frozen, now or later: signals that ask us to end are heard while it says nothing.
     heeds_signals: bool,
     /// What comes back if the container is not let go.
     devices: Option<MovedDevices>,
@@ -214,17 +215,8 @@ impl Launch {
     async fn birth(&mut self, reactor: &Reactor, plan: &Plan<'_>) -> Result<(u32, OwnedFd)> {
         let mut early = VecDeque::new();
         loop {
-            self.heed_signals()?;
-            let said = async {
-                reactor.readable(self.socket.as_fd()).await;
-                true
-            };
-            let ended = async {
-                reactor.readable(self.child.pidfd.as_fd()).await;
-                false
-            };
-            let has_said = smol::future::or(said, ended).await || self.socket.has_report();
-            let report = if has_said { self.next_report(reactor).await? } else { None };
+            let has_said = self.await_word_or_end()? || self.socket.has_report();
+            let report = if has_said { self.socket.receive_report()? } else { None };
             match report {
                 Some((Report::Born { pid }, Some(pidfd))) => {
                     self.early = early;
@@ -352,10 +344,11 @@ impl Launch {
 
     /// Whether stage1 has executed the program, or is gone, within this time.
     pub fn has_hung_up_within(&self, time: Duration) -> bool {
-        let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
-        let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::empty())];
-        // Interrupted, it has not.
-        rustix::event::poll(&mut polled, Some(&time)).is_ok_and(|count| count > 0)
+        is_ready_within(time, self.socket.as_fd(), PollFlags::empty())
+    }
+
+    fn has_ended_within(&self, time: Duration) -> bool {
+        is_ready_within(time, self.pidfd(), PollFlags::IN)
     }
 
     /// The master of the program's terminal, which is there as soon as all is ready.
@@ -411,13 +404,20 @@ impl Drop for Launch {
         if !self.let_go {
             // Ignored: it may have ended by itself.
             let _ = rustix::process::pidfd_send_signal(&self.child.pidfd, Signal::KILL);
-            // What v1 has frozen dies when it is thawed.
-            if !self.heeds_signals {
+            // What v1 has frozen dies when it is thawed, and who heeds signals does not wait for that.
+            if !self.heeds_signals || self.has_ended_within(LOOK_PAUSE) {
                 let _ = self.wait();
                 self.child.has_executed_stage1();
             }
         }
     }
+}
+
+fn is_ready_within(time: Duration, descriptor: BorrowedFd<'_>, events: PollFlags) -> bool {
+    let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
+    let mut polled = [PollFd::from_borrowed_fd(descriptor, events)];
+    // Interrupted, it is not.
+    rustix::event::poll(&mut polled, Some(&time)).is_ok_and(|count| count > 0)
 }
 
 fn out_of_turn() -> Error {

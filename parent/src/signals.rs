@@ -74,18 +74,19 @@ impl Signals {
         Ok(Self { descriptor, _mask: mask })
     }
 
-    /// Sends every signal that has come to the process behind `pidfd`. True if our terminal has another size now.
-    pub fn forward(&self, pidfd: BorrowedFd<'_>) -> bool {
-        let mut is_resized = false;
+    /// Sends every signal that has come to the process behind `pidfd`.
+    pub fn forward(&self, pidfd: BorrowedFd<'_>) -> Forwarded {
+        let mut forwarded = Forwarded::default();
         while let Some(number) = self.take() {
             if number == uapi::SIGWINCH {
-                is_resized = true;
+                forwarded.resized = true;
                 continue;
             }
+            forwarded.asks_to_end |= ENDERS.iter().any(|(signal, _)| signal.as_raw() == number as i32);
             // Ignored: the program may just have ended.
             let _ = send_signal(pidfd, number as i32);
         }
-        is_resized
+        forwarded
     }
 
     /// Takes every signal that has come.
@@ -103,6 +104,15 @@ impl Signals {
         // The first field of struct signalfd_siginfo.
         is_whole.then(|| u32::from_ne_bytes([record[0], record[1], record[2], record[3]]))
     }
+}
+
+/// What the signals were that have been passed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Forwarded {
+    /// Our terminal has another size now, which the program hears of from its own.
+    pub resized: bool,
+    /// One of them asks whoever gets it to end.
+    pub asks_to_end: bool,
 }
 
 impl AsFd for Signals {

@@ -223,6 +223,9 @@ fn is_host_root(path: &Path) -> bool {
     depth == 0
 }
 
+/// NAME_MAX of Linux: an id is the name of a directory.
+const ID_BYTES_MAX: usize = 255;
+
 /// Letters, digits, `_`, `+`, `-`, `.`; not `.` or `..`. As runc's, so that engines' ids pass.
 pub fn check_id(id: &str) -> Result<()> {
     if id.is_empty() {
@@ -231,6 +234,9 @@ pub fn check_id(id: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
     if id == "." || id == ".." || !id.bytes().all(allowed) {
         return Err(Error::new("invalid container ID format"));
+    }
+    if id.len() > ID_BYTES_MAX {
+        return Err(Error::new(format!("invalid container ID format: longer than {ID_BYTES_MAX} bytes")));
     }
     Ok(())
 }
@@ -261,5 +267,8 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "a b", "ä", "a\n"] {
             assert!(check_id(bad).is_err(), "{bad}");
         }
+        assert!(check_id(&"x".repeat(255)).is_ok());
+        let error = check_id(&"x".repeat(256)).unwrap_err().to_string();
+        assert_eq!(error, "invalid container ID format: longer than 255 bytes");
     }
 }

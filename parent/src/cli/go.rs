@@ -8,8 +8,10 @@
 //! ```
 //! On the right is what clap gets: one form, in which no value can be taken for an option.
 
+use std::any::TypeId;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
 
@@ -131,6 +133,9 @@ impl Words {
             // As if it had not been given.
             let given = has_value(b"");
             self.options.retain(|earlier| !earlier.as_bytes().starts_with(&given));
+        } else if is_text(option) && std::str::from_utf8(value).is_err() {
+            let value = String::from_utf8_lossy(value);
+            return Err(format!("invalid value {value:?} for flag -{name}: not UTF-8"));
         } else {
             self.options.push(OsString::from_vec(has_value(value)));
         }
@@ -177,6 +182,12 @@ fn find<'a>(command: &'a Command, name: &[u8]) -> Option<&'a Arg> {
 /// An option that is on or off.
 pub(super) fn is_switch(option: &Arg) -> bool {
     !option.get_action().takes_values() || option.get_num_args().is_some_and(|count| count.min_values() == 0)
+}
+
+/// An option whose value means nothing if it is no UTF-8: clap would say that without naming it. Others are paths, or the container's.
+fn is_text(option: &Arg) -> bool {
+    let value = option.get_value_parser().type_id();
+    value != TypeId::of::<PathBuf>() && value != TypeId::of::<OsString>()
 }
 
 /// Several letters behind one dash: switches, and perhaps one that takes a value at the end, with the value or without.

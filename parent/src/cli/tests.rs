@@ -157,6 +157,23 @@ fn what_is_no_option_is_refused_in_runcs_words() {
 }
 
 #[test]
+fn a_value_that_is_no_text_is_refused_with_its_option() {
+    for (words, name) in [
+        (&[b"exec".as_slice(), b"-u", b"\xff", b"web", b"true"][..], "user"),
+        (&[b"exec", b"--cap=\xff", b"web", b"true"], "cap"),
+        (&[b"exec", b"--preserve-fds", b"\xff", b"web", b"true"], "preserve-fds"),
+        (&[b"update", b"--memory=\xff", b"web"], "memory"),
+        (&[b"--log-format", b"\xff", b"list"], "log-format"),
+        (&[b"list", b"--format", b"\xff"], "format"),
+    ] {
+        let words = [&[b"pinnace".as_slice()], words].concat();
+        let words = words.into_iter().map(|word| OsString::from_vec(word.to_vec())).collect();
+        let message = parse(words).expect_err(name).message;
+        assert_eq!(message, format!("invalid value \"\u{fffd}\" for flag -{name}: not UTF-8"));
+    }
+}
+
+#[test]
 fn known_values_are_there_to_complete_and_unknown_ones_are_the_commands_to_refuse() {
     let list = parsed!(List, "pinnace --log-format=x list --format x");
     assert_eq!(list.format, "x");

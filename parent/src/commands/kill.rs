@@ -9,8 +9,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Kill) -> Result<()> {
     let (id, signal) = match arguments.operands.as_slice() {
         [id] => (id, "SIGTERM"),
         [id, signal] => (id, signal.as_str()),
-        [] => return Err(Error::new("\"kill\" requires a minimum of 1 argument")),
-        _ => return Err(Error::new("\"kill\" requires a maximum of 2 arguments")),
+        [] => return Err(Error::new("\"kill\" requires a minimum of 1 argument(s)")),
+        _ => return Err(Error::new("\"kill\" requires a maximum of 2 argument(s)")),
     };
     let root = context.state_root()?;
     let kill = |id: &str| {

@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use super::create::questions;
@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::HostFacts;
 use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
+use crate::signals::{LOOK_PAUSE, check_interrupted};
 use crate::state::{Inherited, PidFile};
 use crate::terminal::CallersSocket;
 use crate::trace::Trace;
@@ -107,18 +108,23 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
     })
 }
 
-/// Of a pid namespace that ends the first process is the last to go, and of a cgroup that is killed any may be: where something has ended already,
-/// that is worth a moment.
-fn has_stopped(container: &Container, is_ending: bool) -> bool {
-    const END_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-    match container.init_handle() {
-        Ok(Some(init)) if is_ending => {
-            let mut polled = [PollFd::new(&init, PollFlags::IN)];
-            rustix::event::poll(&mut polled, Some(&END_TIMEOUT)).is_ok_and(|count| count > 0)
+/// Whether the first process has ended, or is about to: it may have to wait for whoever reaps the other processes of its pid namespace. Of a cgroup
+/// that is killed, any may be the first to go: where something has ended already, that is worth a moment.
+fn has_stopped(container: &Container, something_has_ended: bool) -> bool {
+    const MOMENT: Duration = Duration::from_millis(300);
+    const PAUSE: Duration = Duration::from_millis(5);
+    let is_over = || match (&container.init, container.init_handle()) {
+        (Some(init), Ok(Some(_))) => init.is_ending(),
+        (_, handle) => handle.is_ok(),
+    };
+    let since = Instant::now();
+    while !is_over() {
+        if !something_has_ended || since.elapsed() > MOMENT {
+            return false;
         }
-        Ok(init) => init.is_none(),
-        Err(_) => false,
+        std::thread::sleep(PAUSE);
     }
+    true
 }
 
 fn stopped() -> Error {
@@ -129,8 +135,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else {
         return Err(stopped());
     };
-    let is_paused = container.cgroups().is_frozen();
-    if is_paused && !execution.ignore_paused {
+    if !execution.ignore_paused && container.cgroups().is_frozen() {
         return Err(Error::of_kind(
             Kind::Paused,
             "cannot exec in a paused container (use --ignore-paused to override)",
@@ -189,6 +194,9 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let plan = trace.span("plan", || plan::plan_exec(&request, program, &entry, &store))?;
     let notes = if trace.is_on() { Some(Notes::new(&plan)?) } else { None };
 
+    if execution.ignore_paused {
+        await_thaw(container, execution.heeds_signals)?;
+    }
     let way_in = container.cgroups().way_in(&sub_cgroups)?;
     let root = if sends_root { Some(open_root(init.pid)?) } else { None };
     let enter = |cgroup: Option<&OwnedFd>, init: OwnedFd| {
@@ -201,7 +209,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
                 processors: &config.process.exec_cpu_affinity.initial,
                 notes: notes.as_ref(),
                 stdio: execution.stdio,
-                heeds_signals: is_paused && execution.heeds_signals,
+                heeds_signals: execution.heeds_signals,
             },
         )
     };
@@ -258,6 +266,18 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     }
     warnings.extend(launch.warnings(&plan));
     Ok(Executed { launch, terminal: relay, warnings })
+}
+
+/// Waits until the container is not paused any more. A process that is made before is frozen, and v1's do not even die: it would keep open what
+/// it has of the caller's, such as a pipe at whose other end somebody waits, when the caller has given up.
+fn await_thaw(container: &Container, heeds_signals: bool) -> Result<()> {
+    while container.cgroups().is_frozen() {
+        if heeds_signals {
+            check_interrupted()?;
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+    Ok(())
 }
 
 /// Lets the program begin, and waits until it has been executed.

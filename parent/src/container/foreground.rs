@@ -1,5 +1,6 @@
 //! Staying with a program until it ends: its signals, its terminal, its exit code.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -152,13 +153,16 @@ fn stay(
     };
     let master = rustix::io::fcntl_dupfd_cloexec(relay.master(), 3)
         .map_err(|errno| Error::call("duplicate the container's terminal", errno))?;
+    let asked_to_end = Cell::new(false);
     block_on(&reactor, async {
         let forward = async {
             loop {
                 reactor.readable(signals.as_fd()).await;
-                if signals.forward(launch.pidfd()) {
+                let forwarded = signals.forward(launch.pidfd());
+                if forwarded.resized {
                     host.resize(master.as_fd());
                 }
+                asked_to_end.set(asked_to_end.get() || forwarded.asks_to_end);
             }
         };
         let bytes = async {
@@ -171,5 +175,5 @@ fn stay(
     let code = launch.wait();
     drop(master);
     drop(host);
-    relay.drain(signals).and(code)
+    relay.drain(signals, asked_to_end.get()).and(code)
 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use shared_proto::Report;
 
 use super::held::send_listener;
@@ -102,15 +103,19 @@ impl Launch {
         &mut self,
         reactor: &Reactor,
     ) -> Result<Option<(Report, Option<OwnedFd>)>> {
-        if let Some(report) = self.early.pop_front() {
-            return Ok(Some(report));
-        }
         loop {
-            self.heed_signals()?;
-            if !self.may_block {
-                reactor.readable(self.socket.as_fd()).await;
-            }
-            match self.socket.receive_report()? {
+            let report = match self.early.pop_front() {
+                Some(report) => Some(report),
+                None => {
+                    if self.heeds_signals {
+                        self.await_word_or_end()?;
+                    } else if !self.may_block {
+                        reactor.readable(self.socket.as_fd()).await;
+                    }
+                    self.socket.receive_report()?
+                }
+            };
+            match report {
                 Some((Report::Warned(warning), _)) => self.warnings.push(warning),
                 Some((Report::Console, Some(master))) if self.console.is_none() => {
                     self.console = Some(master)
@@ -121,20 +126,21 @@ impl Launch {
         }
     }
 
-    /// Waits for the next word, or the end, of a stage1 that may be frozen.
+    /// Blocks until stage1 says something, or ends. True if it has said something.
     ///
-    /// Errors: meanwhile a signal asks us to end.
-    pub(super) fn heed_signals(&self) -> Result<()> {
+    /// Errors: meanwhile a signal asks us to end, where those are heeded.
+    pub(super) fn await_word_or_end(&self) -> Result<bool> {
         let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK_PAUSE.subsec_nanos()) };
-        let is_silent = || {
+        loop {
             let mut polled =
                 [self.socket.as_fd(), self.pidfd()].map(|it| PollFd::from_borrowed_fd(it, PollFlags::IN));
-            rustix::event::poll(&mut polled, Some(&pause)).is_ok_and(|count| count == 0)
-        };
-        while self.heeds_signals && is_silent() {
-            crate::signals::check_interrupted()?;
+            match rustix::event::poll(&mut polled, self.heeds_signals.then_some(&pause)) {
+                Ok(0) => crate::signals::check_interrupted()?,
+                Ok(_) => return Ok(!polled[0].revents().is_empty()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error::call("wait for stage1", errno)),
+            }
         }
-        Ok(())
     }
 
     /// stage1 ended without a word: says how.

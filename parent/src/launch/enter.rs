@@ -27,7 +27,7 @@ pub struct Entrance<'a> {
     /// Where stage1 notes what it does, if the plan has the slot for it.
     pub notes: Option<&'a Notes>,
     pub stdio: Stdio<'a>,
-    /// The container is paused: whoever asks us to end, by a signal that we block, is heard while stage1 says nothing.
+    /// Whoever asks us to end, by a signal that we block, is heard while stage1 says nothing: it may be frozen, or become so.
     pub heeds_signals: bool,
 }
 

@@ -25,8 +25,7 @@ impl StateDirectory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(descriptor) => Ok(Self { path, descriptor }),
-            // The last is an id that is too long for a directory.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Err(no_such_container()),
+            Err(Errno::NOENT | Errno::NOTDIR) => Err(no_such_container()),
             Err(errno) => Err(Error::call(format_args!("open {}", path.display()), errno)),
         }
     }

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -29,7 +28,8 @@ impl<'a> PidFile<'a> {
         let directory =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let (mut file, made) = match rustix::fs::open(directory, flags, Mode::from(0o600)) {
+        // As a file that the caller made: the mode is what the umask leaves of it.
+        let (mut file, made) = match rustix::fs::open(directory, flags, Mode::from(0o666)) {
             Ok(file) => (fs::File::from(file), None),
             Err(Errno::OPNOTSUPP) => {
                 let temporary = Self::temporary(path);
@@ -37,9 +37,7 @@ impl<'a> PidFile<'a> {
             }
             Err(errno) => return Err(failed(errno.into())),
         };
-        let prepared = file
-            .set_permissions(fs::Permissions::from_mode(0o644))
-            .and_then(|()| file.write_all(pid.to_string().as_bytes()));
+        let prepared = file.write_all(pid.to_string().as_bytes());
         let made = Self { path, file, made };
         prepared.map(|()| made).map_err(failed)
     }

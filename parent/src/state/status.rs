@@ -1,7 +1,7 @@
 //! Status, derived from the state directory and the kernel.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Init, StateDirectory};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
+use crate::signals::send_signal;
 
 /// The words of the runtime-spec, and `paused` as all runtimes have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -53,12 +54,20 @@ impl Init {
             Err(errno) => return Err(Error::call(format_args!("pidfd_open {}", self.pid), errno)),
         };
         // Looked at after the handle was taken: if it is our process now, the handle means it.
-        let start_time = read_proc(self.pid, "stat")?.and_then(|(stat, _)| parse_start_time(&stat));
-        Ok((start_time == Some(self.start_time)).then_some(handle))
+        let Some((stat, _)) = read_proc(self.pid, "stat")? else {
+            return match send_signal(handle.as_fd(), 0) {
+                Err(Errno::SRCH) => Ok(None),
+                _ => Err(Error::new(format!(
+                    "process {0} lives, and there is no /proc/{0}/stat: /proc is covered, or of another pid namespace",
+                    self.pid
+                ))),
+            };
+        };
+        Ok((parse_start_time(&stat) == Some(self.start_time)).then_some(handle))
     }
 
     /// Whether its memory is gone, and with it every sign of what it ran.
-    fn is_ending(&self) -> bool {
+    pub fn is_ending(&self) -> bool {
         rustix::fs::stat(format!("/proc/{}/exe", self.pid)).is_err_and(|errno| errno == Errno::NOENT)
     }
 

@@ -46,6 +46,8 @@ fn unknown_command_exits_with_3_and_wrong_usage_with_1() {
     call(&[]).exited(0);
     let outcome = call(&["state"]);
     assert!(outcome.message().contains("\"state\" requires exactly 1 argument(s)"), "{}", outcome.describe());
+    call(&["kill"]).failed_with(&["\"kill\" requires a minimum of 1 argument(s)"]);
+    call(&["kill", "a", "TERM", "b"]).failed_with(&["\"kill\" requires a maximum of 2 argument(s)"]);
     let outcome = call(&["bogus"]);
     assert!(outcome.message().contains("No help topic for 'bogus'"), "{}", outcome.describe());
 }

@@ -191,6 +191,35 @@ fn pid_file_holds_the_pid_without_a_newline() {
     assert_eq!(fs::read_to_string(&file).expect("read the pid file"), container.pid().to_string());
 }
 
+/// As every file that a shell or runc makes.
+#[test]
+fn pid_file_has_the_mode_that_the_umask_leaves_and_may_lie_behind_dots() {
+    let container = waiting();
+    let directory = container.bundle.scratch().join("pids");
+    fs::create_dir_all(directory.join("a")).expect("mkdir");
+    let file = directory.join("pid");
+    for (umask, mode) in [("022", 0o644), ("077", 0o600), ("000", 0o666), ("777", 0)] {
+        // The second is put in the first one's place, a link as well, and not what that leads to.
+        let _ = fs::remove_file(&file);
+        for is_link in [false, true] {
+            if is_link {
+                fs::remove_file(&file).expect("remove");
+                std::os::unix::fs::symlink("elsewhere", &file).expect("link");
+            }
+            let create = container.create_command("create", &["--pid-file", "./a/../pid"]);
+            let mut command = Command::new("sh");
+            command.current_dir(&directory).arg("-c").arg(format!("umask {umask}; exec \"$@\"")).arg("sh");
+            command.arg(create.get_program()).args(create.get_args());
+            run_within_limit(command).succeeded();
+            let facts = fs::symlink_metadata(&file).expect("stat");
+            assert!(facts.is_file() && facts.permissions().mode() & 0o7777 == mode, "{umask}: {facts:?}");
+            assert_eq!(fs::read_to_string(&file).expect("read"), container.pid().to_string());
+            assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 2);
+            container.delete_force().succeeded();
+        }
+    }
+}
+
 #[test]
 fn second_start_is_refused() {
     let container = waiting();
@@ -254,9 +283,13 @@ fn bad_ids_are_refused() {
     let outcome = container.call(&["exec", "a/b", "true"]);
     outcome.exited(255);
     assert!(outcome.message().contains("exec failed: invalid container ID format"), "{}", outcome.describe());
-    let long = "x".repeat(300);
-    container.call(&["state", &long]).failed_with(&["container does not exist"]);
-    container.call(&["delete", "--force", &long]).succeeded();
+    // One more than a directory's name can have; runc's kernel says so.
+    let long = "x".repeat(256);
+    let reason = if is_pinnace() { "longer than 255 bytes" } else { "file name too long" };
+    for command in [&["state"][..], &["kill"], &["delete", "--force"]] {
+        container.call(&[command, &[&long]].concat()).failed_with(&[reason]);
+    }
+    container.call(&["state", &long[1..]]).failed_with(&["container does not exist"]);
 }
 
 #[test]

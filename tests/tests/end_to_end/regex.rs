@@ -51,6 +51,12 @@ fn kill_and_delete_reach_every_container_whose_id_matches_and_no_other() {
     assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.describe());
     assert_eq!(statuses(), ["gone", "running", "running"]);
 
+    // What a script passes whose variable is not set.
+    for command in [&["kill", "--regex", "", "KILL"][..], &["delete", "--force", "--regex", ""]] {
+        call(command).failed_with(&["the regular expression is empty"]);
+    }
+    assert_eq!(statuses(), ["gone", "running", "running"]);
+
     call(&["delete", "-fr", "^pt-.*-web-[[:digit:]]+$"]).succeeded();
     assert_eq!(statuses(), ["gone", "gone", "running"]);
     call(&["delete", "--regex", "--regex=false", "."]).failed_with(&["invalid container ID format"]);

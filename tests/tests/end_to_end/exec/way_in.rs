@@ -11,6 +11,8 @@ use pinnace_tests::{
     system_calls, tampered, wait_until,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 use super::{exec, refused, running};
 use crate::terminal::receive_master;
 use crate::user_namespace::{by_user, of_user};
@@ -214,6 +216,28 @@ fn a_process_that_is_killed_on_its_way_in_says_so() {
     refused(&held.finish(), "cannot exec in a stopped container");
 }
 
+/// The first process is the last to go: it waits until everybody in its pid namespace has been reaped.
+#[test]
+fn a_container_that_cannot_end_yet_takes_nobody_in() {
+    let container = running(Bundle::new());
+    let beside = spawn(container.command(&["exec", &container.id, "sh", "-c", "echo runs; exec sleep 1000"]));
+    wait_until("it runs", || beside.stdout_now().contains("runs"));
+    beside.signal(pinnace_tests::Signal::STOP);
+    let init = container.pid();
+    container.kill("KILL").succeeded();
+    wait_until("the first process is ending", || fs::metadata(format!("/proc/{init}/exe")).is_err());
+    for options in [&[][..], &["--detach"]] {
+        let outcome = exec(&container, options, &["true"]);
+        if is_pinnace() {
+            refused(&outcome, "cannot exec in a stopped container");
+        } else {
+            outcome.exited(255);
+        }
+    }
+    beside.signal(pinnace_tests::Signal::CONT);
+    beside.finish().exited(137);
+}
+
 #[test]
 fn a_root_that_was_not_pivoted_to_is_the_root_of_every_process() {
     let bundle = Bundle::new().args(&["/bin/sleep", "1000"]).set("/process/cwd", json!("/tmp"));
@@ -327,11 +351,92 @@ fn who_waits_for_a_paused_container_or_for_a_process_file_can_be_asked_to_end() 
         let text = "exec failed: interrupted by SIGTERM before the program was started";
         assert!(!is_pinnace() || outcome.message() == text, "{}", outcome.describe());
     }
+    // Who reads what it writes is not kept waiting for the end of the pause.
+    let (reader, writer) = rustix::pipe::pipe().expect("pipe");
+    let mut command = container.command(&["exec", "--ignore-paused", &container.id, "touch", "/ran"]);
+    let mut child = command.stdout(writer).spawn().expect("start");
+    drop(command);
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a pid");
+    rustix::process::kill_process(pid, pinnace_tests::Signal::TERM).expect("kill");
+    child.wait().expect("wait");
+    let mut polled = [PollFd::new(&reader, PollFlags::IN)];
+    let limit = Timespec { tv_sec: 5, tv_nsec: 0 };
+    assert_eq!(rustix::event::poll(&mut polled, Some(&limit)), Ok(1), "the pipe is held open");
     container.call(&["resume", &container.id]).succeeded();
     wait_until("nobody is left of them", || {
         container.call(&["ps", "--format", "json", &container.id]).stdout.matches(',').count() == 0
     });
     assert!(!container.bundle.rootfs().join("ran").exists(), "it ran all the same");
+}
+
+/// The pause may come when the exec has seen that there is none.
+#[test]
+fn who_is_overtaken_by_a_pause_can_be_asked_to_end() {
+    let Some(strace) = find_program("strace").filter(|_| is_pinnace()) else {
+        return skip("strace is not installed");
+    };
+    let container = running(Bundle::new().writable());
+    for (number, injection) in
+        ["clone3:delay_enter=800000:when=1", "sendmsg:delay_enter=800000:when=2"].iter().enumerate()
+    {
+        let exec = container.command(&["exec", &container.id, "touch", "/ran"]);
+        let log = container.bundle.scratch().join(format!("strace-{number}"));
+        let waiting = spawn(tampered(&strace, &exec, injection, &log));
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        container.call(&["pause", &container.id]).succeeded();
+        std::thread::sleep(std::time::Duration::from_millis(800));
+        let children = format!("/proc/{0}/task/{0}/children", waiting.pid().as_raw_nonzero());
+        let children = fs::read_to_string(children).expect("children");
+        let pid = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("the exec");
+        let exec = rustix::process::Pid::from_raw(pid).expect("a pid");
+        rustix::process::kill_process(exec, pinnace_tests::Signal::TERM).expect("kill");
+        wait_until("it has ended, paused as the container is", || {
+            !fs::exists(format!("/proc/{pid}")).expect("look")
+        });
+        container.call(&["resume", &container.id]).succeeded();
+        let outcome = waiting.finish();
+        outcome.exited(143);
+        let text = "exec failed: interrupted by SIGTERM before the program was started";
+        assert_eq!(outcome.message(), text, "{}", outcome.describe());
+    }
+    assert!(!container.bundle.rootfs().join("ran").exists(), "it ran all the same");
+}
+
+#[test]
+fn what_waits_for_the_end_of_a_pause_runs_then_and_is_refused_where_the_container_has_ended() {
+    let container = running(Bundle::new());
+    let waiting = || spawn(container.command(&["exec", "--ignore-paused", &container.id, "echo", "ran"]));
+    container.call(&["pause", &container.id]).succeeded();
+    let goes_on = waiting();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    container.call(&["resume", &container.id]).succeeded();
+    assert_eq!(goes_on.finish().succeeded(), "ran");
+    container.call(&["pause", &container.id]).succeeded();
+    let goes_nowhere = waiting();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    container.delete_force().succeeded();
+    refused(&goes_nowhere.finish(), "cannot exec in a stopped container");
+}
+
+/// Without /proc nobody can say whether it is the container's process that has the number: then it has not ended.
+#[test]
+fn a_container_whose_proc_we_do_not_see_has_not_stopped() {
+    let Some(unshare) = find_program("unshare").filter(|_| is_pinnace()) else {
+        return skip("unshare is not installed");
+    };
+    let container = running(Bundle::new());
+    for words in [&["exec", &container.id, "true"][..], &["state", &container.id], &["delete", &container.id]]
+    {
+        let inner = container.command(words);
+        let mut command = Command::new(&unshare);
+        command.args(["--mount", "sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        let outcome = run_within_limit(command);
+        assert_ne!(outcome.code, 0, "{}", outcome.describe());
+        assert!(outcome.message().contains("/proc is covered"), "{}", outcome.describe());
+    }
+    assert_eq!(container.status(), "running");
 }
 
 #[test]
