@@ -430,6 +430,9 @@ fn unified_files() {
         ("nosuch.max", "1", "controller \"nosuch\" not available"),
         ("memory.nosuch", "1", "no such file or directory"),
         ("memory.max", "much", "invalid argument"),
+        ("cgroup.freeze", "1", "$.linux.resources.unified[\"cgroup.freeze\"]: is no limit"),
+        ("cgroup.kill", "1", "$.linux.resources.unified[\"cgroup.kill\"]: is no limit"),
+        ("cgroup.procs", "1", "$.linux.resources.unified[\"cgroup.procs\"]: is no limit"),
     ] {
         for manager in managers() {
             let container = sleeping()

@@ -274,6 +274,16 @@ fn rdma(resources: &LinuxResources, found: &mut Found<'_>) -> std::collections::
         .collect()
 }
 
+/// Files of v2 by which a start would hang or fail, or whatever processes they name would become the container's.
+const NO_LIMITS: [&str; 6] = [
+    "cgroup.freeze",
+    "cgroup.kill",
+    "cgroup.procs",
+    "cgroup.subtree_control",
+    "cgroup.threads",
+    "cgroup.type",
+];
+
 fn unified(resources: &LinuxResources, found: &mut Found<'_>) -> std::collections::BTreeMap<String, String> {
     let files = resources.unified().iter().flatten();
     files
@@ -281,6 +291,11 @@ fn unified(resources: &LinuxResources, found: &mut Found<'_>) -> std::collection
             if name.contains('/') {
                 let reason = format!("unified resource {name:?} must be a file name (no slashes)");
                 found.add(format_args!("unified[{name:?}]"), reason);
+            } else if NO_LIMITS.contains(&name.as_str()) {
+                found.add(
+                    format_args!("unified[{name:?}]"),
+                    "is no limit: it moves, stops or kills processes, or keeps them out",
+                );
             } else if !name.split_once('.').is_some_and(|(controller, file)| {
                 !controller.is_empty() && !file.is_empty() && !name.contains('\0')
             }) {

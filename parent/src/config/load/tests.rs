@@ -427,6 +427,11 @@ fn resources_that_cannot_be_limits_are_named() {
             json!({"memory": "1"}),
             "unified[\"memory\"]: unified resource \"memory\" must be in the form CONTROLLER.PARAMETER",
         ),
+        (
+            "unified",
+            json!({"cgroup.max.depth": "3", "cgroup.kill": "1"}),
+            "unified[\"cgroup.kill\"]: is no limit: it moves, stops or kills processes, or keeps them out",
+        ),
         // v1's own affair.
         ("memory", json!({"limit": -1, "swap": 5}), "ok"),
         ("cpu", json!({"quota": 5000, "burst": 6000}), "cpu.burst: 6000 is above the quota, 5000"),
