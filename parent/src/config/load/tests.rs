@@ -174,7 +174,7 @@ fn what_engines_leave_empty_means_nothing() {
         ("/linux/resources/unified", json!({})),
         ("/linux/resources/blockIO", json!({"weight": 0, "throttleReadBpsDevice": null})),
         ("/linux/resources/memory", json!({"kernel": 0, "limit": null})),
-        ("/linux/resources/devices/-", json!({"allow": true, "type": "", "access": "r"})),
+        ("/linux/resources/devices/-", json!({"allow": true, "type": "", "access": "rwm"})),
         ("/mounts/1/options/-", json!("")),
         ("/annotations", json!({"run.oci.handler": "krun"})),
         ("/vm", json!({"hypervisor": 5})),
@@ -183,6 +183,16 @@ fn what_engines_leave_empty_means_nothing() {
     ] {
         check(pointer, value, "ok");
     }
+}
+
+#[test]
+fn a_device_rule_about_all_types_is_about_everything() {
+    let warning = "warned: $.linux.resources.devices[1] is about everything, as its type is: numbers and access are ignored";
+    for partial in [json!({"allow": true, "access": "r"}), json!({"allow": false, "type": "a", "major": 7})] {
+        check("/linux/resources/devices/-", partial, warning);
+    }
+    let whole = json!({"allow": true, "type": "a", "major": -1, "minor": -1, "access": "mrw"});
+    check("/linux/resources/devices/-", whole, "ok");
 }
 
 #[test]
