@@ -71,6 +71,7 @@ const MOVE: u8 = 0xbc;
 const MOVE_IMMEDIATE: u8 = 0xb4;
 const AND_IMMEDIATE: u8 = 0x54;
 const SHIFT_RIGHT_IMMEDIATE: u8 = 0x74;
+const XOR_IMMEDIATE: u8 = 0xa4;
 const JUMP_NOT_EQUAL_IMMEDIATE: u8 = 0x56;
 const JUMP_EQUAL_IMMEDIATE: u8 = 0x16;
 const EXIT: u8 = 0x95;
@@ -122,7 +123,11 @@ fn rule_block(rule: &DeviceRule) -> Vec<Instruction> {
     let mut block = vec![instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, kind)];
     for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
         if let Some(number) = number {
-            block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, register, 0, 0, number as i32));
+            // Compared in another register, or the kernel's verifier would follow each number that it knows then through all rules behind this one:
+            // some hundreds of them would be too many.
+            block.push(instruction(MOVE, SCRATCH, register, 0, 0));
+            block.push(instruction(XOR_IMMEDIATE, SCRATCH, 0, 0, number as i32));
+            block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, SCRATCH, 0, 0, 0));
         }
     }
     let bit = |has: bool, bit: i32| if has { bit } else { 0 };
@@ -178,6 +183,10 @@ mod tests {
                 }
                 AND_IMMEDIATE => {
                     registers[to] &= step.immediate;
+                    false
+                }
+                XOR_IMMEDIATE => {
+                    registers[to] ^= step.immediate;
                     false
                 }
                 SHIFT_RIGHT_IMMEDIATE => {

@@ -17,6 +17,10 @@ use super::super::{
 const MAJOR_MAX: i64 = 0xfff;
 const MINOR_MAX: i64 = 0xf_ffff;
 
+/// The kernel's verifier of v2's program bears with 8,192 jumps whose other ends it has not seen yet (BPF_COMPLEXITY_LIMIT_JMP_SEQ), and a rule
+/// has two of them.
+const DEVICE_RULE_COUNT_MAX: usize = 2048;
+
 pub(super) fn check(
     resources: Option<&LinuxResources>,
     problems: &mut Problems,
@@ -354,6 +358,10 @@ fn device_policy(
             ));
         }
         policy = DevicePolicy { allow_by_default: allow, rules: Vec::new() };
+    }
+    let count = policy.rules.len();
+    if count > DEVICE_RULE_COUNT_MAX {
+        found.add("devices", format!("{count} rules are more than {DEVICE_RULE_COUNT_MAX}"));
     }
     policy
 }

@@ -196,6 +196,15 @@ fn a_device_rule_about_all_types_is_about_everything() {
 }
 
 #[test]
+fn device_rules_are_as_many_as_the_kernel_takes() {
+    let rule = |number| json!({"allow": true, "type": "c", "major": 300, "minor": number, "access": "rw"});
+    let rules = |count: u32| (0..count).map(rule).collect::<Value>();
+    check("/linux/resources/devices", rules(2048), "ok");
+    let refused = "config.json: $.linux.resources.devices: 2049 rules are more than 2048";
+    check("/linux/resources/devices", rules(2049), refused);
+}
+
+#[test]
 fn a_pids_object_without_a_limit_is_none_and_a_zero_is_one() {
     for (pids, expected) in
         [(json!({}), None), (json!({"limit": null}), None), (json!({"limit": 0}), Some(0))]
