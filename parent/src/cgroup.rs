@@ -427,11 +427,13 @@ impl Cgroups {
             // Whoever has made it may have run out of memory in it.
             return None;
         }
-        let killed = self.oom_kill_count()?.checked_sub(killed_before).filter(|killed| *killed > 0)?;
         let [limit, peak] =
             [limit, peak].map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
         let (limit, peak) = (limit.trim_end(), peak.trim_end());
-        if !oom::has_reached_own_limit(&path, is_v2) {
+        let is_own = oom::has_reached_own_limit(&path, is_v2);
+        // The last to be read: systemd takes away all of them when nobody is left in the scope.
+        let killed = self.oom_kill_count()?.checked_sub(killed_before).filter(|killed| *killed > 0)?;
+        if !is_own {
             return Some(format!(
                 "out of memory in a cgroup above {path}, or on the host: peak usage {peak}, processes killed: {killed}"
             ));
@@ -440,6 +442,17 @@ impl Cgroups {
             "out of memory: limit {limit}, peak usage {peak}, processes killed: {killed}; \
              {MEMORY_TO_START} is enough to come to the program's start"
         ))
+    }
+
+    /// What the limit lets one suppose where a creation has failed and systemd was quicker: it has taken the scope away, and the figures with it.
+    pub fn perhaps_out_of_memory(&self, resources: &Resources) -> Option<String> {
+        let limit = resources.memory.limit?;
+        let is_low = u64::try_from(limit).is_ok_and(|limit| limit < MEMORY_TO_START);
+        let path = self.placement.version().memory()?.path;
+        let is_gone = self.made.has_scope && files::try_open_directory(&path).is_err();
+        (is_low && is_gone).then(|| {
+            format!("out of memory, it seems: limit {limit}; {MEMORY_TO_START} is enough to come to the program's start")
+        })
     }
 
     /// The pids in the container's cgroups and below.

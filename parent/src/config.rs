@@ -40,8 +40,8 @@ pub use options::mount_options;
 pub use problems::{Problem, Problems, Refusal, one_line};
 pub use program::Program;
 pub use resources::{
-    BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
-    Network, RdmaLimit, Resources, Throttle, WeightDevice,
+    BlockIo, Cpu, DeviceNumber, DevicePolicy, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority,
+    Memory, Network, RdmaLimit, Resources, Throttle, WeightDevice,
 };
 pub use seccomp::*;
 pub use sections::section;

@@ -6,34 +6,15 @@
 use std::collections::BTreeMap;
 
 use super::files;
-use crate::config::{DeviceRule, DeviceRuleKind};
+use crate::config::{DevicePolicy, DeviceRule, DeviceRuleKind};
 
-/// Rules, and what holds where none speaks.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Policy {
-    pub(super) allow_by_default: bool,
-    pub(super) rules: Vec<DeviceRule>,
-}
-
-impl Policy {
-    /// The configured rules after the last one about everything, then runc's defaults. Without any rule nothing but the defaults is allowed.
-    pub(super) fn new(configured: &[DeviceRule]) -> Self {
-        let everything = |rule: &&DeviceRule| {
-            rule.kind == DeviceRuleKind::All
-                && rule.major.is_none()
-                && rule.minor.is_none()
-                && rule.read
-                && rule.write
-                && rule.mknod
-        };
-        let start = configured.iter().rposition(|rule| everything(&rule));
-        let allow_by_default = start.is_some_and(|index| configured[index].allow);
-        let mut rules = configured[start.map_or(0, |index| index + 1)..].to_vec();
-        if !allow_by_default || rules.iter().any(|rule| !rule.allow) {
-            rules.extend(DEFAULTS);
-        }
-        Self { allow_by_default, rules }
+/// The configured policy with runc's defaults behind it.
+pub(super) fn with_defaults(configured: &DevicePolicy) -> DevicePolicy {
+    let mut policy = configured.clone();
+    if !policy.allow_by_default || policy.rules.iter().any(|rule| !rule.allow) {
+        policy.rules.extend(DEFAULTS);
     }
+    policy
 }
 
 /// Major 10, minor 200 is tun, which containers have come to rely on.
@@ -90,6 +71,7 @@ const MOVE: u8 = 0xbc;
 const MOVE_IMMEDIATE: u8 = 0xb4;
 const AND_IMMEDIATE: u8 = 0x54;
 const SHIFT_RIGHT_IMMEDIATE: u8 = 0x74;
+const XOR_IMMEDIATE: u8 = 0xa4;
 const JUMP_NOT_EQUAL_IMMEDIATE: u8 = 0x56;
 const JUMP_EQUAL_IMMEDIATE: u8 = 0x16;
 const EXIT: u8 = 0x95;
@@ -114,7 +96,7 @@ const fn instruction(code: u8, destination: u8, source: u8, offset: i16, immedia
 }
 
 /// The policy as a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
-pub(super) fn program(policy: &Policy) -> Vec<Instruction> {
+pub(super) fn program(policy: &DevicePolicy) -> Vec<Instruction> {
     let mut program = vec![
         // { u32 access_type; u32 major; u32 minor; }, where access_type is (access << 16) | type.
         instruction(LOAD_WORD, KIND, SCRATCH, 0, 0),
@@ -134,17 +116,18 @@ pub(super) fn program(policy: &Policy) -> Vec<Instruction> {
 
 /// One rule: jumps behind itself where it does not apply.
 fn rule_block(rule: &DeviceRule) -> Vec<Instruction> {
-    let mut block = Vec::new();
-    match rule.kind {
-        DeviceRuleKind::All => {}
-        DeviceRuleKind::Character => {
-            block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_CHARACTER))
-        }
-        DeviceRuleKind::Block => block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, TYPE_BLOCK)),
-    }
+    let kind = match rule.kind {
+        DeviceRuleKind::Character => TYPE_CHARACTER,
+        DeviceRuleKind::Block => TYPE_BLOCK,
+    };
+    let mut block = vec![instruction(JUMP_NOT_EQUAL_IMMEDIATE, KIND, 0, 0, kind)];
     for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
         if let Some(number) = number {
-            block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, register, 0, 0, number as i32));
+            // Compared in another register, or the kernel's verifier would follow each number that it knows then through all rules behind this one:
+            // some hundreds of them would be too many.
+            block.push(instruction(MOVE, SCRATCH, register, 0, 0));
+            block.push(instruction(XOR_IMMEDIATE, SCRATCH, 0, 0, number as i32));
+            block.push(instruction(JUMP_NOT_EQUAL_IMMEDIATE, SCRATCH, 0, 0, 0));
         }
     }
     let bit = |has: bool, bit: i32| if has { bit } else { 0 };
@@ -202,6 +185,10 @@ mod tests {
                     registers[to] &= step.immediate;
                     false
                 }
+                XOR_IMMEDIATE => {
+                    registers[to] ^= step.immediate;
+                    false
+                }
                 SHIFT_RIGHT_IMMEDIATE => {
                     registers[to] = (registers[to] as u32 >> step.immediate) as i32;
                     false
@@ -217,52 +204,38 @@ mod tests {
         }
     }
 
-    const DENY_ALL: DeviceRule = DeviceRule {
-        allow: false,
-        kind: DeviceRuleKind::All,
-        major: None,
-        minor: None,
-        read: true,
-        write: true,
-        mknod: true,
-    };
+    /// What these rules allow where nothing is by default.
+    fn denying(rules: &[DeviceRule]) -> Vec<Instruction> {
+        program(&with_defaults(&DevicePolicy { allow_by_default: false, rules: rules.to_vec() }))
+    }
 
     #[test]
     fn the_defaults_are_allowed_and_nothing_else() {
-        for policy in [Policy::new(&[]), Policy::new(&[DENY_ALL])] {
-            let program = program(&policy);
-            assert!(verdict(&program, TYPE_CHARACTER, ACCESS_READ | ACCESS_WRITE, 1, 3));
-            assert!(verdict(&program, TYPE_CHARACTER, ACCESS_MKNOD, 4, 64));
-            assert!(verdict(&program, TYPE_CHARACTER, ACCESS_READ, 136, 9));
-            assert!(!verdict(&program, TYPE_CHARACTER, ACCESS_READ, 1, 1));
-            assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ, 8, 0));
-            assert!(verdict(&program, TYPE_BLOCK, ACCESS_MKNOD, 8, 0));
-        }
+        let program = denying(&[]);
+        assert!(verdict(&program, TYPE_CHARACTER, ACCESS_READ | ACCESS_WRITE, 1, 3));
+        assert!(verdict(&program, TYPE_CHARACTER, ACCESS_MKNOD, 4, 64));
+        assert!(verdict(&program, TYPE_CHARACTER, ACCESS_READ, 136, 9));
+        assert!(!verdict(&program, TYPE_CHARACTER, ACCESS_READ, 1, 1));
+        assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ, 8, 0));
+        assert!(verdict(&program, TYPE_BLOCK, ACCESS_MKNOD, 8, 0));
     }
 
     #[test]
     fn a_later_rule_counts_and_a_denied_part_denies_the_whole() {
-        let allow = DeviceRule { allow: true, kind: DeviceRuleKind::Block, major: Some(8), ..DENY_ALL };
+        let allow = default_rule(DeviceRuleKind::Block, Some(8), None);
         let deny_writes = DeviceRule { allow: false, read: false, mknod: false, ..allow };
-        let program = program(&Policy::new(&[DENY_ALL, allow, deny_writes]));
+        let program = denying(&[allow, deny_writes]);
         assert!(verdict(&program, TYPE_BLOCK, ACCESS_READ, 8, 1));
         assert!(!verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, 8, 1));
     }
 
     #[test]
     fn rules_for_the_same_devices_add_up() {
-        let read = DeviceRule {
-            allow: true,
-            kind: DeviceRuleKind::Block,
-            major: Some(8),
-            write: false,
-            mknod: false,
-            ..DENY_ALL
-        };
+        let read =
+            DeviceRule { write: false, mknod: false, ..default_rule(DeviceRuleKind::Block, Some(8), None) };
         let write = DeviceRule { read: false, write: true, ..read };
         let both = |rules: &[DeviceRule], major| {
-            let program = program(&Policy::new(&[&[DENY_ALL], rules].concat()));
-            verdict(&program, TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, major, 1)
+            verdict(&denying(rules), TYPE_BLOCK, ACCESS_READ | ACCESS_WRITE, major, 1)
         };
         assert!(both(&[read, write], 8));
         assert!(!both(&[read, write], 9));
@@ -279,8 +252,8 @@ mod tests {
 
     #[test]
     fn allow_all_needs_no_program() {
-        let allow_all = DeviceRule { allow: true, ..DENY_ALL };
-        assert_eq!(Policy::new(&[DENY_ALL, allow_all]), Policy { allow_by_default: true, rules: vec![] });
+        let everything = DevicePolicy { allow_by_default: true, rules: Vec::new() };
+        assert_eq!(with_defaults(&everything), everything);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::devices::Policy;
+use super::devices::with_defaults;
 use super::{Directory, Placement};
 use super::{v1, v2};
 use crate::config::{Cpu, Memory, Resources};
@@ -98,7 +98,7 @@ pub fn unsupported(placement: &Placement, resources: &Resources) -> Vec<(String,
         missing.extend(unknown_weights(directory, resources));
     }
     if hierarchies.iter().any(|directory| directory.has("devices"))
-        && let Err(error) = v1::devices::lines(&Policy::new(&resources.devices))
+        && let Err(error) = v1::devices::lines(&with_defaults(&resources.devices))
     {
         let text = error.to_string();
         missing.extend(text.split_once(": ").map(|(path, reason)| (path.to_owned(), reason.to_owned())));

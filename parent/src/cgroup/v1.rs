@@ -8,7 +8,7 @@ mod stats;
 
 use std::os::fd::OwnedFd;
 
-use super::devices::Policy;
+use super::devices::with_defaults;
 use super::directory::{make, make_beside};
 use super::place::Directory;
 use super::version::{MemoryFiles, Setting, V1, Version};
@@ -193,7 +193,7 @@ fn limit_network(directory: &Directory, writer: &Writer, network: &Network) -> R
 }
 
 fn limit_devices(path: &str, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
-    let policy = Policy::new(&resources.devices);
+    let policy = with_defaults(&resources.devices);
     let (allow, deny) = (format!("{path}/devices.allow"), format!("{path}/devices.deny"));
     if policy.allow_by_default && policy.rules.is_empty() {
         // A new directory has its parent's rules, which is the most it can have; one that was there before may have fewer.

@@ -157,7 +157,7 @@ fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result
     let path = writer.path().to_owned();
     made.kept_limits.extend(writer.into_log());
     limited?;
-    let policy = devices::Policy::new(&resources.devices);
+    let policy = devices::with_defaults(&resources.devices);
     let everything = policy.allow_by_default && policy.rules.is_empty();
     let applied = match (everything, was_there) {
         (true, false) => Ok(()),

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Resources {
-    /// In the order of the file, without the runtime's own defaults. Not kept: an update never touches them.
+    /// Not kept: an update never touches them.
     #[serde(skip)]
-    pub devices: Vec<DeviceRule>,
+    pub devices: DevicePolicy,
     #[serde(skip_serializing_if = "is_default")]
     pub memory: Memory,
     #[serde(skip_serializing_if = "is_default")]
@@ -194,7 +194,16 @@ pub struct RdmaLimit {
     pub hca_objects: Option<u32>,
 }
 
-/// One entry of `linux.resources.devices`.
+/// Which devices may be used. What the runtime itself allows every container is not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DevicePolicy {
+    /// What holds where no rule speaks.
+    pub allow_by_default: bool,
+    /// In the order of the file.
+    pub rules: Vec<DeviceRule>,
+}
+
+/// One entry of `linux.resources.devices` that is about character or block devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {
     pub allow: bool,
@@ -209,7 +218,6 @@ pub struct DeviceRule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceRuleKind {
-    All,
     Character,
     Block,
 }

@@ -274,7 +274,9 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             })
         }
         Err(error) => {
-            let error = match cgroups.out_of_memory_since(0) {
+            let report =
+                cgroups.out_of_memory_since(0).or_else(|| cgroups.perhaps_out_of_memory(&record.resources));
+            let error = match report {
                 Some(report) => error.because(report),
                 None => error,
             };

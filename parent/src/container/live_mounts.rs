@@ -137,8 +137,11 @@ fn remove(container: &mut Container, tree: &Tree, place: usize) -> Result<()> {
             "the container's first process has changed its mount namespace or its root since: what was mounted is out of reach",
         )));
     }
+    // Before Linux 6.8 a number is given out again, and a filesystem's as well: then the last one of ours that got it has it.
+    let is_anothers =
+        container.record.added_mounts[place + 1..].iter().any(|later| later.number == added.number);
     let mut tries = 0;
-    while let Some(mounted) = tree.mounts()?.into_iter().find(|mounted| mounted.is(added)) {
+    while !is_anothers && let Some(mounted) = tree.mounts()?.into_iter().find(|mounted| mounted.is(added)) {
         tries += 1;
         match tree.unmount(&mounted.point, added.number) {
             Ok(()) => break,

@@ -172,6 +172,28 @@ fn rules_for_the_same_device_add_up_on_v2() {
     assert!(!opened(json!([deny, rule(11, "r"), taken, rule(11, "w")])));
 }
 
+/// The kernel follows all ways through the program before it takes it.
+#[test]
+fn two_thousand_rules_are_in_force_on_v2() {
+    if unified().is_none() {
+        return;
+    }
+    let rule = |minor: u32| {
+        let (kind, access) = [("c", "rw"), ("b", "r"), ("c", "rwm")][minor as usize % 3];
+        json!({"allow": !minor.is_multiple_of(5), "type": kind, "major": 300, "minor": minor, "access": access})
+    };
+    let kmsg = json!({"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"});
+    let rules: Vec<Value> =
+        [json!({"allow": false, "access": "rwm"}), kmsg].into_iter().chain((0..2047).map(rule)).collect();
+    let outcome = Bundle::new()
+        .writable()
+        .all_capabilities(&["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYSLOG"])
+        .set("/linux/resources/devices", json!(rules))
+        .shell("mknod /tmp/kmsg c 1 11; (: </tmp/kmsg) && echo read; (: <>/tmp/kmsg) 2>/dev/null || echo no more")
+        .run();
+    assert_eq!(outcome.succeeded(), "read\nno more");
+}
+
 #[test]
 fn cgroups_that_the_container_made_go_with_it() {
     let Some(mount) = unified() else { return };

@@ -143,6 +143,46 @@ fn rules_that_v1_cannot_keep_are_refused() {
     assert!(!list.contains("10:229") && list.contains("c 1:3 rwm"), "{list}");
 }
 
+/// As v1's kernel has it, and runc on both versions: whatever else it says.
+#[test]
+fn rule_about_all_types_is_about_everything_and_ends_what_was_said_before() {
+    let hierarchies = pinnace_tests::cgroup_hierarchies();
+    let is_v2 = hierarchies.len() == 1 && hierarchies.contains_key("");
+    if !is_v2 && !hierarchies.contains_key("devices") {
+        return skip("no v1 devices hierarchy, and v2 is not alone");
+    }
+    let all = |allow: bool, access: &str| json!({"allow": allow, "type": "a", "access": access});
+    let kmsg = |allow: bool| json!({"allow": allow, "type": "c", "major": 1, "minor": 11, "access": "rw"});
+    for (rules, expected) in [
+        (json!([all(false, "rwm"), kmsg(true)]), "read"),
+        (json!([kmsg(true), {"allow": false, "access": "rwm"}]), ""),
+        (json!([all(false, "rwm"), all(true, "rwm")]), "read"),
+        (json!([all(true, "rwm"), all(false, "rwm")]), ""),
+        (json!([all(true, "rwm"), kmsg(false)]), ""),
+        (json!([all(false, "rwm"), all(true, "m")]), "read"),
+        (json!([kmsg(true), all(false, "w")]), ""),
+        (json!([all(true, "rwm"), {"allow": false, "type": "a", "major": 7, "access": "m"}]), ""),
+    ] {
+        let names = ["CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYSLOG"];
+        let outcome = Bundle::new()
+            .writable()
+            .all_capabilities(&names)
+            .set("/linux/resources/devices", rules.clone())
+            .shell("mknod /tmp/kmsg c 1 11; (: </tmp/kmsg) && echo read; exit 0")
+            .run();
+        assert_eq!(outcome.succeeded(), expected, "{rules}");
+        let is_partial = rules
+            .as_array()
+            .expect("rules")
+            .iter()
+            .any(|rule| rule["type"] == "a" && (rule["access"] != "rwm" || rule.get("major").is_some()));
+        if is_pinnace() {
+            let warning = "$.linux.resources.devices[1] is about everything";
+            assert_eq!(outcome.stderr.contains(warning), is_partial, "{}", outcome.describe());
+        }
+    }
+}
+
 #[test]
 fn default_devices_stay_usable_when_everything_is_denied() {
     let rules = json!([{"allow": false, "access": "rwm"}]);

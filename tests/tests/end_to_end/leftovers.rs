@@ -5,7 +5,7 @@ use std::process::Command;
 
 use pinnace_tests::{
     Bundle, Container, busybox, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip,
-    tests_pinnace, unique_id,
+    tests_pinnace, unique_id, wait_until,
 };
 
 type Break = fn(Bundle) -> Bundle;
@@ -282,11 +282,13 @@ fn what_a_creation_left_that_was_cut_off_is_deleted_and_nothing_of_others() {
         fs::remove_file(state.join("start.sock")).expect("the start socket");
         let hierarchies = cgroup_hierarchies();
         let theirs = hierarchies.get("freezer").or(hierarchies.values().next()).expect("a hierarchy");
-        fs::remove_dir(theirs.join(&path[1..])).expect("rmdir");
+        // A process that has ended may be in its cgroups for a moment more.
+        wait_until("nobody is in it", || fs::remove_dir(theirs.join(&path[1..])).is_ok());
         let mut stranger = Stranger::new(theirs.join(&path[1..]));
         let empty = hierarchies.get("memory").map(|memory| memory.join(&path[1..]));
         if let Some(empty) = &empty {
-            fs::remove_dir(empty).and_then(|()| fs::create_dir(empty)).expect("an empty cgroup of others");
+            wait_until("nobody is in it", || fs::remove_dir(empty).is_ok());
+            fs::create_dir(empty).expect("an empty cgroup of others");
         }
         container.call(&["kill", "--all", &container.id, "KILL"]);
         stranger.is_unharmed();

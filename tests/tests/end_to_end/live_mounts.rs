@@ -466,6 +466,9 @@ fn overlays_are_what_they_are_in_config_json() {
     if outcome.stderr.contains("no such filesystem") {
         return skip("the kernel has no overlays");
     }
+    if outcome.stderr.contains("fsconfig: invalid argument") {
+        return skip("the kernel takes no comma in a layer's name: Linux 6.5");
+    }
     outcome.succeeded();
     assert_eq!(inside(&container, "ls /mnt"), "a,b\nc");
     // Layer by layer: Linux 6.8.

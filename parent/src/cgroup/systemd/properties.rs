@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::devices::{Policy, group_names};
+use super::super::devices::{group_names, with_defaults};
 use super::super::v2::{general_weight, weight};
 use super::message::Value;
 use super::variant;
-use crate::config::{BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, Memory, Resources, Throttle};
+use crate::config::{
+    BlockIo, Cpu, DeviceNumber, DevicePolicy, DeviceRule, DeviceRuleKind, Memory, Resources, Throttle,
+};
 use crate::error::{Error, Result};
 
 /// A property of a unit.
@@ -310,8 +312,8 @@ pub(super) fn undoing(made: &[Property], before: &[Property]) -> Vec<Property> {
 
 /// The devices that the unit's processes may use. systemd's program holds beside ours, so where it cannot say all that ours allows
 /// (exceptions from everything, numbers without a driver's name), it says nothing.
-pub(super) fn of_devices(rules: &[DeviceRule]) -> Vec<Property> {
-    let policy = Policy::new(rules);
+pub(super) fn of_devices(configured: &DevicePolicy) -> Vec<Property> {
+    let policy = with_defaults(configured);
     let allowed: Option<Vec<Value>> = if policy.allow_by_default {
         None
     } else {
@@ -348,7 +350,6 @@ fn entry(rule: &DeviceRule) -> Option<Value> {
     let (kind, directory) = match rule.kind {
         DeviceRuleKind::Character => ("char", "/dev/char"),
         DeviceRuleKind::Block => ("block", "/dev/block"),
-        DeviceRuleKind::All => return None,
     };
     let name = match (rule.major, rule.minor) {
         (None, None) => format!("{kind}-*"),
@@ -526,22 +527,14 @@ mod tests {
 
     #[test]
     fn devices_are_strict_where_systemd_can_say_them() {
-        let [policy, list] = &of_devices(&[])[..] else { panic!("two properties") };
+        let [policy, list] = &of_devices(&DevicePolicy::default())[..] else { panic!("two properties") };
         assert_eq!(policy.value, Value::text("strict"));
         let Value::Array(_, entries) = &list.value else { panic!("{list:?}") };
         let null = Value::Structure(vec![Value::text("/dev/char/1:3"), Value::text("rwm")]);
         let all = Value::Structure(vec![Value::text("char-*"), Value::text("m")]);
         assert!(entries.contains(&null) && entries.contains(&all), "{entries:?}");
-        let everything = DeviceRule {
-            allow: true,
-            kind: DeviceRuleKind::All,
-            major: None,
-            minor: None,
-            read: true,
-            write: true,
-            mknod: true,
-        };
-        assert_eq!(of_devices(&[everything])[0].value, Value::text("auto"));
+        let everything = DevicePolicy { allow_by_default: true, rules: Vec::new() };
+        assert_eq!(of_devices(&everything)[0].value, Value::text("auto"));
     }
 
     #[test]

@@ -5,10 +5,9 @@
 
 use std::fmt;
 
-use crate::config::{DeviceRule, DeviceRuleKind};
+use crate::config::{DevicePolicy, DeviceRule, DeviceRuleKind};
 use crate::error::{Error, Result};
 
-use super::super::devices::Policy;
 use super::super::files;
 use super::super::writer::Undo;
 
@@ -27,6 +26,16 @@ struct Exception {
 }
 
 impl Exception {
+    fn of(rule: &DeviceRule) -> Self {
+        let bit = |has: bool, bit: u8| if has { bit } else { 0 };
+        let access = bit(rule.read, READ) | bit(rule.write, WRITE) | bit(rule.mknod, MKNOD);
+        let kind = match rule.kind {
+            DeviceRuleKind::Character => 'c',
+            DeviceRuleKind::Block => 'b',
+        };
+        Self { kind, major: rule.major, minor: rule.minor, access }
+    }
+
     fn has_same_numbers(&self, other: &Self) -> bool {
         (self.kind, self.major, self.minor) == (other.kind, other.major, other.minor)
     }
@@ -63,17 +72,16 @@ impl fmt::Display for Exception {
 /// The lines that make exceptions from what holds by default.
 ///
 /// Errors: what is allowed, or denied, has a hole, which no list of exceptions has.
-pub(in super::super) fn lines(policy: &Policy) -> Result<Vec<String>> {
+pub(in super::super) fn lines(policy: &DevicePolicy) -> Result<Vec<String>> {
     let mut exceptions: Vec<Exception> = Vec::new();
     for rule in &policy.rules {
-        for piece in pieces(rule) {
-            if rule.allow == policy.allow_by_default {
-                take_away(&mut exceptions, &piece, rule.allow)?;
-            } else {
-                match exceptions.iter_mut().find(|exception| exception.has_same_numbers(&piece)) {
-                    Some(exception) => exception.access |= piece.access,
-                    None => exceptions.push(piece),
-                }
+        let piece = Exception::of(rule);
+        if rule.allow == policy.allow_by_default {
+            take_away(&mut exceptions, &piece, rule.allow)?;
+        } else {
+            match exceptions.iter_mut().find(|exception| exception.has_same_numbers(&piece)) {
+                Some(exception) => exception.access |= piece.access,
+                None => exceptions.push(piece),
             }
         }
     }
@@ -104,18 +112,6 @@ pub(super) fn undo(path: &str) -> Vec<Undo> {
     ]
 }
 
-/// `a` in the files means all access to everything, so a narrower rule about both kinds becomes two.
-fn pieces(rule: &DeviceRule) -> Vec<Exception> {
-    let bit = |has: bool, bit: u8| if has { bit } else { 0 };
-    let access = bit(rule.read, READ) | bit(rule.write, WRITE) | bit(rule.mknod, MKNOD);
-    let piece = |kind| Exception { kind, major: rule.major, minor: rule.minor, access };
-    match rule.kind {
-        DeviceRuleKind::Character => vec![piece('c')],
-        DeviceRuleKind::Block => vec![piece('b')],
-        DeviceRuleKind::All => vec![piece('c'), piece('b')],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,8 +122,7 @@ mod tests {
         let number = |text: &str| text.parse().ok();
         let kind = match &words[0][1..] {
             "c" => DeviceRuleKind::Character,
-            "b" => DeviceRuleKind::Block,
-            _ => DeviceRuleKind::All,
+            _ => DeviceRuleKind::Block,
         };
         DeviceRule {
             allow: text.starts_with('+'),
@@ -141,7 +136,7 @@ mod tests {
     }
 
     fn check(allow_by_default: bool, rules: &[&str], expected: std::result::Result<&[&str], &str>) {
-        let policy = Policy { allow_by_default, rules: rules.iter().map(|text| rule(text)).collect() };
+        let policy = DevicePolicy { allow_by_default, rules: rules.iter().map(|text| rule(text)).collect() };
         let lines = lines(&policy).map_err(|error| error.to_string());
         match expected {
             Ok(expected) => assert_eq!(lines.unwrap(), expected, "{rules:?}"),
@@ -151,11 +146,7 @@ mod tests {
 
     #[test]
     fn exceptions_are_what_is_left_of_the_rules() {
-        check(
-            false,
-            &["+c 1:3 rw", "+c 136:* rwm", "+a *:* m"],
-            Ok(&["c 1:3 rw", "c 136:* rwm", "c *:* m", "b *:* m"]),
-        );
+        check(false, &["+c 1:3 rw", "+c 136:* rwm", "+b *:* m"], Ok(&["c 1:3 rw", "c 136:* rwm", "b *:* m"]));
         check(false, &["+c 1:3 r", "+c 1:3 w", "+b 8:0 rwm"], Ok(&["c 1:3 rw", "b 8:0 rwm"]));
         check(false, &["+c 10:229 rwm", "-c 10:229 w"], Ok(&["c 10:229 rm"]));
         // The kernel itself would leave what the wider rule holds.

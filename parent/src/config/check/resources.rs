@@ -9,13 +9,17 @@ use oci_spec::runtime::{
 
 use super::super::problems::Problems;
 use super::super::{
-    BlockIo, Cpu, DeviceNumber, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority, Memory,
-    Network, RdmaLimit, Resources, Throttle, WeightDevice,
+    BlockIo, Cpu, DeviceNumber, DevicePolicy, DeviceRule, DeviceRuleKind, HugepageLimit, InterfacePriority,
+    Memory, Network, RdmaLimit, Resources, Throttle, WeightDevice,
 };
 
 /// The kernel has 12 bits for the major number and 20 for the minor.
 const MAJOR_MAX: i64 = 0xfff;
 const MINOR_MAX: i64 = 0xf_ffff;
+
+/// The kernel's verifier of v2's program bears with 8,192 jumps whose other ends it has not seen yet (BPF_COMPLEXITY_LIMIT_JMP_SEQ), and a rule
+/// has two of them.
+const DEVICE_RULE_COUNT_MAX: usize = 2048;
 
 pub(super) fn check(
     resources: Option<&LinuxResources>,
@@ -47,9 +51,8 @@ fn check_each(resources: &LinuxResources, found: &mut Found<'_>, warnings: &mut 
         // As runc does: the kernel has dropped them.
         warnings.push(String::from("Kernel memory settings are ignored and will be removed"));
     }
-    let rules = resources.devices().iter().flatten().enumerate();
     Resources {
-        devices: rules.filter_map(|(index, rule)| device_rule(rule, index, found)).collect(),
+        devices: device_policy(resources, found, warnings),
         memory: memory(resources, found),
         cpu: cpu(resources, found),
         pids_limit: pids_limit(resources, found),
@@ -274,6 +277,16 @@ fn rdma(resources: &LinuxResources, found: &mut Found<'_>) -> std::collections::
         .collect()
 }
 
+/// Files of v2 by which a start would hang or fail, or whatever processes they name would become the container's.
+const NO_LIMITS: [&str; 6] = [
+    "cgroup.freeze",
+    "cgroup.kill",
+    "cgroup.procs",
+    "cgroup.subtree_control",
+    "cgroup.threads",
+    "cgroup.type",
+];
+
 fn unified(resources: &LinuxResources, found: &mut Found<'_>) -> std::collections::BTreeMap<String, String> {
     let files = resources.unified().iter().flatten();
     files
@@ -281,6 +294,11 @@ fn unified(resources: &LinuxResources, found: &mut Found<'_>) -> std::collection
             if name.contains('/') {
                 let reason = format!("unified resource {name:?} must be a file name (no slashes)");
                 found.add(format_args!("unified[{name:?}]"), reason);
+            } else if NO_LIMITS.contains(&name.as_str()) {
+                found.add(
+                    format_args!("unified[{name:?}]"),
+                    "is no limit: it moves, stops or kills processes, or keeps them out",
+                );
             } else if !name.split_once('.').is_some_and(|(controller, file)| {
                 !controller.is_empty() && !file.is_empty() && !name.contains('\0')
             }) {
@@ -296,41 +314,73 @@ fn nonzero<T: Default + PartialEq>(number: Option<T>) -> Option<T> {
     number.filter(|number| *number != T::default())
 }
 
-fn device_rule(rule: &LinuxDeviceCgroup, index: usize, found: &mut Found<'_>) -> Option<DeviceRule> {
-    let path = |field: &str| format!("devices[{index}].{field}");
-    let kind = match rule.typ() {
-        None | Some(LinuxDeviceType::A) => DeviceRuleKind::All,
-        Some(LinuxDeviceType::C) => DeviceRuleKind::Character,
-        Some(LinuxDeviceType::B) => DeviceRuleKind::Block,
-        Some(LinuxDeviceType::P | LinuxDeviceType::U) => {
-            let name = if rule.typ() == Some(LinuxDeviceType::P) { "p" } else { "u" };
-            found.add(path("type"), format!("invalid cgroup device type {name:?}"));
-            return None;
+/// A rule about all types is about everything, and ends what was said before: so has v1's kernel it (devices.rst, "User Interface"), and runc on
+/// both versions.
+fn device_policy(
+    resources: &LinuxResources,
+    found: &mut Found<'_>,
+    warnings: &mut Vec<String>,
+) -> DevicePolicy {
+    let mut policy = DevicePolicy::default();
+    for (index, written) in resources.devices().iter().flatten().enumerate() {
+        let kind = match written.typ() {
+            None | Some(LinuxDeviceType::A) => None,
+            Some(LinuxDeviceType::C) => Some(DeviceRuleKind::Character),
+            Some(LinuxDeviceType::B) => Some(DeviceRuleKind::Block),
+            Some(LinuxDeviceType::P | LinuxDeviceType::U) => {
+                let name = if written.typ() == Some(LinuxDeviceType::P) { "p" } else { "u" };
+                found.add(
+                    format_args!("devices[{index}].type"),
+                    format!("invalid cgroup device type {name:?}"),
+                );
+                continue;
+            }
+        };
+        let access = device_access(written, index, found);
+        let [major, minor] = device_numbers(written, index, found);
+        let allow = written.allow();
+        if let Some(kind) = kind {
+            // An empty access means nothing at all, but for a rule about everything.
+            if access.is_empty() {
+                let reason = format!("device access at {index} field cannot be empty");
+                found.add(format_args!("devices[{index}].access"), reason);
+            }
+            let has = |letter| access.contains(letter);
+            let (read, write, mknod) = (has('r'), has('w'), has('m'));
+            policy.rules.push(DeviceRule { allow, kind, major, minor, read, write, mknod });
+            continue;
         }
-    };
+        let is_whole = access.is_empty() || "rwm".chars().all(|letter| access.contains(letter));
+        if !is_whole || major.is_some() || minor.is_some() {
+            warnings.push(format!(
+                "{}.devices[{index}] is about everything, as its type is: numbers and access are ignored",
+                found.base
+            ));
+        }
+        policy = DevicePolicy { allow_by_default: allow, rules: Vec::new() };
+    }
+    let count = policy.rules.len();
+    if count > DEVICE_RULE_COUNT_MAX {
+        found.add("devices", format!("{count} rules are more than {DEVICE_RULE_COUNT_MAX}"));
+    }
+    policy
+}
+
+fn device_access<'r>(rule: &'r LinuxDeviceCgroup, index: usize, found: &mut Found<'_>) -> &'r str {
     let access = rule.access().as_deref().unwrap_or_default();
     if access.chars().any(|letter| !"rwm".contains(letter)) {
-        found.add(path("access"), format!("{access:?} is not made of r, w and m"));
+        found.add(format_args!("devices[{index}].access"), format!("{access:?} is not made of r, w and m"));
     }
-    // An empty access means all of it for a rule about everything, and nothing at all for any other.
-    if access.is_empty() && kind != DeviceRuleKind::All {
-        found.add(path("access"), format!("device access at {index} field cannot be empty"));
-    }
-    let mut number = |number: Option<i64>, field| match number {
+    access
+}
+
+/// `None` is any number.
+fn device_numbers(rule: &LinuxDeviceCgroup, index: usize, found: &mut Found<'_>) -> [Option<u32>; 2] {
+    [(rule.major(), "major"), (rule.minor(), "minor")].map(|(number, field)| match number {
         None | Some(-1) => None,
         Some(written) => u32::try_from(written).ok().or_else(|| {
-            found.add(path(field), format!("{written} is not a device number"));
+            found.add(format_args!("devices[{index}].{field}"), format!("{written} is not a device number"));
             None
         }),
-    };
-    let has = |letter| access.is_empty() || access.contains(letter);
-    Some(DeviceRule {
-        allow: rule.allow(),
-        kind,
-        major: number(rule.major(), "major"),
-        minor: number(rule.minor(), "minor"),
-        read: has('r'),
-        write: has('w'),
-        mknod: has('m'),
     })
 }

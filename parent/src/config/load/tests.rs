@@ -174,7 +174,7 @@ fn what_engines_leave_empty_means_nothing() {
         ("/linux/resources/unified", json!({})),
         ("/linux/resources/blockIO", json!({"weight": 0, "throttleReadBpsDevice": null})),
         ("/linux/resources/memory", json!({"kernel": 0, "limit": null})),
-        ("/linux/resources/devices/-", json!({"allow": true, "type": "", "access": "r"})),
+        ("/linux/resources/devices/-", json!({"allow": true, "type": "", "access": "rwm"})),
         ("/mounts/1/options/-", json!("")),
         ("/annotations", json!({"run.oci.handler": "krun"})),
         ("/vm", json!({"hypervisor": 5})),
@@ -183,6 +183,25 @@ fn what_engines_leave_empty_means_nothing() {
     ] {
         check(pointer, value, "ok");
     }
+}
+
+#[test]
+fn a_device_rule_about_all_types_is_about_everything() {
+    let warning = "warned: $.linux.resources.devices[1] is about everything, as its type is: numbers and access are ignored";
+    for partial in [json!({"allow": true, "access": "r"}), json!({"allow": false, "type": "a", "major": 7})] {
+        check("/linux/resources/devices/-", partial, warning);
+    }
+    let whole = json!({"allow": true, "type": "a", "major": -1, "minor": -1, "access": "mrw"});
+    check("/linux/resources/devices/-", whole, "ok");
+}
+
+#[test]
+fn device_rules_are_as_many_as_the_kernel_takes() {
+    let rule = |number| json!({"allow": true, "type": "c", "major": 300, "minor": number, "access": "rw"});
+    let rules = |count: u32| (0..count).map(rule).collect::<Value>();
+    check("/linux/resources/devices", rules(2048), "ok");
+    let refused = "config.json: $.linux.resources.devices: 2049 rules are more than 2048";
+    check("/linux/resources/devices", rules(2049), refused);
 }
 
 #[test]
@@ -426,6 +445,11 @@ fn resources_that_cannot_be_limits_are_named() {
             "unified",
             json!({"memory": "1"}),
             "unified[\"memory\"]: unified resource \"memory\" must be in the form CONTROLLER.PARAMETER",
+        ),
+        (
+            "unified",
+            json!({"cgroup.max.depth": "3", "cgroup.kill": "1"}),
+            "unified[\"cgroup.kill\"]: is no limit: it moves, stops or kills processes, or keeps them out",
         ),
         // v1's own affair.
         ("memory", json!({"limit": -1, "swap": 5}), "ok"),
