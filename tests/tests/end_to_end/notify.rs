@@ -39,8 +39,11 @@ impl Manager {
         let mut bytes = [0u8; 512];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::empty();
-        let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags);
+        // With a time limit on the socket, a child's end interrupts the call.
+        let received = rustix::io::retry_on_intr(|| {
+            let mut slices = [IoSliceMut::new(&mut bytes)];
+            recvmsg(&self.socket, &mut slices, &mut ancillary, RecvFlags::empty())
+        });
         let received = received.expect("a message");
         let descriptors = ancillary
             .drain()
