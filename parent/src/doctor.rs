@@ -88,8 +88,19 @@ impl Symptom {
     }
 }
 
+/// Without it nothing else can be told.
+fn without_proc() -> Symptom {
+    Symptom::missing("procfs", "none is mounted on /proc")
+        .meaning("no container starts: what a start has to know of the host is in there")
+        .advice("mount -t proc proc /proc")
+        .preventing_starts(true)
+}
+
 /// Looks at the host as the caller meets it. `root` is where it keeps containers; `None`: it has no place for that.
 pub fn examine(root: Option<&StateRoot>) -> Result<Vec<Symptom>> {
+    if !fs::exists("/proc/self").unwrap_or(false) {
+        return Ok(vec![without_proc()]);
+    }
     let host = HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true })?;
     let mounts = Mounts::read();
     Ok([

@@ -151,6 +151,26 @@ pub fn may_raise_limits() -> bool {
     is_initial_user_namespace() && own_capabilities() & 1 << linux_raw_sys::general::CAP_SYS_RESOURCE != 0
 }
 
+/// Whether the kernel has filters of system calls.
+///
+/// Source: seccomp(2), SECCOMP_GET_ACTION_AVAIL.
+pub fn has_seccomp() -> bool {
+    const GET_ACTION_AVAIL: usize = 2;
+    let allow: u32 = 0x7fff_0000;
+    // SAFETY: the call reads a 32-bit number.
+    check(unsafe { sc::syscall!(SECCOMP, GET_ACTION_AVAIL, 0usize, &raw const allow) }).is_ok()
+}
+
+/// Whether the kernel has keyrings.
+///
+/// Source: keyctl(2), KEYCTL_GET_KEYRING_ID, which makes none where there is none.
+pub fn has_keyrings() -> bool {
+    const GET_KEYRING_ID: usize = 0;
+    const SESSION_KEYRING: i32 = -3;
+    // SAFETY: numbers only.
+    check(unsafe { sc::syscall!(KEYCTL, GET_KEYRING_ID, SESSION_KEYRING, 0usize) }) != Err(Errno::NOSYS)
+}
+
 fn has_apparmor() -> bool {
     read_proc("/sys/module/apparmor/parameters/enabled", Reads::One)
         .is_ok_and(|(answer, _)| answer.starts_with('Y'))

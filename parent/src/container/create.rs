@@ -234,13 +234,13 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     let kept_filter = filter.map(|filter| KeptFilter::new(filter.flags, filter.program));
     let basis = Basis::new(&bundle.config, kept_filter, creation.no_new_keyring, creation.no_pivot);
     let basis = serde_json::to_vec(&basis).map_err(|error| Error::new(format!("keep process: {error}")))?;
+    let notes = if trace.is_on() { Some(Notes::new(&plan)?) } else { None };
     let log = creation.log;
     log.debug(|| format!("bundle {}: plan of {} steps", bundle.path, plan.steps.len()));
     let directory = trace.span("claim the id", || root.create(creation.id, &record))?;
     log.debug(|| format!("container {}: id claimed in {}", creation.id, root.path().display()));
     let mut cgroups = Cgroups::begin(placement.clone());
     let mut rdt_groups = rdt.map(|rdt| Groups::open(rdt, intel_rdt::Made::default()));
-    let notes = if trace.is_on() { Some(Notes::new(&plan)?) } else { None };
     let places = Places {
         cgroups: &mut cgroups,
         rdt_groups: rdt_groups.as_mut(),

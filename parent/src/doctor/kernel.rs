@@ -5,7 +5,7 @@ use std::fs;
 use super::{Symptom, line, number};
 use crate::host::{
     KERNEL_MIN, Need, PREFERRED_MANY, TIME_NAMESPACE, Version, WAIT_KILLABLE, WEIGHTED_INTERLEAVE,
-    kernel_version,
+    has_keyrings, kernel_version,
 };
 
 pub(super) struct Facts {
@@ -35,7 +35,7 @@ impl Facts {
         Self {
             version: kernel_version(),
             memfd_noexec: number("/proc/sys/vm/memfd_noexec"),
-            has_keys: fs::exists("/proc/keys").unwrap_or(false),
+            has_keys: has_keyrings(),
             rcu_normal: number("/sys/kernel/rcu_normal") == Some(1),
             rcu_expedited: number("/sys/kernel/rcu_expedited") == Some(1),
             mitigations,

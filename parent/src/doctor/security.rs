@@ -1,9 +1,7 @@
 //! Security modules and seccomp, which configurations may ask for.
 
-use std::fs;
-
 use super::Symptom;
-use crate::host::{HostFacts, SecurityHost};
+use crate::host::{HostFacts, SecurityHost, has_seccomp};
 use crate::plan::LANDLOCK_ABI_MIN;
 
 pub(super) struct Facts {
@@ -13,10 +11,7 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn read(host: &HostFacts) -> Self {
-        Self {
-            modules: host.security,
-            has_seccomp: fs::exists("/proc/sys/kernel/seccomp/actions_avail").unwrap_or(false),
-        }
+        Self { modules: host.security, has_seccomp: has_seccomp() }
     }
 }
 

@@ -129,6 +129,28 @@ fn root_of_a_user_namespace_is_told_why_nothing_starts() {
     }
 }
 
+#[test]
+fn a_procfs_that_is_missing_or_shows_processes_alone_is_told_for_what_it_is() {
+    let Some(unshare) = find_program("unshare").filter(|_| is_pinnace()) else {
+        return skip("unshare is not installed");
+    };
+    let container = Bundle::new().container();
+    let doctor = |preparation: &str| {
+        let mut inside = Command::new(&unshare);
+        let script = format!("{preparation} && exec \"$0\" \"$@\"");
+        inside.args(["-m", "sh", "-c", &script]).arg(program()).args(["doctor", "--format", "json"]);
+        document(&run_within_limit(inside))
+    };
+    let without = doctor("umount -l /proc");
+    assert_eq!(without["canStart"], json!(false), "{without:#}");
+    assert_eq!(found(&without, "procfs"), ["missing: none is mounted on /proc"]);
+    let all = document(&run_within_limit(container.command(&["doctor", "--format", "json"])));
+    let some = doctor("mount -t proc -o subset=pid proc /proc");
+    for subject in ["seccomp", "keyrings"] {
+        assert_eq!(found(&some, subject), found(&all, subject));
+    }
+}
+
 /// The kernel lets nobody see in a new procfs what is covered in all that he sees.
 #[test]
 fn a_procfs_that_is_covered_is_told_to_root_of_a_user_namespace() {

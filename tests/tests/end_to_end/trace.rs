@@ -61,6 +61,13 @@ fn a_run_notes_what_it_does_on_both_sides_and_in_order() {
     assert_eq!(table.lines().filter(|line| line.starts_with('*')).count(), 5, "{table}");
     let picture = fs::read_to_string(picture).expect("a picture");
     assert!(picture.starts_with("<svg ") && picture.contains("mount proc on /proc"), "{picture}");
+    let itself = container.call(&["trace", file.to_str().unwrap(), "--svg", file.to_str().unwrap()]);
+    assert!(
+        itself.exited(1).is_empty() && itself.stderr.contains("it is the trace itself"),
+        "{}",
+        itself.stderr
+    );
+    assert!(!events(&fs::read_to_string(&file).expect("a trace")).is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -18,6 +18,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &Trace) -> Result<()> {
     };
     let name = file.display();
     let text = read(file)?;
+    if arguments.svg.as_ref().is_some_and(|picture| is_same_file(file, picture)) {
+        return Err(Error::new(format!("--svg {name}: it is the trace itself")));
+    }
     let (commands, unread) = trace::read(&text).map_err(|error| error.context(&name))?;
     if unread > 0 {
         context.warn(&[format!("{name}: {unread} of its lines or events cannot be read, and are left out")]);
@@ -30,6 +33,11 @@ pub(super) fn run(context: &Context<'_>, arguments: &Trace) -> Result<()> {
             .map_err(|error| Error::io(format_args!("write {}", path.display()), &error))?;
     }
     print(&trace::table(&commands))
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|data| (data.dev(), data.ino())).ok();
+    identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
 /// The commands that the options name.
