@@ -283,7 +283,18 @@ pub enum MountKind {
     /// A new instance of a filesystem; `source` is what /proc/mounts shows, perhaps empty.
     Filesystem { fstype: String, source: String },
     /// A bind mount; `source` is absolute, or relative to the bundle.
-    Bind { source: String, recursive: bool },
+    Bind {
+        source: String,
+        recursive: bool,
+        /// A source that is a symlink is not mounted: the destination becomes the same symlink.
+        copies_symlink: bool,
+        /// A symlink in the last component of the source is itself what is mounted.
+        source_nofollow: bool,
+        /// A symlink in the last component of the destination is itself what is mounted upon.
+        destination_nofollow: bool,
+    },
+    /// What a bind that copies symlinks is where the host has one: the symlink's text.
+    Symlink { text: String },
     /// The container's own cgroups: in the way of the host's version, or, as `cgroup2`, those of v2 on a host with both.
     Cgroup { is_unified: bool },
 }

@@ -19,6 +19,7 @@ mod signal;
 mod spec;
 mod start;
 mod state;
+mod symlinks;
 mod update;
 mod validate;
 

@@ -101,7 +101,7 @@ pub struct Sent<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum SentKind<'a> {
     /// The tree at `source`.
-    Tree { recursive: bool },
+    Tree { recursive: bool, nofollow: bool },
     /// A new filesystem.
     Filesystem(NewFilesystem<'a>),
     /// The user namespace of `idmap`, for a filesystem that stage1 makes.

@@ -435,15 +435,24 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             copies_up: fields.flag()?,
             is_mapped: fields.flag()?,
         },
-        StepKind::BindMount => Step::BindMount {
-            propagations: fields.propagations()?,
-            source: fields.path()?,
-            target: fields.path()?,
-            attributes: fields.attributes(),
-            recursive_attributes: fields.attributes(),
-            recursive: fields.flag()?,
-            origin: BindOrigin::from_number(fields.number()).ok_or(Refusal::StepValue)?,
-        },
+        StepKind::BindMount => {
+            let (propagations, source, target) = (fields.propagations()?, fields.path()?, fields.path()?);
+            let (attributes, recursive_attributes) = (fields.attributes(), fields.attributes());
+            let flags = fields.number();
+            if flags > 7 {
+                return Err(Refusal::StepValue);
+            }
+            Step::BindMount {
+                source,
+                target,
+                origin: BindOrigin::from_number(fields.number()).ok_or(Refusal::StepValue)?,
+                recursive: flags & 1 != 0,
+                nofollow: Nofollow { source: flags & 2 != 0, target: flags & 4 != 0 },
+                attributes,
+                recursive_attributes,
+                propagations,
+            }
+        }
         StepKind::SetMountAttributes => Step::SetMountAttributes {
             path: fields.path()?,
             attributes: fields.attributes(),
@@ -457,9 +466,11 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
             let ((major, minor), (uid, gid)) = (fields.pair(), fields.pair());
             Step::MakeDevice { path, mode, major, minor, uid, gid }
         }
-        StepKind::MakeSymlink => {
-            Step::MakeSymlink { path: fields.path()?, target: fields.text(PATH_BYTES_MAX)? }
-        }
+        StepKind::MakeSymlink => Step::MakeSymlink {
+            path: fields.path()?,
+            target: fields.text(PATH_BYTES_MAX)?,
+            exact: fields.flag()?,
+        },
         StepKind::MakeDirectory => Step::MakeDirectory { path: fields.path()? },
         StepKind::Unmount => Step::Unmount { path: fields.path()?, mount: fields.number() },
         StepKind::ReadonlyPath => Step::ReadonlyPath { path: fields.path()? },

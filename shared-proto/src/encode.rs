@@ -248,13 +248,21 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             target,
             origin,
             recursive,
+            nofollow,
             attributes: a,
             recursive_attributes: r,
             propagations,
         } => (
             propagations.code(),
             [text.text(source), text.text(target), NONE, NONE],
-            [attributes(a), attributes(r), U64::new(u64::from(recursive)), U64::new(origin.number())],
+            [
+                attributes(a),
+                attributes(r),
+                U64::new(
+                    u64::from(recursive) | u64::from(nofollow.source) << 1 | u64::from(nofollow.target) << 2,
+                ),
+                U64::new(origin.number()),
+            ],
         ),
         Step::SetMountAttributes { path, recursive, attributes: a } => (
             0,
@@ -264,9 +272,11 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
             (mode, [text.text(path), NONE, NONE, NONE], [pair(major, minor), pair(uid, gid), zero, zero])
         }
-        Step::MakeSymlink { path, target } => {
-            (0, [text.text(path), text.text(target), NONE, NONE], [zero; 4])
-        }
+        Step::MakeSymlink { path, target, exact } => (
+            0,
+            [text.text(path), text.text(target), NONE, NONE],
+            [U64::new(u64::from(exact)), zero, zero, zero],
+        ),
         Step::MakeDirectory { path } | Step::ReadonlyPath { path } => {
             (0, [text.text(path), NONE, NONE, NONE], [zero; 4])
         }

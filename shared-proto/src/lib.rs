@@ -31,7 +31,7 @@ pub use encode::{EncodeError, Message, encode, encoded_bytes};
 pub use failure::{Call, Failure};
 pub use frame::{HookStatus, Reply, Report};
 pub use step::{
-    Attributes, BindOrigin, LISTENER_BY_SENDMMSG, Phase, Propagation, PropagationKind, Propagations,
-    Scheduler, Step, StepKind,
+    Attributes, BindOrigin, LISTENER_BY_SENDMMSG, Nofollow, Phase, Propagation, PropagationKind,
+    Propagations, Scheduler, Step, StepKind,
 };
 pub use trace::{Mark, Moment};

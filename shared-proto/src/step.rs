@@ -286,6 +286,15 @@ impl BindOrigin {
     }
 }
 
+/// Of which path a symlink in the last component is not followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nofollow {
+    /// The source's is itself what is mounted.
+    pub source: bool,
+    /// The target's is itself what is mounted upon.
+    pub target: bool,
+}
+
 /// One step. Paths of the container are absolute and mean its root; they never leave it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step<F: Form> {
@@ -305,12 +314,13 @@ pub enum Step<F: Form> {
         /// Its owners are those of a user namespace, which the parent sends with `Reply::Trees`, in the order of these and the bind steps.
         is_mapped: bool,
     },
-    /// A bind mount. A missing `target` becomes a directory or an empty file, as the source is.
+    /// A bind mount. A missing `target` becomes a directory if the source is one, and else an empty file.
     BindMount {
         source: F::Text,
         target: F::Text,
         origin: BindOrigin,
         recursive: bool,
+        nofollow: Nofollow,
         attributes: Attributes,
         recursive_attributes: Attributes,
         propagations: Propagations,
@@ -337,10 +347,11 @@ pub enum Step<F: Form> {
         uid: u32,
         gid: u32,
     },
-    /// A symlink with this target. Whatever is there already stays.
+    /// A symlink with this target. Whatever is there already stays; where it has to be `exact`, anything but the same symlink is an error.
     MakeSymlink {
         path: F::Text,
         target: F::Text,
+        exact: bool,
     },
     /// A directory (0755) and its parents, where missing.
     MakeDirectory {

@@ -123,6 +123,13 @@ pub enum Open {
     Terminal,
 }
 
+impl Open {
+    /// A place in the tree, be it a symlink.
+    pub(crate) fn place(nofollow: bool) -> Self {
+        if nofollow { Open::PathNoFollow } else { Open::Path }
+    }
+}
+
 /// How a path is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolve {
@@ -336,8 +343,14 @@ pub trait Mounts {
     fn mount_number(&mut self, place: Descriptor) -> Result<u64>;
     /// Whether the mount namespace has a mount with this number, which must be of the kind that is never given out again.
     fn has_mount(&mut self, number: u64) -> Result<bool>;
-    /// A detached copy of the tree at `path`, or of its top mount alone.
-    fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor>;
+    /// A detached copy of the tree at `path`, a place, or of its top mount alone.
+    fn open_tree(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        place: Open,
+        recursive: bool,
+    ) -> Result<Descriptor>;
     /// Puts a detached mount at `path`; an empty one means `directory` itself.
     fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()>;
     fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation)

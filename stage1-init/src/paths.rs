@@ -104,12 +104,12 @@ const LINKS_MAX: usize = 40;
 pub(crate) fn open_or_make<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
-    path: &CStr,
+    (path, open): (&CStr, Open),
     missing: Missing,
 ) -> Result<Descriptor, Fault> {
     let mut path = PathBuffer::new(path.to_bytes()).at(Call::Open)?;
     for _ in 0..LINKS_MAX {
-        match open_mount_point(kernel, root, path.as_c_str(), Open::Path) {
+        match open_mount_point(kernel, root, path.as_c_str(), open) {
             Err(Fault { errno: Errno::NOENT, .. }) => {}
             opened => return opened,
         }
@@ -129,6 +129,8 @@ pub(crate) fn open_or_make<K: Kernel>(
                     .open(parent, name.as_c_str(), Open::Path, Resolve::InRootNoSymlinks)
                     .at(Call::Open);
             }
+            // Somebody has just put it there: the next look finds it.
+            Err(fault) if fault.errno == Errno::EXIST && open == Open::PathNoFollow => {}
             Err(fault) if fault.errno == Errno::EXIST => {
                 path = behind_link(kernel, (parent, name.as_c_str()), directory, fault)?;
             }

@@ -59,7 +59,7 @@ pub(crate) fn enter<K: Kernel>(
     let sent = received.descriptor(DescriptorSlot::Root);
     let new = match sent {
         Some(new) => new,
-        None => kernel.open_tree(host, bootstrap.root, true).at(Call::OpenTree)?,
+        None => kernel.open_tree(host, bootstrap.root, Open::Path, true).at(Call::OpenTree)?,
     };
     // A tree that the parent has opened stands for a path that may be closed to us: any place serves then, but for hooks, which look for it, and
     // where the place has to tell the container's mounts from the host's.
@@ -135,9 +135,9 @@ fn open_sources<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) 
     for phased in view.steps() {
         let tree = match phased.step {
             step if !step.takes_source() => continue,
-            Step::BindMount { source, origin: BindOrigin::Host, recursive, .. } => {
-                kernel.open_tree(Descriptor::CURRENT_DIRECTORY, source, recursive).at(Call::OpenTree)
-            }
+            Step::BindMount { source, origin: BindOrigin::Host, recursive, nofollow, .. } => kernel
+                .open_tree(Descriptor::CURRENT_DIRECTORY, source, Open::place(nofollow.source), recursive)
+                .at(Call::OpenTree),
             // A tree, or the user namespace of a filesystem's owners.
             _ => Ok(next_tree(kernel, socket, &mut trees)?),
         };

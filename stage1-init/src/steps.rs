@@ -23,7 +23,7 @@ use core::ffi::CStr;
 
 use shared_proto::{Call, Report, Step, Wire};
 
-use crate::kernel::{At, Descriptor, Fault, Kernel};
+use crate::kernel::{At, Descriptor, Fault, Kernel, Open};
 use crate::paths::{self, PathBuffer};
 use crate::receive::{DescriptorList, Received};
 use crate::root::Root;
@@ -206,8 +206,11 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
             let filesystem = mounts::Filesystem { fstype, source, flags, data, copies_up, is_mapped };
             mounts::filesystem(context, &filesystem, target, propagations)
         }
-        Step::BindMount { target, origin, attributes, recursive_attributes, propagations, .. } => {
+        Step::BindMount {
+            target, origin, nofollow, attributes, recursive_attributes, propagations, ..
+        } => {
             let tree = mounts::source_tree(context, origin)?;
+            let target = (target, Open::place(nofollow.target));
             let attributes = [(attributes, false), (recursive_attributes, true)];
             mounts::bind(context, (tree, origin), target, attributes, propagations)
         }
@@ -217,7 +220,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
             devices::node(context, path, &devices::Node { mode, major, minor, uid, gid })
         }
-        Step::MakeSymlink { path, target } => devices::symlink(context, path, target),
+        Step::MakeSymlink { path, target, exact } => devices::symlink(context, path, target, exact),
         Step::MakeDirectory { path } => mounts::directory(context, path),
         Step::Unmount { path, mount } => live_mounts::unmount(context, path, mount),
         Step::ReadonlyPath { path } => masks::readonly(context, path),

@@ -19,8 +19,8 @@ use std::vec::Vec;
 use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
 use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES};
 use shared_proto::{
-    Attributes, BindOrigin, Message, Phase, Planned, Propagation, PropagationKind, Propagations, Reply,
-    Scheduler, Step, encode, encoded_bytes,
+    Attributes, BindOrigin, Message, Nofollow, Phase, Planned, Propagation, PropagationKind, Propagations,
+    Reply, Scheduler, Step, encode, encoded_bytes,
 };
 
 use crate::kernel::fake::{Datagram, End, Fake};
@@ -61,6 +61,7 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         target,
         origin,
         recursive: origin == BindOrigin::Host,
+        nofollow: Nofollow::default(),
         attributes: none,
         recursive_attributes: none,
         propagations: Propagations::default(),
@@ -81,7 +82,7 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
         mount("tmpfs", "/dev"),
         bind("/host/data", "/data", BindOrigin::Host),
         Step::MakeDevice { path: "/dev/null", mode: 0o020666, major: 1, minor: 3, uid: 0, gid: 7 },
-        Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
+        Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd", exact: false },
         Step::DropBounding { keep: !(1 << 21) },
     ];
     let late = [
@@ -248,7 +249,8 @@ fn a_message_that_is_damaged_changes_nothing() {
 fn a_long_plan_closes_what_its_steps_left_open() {
     let _alone = alone();
     let mut long = steps();
-    let link = PhasedStep { phase: Phase::Mounts, step: Step::MakeSymlink { path: "/dev/fd", target: "x" } };
+    let step = Step::MakeSymlink { path: "/dev/fd", target: "x", exact: false };
+    let link = PhasedStep { phase: Phase::Mounts, step };
     for _ in 0..200 {
         long.insert(5, link);
     }

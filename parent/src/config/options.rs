@@ -44,6 +44,10 @@ enum Meaning {
     /// The filesystem begins with what it covers.
     CopyUp,
     Remount,
+    /// What becomes of a bind's symlinks.
+    CopySymlink,
+    SourceNofollow,
+    DestinationNofollow,
 }
 
 const fn set(bits: u64) -> Meaning {
@@ -66,7 +70,7 @@ const fn atime(value: u64) -> Meaning {
     Meaning::Attribute { set: value, clear: ATIME }
 }
 
-const WORDS: [(&str, Meaning); 40] = [
+const WORDS: [(&str, Meaning); 43] = [
     ("ro", set(RDONLY)),
     ("rw", clear(RDONLY)),
     ("nosuid", set(NOSUID)),
@@ -107,6 +111,10 @@ const WORDS: [(&str, Meaning); 40] = [
     ("ridmap", Meaning::Idmap { recursive: true }),
     ("tmpcopyup", Meaning::CopyUp),
     ("remount", Meaning::Remount),
+    // crun's.
+    ("copy-symlink", Meaning::CopySymlink),
+    ("src-nofollow", Meaning::SourceNofollow),
+    ("dest-nofollow", Meaning::DestinationNofollow),
 ];
 
 /// Every word that a new mount may have, sorted. What is not among them goes to the filesystem.
@@ -120,7 +128,10 @@ pub fn mount_options() -> Vec<String> {
             | Meaning::Nothing
             | Meaning::Idmap { .. }
             | Meaning::CopyUp
-            | Meaning::Remount => {}
+            | Meaning::Remount
+            | Meaning::CopySymlink
+            | Meaning::SourceNofollow
+            | Meaning::DestinationNofollow => {}
         }
         words.push(String::from(word));
     }
@@ -139,6 +150,9 @@ pub(super) struct Options {
     /// Whether the whole tree is idmapped, and the word's value.
     pub(super) idmap: Option<(bool, Option<String>)>,
     pub(super) copies_up: bool,
+    pub(super) copies_symlink: bool,
+    pub(super) source_nofollow: bool,
+    pub(super) destination_nofollow: bool,
     /// It is there already, and changed.
     pub(super) remount: bool,
     /// MS_* bits of the superblock.
@@ -182,6 +196,9 @@ pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> O
             Some((Meaning::Nothing, _)) => {}
             Some((Meaning::CopyUp, _)) => sorted.copies_up = true,
             Some((Meaning::Remount, _)) => sorted.remount = true,
+            Some((Meaning::CopySymlink, _)) => sorted.copies_symlink = true,
+            Some((Meaning::SourceNofollow, _)) => sorted.source_nofollow = true,
+            Some((Meaning::DestinationNofollow, _)) => sorted.destination_nofollow = true,
             // Engines write empty words where they have nothing to say.
             None if option.is_empty() => {}
             None => sorted.data.push(option.clone()),

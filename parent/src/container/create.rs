@@ -16,7 +16,7 @@ use super::bundle::{Bundle, load_bundle};
 use super::delete::destroy;
 use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::hooks::poststop;
-use super::{devices, rootless};
+use super::{devices, rootless, symlinks};
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{Basis, Config, Hooks, KeptFilter, Namespace};
 use crate::error::{Error, Kind, Result};
@@ -295,9 +295,10 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     }
 }
 
-/// Adapts the bundle to who asks, and decides where the cgroups are.
+/// Adapts the bundle to who asks and to what binds find, and decides where the cgroups are.
 pub fn place(bundle: &mut Bundle, host: &HostFacts, creation: &Creation<'_>) -> Result<Placement> {
     rootless::adapt(&mut bundle.config, host)?;
+    symlinks::copy(&mut bundle.config.mounts, &bundle.path, &bundle.config.namespaces.mount)?;
     let config = &bundle.config;
     let (path, id) = (config.cgroups_path.as_deref(), creation.id);
     let forgives = creation.forgives_cgroups.unwrap_or(!host.is_privileged());

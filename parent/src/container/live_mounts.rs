@@ -6,8 +6,8 @@ use std::time::Duration;
 use linux_raw_sys::general as uapi;
 use rustix::fs::{AtFlags, StatxFlags};
 
-use super::Container;
 use super::exec::open_root;
+use super::{Container, symlinks};
 use crate::cgroup::Placement;
 use crate::config::{self, Basis, Config, Mount, MountKind, Namespace};
 use crate::error::{Error, Kind, Result};
@@ -18,11 +18,16 @@ use crate::state::{AddedMount, Status, View};
 
 /// Mounts what is in the list, which is JSON text as `$.mounts` of a config.json, all or nothing. Returns what should be said although all went well.
 pub fn add_mounts(container: &mut Container, list: &[u8]) -> Result<Vec<String>> {
-    let (mounts, warnings) = config::parse_mounts(list)?;
+    let (mut mounts, warnings) = config::parse_mounts(list)?;
+    symlinks::copy(&mut mounts, &container.record.bundle, &Namespace::New)?;
     for (index, mount) in mounts.iter().enumerate() {
         let (field, reason) = match mount.kind {
             MountKind::Cgroup { .. } => ("type", "cgroups are mounted when the container is created"),
             MountKind::Remount { .. } => ("options", "remount: that adds nothing which could be removed"),
+            MountKind::Symlink { .. } => (
+                "options",
+                "copy-symlink: the source is a symlink, and a copy of that is no mount that could be removed",
+            ),
             // From outside of its pid namespace it would be the host's.
             MountKind::Filesystem { ref fstype, .. } if fstype == "proc" => {
                 ("type", "proc is mounted when the container is created")

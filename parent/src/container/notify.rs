@@ -42,7 +42,13 @@ pub(super) fn mount(source: String) -> Mount {
         uapi::MOUNT_ATTR_RDONLY | uapi::MOUNT_ATTR_NOSUID | uapi::MOUNT_ATTR_NODEV | uapi::MOUNT_ATTR_NOEXEC;
     Mount {
         destination: String::from(notify::DIRECTORY),
-        kind: MountKind::Bind { source, recursive: false },
+        kind: MountKind::Bind {
+            source,
+            recursive: false,
+            copies_symlink: false,
+            source_nofollow: false,
+            destination_nofollow: false,
+        },
         attributes: MountAttributes { set: u64::from(attributes), clear: 0 },
         recursive_attributes: MountAttributes::default(),
         superblock: 0,

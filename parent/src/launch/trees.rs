@@ -23,7 +23,7 @@ pub const OWNERS_OF_ROOT: &str =
 /// The root file system's detached tree.
 pub(super) fn open_root(plan: &Plan<'_>) -> Result<OwnedFd> {
     let failed = |errno| Error::call(format_args!("open_tree {}", plan.bootstrap.root), errno);
-    let tree = open(plan.bootstrap.root, true).map_err(failed)?;
+    let tree = open(plan.bootstrap.root, OpenTreeFlags::AT_RECURSIVE).map_err(failed)?;
     cut_off(plan, &tree, true).map_err(failed)?;
     Ok(tree)
 }
@@ -54,8 +54,11 @@ fn open_source(plan: &Plan<'_>, sent: &Sent<'_>, within: Option<BorrowedFd<'_>>)
     };
     let tree = match &sent.kind {
         SentKind::Filesystem(filesystem) => filesystem::make(sent, filesystem)?,
-        SentKind::Tree { recursive } => {
-            let tree = open(sent.source, *recursive).map_err(|errno| {
+        SentKind::Tree { recursive, nofollow } => {
+            let mut flags = OpenTreeFlags::empty();
+            flags.set(OpenTreeFlags::AT_RECURSIVE, *recursive);
+            flags.set(OpenTreeFlags::AT_SYMLINK_NOFOLLOW, *nofollow);
+            let tree = open(sent.source, flags).map_err(|errno| {
                 let error = failed("open_tree")(errno);
                 let is_ours = errno == Errno::PERM && sent.idmap.is_some();
                 if is_ours { Error::new(format!("{error} ({OWNERS_OF_ROOT})")) } else { error }
@@ -106,12 +109,9 @@ fn idmap_namespace(plan: &Plan<'_>, idmap: &Idmap) -> Result<OwnedFd> {
     }
 }
 
-fn open(path: &str, recursive: bool) -> std::result::Result<OwnedFd, Errno> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    rustix::mount::open_tree(CWD, path, flags)
+fn open(path: &str, flags: OpenTreeFlags) -> std::result::Result<OwnedFd, Errno> {
+    let detached = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(CWD, path, detached | flags)
 }
 
 /// A tree from our mount namespace is a peer of the host's mounts until it is told otherwise, as stage1 does with its own.

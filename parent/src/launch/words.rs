@@ -257,6 +257,9 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             " (/dev/null in the container is not the null device)"
         }
         (Some(Step::MakeDevice { .. }), Call::MakeNode, Errno::EXIST) => " (another kind of file is there)",
+        (Some(Step::MakeSymlink { .. }), Call::MakeSymlink, Errno::EXIST) => {
+            " (copy-symlink: something else is there)"
+        }
         (
             Some(Step::MountFilesystem { fstype: "proc" | "sysfs", .. }),
             Call::Open,

@@ -1,6 +1,6 @@
 //! Device nodes and the links that every container has (config-linux.md "Default Devices", "Default Runtime Symlinks").
 
-use shared_proto::{Attributes, BindOrigin, Propagations, Step};
+use shared_proto::{Attributes, BindOrigin, Nofollow, Propagations, Step};
 
 use super::user_namespace::binds_devices;
 use super::{Draft, Places, Request};
@@ -51,12 +51,12 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         draft.push(places.phase_of(&device.path), step);
     }
     for (path, target) in DEFAULT_LINKS {
-        draft.push(places.phase_of(path), Step::MakeSymlink { path, target });
+        draft.push(places.phase_of(path), Step::MakeSymlink { path, target, exact: false });
     }
     if request.host.has_kcore {
         // The path is masked in most containers; programs look for the link all the same (runc makes it as well).
         let (path, target) = ("/dev/core", "/proc/kcore");
-        draft.push(places.phase_of(path), Step::MakeSymlink { path, target });
+        draft.push(places.phase_of(path), Step::MakeSymlink { path, target, exact: false });
     }
 }
 
@@ -73,6 +73,7 @@ fn bound(path: &str) -> Step<shared_proto::Planned<'_>> {
         target: path,
         origin: BindOrigin::Host,
         recursive: false,
+        nofollow: Nofollow::default(),
         attributes: Attributes::default(),
         recursive_attributes: Attributes::default(),
         propagations: Propagations::default(),

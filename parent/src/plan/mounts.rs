@@ -4,7 +4,7 @@
 //! wait, since later ones may lie on earlier ones.
 
 use linux_raw_sys::general as uapi;
-use shared_proto::{Attributes, BindOrigin, Phase, Planned, Propagations, Step};
+use shared_proto::{Attributes, BindOrigin, Nofollow, Phase, Planned, Propagations, Step};
 
 use super::lsm;
 use super::root::propagation;
@@ -54,6 +54,7 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     target,
                     origin: BindOrigin::Sent,
                     recursive: false,
+                    nofollow: Nofollow::default(),
                     attributes: Attributes::default(),
                     recursive_attributes: Attributes::default(),
                     propagations,
@@ -79,24 +80,28 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                     },
                 );
             }
-            MountKind::Bind { source, recursive } => {
+            MountKind::Bind { source, recursive, source_nofollow, destination_nofollow, .. } => {
                 let source = absolute(draft, request.bundle, source);
                 let is_sent =
                     mount.idmap.is_some() || request.is_entered || user_namespace::opens_sources(request);
                 if is_sent {
-                    let (recursive, idmap) = (*recursive, mount.idmap.as_ref());
-                    draft.sent.push(Sent { source, target, kind: SentKind::Tree { recursive }, idmap });
+                    let kind = SentKind::Tree { recursive: *recursive, nofollow: *source_nofollow };
+                    draft.sent.push(Sent { source, target, kind, idmap: mount.idmap.as_ref() });
                 }
                 let step = Step::BindMount {
                     source,
                     target,
                     origin: if is_sent { BindOrigin::Sent } else { BindOrigin::Host },
                     recursive: *recursive,
+                    nofollow: Nofollow { source: *source_nofollow, target: *destination_nofollow },
                     attributes: attributes(mount.attributes),
                     recursive_attributes: attributes(mount.recursive_attributes),
                     propagations,
                 };
                 draft.push(phase, step);
+            }
+            MountKind::Symlink { text } => {
+                draft.push(phase, Step::MakeSymlink { path: target, target: text, exact: true });
             }
             // The flags of this place alone, as mount(8) has it.
             MountKind::Remount { is_bind: true } => {
@@ -137,7 +142,7 @@ fn is_on_host_tree(request: &Request<'_>, index: usize) -> bool {
     mounts[..index].iter().rev().find(holds).is_some_and(|mount| match &mount.kind {
         MountKind::Bind { recursive, .. } => *recursive,
         MountKind::Filesystem { fstype, .. } => user_namespace::binds_filesystem(request, fstype),
-        MountKind::Cgroup { .. } | MountKind::Remount { .. } => false,
+        MountKind::Cgroup { .. } | MountKind::Remount { .. } | MountKind::Symlink { .. } => false,
     })
 }
 
@@ -161,6 +166,7 @@ fn host_view<'a>(
         target,
         origin: BindOrigin::Host,
         recursive: true,
+        nofollow: Nofollow::default(),
         attributes: Attributes::default(),
         recursive_attributes: attributes,
         propagations,
@@ -175,7 +181,7 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
                 && request.config.namespaces.network == Namespace::New
                 && !user_namespace::clones_network(request)
         }
-        MountKind::Bind { .. } | MountKind::Remount { .. } => false,
+        MountKind::Bind { .. } | MountKind::Symlink { .. } | MountKind::Remount { .. } => false,
         MountKind::Cgroup { .. } => !user_namespace::binds_cgroups(request),
     }
 }
@@ -403,7 +409,7 @@ fn plan_hierarchy<'a>(
     for link in view.links {
         let path = draft.keep(format!("{destination}/{link}"));
         let link_target = draft.keep(view.name.clone());
-        draft.push(phase, Step::MakeSymlink { path, target: link_target });
+        draft.push(phase, Step::MakeSymlink { path, target: link_target, exact: false });
     }
 }
 
@@ -414,6 +420,7 @@ fn sent_cgroup<'a>(source: &'a str, target: &'a str) -> Step<Planned<'a>> {
         target,
         origin: BindOrigin::Parent,
         recursive: false,
+        nofollow: Nofollow::default(),
         attributes: Attributes::default(),
         recursive_attributes: Attributes::default(),
         propagations: Propagations::default(),

@@ -68,6 +68,7 @@ pub fn rlimit(config: &Config, resource: u32) -> Option<String> {
 fn mount(config: &Config, before: &[PhasedStep<Planned<'_>>], path: &str) -> Option<String> {
     let is_here = |phased: &&PhasedStep<Planned<'_>>| match phased.step {
         Step::MountFilesystem { target, .. } | Step::BindMount { target, .. } => target == path,
+        Step::MakeSymlink { path: copied, exact: true, .. } => copied == path,
         _ => false,
     };
     let turn = before.iter().filter(is_here).count();

@@ -172,10 +172,22 @@ fn object(step: &Step<Planned<'_>>) -> String {
             format!("{fstype} on {target}{}", bracketed(&words))
         }
         Step::BindMount {
-            source, target, recursive, attributes, recursive_attributes, propagations, ..
+            source,
+            target,
+            recursive,
+            nofollow,
+            attributes,
+            recursive_attributes,
+            propagations,
+            ..
         } => {
-            let mut words = Vec::new();
-            words.extend(recursive.then(|| String::from("recursive")));
+            let flags = [
+                (*recursive, "recursive"),
+                (nofollow.source, "src-nofollow"),
+                (nofollow.target, "dest-nofollow"),
+            ];
+            let mut words: Vec<String> =
+                flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, word)| word.to_owned()).collect();
             words.extend(attribute_words(*attributes, ""));
             words.extend(attribute_words(*recursive_attributes, "r"));
             words.extend(propagation_words(*propagations));
@@ -195,7 +207,7 @@ fn object(step: &Step<Planned<'_>>) -> String {
             let owner = if (*uid, *gid) == (0, 0) { String::new() } else { format!(" {uid}:{gid}") };
             format!("{path} {kind} {:04o}{owner}", mode & 0o7777)
         }
-        Step::MakeSymlink { path, target } => format!("{path} -> {target}"),
+        Step::MakeSymlink { path, target, .. } => format!("{path} -> {target}"),
         Step::MakeDirectory { path }
         | Step::ReadonlyPath { path }
         | Step::Unmount { path, .. }

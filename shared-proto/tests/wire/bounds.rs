@@ -3,8 +3,8 @@
 use shared_proto::bootstrap::Header;
 use shared_proto::limits::*;
 use shared_proto::{
-    Attributes, BindOrigin, EncodeError, Message, Phase, PhasedStep, Planned, Propagations, Refusal, Step,
-    encode, encoded_bytes,
+    Attributes, BindOrigin, EncodeError, Message, Nofollow, Phase, PhasedStep, Planned, Propagations,
+    Refusal, Step, encode, encoded_bytes,
 };
 
 use crate::plan::{self, BUILD_ID};
@@ -35,8 +35,8 @@ const PATHS: &[(&str, StepOf)] = &[
         attributes: Attributes { set: 1, clear: 0 },
     }),
     ("device", |text| Step::MakeDevice { path: text, mode: 0o020_600, major: 1, minor: 3, uid: 0, gid: 0 }),
-    ("symlink", |text| Step::MakeSymlink { path: text, target: "x" }),
-    ("symlink target", |text| Step::MakeSymlink { path: "/x", target: text }),
+    ("symlink", |text| Step::MakeSymlink { path: text, target: "x", exact: false }),
+    ("symlink target", |text| Step::MakeSymlink { path: "/x", target: text, exact: true }),
     ("directory", |text| Step::MakeDirectory { path: text }),
     ("unmounted path", |text| Step::Unmount { path: text, mount: 7 }),
     ("read-only path", |text| Step::ReadonlyPath { path: text }),
@@ -84,6 +84,7 @@ fn bind<'a>(source: &'a str, target: &'a str, origin: BindOrigin) -> Step<Planne
         target,
         origin,
         recursive: false,
+        nofollow: Nofollow::default(),
         attributes: Attributes::default(),
         recursive_attributes: Attributes::default(),
         propagations: Propagations::default(),

@@ -257,6 +257,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
             target,
             origin,
             recursive,
+            nofollow,
             attributes,
             recursive_attributes,
             propagations,
@@ -265,6 +266,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
             target: to.text(target),
             origin,
             recursive,
+            nofollow,
             attributes,
             recursive_attributes,
             propagations,
@@ -275,8 +277,8 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         Step::MakeDevice { path, mode, major, minor, uid, gid } => {
             Step::MakeDevice { path: to.text(path), mode, major, minor, uid, gid }
         }
-        Step::MakeSymlink { path, target } => {
-            Step::MakeSymlink { path: to.text(path), target: to.text(target) }
+        Step::MakeSymlink { path, target, exact } => {
+            Step::MakeSymlink { path: to.text(path), target: to.text(target), exact }
         }
         Step::MakeDirectory { path } => Step::MakeDirectory { path: to.text(path) },
         Step::Unmount { path, mount } => Step::Unmount { path: to.text(path), mount },

@@ -6,8 +6,8 @@ use shared_proto::bootstrap::{JOINED_ALL, UNSHARED_ALL};
 use shared_proto::limits::{NODE_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::order::first_violation;
 use shared_proto::{
-    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Phase, PhasedStep, Propagation,
-    Propagations, RootChange, Scheduler, Step, StepKind,
+    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Nofollow, Phase, PhasedStep,
+    Propagation, Propagations, RootChange, Scheduler, Step, StepKind,
 };
 
 use crate::plan::{self, Plan, Stored, Strings};
@@ -93,6 +93,7 @@ impl Ingredients {
                 target: strings.add_text(other),
                 origin: BindOrigin::from_number(u64::from(self.words[4] % 3)).expect("three origins"),
                 recursive: self.flags[1],
+                nofollow: Nofollow { source: self.flags[0], target: a & 1 != 0 },
                 attributes,
                 recursive_attributes: Attributes { set: c, clear: d },
                 propagations,
@@ -110,9 +111,11 @@ impl Ingredients {
                 uid: c,
                 gid: d,
             },
-            StepKind::MakeSymlink => {
-                Step::MakeSymlink { path: strings.add_text(path), target: strings.add_text(first) }
-            }
+            StepKind::MakeSymlink => Step::MakeSymlink {
+                path: strings.add_text(path),
+                target: strings.add_text(first),
+                exact: self.flags[1],
+            },
             StepKind::MakeDirectory => Step::MakeDirectory { path: strings.add_text(path) },
             StepKind::Unmount => {
                 Step::Unmount { path: strings.add_text(path), mount: u64::from(c) << 32 | u64::from(d) }

@@ -3,8 +3,8 @@
 use shared_proto::bootstrap::Header;
 use shared_proto::step::StepRecord;
 use shared_proto::{
-    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Message, Phase, PhasedStep, Planned,
-    Propagation, PropagationKind, Propagations, RootChange, Scheduler, Step,
+    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Message, Nofollow, Phase, PhasedStep,
+    Planned, Propagation, PropagationKind, Propagations, RootChange, Scheduler, Step,
 };
 use zerocopy::FromBytes;
 
@@ -132,12 +132,13 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 8] {
             target: "/etc/hosts",
             origin: BindOrigin::Host,
             recursive: true,
+            nofollow: Nofollow { source: false, target: true },
             attributes: Attributes { set: 1, clear: 2 },
             recursive_attributes: Attributes { set: 4, clear: 8 },
             propagations: list([SHARED]),
         },
         Step::MakeDevice { path: "/dev/null", mode: 0o020_666, major: 1, minor: 3, uid: 5, gid: 7 },
-        Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd" },
+        Step::MakeSymlink { path: "/dev/fd", target: "/proc/self/fd", exact: true },
         Step::MakeDirectory { path: "/work" },
         Step::Unmount { path: "/mnt", mount: 0x0102_0304_0506 },
         Step::DropBounding { keep: 0x0000_0001_8000_0421 },
@@ -152,6 +153,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 6] {
             target: "/sys/fs/cgroup/pids",
             origin: BindOrigin::Parent,
             recursive: false,
+            nofollow: Nofollow { source: true, target: false },
             attributes: Attributes { set: 15, clear: 0 },
             recursive_attributes: Attributes::default(),
             propagations: Propagations::default(),

@@ -82,7 +82,7 @@ fn bind<K: Kernel>(context: &mut Context<'_, K>, terminal: Descriptor) -> Result
     if kernel.status(target).at(Call::Status)?.kind() == S_IFLNK {
         return Err(Fault { call: Call::Open, errno: Errno::LOOP });
     }
-    let tree = kernel.open_tree(terminal, c"", false).at(Call::OpenTree)?;
+    let tree = kernel.open_tree(terminal, c"", Open::Path, false).at(Call::OpenTree)?;
     kernel.move_mount(tree, target, c"").at(Call::MoveMount)?;
     context.mounted(PATH, false);
     Ok(())

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use shared_proto::Call;
+use shared_proto::limits::PATH_BYTES_MAX;
 
 use super::Context;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve, Status, device_number};
@@ -60,14 +61,24 @@ fn check_existing<K: Kernel>(
 }
 
 /// Makes a symlink; what is already there stays, since images bring their own.
+///
+/// Errors: EEXIST if that is not the same symlink, and has to be.
 pub(super) fn symlink<K: Kernel>(
     context: &mut Context<'_, K>,
     path: &'static CStr,
     target: &CStr,
+    exact: bool,
 ) -> Result<(), Fault> {
     let (directory, name) = context.parent(path)?;
     match context.kernel.make_symlink(directory, name.as_c_str(), target) {
-        Err(Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) if !exact || leads_to(context.kernel, directory, name.as_c_str(), target) => Ok(()),
         made => made.at(Call::MakeSymlink),
     }
+}
+
+/// Whether there is a symlink with this target.
+fn leads_to<K: Kernel>(kernel: &mut K, directory: Descriptor, name: &CStr, target: &CStr) -> bool {
+    let mut buffer = [0; PATH_BYTES_MAX];
+    let length = kernel.read_link(directory, name, &mut buffer);
+    length.is_ok_and(|length| buffer.get(..length) == Some(target.to_bytes()))
 }

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use shared_proto::{Attributes, Call};
 
 use super::Context;
-use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open};
 use crate::paths;
 
 const MOUNT_ATTR_RDONLY: u32 = 1;
@@ -19,7 +19,7 @@ pub(super) fn readonly<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> 
     let kernel = &mut *context.kernel;
     // A missing path needs no protection (config-linux.md "Readonly Paths").
     let Some(place) = paths::open_existing(kernel, context.root.new, path)? else { return Ok(()) };
-    let tree = kernel.open_tree(place, c"", true).at(Call::OpenTree)?;
+    let tree = kernel.open_tree(place, c"", Open::Path, true).at(Call::OpenTree)?;
     let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
     kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
     kernel.move_mount(tree, place, c"").at(Call::MoveMount)?;
@@ -36,7 +36,7 @@ pub(super) fn mask<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, data: &
         context.kernel.mount(c"tmpfs", c".", c"tmpfs", MS_RDONLY, data).at(Call::Mount)?;
     } else {
         let null = null_device(context)?;
-        let cover = context.kernel.open_tree(null, c"", false).at(Call::OpenTree)?;
+        let cover = context.kernel.open_tree(null, c"", Open::Path, false).at(Call::OpenTree)?;
         context.kernel.move_mount(cover, place, c"").at(Call::MoveMount)?;
     }
     Ok(())

@@ -187,7 +187,7 @@ fn mount_point<K: Kernel>(
     let directory = match open(kernel) {
         Err(Fault { errno: Errno::NOENT, .. }) => {
             is_new = true;
-            paths::open_or_make(kernel, root, target, Missing::Directory)?;
+            paths::open_or_make(kernel, root, (target, Open::Path), Missing::Directory)?;
             open(kernel)
         }
         opened => opened,
@@ -237,7 +237,7 @@ pub(super) fn source_tree<K: Kernel>(
 pub(super) fn bind<K: Kernel>(
     context: &mut Context<'_, K>,
     (tree, origin): (Descriptor, BindOrigin),
-    target: &'static CStr,
+    (target, open): (&'static CStr, Open),
     attributes: [(Attributes, bool); 2],
     propagations: Propagations,
 ) -> Result<(), Fault> {
@@ -256,11 +256,11 @@ pub(super) fn bind<K: Kernel>(
         }
         return context.kernel.move_mount(tree, directory, name.as_c_str()).at(Call::MoveMount);
     }
-    let place = match paths::open_mount_point(kernel, root, target, Open::Path) {
+    let place = match paths::open_mount_point(kernel, root, target, open) {
         Err(Fault { errno: Errno::NOENT, .. }) => {
             let source = kernel.status(tree).at(Call::Status)?;
             let missing = if source.is_directory() { Missing::Directory } else { Missing::File };
-            paths::open_or_make(kernel, root, target, missing)?
+            paths::open_or_make(kernel, root, (target, open), missing)?
         }
         opened => opened?,
     };
@@ -298,7 +298,7 @@ pub(super) fn set_attributes<K: Kernel>(
 /// Makes a directory with its parents, if it is missing.
 pub(super) fn directory<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Result<(), Fault> {
     let root = context.root.new;
-    paths::open_or_make(context.kernel, root, path, Missing::Directory)?;
+    paths::open_or_make(context.kernel, root, (path, Open::Path), Missing::Directory)?;
     Ok(())
 }
 

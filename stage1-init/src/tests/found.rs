@@ -93,6 +93,57 @@ fn a_symlink_does_not_lead_a_mount_onto_the_root() {
     check_symlinked_target(0x0102_1994, true, End::Exited(1));
 }
 
+/// A start whose bind follows no symlink, and whose symlink has to be exact.
+fn kernel_with_links() -> Fake {
+    let mut steps = steps();
+    for phased in &mut steps {
+        match &mut phased.step {
+            Step::BindMount { nofollow, origin: BindOrigin::Host, .. } => {
+                *nofollow = Nofollow { source: true, target: true };
+            }
+            Step::MakeSymlink { exact, .. } => *exact = true,
+            _ => {}
+        }
+    }
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(bootstrap(), &steps);
+    kernel(datagrams)
+}
+
+#[test]
+fn a_symlink_that_is_put_where_one_is_to_be_mounted_upon_is_not_followed() {
+    let _alone = alone();
+    let mut kernel = kernel_with_links();
+    let open = "open tree of /bundle/rootfs /data PathNoFollow InRootNoSymlinks";
+    kernel.refused_once.extend([(open, Errno::NOENT), (open, Errno::NOENT)]);
+    kernel.refused_once.push(("make_directory tree of /bundle/rootfs data", Errno::EXIST));
+    kernel.links.push(("data", "elsewhere"));
+    assert_eq!(run(&mut kernel), End::Executed);
+    let has = |line: &str| kernel.trace.iter().any(|call| call == line);
+    assert!(has("open_tree cwd /host/data recursive=true nofollow"), "{:#?}", kernel.trace);
+    assert!(has(open) && has("move_mount tree of /host/data to /data "), "{:#?}", kernel.trace);
+    assert!(!kernel.trace.iter().any(|call| call.contains("elsewhere")), "{:#?}", kernel.trace);
+}
+
+#[test]
+fn an_exact_symlink_is_in_the_place_of_the_same_one_alone() {
+    for (there, expected) in [
+        ("/proc/self/fd", End::Executed),
+        ("/proc/self/fds", End::Exited(1)),
+        ("/proc/self", End::Exited(1)),
+        ("", End::Exited(1)),
+    ] {
+        let _alone = alone();
+        let mut kernel = kernel_with_links();
+        kernel.refused.push(("make_symlink", Errno::EXIST));
+        kernel.links.extend(Some(("fd", there)).filter(|(_, text)| !text.is_empty()));
+        assert_eq!(run(&mut kernel), expected, "{there}");
+        let says = expected == End::Executed
+            || last_report(&kernel).contains("step: Some(4), call: MakeSymlink, errno: 17 ");
+        assert!(says, "{there}: {}", last_report(&kernel));
+    }
+}
+
 #[test]
 fn a_working_directory_outside_the_root_is_refused() {
     let _alone = alone();

@@ -26,6 +26,7 @@ fn bind<'a>() -> Step<Planned<'a>> {
         target: "/data",
         origin: BindOrigin::Sent,
         recursive: false,
+        nofollow: Nofollow::default(),
         attributes: Attributes::default(),
         recursive_attributes: Attributes::default(),
         propagations: Propagations::default(),

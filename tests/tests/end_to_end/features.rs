@@ -109,7 +109,7 @@ fn mount_options_are_those_that_do_not_go_to_the_filesystem() {
     for option in &names {
         assert_eq!(refusal(bound(option)), "", "{option}");
     }
-    for option in ["mode=755", "rsync", "RO", "copy-symlink", "size=1m"] {
+    for option in ["mode=755", "rsync", "RO", "rcopy-symlink", "size=1m"] {
         assert!(!names.iter().any(|name| name == option), "{option}");
         assert_ne!(refusal(bound(option)), "", "{option}");
     }

@@ -1,5 +1,6 @@
 //! Mounts: every type and option, missing targets, and targets that try to lead out of the root.
 
+mod symlinks;
 mod tmpcopyup;
 
 use std::fs;

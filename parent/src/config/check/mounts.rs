@@ -39,6 +39,7 @@ pub(super) fn check(
         check_proc(&destination, &kind, &path, problems);
         if !matches!(kind, MountKind::Bind { .. }) {
             options.fold_recursive();
+            refuse_symlink_words(&options, &path, problems);
         }
         let data = options.data.join(",");
         problems.check_text(format_args!("{path}.options"), &data, OPTION_BYTES_MAX);
@@ -146,6 +147,18 @@ fn copies_up(options: &options::Options, kind: &MountKind, path: &str, problems:
     options.copies_up && is_tmpfs
 }
 
+/// What becomes of symlinks is said of new binds alone: filesystems lie on directories.
+fn refuse_symlink_words(options: &options::Options, path: &str, problems: &mut Problems) {
+    let words = [
+        ("copy-symlink", options.copies_symlink),
+        ("src-nofollow", options.source_nofollow),
+        ("dest-nofollow", options.destination_nofollow),
+    ];
+    for (word, _) in words.into_iter().filter(|(_, is_set)| *is_set) {
+        problems.add(format_args!("{path}.options"), format!("{word}: the mount is no new bind"));
+    }
+}
+
 /// crun's words: `uids=0-1000-1#1-2000-10;gids=@0-1000-1`. Behind an `@` the second number is an id in the container.
 fn parse_mappings(value: &str, containers: &IdMappings) -> Result<IdMappings, &'static str> {
     const MALFORMED: &str = "neither uids=ID-HOST-SIZE…;gids=… nor a path";
@@ -208,7 +221,14 @@ fn kind(
             let reason = "bind mounts cannot have any filesystem-specific options applied";
             problems.add(format_args!("{path}.options"), format!("{reason}: {data}"));
         }
-        return MountKind::Bind { source, recursive };
+        return MountKind::Bind {
+            source,
+            recursive,
+            copies_symlink: options.copies_symlink,
+            // One that takes the place of what was none is not followed either.
+            source_nofollow: options.source_nofollow || options.copies_symlink,
+            destination_nofollow: options.destination_nofollow,
+        };
     }
     match mount.typ().as_deref().unwrap_or_default() {
         "" => problems

@@ -20,8 +20,9 @@ pub(super) fn check(bundle: &Bundle, directory: &OwnedFd, findings: &mut Finding
     for (index, mount) in bundle.config.mounts.iter().enumerate() {
         let path = format!("$.mounts[{index}]");
         check_filesystem(mount, &path, findings);
-        if let MountKind::Bind { source, .. } = &mount.kind {
-            let flags = OFlags::PATH | OFlags::CLOEXEC;
+        if let MountKind::Bind { source, source_nofollow, .. } = &mount.kind {
+            let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+            flags.set(OFlags::NOFOLLOW, *source_nofollow);
             if let Err(errno) = rustix::fs::openat(directory, source.as_str(), flags, Mode::empty()) {
                 findings.error(format!("{path}.source"), format!("{source}: {}", errno_text(errno)));
             }
@@ -149,10 +150,10 @@ fn check_program(bundle: &Bundle, root: &OwnedFd, findings: &mut Findings) {
 /// What the root file system does not have is an error, unless a mount may have it.
 fn add_unless_brought(bundle: &Bundle, path: &str, reason: String, findings: &mut Findings) {
     // Single files of /etc, which every engine mounts, bring no program.
-    let brings_files =
-        bundle.config.mounts.iter().any(|mount| {
-            matches!(mount.kind, MountKind::Bind { .. }) && !mount.destination.starts_with("/etc/")
-        });
+    let brings_files = bundle.config.mounts.iter().any(|mount| {
+        let is_bound = matches!(mount.kind, MountKind::Bind { .. } | MountKind::Symlink { .. });
+        is_bound && !mount.destination.starts_with("/etc/")
+    });
     match brings_files {
         true => findings.warning(path, format!("{reason}, unless a mount brings it")),
         false => findings.error(path, reason),

@@ -7,7 +7,7 @@ use std::string::String;
 use shared_proto::{Attributes, Propagation};
 
 use super::{Fake, text};
-use crate::kernel::{Descriptor, Mounts, Result};
+use crate::kernel::{Descriptor, Mounts, Open, Result};
 
 impl Mounts for Fake {
     fn mount_number(&mut self, place: Descriptor) -> Result<u64> {
@@ -21,9 +21,16 @@ impl Mounts for Fake {
         Ok(self.has_mount)
     }
 
-    fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor> {
+    fn open_tree(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        place: Open,
+        recursive: bool,
+    ) -> Result<Descriptor> {
         let name = if path.is_empty() { self.name(directory) } else { text(path) };
-        let line = format!("open_tree {} {} recursive={recursive}", self.name(directory), text(path));
+        let link = if place == Open::PathNoFollow { " nofollow" } else { "" };
+        let line = format!("open_tree {} {} recursive={recursive}{link}", self.name(directory), text(path));
         self.opens(line, &format!("tree of {name}"))
     }
 

@@ -13,7 +13,7 @@ use sc::syscall;
 use shared_proto::{Attributes, Propagation, PropagationKind};
 
 use super::{Linux, check, keep, lend};
-use crate::kernel::{Descriptor, Errno, Mounts, Result};
+use crate::kernel::{Descriptor, Errno, Mounts, Open, Result};
 
 /// Bytes of the first version of struct mnt_id_req, and of a struct statmount without text.
 const MNT_ID_REQ_SIZE: u64 = 24;
@@ -78,10 +78,19 @@ impl Mounts for Linux {
         }
     }
 
-    fn open_tree(&mut self, directory: Descriptor, path: &CStr, recursive: bool) -> Result<Descriptor> {
+    fn open_tree(
+        &mut self,
+        directory: Descriptor,
+        path: &CStr,
+        place: Open,
+        recursive: bool,
+    ) -> Result<Descriptor> {
         let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         if path.is_empty() {
             flags |= OpenTreeFlags::AT_EMPTY_PATH;
+        }
+        if place == Open::PathNoFollow {
+            flags |= OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
         }
         if recursive {
             flags |= OpenTreeFlags::AT_RECURSIVE;
