@@ -316,14 +316,18 @@ fn other_namespaces(pid: i32) -> Result<u32> {
         ("cgroup", uapi::CLONE_NEWCGROUP),
         ("user", uapi::CLONE_NEWUSER),
         ("pid", uapi::CLONE_NEWPID),
+        ("time", uapi::CLONE_NEWTIME),
     ];
     let mut others = 0;
     for (name, kind) in kinds {
         let inode = |whose: &str| {
             let path = format!("/proc/{whose}/ns/{name}");
-            rustix::fs::stat(&path)
-                .map(|stat| stat.st_ino)
-                .map_err(|errno| Error::call(format_args!("stat {path}"), errno))
+            match rustix::fs::stat(&path) {
+                Ok(stat) => Ok(stat.st_ino),
+                // The kernel has none of this kind: nobody is in another.
+                Err(Errno::NOENT) => Ok(0),
+                Err(errno) => Err(Error::call(format_args!("stat {path}"), errno)),
+            }
         };
         if inode(&pid.to_string())? != inode("thread-self")? {
             others |= kind;

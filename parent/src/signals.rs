@@ -82,7 +82,9 @@ impl Signals {
                 forwarded.resized = true;
                 continue;
             }
-            forwarded.asks_to_end |= ENDERS.iter().any(|(signal, _)| signal.as_raw() == number as i32);
+            if ENDERS.iter().any(|(signal, _)| signal.as_raw() == number as i32) {
+                forwarded.asks_to_end = Some(number as i32);
+            }
             // Ignored: the program may just have ended.
             let _ = send_signal(pidfd, number as i32);
         }
@@ -111,8 +113,8 @@ impl Signals {
 pub struct Forwarded {
     /// Our terminal has another size now, which the program hears of from its own.
     pub resized: bool,
-    /// One of them asks whoever gets it to end.
-    pub asks_to_end: bool,
+    /// The last of them that asks whoever gets it to end.
+    pub asks_to_end: Option<i32>,
 }
 
 impl AsFd for Signals {
@@ -168,14 +170,25 @@ const fn bit(signal: u32) -> u64 {
     1 << (signal - 1)
 }
 
-/// The error if one of this set of signals asks us to end.
+/// The error if one of this set of signals asks us to end. What our caller has had us ignore does not, blocked or not (nohup).
 fn ended_by(set: u64, when: &str) -> Result<()> {
-    match ENDERS.iter().find(|(signal, _)| set & bit(signal.as_raw() as u32) != 0) {
+    let asks = |signal: Signal| set & bit(signal.as_raw() as u32) != 0 && !is_ignored(signal);
+    match ENDERS.iter().find(|(signal, _)| asks(*signal)) {
         None => Ok(()),
         Some((signal, name)) => {
             Err(Error::of_kind(Kind::Interrupted(signal.as_raw()), format!("interrupted by {name} {when}")))
         }
     }
+}
+
+fn is_ignored(signal: Signal) -> bool {
+    // As long as the kernel's struct sigaction, which begins with the disposition.
+    let mut action = [0u64; 4];
+    // SAFETY: the kernel writes no more than `action` has room for, and reads nothing: no new disposition is set.
+    let asked = unsafe {
+        syscall!(RT_SIGACTION, signal.as_raw(), std::ptr::null::<u8>(), action.as_mut_ptr(), SIGNAL_SET_BYTES)
+    };
+    check(asked).is_ok() && action[0] == SIG_IGN
 }
 
 /// Blocks every signal that can be blocked for the calling thread: others of the process take them.

@@ -515,11 +515,10 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         StepKind::RunHook => {
             let timeout_ms = fields.word();
             let path = fields.path()?;
-            let (arguments, environment, state) = (
-                fields.texts(ARGUMENT_BYTES_MAX)?,
-                fields.texts(ARGUMENT_BYTES_MAX)?,
-                fields.texts(ARGUMENT_BYTES_MAX)?,
-            );
+            let (arguments, environment) =
+                (fields.texts(ARGUMENT_BYTES_MAX)?, fields.texts(ARGUMENT_BYTES_MAX)?);
+            // It is read from a file, and has the annotations in it.
+            let state = fields.texts(MESSAGE_BYTES_MAX)?;
             let index = u32::try_from(fields.number()).map_err(|_| Refusal::StepValue)?;
             if arguments.iter().next().is_none() || state.iter().count() != 2 {
                 return Err(Refusal::StepValue);

@@ -237,7 +237,7 @@ kinds! {
     SetAppArmorProfile = 26 "set-apparmor-profile" IDENTITY,
     SetSelinuxLabel = 27 "set-selinux-label" IDENTITY,
     RestrictLandlock = 28 "restrict-landlock" LOCKDOWN,
-    NewTimeNamespace = 29 "new-time-namespace" IDENTITY,
+    NewTimeNamespace = 29 "new-time-namespace" VIEWS,
     OpenConsole = 30 "open-console" VIEWS,
     SetAffinity = 31 "set-affinity" VIEWS,
     OwnStreams = 32 "own-streams" IDENTITY,

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -14,6 +15,9 @@ use crate::launch::{Launch, Reactor, block_on};
 use crate::notify;
 use crate::signals::{Signals, check_ended};
 use crate::terminal::{CallersSocket, HostTerminal, Relay, clear_onlcr};
+
+/// A program that ends within this time after a signal ends because of it.
+const END_TIME: Duration = Duration::from_secs(10);
 
 /// How the caller wants the program's terminal, if it has one.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +157,7 @@ fn stay(
     };
     let master = rustix::io::fcntl_dupfd_cloexec(relay.master(), 3)
         .map_err(|errno| Error::call("duplicate the container's terminal", errno))?;
-    let asked_to_end = Cell::new(false);
+    let asked_to_end = Cell::new(None);
     block_on(&reactor, async {
         let forward = async {
             loop {
@@ -162,7 +166,9 @@ fn stay(
                 if forwarded.resized {
                     host.resize(master.as_fd());
                 }
-                asked_to_end.set(asked_to_end.get() || forwarded.asks_to_end);
+                if let Some(signal) = forwarded.asks_to_end {
+                    asked_to_end.set(Some((signal, Instant::now())));
+                }
             }
         };
         let bytes = async {
@@ -175,5 +181,10 @@ fn stay(
     let code = launch.wait();
     drop(master);
     drop(host);
-    relay.drain(signals, asked_to_end.get()).and(code)
+    // A program may live on after a signal that means something else to it, as a hang-up often does, and then have much to say.
+    let has_obeyed = asked_to_end.get().is_some_and(|(signal, when): (i32, Instant)| {
+        let is_soon = signal != Signal::HUP.as_raw() && when.elapsed() < END_TIME;
+        is_soon || matches!(code, Ok(code) if code == 128 + signal)
+    });
+    relay.drain(signals, has_obeyed).and(code)
 }

@@ -129,9 +129,13 @@ fn try_plan(creation: &Creation<'_>, bundle: &mut Bundle, host: &HostFacts, find
     {
         findings.failure("$.linux.intelRdt", &error);
     }
-    let unmapped = rootless::adapt(&mut bundle.config, host);
-    for problems in unmapped.err().into_iter().chain([devices::others_on_host(&bundle.config, host)]) {
+    let adapted = rootless::adapt(&mut bundle.config, host);
+    let is_adapted = adapted.is_ok();
+    for problems in adapted.err().into_iter().chain([devices::others_on_host(&bundle.config, host)]) {
         problems.0.into_iter().for_each(|problem| findings.error(problem.path, problem.reason));
+    }
+    if !is_adapted {
+        return;
     }
     let placement = match place(bundle, host, creation) {
         Ok(placement) => placement,

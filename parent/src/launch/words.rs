@@ -266,6 +266,9 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
             Errno::LOOP | Errno::NOTDIR,
         ) => " (it must be mounted on ordinary directory)",
         (_, Call::Open, Errno::LOOP) => " (a symlink where none is allowed)",
+        (Some(Step::BindMount { target: "/proc", .. }), Call::StatusFilesystem, Errno::XDEV) => {
+            " (it cannot be mounted because it is not of type proc)"
+        }
         (
             Some(Step::MountFilesystem { .. } | Step::BindMount { .. }),
             Call::StatusFilesystem,

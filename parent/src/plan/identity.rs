@@ -24,7 +24,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) {
         draft.push(Phase::Identity, Step::SetDomainname { name });
     }
     if config.namespaces.time == Namespace::New {
-        draft.push(Phase::Identity, Step::NewTimeNamespace { offsets: &config.time_offsets });
+        // Hooks of the runtime are in it.
+        draft.push(Phase::Views, Step::NewTimeNamespace { offsets: &config.time_offsets });
     }
     if !request.no_new_keyring {
         draft.push(Phase::Identity, Step::NewSessionKeyring);

@@ -63,11 +63,11 @@ impl Relay {
         smol::future::zip(input, output).await;
     }
 
-    /// The program has ended: what it has written, and nobody has taken yet, goes out, however long its reader lets us wait. Where we have been
-    /// asked to end already, that is as long as something moves.
+    /// The program has ended: what it has written, and nobody has taken yet, goes out, however long its reader lets us wait. Where it has ended
+    /// as we were asked to, that is as long as something moves.
     ///
     /// Errors: meanwhile one of `signals` asks us to end, and what is left is lost.
-    pub fn drain(mut self, signals: &Signals, asked_to_end: bool) -> Result<()> {
+    pub fn drain(mut self, signals: &Signals, has_obeyed: bool) -> Result<()> {
         const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
         self.terminal = None;
         loop {
@@ -81,7 +81,7 @@ impl Relay {
                 PollFd::new(&self.stdout.descriptor, PollFlags::OUT),
                 PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
             ];
-            let patience = asked_to_end.then_some(&PATIENCE);
+            let patience = has_obeyed.then_some(&PATIENCE);
             let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, patience))
                 .map_err(|errno| Error::call("wait for the reader of the terminal's output", errno))?;
             if ready == 0 {

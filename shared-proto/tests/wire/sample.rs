@@ -145,7 +145,7 @@ fn mounts<'a>() -> [Step<Planned<'a>>; 8] {
     ]
 }
 
-fn views<'a>() -> [Step<Planned<'a>>; 6] {
+fn views<'a>() -> [Step<Planned<'a>>; 7] {
     [
         Step::SetAffinity { processors: &[0, 8191] },
         Step::BindMount {
@@ -166,16 +166,16 @@ fn views<'a>() -> [Step<Planned<'a>>; 6] {
         Step::OpenConsole { uid: 1000, width: 80, height: 24, bind: true },
         Step::ReadonlyPath { path: "/proc/sys" },
         Step::MaskPath { path: "/proc/kcore", data: "context=\"system_u:object_r:container_file_t:s0\"" },
+        Step::NewTimeNamespace { offsets: "monotonic 86400 5" },
     ]
 }
 
-fn identity<'a>() -> [Step<Planned<'a>>; 18] {
+fn identity<'a>() -> [Step<Planned<'a>>; 17] {
     [
         Step::FinishRoot { readonly: true, propagations: list([SLAVE]) },
         Step::OwnStreams { uid: 1000, files: true },
         Step::WriteSysctl { name: "net/ipv4/ip_forward", value: "1" },
         Step::SetOomScoreAdjust { value: "-500" },
-        Step::NewTimeNamespace { offsets: "monotonic 86400 5" },
         Step::SetHostname { name: "web" },
         Step::SetDomainname { name: "example.org" },
         Step::SetSelinuxLabel { label: "system_u:system_r:container_t:s0:c1,c2" },

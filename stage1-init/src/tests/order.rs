@@ -269,10 +269,10 @@ fn a_long_plan_stays_below_the_usual_limit_of_descriptors() {
 #[test]
 fn clocks_that_stage1_may_not_set_are_the_parents_to_set() {
     let _alone = alone();
-    let place = steps().iter().position(|phased| matches!(phased.step, Step::BecomeUser { .. })).unwrap();
+    let place = steps().iter().position(|phased| phased.phase == Phase::Identity).unwrap();
     let mut steps = steps();
     let step = Step::NewTimeNamespace { offsets: "boottime 5 0\n" };
-    steps.insert(place, PhasedStep { phase: Phase::Identity, step });
+    steps.insert(place, PhasedStep { phase: Phase::Views, step });
     for (reply, expected) in [(Reply::Proceed, End::Executed), (Reply::Network, End::Exited(1))] {
         let mut datagrams = conversation();
         datagrams[0].0 = encoded(bootstrap(), &steps);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, skip, spawn, tests_pinnace,
-    wait_until,
+    Bundle, Outcome, Signal, Value, find_program, is_pinnace, json, run_within_limit, skip, spawn,
+    tests_pinnace, wait_until,
 };
 
 use crate::user_namespace::{by_user, of_user};
@@ -19,6 +19,63 @@ fn logging(name: &str, log: &Path, extra: &str) -> Value {
         log.to_str().expect("a path in UTF-8")
     );
     json!({"path": "/bin/sh", "args": ["sh", "-c", script]})
+}
+
+/// The kernel tells a process in a time namespace other times, and engines' annotations may be a quarter of a mebibyte.
+#[test]
+fn hooks_are_in_the_containers_time_namespace_and_read_all_annotations() {
+    if !Path::new("/proc/self/ns/time").exists() {
+        return skip("this kernel has no time namespaces");
+    }
+    let (bundle, log) = with_all(Bundle::new().args(&["/bin/sh", "-c", "readlink /proc/self/ns/time"]));
+    let volume = log.parent().expect("a parent").to_owned();
+    let look = |name: &str, log: &Path| {
+        logging(name, log, "echo $(readlink /proc/self/ns/time) $(cut -d. -f1 /proc/uptime)")
+    };
+    let annotations: serde_json::Map<_, _> =
+        (0..300).map(|index| (format!("com.example.{index}"), json!("x".repeat(1000)))).collect();
+    let container = bundle
+        .set("/annotations", json!(annotations))
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set("/linux/timeOffsets", json!({"boottime": {"secs": 10_000_000}}))
+        .set(
+            "/hooks",
+            json!({
+                "createContainer": [look("createContainer", &log)],
+                "startContainer": [look("startContainer", &Path::new("/volume").join("log"))],
+            }),
+        )
+        .container();
+    let outcome = container.run();
+    let namespace = outcome.succeeded().trim().to_owned();
+    let told = logged(&volume.join("log"));
+    assert_eq!(told.len(), 2);
+    for (name, extra, state) in told {
+        let (own, uptime) = extra.split_once(' ').expect("an uptime");
+        assert_eq!(own, namespace, "{name}");
+        assert!(uptime.parse::<u64>().expect("seconds") > 10_000_000, "{name}: {uptime}");
+        assert_eq!(state["annotations"].as_object().map(|all| all.len()), Some(300), "{name}");
+    }
+}
+
+/// What nohup does for whoever starts us.
+#[test]
+fn a_hang_up_that_the_caller_ignores_ends_no_hook() {
+    let (Some(nohup), true) = (find_program("nohup"), is_pinnace()) else {
+        return skip("nohup is not installed");
+    };
+    let bundle = Bundle::new().args(&["/bin/sleep", "100"]);
+    let begun = bundle.scratch().join("begun");
+    let hook = failing(&format!("touch {}; sleep 1", begun.to_str().expect("UTF-8")));
+    let container = bundle.set("/hooks", json!({"createRuntime": [hook]})).container();
+    let run = container.create_command("run", &["--detach"]);
+    let mut command = Command::new(nohup);
+    command.arg(run.get_program()).args(run.get_args());
+    let running = spawn(command);
+    wait_until("the hook runs", || begun.exists());
+    running.signal(Signal::HUP);
+    running.finish().succeeded();
+    assert!(container.call(&["state", &container.id]).succeeded().contains("running"));
 }
 
 fn failing(script: &str) -> Value {

@@ -85,6 +85,11 @@ fn apparmor_profile_that_is_not_loaded_is_an_error_that_names_it() {
     }
     let outcome = label().set("/process/apparmorProfile", json!("no-such-profile")).run();
     outcome.failed_with(&["set-apparmor-profile no-such-profile", "no such profile is loaded"]);
+    for (profile, code) in [("no-such-profile", 1), ("unconfined", 0)] {
+        let container = label().set("/process/apparmorProfile", json!(profile)).container();
+        let bundle = container.bundle.path().to_str().expect("UTF-8").to_owned();
+        container.call(&["validate", "--bundle", &bundle]).exited(code);
+    }
 }
 
 /// The programs of the root file system, labelled so that a domain may be entered by them.

@@ -109,32 +109,54 @@ pub(super) fn list(list: Option<&[LinuxIdMapping]>, path: &str, problems: &mut P
     if list.len() > MAPPING_COUNT_MAX {
         problems.add(path, format!("has more than {MAPPING_COUNT_MAX} entries"));
     }
-    let mut mappings: Vec<IdMapping> = Vec::with_capacity(list.len());
+    let of = |mapping: &LinuxIdMapping| IdMapping {
+        container: mapping.container_id(),
+        host: mapping.host_id(),
+        size: mapping.size(),
+    };
+    let mappings: Vec<IdMapping> = list.iter().map(of).collect();
+    for (place, reason) in faults(&mappings) {
+        problems.add(format_args!("{path}{place}"), reason);
+    }
+    mappings
+}
+
+/// What the kernel would not take of a list: the place in it, as a JSON path goes on, and why.
+///
+/// Source: user_namespaces(7), "Defining user and group ID mappings".
+pub(super) fn faults(list: &[IdMapping]) -> Vec<(String, String)> {
+    /// The kernel takes less than a page at once.
+    const TEXT_BYTES_MAX: usize = 4095;
+    let mut faults = Vec::new();
     for (index, mapping) in list.iter().enumerate() {
-        let (container, host, size) = (mapping.container_id(), mapping.host_id(), mapping.size());
-        let place = format!("{path}[{index}]");
+        let IdMapping { container, host, size } = *mapping;
         if size == 0 {
-            problems.add(format_args!("{place}.size"), "is 0");
+            faults.push((format!("[{index}].size"), String::from("is 0")));
         }
         for (field, start) in [("containerID", container), ("hostID", host)] {
             if start.checked_add(size).is_none() {
-                problems
-                    .add(format_args!("{place}.{field}"), format!("{start} and {size} more exceed 32 bits"));
+                let reason = format!("{start} and {size} more exceed 32 bits");
+                faults.push((format!("[{index}].{field}"), reason));
             }
         }
         let overlaps = |left: u32, left_size: u32, right: u32| {
             u64::from(left) < u64::from(right) + u64::from(size)
                 && u64::from(right) < u64::from(left) + u64::from(left_size)
         };
-        let overlapping = mappings.iter().position(|known| {
+        let overlapping = list[..index].iter().position(|known| {
             overlaps(known.container, known.size, container) || overlaps(known.host, known.size, host)
         });
         if let Some(other) = overlapping {
-            problems.add(&place, format!("overlaps with entry {other}"));
+            faults.push((format!("[{index}]"), format!("overlaps with entry {other}")));
         }
-        mappings.push(IdMapping { container, host, size });
     }
-    mappings
+    let line = |mapping: &IdMapping| format!("{} {} {}\n", mapping.container, mapping.host, mapping.size);
+    let bytes: usize = list.iter().map(|mapping| line(mapping).len()).sum();
+    if bytes > TEXT_BYTES_MAX {
+        let reason = format!("takes {bytes} bytes as the kernel reads it, more than {TEXT_BYTES_MAX}");
+        faults.push((String::new(), reason));
+    }
+    faults
 }
 
 /// The offsets as the kernel reads them, a clock a line.

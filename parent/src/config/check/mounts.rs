@@ -160,7 +160,7 @@ fn refuse_symlink_words(options: &options::Options, path: &str, problems: &mut P
 }
 
 /// crun's words: `uids=0-1000-1#1-2000-10;gids=@0-1000-1`. Behind an `@` the second number is an id in the container.
-fn parse_mappings(value: &str, containers: &IdMappings) -> Result<IdMappings, &'static str> {
+fn parse_mappings(value: &str, containers: &IdMappings) -> Result<IdMappings, String> {
     const MALFORMED: &str = "neither uids=ID-HOST-SIZE…;gids=… nor a path";
     let mut mappings = IdMappings::default();
     for part in value.split(';') {
@@ -168,19 +168,22 @@ fn parse_mappings(value: &str, containers: &IdMappings) -> Result<IdMappings, &'
         let (list, outer) = match name {
             "uids" => (&mut mappings.uids, &containers.uids),
             "gids" => (&mut mappings.gids, &containers.gids),
-            _ => return Err(MALFORMED),
+            _ => return Err(String::from(MALFORMED)),
         };
         let parse = |entry: &str| {
             let relative = entry.strip_prefix('@');
             let mapping = parse_mapping(relative.unwrap_or(entry)).ok_or(MALFORMED)?;
             match relative {
-                None => Ok(mapping),
+                None => Ok::<_, &str>(mapping),
                 Some(_) => {
                     on_host(mapping, outer).ok_or("no mapping of the container's has all of these ids")
                 }
             }
         };
         *list = entries.split('#').map(parse).collect::<Result<_, _>>()?;
+        if let Some((place, reason)) = ids::faults(list).into_iter().next() {
+            return Err(format!("{name}{place} {reason}"));
+        }
     }
     Ok(mappings)
 }
@@ -279,14 +282,17 @@ mod tests {
         for (value, expected) in [
             ("uids=@1-3-10", Ok((vec![range(1, 4, 10)], vec![]))),
             (
-                "uids=7-3-10#@9-0-1;gids=@5-2-8",
-                Ok((vec![range(7, 3, 10), range(9, 0, 1)], vec![range(5, 100_002, 8)])),
+                "uids=7-3-10#@19-0-1;gids=@5-2-8",
+                Ok((vec![range(7, 3, 10), range(19, 0, 1)], vec![range(5, 100_002, 8)])),
             ),
             ("gids=@5-2-9", Err("no mapping of the container's has all of these ids")),
             ("uids=@0-0-2", Err("no mapping of the container's has all of these ids")),
+            ("uids=0-0-5#3-10-5;gids=0-0-1", Err("uids[1] overlaps with entry 0")),
+            ("uids=0-0-0;gids=0-0-1", Err("uids[0].size is 0")),
             ("uids=@@0-0-1", Err("neither uids=ID-HOST-SIZE…;gids=… nor a path")),
         ] {
             let parsed = parse_mappings(value, &containers);
+            let expected = expected.map_err(String::from);
             assert_eq!(parsed.map(|mappings| (mappings.uids, mappings.gids)), expected, "{value}");
         }
     }

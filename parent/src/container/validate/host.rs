@@ -31,6 +31,21 @@ pub(super) fn check(config: &Config, host: &HostFacts, findings: &mut Findings) 
     check_net_devices(config, host, findings);
     check_sysctls(config, findings);
     check_memory_nodes(config, findings);
+    check_apparmor_profile(config, host, findings);
+}
+
+/// Names of stacks (`a//&b`) and of other policy namespaces (`:ns:a`) are left to the kernel.
+fn check_apparmor_profile(config: &Config, host: &HostFacts, findings: &mut Findings) {
+    let Some(profile) = config.process.apparmor_profile.as_deref().filter(|_| host.security.apparmor) else {
+        return;
+    };
+    // Readable to root where securityfs is mounted.
+    let Ok(loaded) = fs::read_to_string("/sys/kernel/security/apparmor/profiles") else { return };
+    let is_simple = !profile.starts_with(':') && !profile.contains('&');
+    let mut names = loaded.lines().filter_map(|line| Some(line.rsplit_once(" (")?.0));
+    if is_simple && profile != "unconfined" && !names.any(|name| name == profile) {
+        findings.error("$.process.apparmorProfile", format!("{profile}: no such profile is loaded"));
+    }
 }
 
 fn check_kernel(config: &Config, running: Version, findings: &mut Findings) {
