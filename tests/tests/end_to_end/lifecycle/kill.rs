@@ -50,8 +50,9 @@ fn kill_of_all_sends_each_process_one_signal_also_a_real_time_one() {
     if !tests_pinnace() {
         return;
     }
-    let counting = "trap 'echo caught' 40; echo ready; while true; do sleep 0.02; done";
-    let container = Bundle::new().shell(&format!("({counting}) & {counting}")).container();
+    // A shell that forks has its trap run by the copy as well, if the signal comes just then.
+    let counting = "sleep 1000 | { trap 'echo caught' 40; echo ready; while true; do read line; done; }";
+    let container = Bundle::new().shell(&format!("{counting} & {counting}")).container();
     let outcome = container.run_detached();
     outcome.succeeded();
     wait_until("both shells are ready", || outcome.stdout_now().matches("ready").count() == 2);
