@@ -58,6 +58,12 @@ impl Resources {
             // Without a limit for memory, one for both would be left over (runc does the same).
             asked.memory.swap = Some(-1);
         }
+        let is_idle =
+            self.cpu.idle == Some(1) || self.unified.get("cpu.idle").is_some_and(|value| value.trim() == "1");
+        if asked.cpu.shares.is_some() && asked.cpu.idle.is_none() && is_idle {
+            // An idle cgroup has no shares: the last word counts (runc under systemd does the same).
+            asked.cpu.idle = Some(0);
+        }
         let mut kept = self.clone();
         kept.memory = self.memory.updated(&asked.memory);
         kept.cpu = self.cpu.updated(&asked.cpu);
