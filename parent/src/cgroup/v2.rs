@@ -263,7 +263,7 @@ fn missing_controller(writer: &Writer, resources: &Resources) -> Option<Error> {
 /// Any file, known or not. The kernel takes one line in one write.
 fn set_unified(writer: &Writer, file: &str, value: &str) -> Result<()> {
     let lines = value.lines().filter(|line| !line.is_empty());
-    // An empty value empties the file.
+    // Only lists come without a value: it empties them.
     let empty = Some("\n").filter(|_| value.trim().is_empty());
     for line in lines.chain(empty) {
         match writer.try_set(file, line) {
