@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 pub use directory::in_use;
 use directory::{clear, make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
-pub use needs::{drop_unsupported, passed_over, unsupported};
+pub use needs::{passed_over, unsupported};
 pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
@@ -253,6 +253,14 @@ impl Cgroups {
     /// the kernel lists for that. Limits stay ours.
     pub fn hand_over(&self, uid: u32) -> Result<()> {
         self.placement.version().hand_over(uid)
+    }
+
+    /// Gives the container the controllers that an update asks for, and takes out of it what engines repeat with each update and the container
+    /// cannot have: JSON paths and reasons, to be told as warnings.
+    pub fn allow_update(&self, asked: &mut Resources) -> Vec<(String, String)> {
+        // Ignored: what is missing then is dropped here, or missed by the write of a limit.
+        let _ = self.placement.version().allow_update(asked);
+        needs::drop_unsupported(&self.placement, asked)
     }
 
     /// Changes the limits that `change` sets, and nothing else. `keep` comes last; whatever fails, the limits are as they were before.

@@ -54,6 +54,11 @@ impl Version for V1<'_> {
     fn check_update(&self, change: &Resources) -> Result<()> {
         check_controllers(self.0, change)
     }
+    /// v1's controllers are on from the start.
+    fn allow_update(&self, _: &Resources) -> Result<()> {
+        Ok(())
+    }
+
 
     fn limit(
         &self,
