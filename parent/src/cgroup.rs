@@ -429,7 +429,7 @@ impl Cgroups {
     }
 
     /// The figures, if the kernel has killed in the container for want of memory since it had killed so many.
-    pub fn out_of_memory_since(&self, killed_before: u64) -> Option<String> {
+    pub fn out_of_memory_since(&self, killed_before: u64, resources: &Resources) -> Option<String> {
         let MemoryFiles { path, is_v2, limit, peak, .. } = self.placement.version().memory()?;
         if self.extent == Extent::OwnWork && !self.made.new.contains(&path) {
             // Whoever has made it may have run out of memory in it.
@@ -437,7 +437,10 @@ impl Cgroups {
         }
         let [limit, peak] =
             [limit, peak].map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
-        let (limit, peak) = (limit.trim_end(), peak.trim_end());
+        let peak = peak.trim_end();
+        // The kernel's own is in whole pages.
+        let configured = resources.memory.limit.filter(|limit| *limit > 0).map(|limit| limit.to_string());
+        let limit = configured.unwrap_or_else(|| limit.trim_end().to_owned());
         let is_own = oom::has_reached_own_limit(&path, is_v2);
         // The last to be read: systemd takes away all of them when nobody is left in the scope.
         let killed = self.oom_kill_count()?.checked_sub(killed_before).filter(|killed| *killed > 0)?;
@@ -452,13 +455,18 @@ impl Cgroups {
         ))
     }
 
+    /// Whether the limit is one under which the kernel may kill before, or just when, the program begins.
+    pub fn has_little_memory(&self, resources: &Resources) -> bool {
+        let limit = resources.memory.limit.and_then(|limit| u64::try_from(limit).ok());
+        limit.is_some_and(|limit| limit < MEMORY_TO_START) && !self.placement.is_empty()
+    }
+
     /// What the limit lets one suppose where a creation has failed and systemd was quicker: it has taken the scope away, and the figures with it.
     pub fn perhaps_out_of_memory(&self, resources: &Resources) -> Option<String> {
-        let limit = resources.memory.limit?;
-        let is_low = u64::try_from(limit).is_ok_and(|limit| limit < MEMORY_TO_START);
+        let limit = resources.memory.limit.filter(|_| self.has_little_memory(resources))?;
         let path = self.placement.version().memory()?.path;
         let is_gone = self.made.has_scope && files::try_open_directory(&path).is_err();
-        (is_low && is_gone).then(|| {
+        is_gone.then(|| {
             format!("out of memory, it seems: limit {limit}; {MEMORY_TO_START} is enough to come to the program's start")
         })
     }
