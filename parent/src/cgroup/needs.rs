@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn only_limits_that_are_set_need_a_controller() {
         let mut resources = Resources { pids_limit: Some(0), ..Resources::default() };
-        resources.memory.check_before_update = true;
+        resources.memory.check_before_update = Some(true);
         resources.cpu.mems = Some(String::from("0"));
         let fields: Vec<_> = of(&resources).map(|need| (need.field, need.v1)).collect();
         assert_eq!(fields, [("cpu.mems", "cpuset"), ("pids", "pids")]);

@@ -89,7 +89,8 @@ impl Resources {
             }
             (change.memory.limit, change.memory.swap) = (kept.memory.limit, kept.memory.swap);
         }
-        change.memory.check_before_update = kept.memory.check_before_update;
+        change.memory.check_before_update =
+            change.memory.check_before_update.or(kept.memory.check_before_update);
         Ok(Update { change, kept })
     }
 }
@@ -102,7 +103,7 @@ impl Memory {
             swap: asked.swap.or(self.swap),
             swappiness: asked.swappiness.or(self.swappiness),
             disable_oom_killer: asked.disable_oom_killer.or(self.disable_oom_killer),
-            check_before_update: asked.check_before_update || self.check_before_update,
+            check_before_update: self.check_before_update,
         }
     }
 }
@@ -184,6 +185,32 @@ mod tests {
         check(before, r#"{"memory": {"limit": -1}}"#, unlimited, unlimited);
         let error = parsed(before).updated(parsed(r#"{"memory": {"limit": 300}}"#)).unwrap_err();
         assert_eq!(error.to_string(), "memory+swap limit should be >= memory limit");
+    }
+
+    #[test]
+    fn what_is_used_is_asked_where_the_update_says_so_or_else_the_configuration() {
+        let check = |word: &str| format!(r#"{{"memory": {{"limit": 100{word}}}}}"#);
+        let (on, off, silent) = (r#", "checkBeforeUpdate": true"#, r#", "checkBeforeUpdate": false"#, "");
+        for (before, asked, expected) in [
+            (silent, on, Some(true)),
+            (on, off, Some(false)),
+            (on, silent, Some(true)),
+            (silent, silent, None),
+        ] {
+            let before = parsed(&check(before));
+            let update = before.updated(parsed(&check(asked))).unwrap();
+            assert_eq!(update.change.memory.check_before_update, expected);
+            assert_eq!(update.kept.memory.check_before_update, before.memory.check_before_update);
+        }
+    }
+
+    #[test]
+    fn shares_end_idleness() {
+        let shares = r#"{"cpu": {"shares": 512}}"#;
+        let both = r#"{"cpu": {"shares": 512, "idle": 0}}"#;
+        check(r#"{"cpu": {"idle": 1}}"#, shares, both, both);
+        check(r#"{"unified": {"cpu.idle": "1"}}"#, shares, both, both);
+        check("{}", shares, shares, shares);
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn memory(resources: &LinuxResources, found: &mut Found<'_>) -> Memory {
         swap,
         swappiness: memory.swappiness(),
         disable_oom_killer: memory.disable_oom_killer().filter(|disable| *disable),
-        check_before_update: memory.check_before_update().unwrap_or(false),
+        check_before_update: memory.check_before_update(),
     }
 }
 
