@@ -498,6 +498,11 @@ impl Cgroups {
         freezer::thaw(self.real_freezer()?)
     }
 
+    /// The cgroup above that keeps the container's frozen, in which v1's processes do not die.
+    pub fn frozen_above(&self) -> Option<String> {
+        self.freezer().and_then(freezer::frozen_above)
+    }
+
     fn real_freezer(&self) -> Result<&Directory> {
         self.freezer().filter(|directory| directory.is_unified() || directory.has("freezer")).ok_or_else(
             || match self.placement.is_empty() {

@@ -523,6 +523,27 @@ fn cgroup_below_a_frozen_one_is_refused() {
     assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
 }
 
+/// Nobody but who froze that one can help.
+#[test]
+fn cgroup_above_that_keeps_the_container_frozen_is_named() {
+    let Some((mount, file, value)) = freezer() else { return };
+    if !pinnace_tests::tests_pinnace() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = format!("{}-top", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
+    container.run_detached().succeeded();
+    let top = mount.join(&name);
+    fs::write(top.join(file), value).expect("freeze");
+    wait_until("it is frozen", || container.status() == "paused");
+    let outcome = container.call(&["resume", &container.id]);
+    fs::write(top.join(file), if value == "1" { "0" } else { "THAWED" }).expect("thaw");
+    container.delete_force().succeeded();
+    let _ = fs::remove_dir(&top);
+    outcome.failed_with(&["unable to thaw", &format!("stays frozen as long as {} is", top.display())]);
+}
+
 /// v1's frozen processes do not die.
 #[test]
 fn container_that_froze_some_of_its_own_is_killed_and_deleted() {
