@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 pub use directory::in_use;
 use directory::{clear, make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
-pub use needs::{drop_unsupported, passed_over, unsupported};
+pub use needs::{passed_over, unsupported};
 pub use oom::{OomReason, OomWatch};
 pub use place::{Directory, ManagerKind, Placement, View, place, place_nowhere, place_scope};
 pub use stats::Stats;
@@ -255,6 +255,14 @@ impl Cgroups {
         self.placement.version().hand_over(uid)
     }
 
+    /// Gives the container the controllers that an update asks for, and takes out of it what engines repeat with each update and the container
+    /// cannot have: JSON paths and reasons, to be told as warnings.
+    pub fn allow_update(&self, asked: &mut Resources) -> Vec<(String, String)> {
+        // Ignored: what is missing then is dropped here, or missed by the write of a limit.
+        let _ = self.placement.version().allow_update(asked);
+        needs::drop_unsupported(&self.placement, asked)
+    }
+
     /// Changes the limits that `change` sets, and nothing else. `keep` comes last; whatever fails, the limits are as they were before.
     pub fn update(&self, update: Update<'_>, keep: impl FnOnce() -> Result<()>) -> Result<()> {
         let Update { change, all, before } = update;
@@ -421,7 +429,7 @@ impl Cgroups {
     }
 
     /// The figures, if the kernel has killed in the container for want of memory since it had killed so many.
-    pub fn out_of_memory_since(&self, killed_before: u64) -> Option<String> {
+    pub fn out_of_memory_since(&self, killed_before: u64, resources: &Resources) -> Option<String> {
         let MemoryFiles { path, is_v2, limit, peak, .. } = self.placement.version().memory()?;
         if self.extent == Extent::OwnWork && !self.made.new.contains(&path) {
             // Whoever has made it may have run out of memory in it.
@@ -429,7 +437,10 @@ impl Cgroups {
         }
         let [limit, peak] =
             [limit, peak].map(|file| files::read(&format!("{path}/{file}")).unwrap_or_default());
-        let (limit, peak) = (limit.trim_end(), peak.trim_end());
+        let peak = peak.trim_end();
+        // The kernel's own is in whole pages.
+        let configured = resources.memory.limit.filter(|limit| *limit > 0).map(|limit| limit.to_string());
+        let limit = configured.unwrap_or_else(|| limit.trim_end().to_owned());
         let is_own = oom::has_reached_own_limit(&path, is_v2);
         // The last to be read: systemd takes away all of them when nobody is left in the scope.
         let killed = self.oom_kill_count()?.checked_sub(killed_before).filter(|killed| *killed > 0)?;
@@ -444,13 +455,18 @@ impl Cgroups {
         ))
     }
 
+    /// Whether the limit is one under which the kernel may kill before, or just when, the program begins.
+    pub fn has_little_memory(&self, resources: &Resources) -> bool {
+        let limit = resources.memory.limit.and_then(|limit| u64::try_from(limit).ok());
+        limit.is_some_and(|limit| limit < MEMORY_TO_START) && !self.placement.is_empty()
+    }
+
     /// What the limit lets one suppose where a creation has failed and systemd was quicker: it has taken the scope away, and the figures with it.
     pub fn perhaps_out_of_memory(&self, resources: &Resources) -> Option<String> {
-        let limit = resources.memory.limit?;
-        let is_low = u64::try_from(limit).is_ok_and(|limit| limit < MEMORY_TO_START);
+        let limit = resources.memory.limit.filter(|_| self.has_little_memory(resources))?;
         let path = self.placement.version().memory()?.path;
         let is_gone = self.made.has_scope && files::try_open_directory(&path).is_err();
-        (is_low && is_gone).then(|| {
+        is_gone.then(|| {
             format!("out of memory, it seems: limit {limit}; {MEMORY_TO_START} is enough to come to the program's start")
         })
     }
@@ -480,6 +496,11 @@ impl Cgroups {
     /// Lets every process go on.
     pub fn resume(&self) -> Result<()> {
         freezer::thaw(self.real_freezer()?)
+    }
+
+    /// The cgroup above that keeps the container's frozen, in which v1's processes do not die.
+    pub fn frozen_above(&self) -> Option<String> {
+        self.freezer().and_then(freezer::frozen_above)
     }
 
     fn real_freezer(&self) -> Result<&Directory> {

@@ -9,6 +9,9 @@ use sc::syscall;
 
 use crate::error::{Error, Result, check};
 
+/// The code of a process that SIGKILL has ended.
+pub const KILLED: i32 = 128 + 9;
+
 /// What is known of a process's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -54,7 +54,7 @@ pub use trees::OWNERS_OF_ROOT;
 
 use crate::config::Namespace;
 use crate::descriptors::close_all;
-use crate::ending;
+use crate::ending::{self, Ending};
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, clones_user};
 use crate::signals::LOOK_PAUSE;
@@ -345,6 +345,11 @@ impl Launch {
     /// Whether stage1 has executed the program, or is gone, within this time.
     pub fn has_hung_up_within(&self, time: Duration) -> bool {
         is_ready_within(time, self.socket.as_fd(), PollFlags::empty())
+    }
+
+    /// Whether it is killed (SIGKILL) within this time. It stays to be waited for.
+    pub fn was_killed_within(&self, time: Duration) -> bool {
+        self.has_ended_within(time) && matches!(ending::peek(self.pidfd()), Ok(Ending::Code(ending::KILLED)))
     }
 
     fn has_ended_within(&self, time: Duration) -> bool {

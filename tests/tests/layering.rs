@@ -50,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "config",
             "descriptors",
+            "ending",
             "plan",
             "launch",
             "cgroup",

@@ -49,7 +49,21 @@ pub(super) fn freeze(directory: &Directory) -> Result<()> {
 /// Lets every process go on, and returns when all do.
 pub(super) fn thaw(directory: &Directory) -> Result<()> {
     set(directory, false)?;
-    wait(directory, false)
+    match frozen_above(directory) {
+        Some(above) => Err(Error::new(format!(
+            "unable to thaw {}: it stays frozen as long as {above} is",
+            directory.absolute()
+        ))),
+        None => wait(directory, false),
+    }
+}
+
+/// The cgroup above that keeps this one frozen.
+pub(super) fn frozen_above(directory: &Directory) -> Option<String> {
+    let file = if directory.is_unified() { "cgroup.freeze" } else { "freezer.self_freezing" };
+    let is_frozen =
+        |path: &String| files::read(&format!("{path}/{file}")).is_ok_and(|text| text.trim_end() == "1");
+    directory.parents().find(is_frozen)
 }
 
 /// Lets every process go on that may have to end, without waiting for it. v1's frozen processes do not die, and the container may have

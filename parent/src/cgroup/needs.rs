@@ -46,11 +46,12 @@ pub fn passed_over(placement: &Placement, resources: &Resources) -> Vec<(String,
     v2::passed_over(resources).into_iter().map(|(field, reason)| problem(&field, reason)).collect()
 }
 
-/// Takes out of an update what engines repeat with each of them, and no container of `placement` can have in force, since the host has no
+/// Takes out of an update what engines repeat with each of them, and the container of `placement` cannot have in force, since there is no
 /// controller for it: JSON paths and reasons, to be told as warnings. runc takes it without a word.
-pub fn drop_unsupported(placement: &Placement, resources: &mut Resources) -> Vec<(String, String)> {
+pub(super) fn drop_unsupported(placement: &Placement, resources: &mut Resources) -> Vec<(String, String)> {
     let is_v2 = placement.unified.is_some() && !placement.is_hybrid();
-    let of_v2 = placement.unified.as_ref().map(available_to).unwrap_or_default();
+    let v2 = placement.unified.as_ref().filter(|_| is_v2);
+    let of_v2 = v2.map(|directory| controllers(&directory.absolute())).unwrap_or_default();
     let has = |need: &Need| match (is_v2, need.v2) {
         (false, _) => placement.hierarchies.iter().any(|directory| directory.has(need.v1)),
         (true, controller) => controller.is_some_and(|controller| of_v2.contains(controller)),
@@ -65,14 +66,20 @@ pub fn drop_unsupported(placement: &Placement, resources: &mut Resources) -> Vec
             "rdma" => resources.rdma.clear(),
             _ => continue,
         }
-        dropped.push(problem(field, &format!("is ignored: the host has no cgroup controller {v1}")));
+        let reason = v2.map_or_else(|| on_host(v1), |directory| lacking(directory, v1));
+        dropped.push(problem(field, &format!("is ignored: {reason}")));
     }
     dropped
 }
 
 /// The controllers that a cgroup of v2 can be given: it may not be there yet, but what the hierarchy's root has, its parents have or can be given.
 fn available_to(directory: &Directory) -> BTreeSet<String> {
-    let file = format!("{}/cgroup.controllers", directory.mountpoint());
+    controllers(directory.mountpoint())
+}
+
+/// The controllers that a cgroup of v2 has.
+pub(super) fn controllers(path: &str) -> BTreeSet<String> {
+    let file = format!("{path}/cgroup.controllers");
     let list = std::fs::read_to_string(file).unwrap_or_default();
     list.split_ascii_whitespace().map(str::to_owned).collect()
 }
@@ -135,7 +142,20 @@ fn problem(field: &str, reason: &str) -> (String, String) {
 }
 
 fn without_controller(field: &str, controller: &str) -> (String, String) {
-    problem(field, &format!("the host has no cgroup controller {controller}"))
+    problem(field, &on_host(controller))
+}
+
+fn on_host(controller: &str) -> String {
+    format!("the host has no cgroup controller {controller}")
+}
+
+/// Why a cgroup of v2 is without a controller.
+pub(super) fn lacking(directory: &Directory, controller: &str) -> String {
+    if available_to(directory).contains(controller) {
+        // Those above do not give it: processes are in one of them, or it is somebody else's.
+        return format!("{} cannot have the cgroup controller {controller}", directory.absolute());
+    }
+    on_host(controller)
 }
 
 /// Weights that no scheduler of this kernel has files for. A hierarchy's root has none in any case: another cgroup has to be there to tell.
@@ -194,7 +214,7 @@ mod tests {
     #[test]
     fn only_limits_that_are_set_need_a_controller() {
         let mut resources = Resources { pids_limit: Some(0), ..Resources::default() };
-        resources.memory.check_before_update = true;
+        resources.memory.check_before_update = Some(true);
         resources.cpu.mems = Some(String::from("0"));
         let fields: Vec<_> = of(&resources).map(|need| (need.field, need.v1)).collect();
         assert_eq!(fields, [("cpu.mems", "cpuset"), ("pids", "pids")]);

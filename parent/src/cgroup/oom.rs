@@ -57,7 +57,7 @@ impl OomWatch {
         let file = format!("{path}/memory.events");
         rustix::fs::inotify::add_watch(&events, &file, WatchFlags::MODIFY)
             .map_err(|errno| Error::call(format_args!("inotify_add_watch {file}"), errno))?;
-        let [killed, at_own_limit] = ["oom_kill", "oom"].map(|name| count(&path, name).unwrap_or(0));
+        let Counts { killed, at_own_limit } = counts(&path).unwrap_or_default();
         Ok(Self { path, source: Source::Inotify { events, killed, at_own_limit } })
     }
 
@@ -74,12 +74,12 @@ impl OomWatch {
             Source::Inotify { events, killed, at_own_limit } => {
                 // Ignored: what has changed is in the file, and who asks without news may ask.
                 let _ = rustix::io::read(events, &mut news);
-                let now = count(&self.path, "oom_kill").unwrap_or(*killed);
-                if std::mem::replace(killed, now) >= now {
+                // Both from one look: systemd may take the file away at any moment.
+                let now = counts(&self.path)?;
+                if std::mem::replace(killed, now.killed) >= now.killed {
                     return None;
                 }
-                let now = count(&self.path, "oom").unwrap_or(*at_own_limit);
-                std::mem::replace(at_own_limit, now) < now
+                std::mem::replace(at_own_limit, now.at_own_limit) < now.at_own_limit
             }
         };
         Some(if is_own { OomReason::OwnLimit } else { OomReason::AncestorLimit })
@@ -89,7 +89,7 @@ impl OomWatch {
 /// Whether the limit of a cgroup itself has ever left no memory.
 pub(super) fn has_reached_own_limit(path: &str, is_v2: bool) -> bool {
     if is_v2 {
-        return count(path, "oom").is_some_and(|hits| hits > 0);
+        return counts(path).is_some_and(|counts| counts.at_own_limit > 0);
     }
     // v1 counts failures (memory.failcnt) by kernel version or not at all.
     reached(path).next().is_some()
@@ -116,10 +116,17 @@ pub(super) fn forget_older_peaks(path: &str) {
     }
 }
 
-/// A count of v2's, which has those of the cgroups below in it.
-fn count(path: &str, name: &str) -> Option<u64> {
-    let text = files::read(&format!("{path}/memory.events")).ok()?;
-    parse_names(&text).get(name).copied()
+/// What v2 counts, with those of the cgroups below in it: kills, and how often the own limit led to one.
+#[derive(Default)]
+struct Counts {
+    killed: u64,
+    at_own_limit: u64,
+}
+
+fn counts(path: &str) -> Option<Counts> {
+    let numbers = parse_names(&files::read(&format!("{path}/memory.events")).ok()?);
+    let [killed, at_own_limit] = ["oom_kill", "oom"].map(|name| numbers.get(name).copied().unwrap_or(0));
+    Some(Counts { killed, at_own_limit })
 }
 
 impl AsFd for OomWatch {

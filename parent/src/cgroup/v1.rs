@@ -33,7 +33,10 @@ impl Version for V1<'_> {
                 !setting.made.kept.contains(&path)
             };
             if directory.has("cpuset") {
-                fill_cpuset(&path, is_new, &mut doors.done)?;
+                let filled = fill_cpuset(&path, is_new, &mut doors.done)?;
+                if setting.made.kept.contains(&path) {
+                    setting.made.kept_limits.extend(filled);
+                }
             }
             fill(directory, resources, setting.made, &mut doors.done)?;
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
@@ -49,6 +52,11 @@ impl Version for V1<'_> {
             doors.trees.push(files::open_tree(&directory.absolute())?);
         }
         Ok(doors)
+    }
+
+    /// v1's controllers are on from the start.
+    fn allow_update(&self, _: &Resources) -> Result<()> {
+        Ok(())
     }
 
     fn check_update(&self, change: &Resources) -> Result<()> {

@@ -29,6 +29,10 @@ impl Version for V2<'_> {
         Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() })
     }
 
+    fn allow_update(&self, change: &Resources) -> Result<()> {
+        enable_missing(self.0, change, &mut Made::default())
+    }
+
     fn check_update(&self, change: &Resources) -> Result<()> {
         check_possible(change)?;
         memory::check_usage(self.0, &change.memory)
@@ -41,7 +45,7 @@ impl Version for V2<'_> {
         writers: &mut Vec<Writer>,
     ) -> Result<()> {
         let writer = writer(self.0.absolute());
-        let written = limit(&writer, limits);
+        let written = limit(self.0, &writer, limits);
         writers.push(writer);
         written
     }
@@ -101,11 +105,10 @@ pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Resu
 
 /// Turns on what systemd has not: it knows neither hugetlb nor rdma. Nothing is written where all that is needed is there.
 fn enable_missing(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
-    let present = files::read(&format!("{}/cgroup.controllers", directory.absolute())).unwrap_or_default();
-    let is_present = |name: &str| present.split_ascii_whitespace().any(|controller| controller == name);
+    let present = needs::controllers(&directory.absolute());
     let of_unified = resources.unified.keys().filter_map(|file| file.split('.').next());
     let mut needed = needs::of(resources).filter_map(|need| need.v2).chain(of_unified);
-    if needed.any(|name| name != "cgroup" && !is_present(name)) {
+    if needed.any(|name| name != "cgroup" && !present.contains(name)) {
         return enable_controllers(directory, made);
     }
     Ok(())
@@ -153,7 +156,7 @@ fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result
     let path = directory.absolute();
     let was_there = made.kept.contains(&path);
     let writer = if was_there { Writer::with_undo(path) } else { Writer::new(path) };
-    let limited = limit(&writer, resources);
+    let limited = limit(directory, &writer, resources);
     let path = writer.path().to_owned();
     made.kept_limits.extend(writer.into_log());
     limited?;
@@ -236,7 +239,7 @@ pub(super) fn passed_over(resources: &Resources) -> Vec<(String, &'static str)> 
 }
 
 /// Writes all limits.
-fn limit(writer: &Writer, resources: &Resources) -> Result<()> {
+fn limit(directory: &Directory, writer: &Writer, resources: &Resources) -> Result<()> {
     let written = memory::limit(writer, &resources.memory)
         .and_then(|()| cpu::limit(writer, &resources.cpu))
         .and_then(|()| match resources.pids_limit {
@@ -247,23 +250,23 @@ fn limit(writer: &Writer, resources: &Resources) -> Result<()> {
         .and_then(|()| hugetlb::limit(writer, &resources.hugepage_limits, "max"))
         .and_then(|()| rdma::limit(writer, &resources.rdma));
     // Asked only after a failure: the files of a controller that is off are missing.
-    written.map_err(|error| missing_controller(writer, resources).unwrap_or(error))?;
+    written.map_err(|error| missing_controller(directory, resources).unwrap_or(error))?;
     resources.unified.iter().try_for_each(|(file, value)| set_unified(writer, file, value))
 }
 
-fn missing_controller(writer: &Writer, resources: &Resources) -> Option<Error> {
-    let available = writer.read("cgroup.controllers").ok()?;
-    let is_missing = |name: &str| !available.split_ascii_whitespace().any(|controller| controller == name);
+fn missing_controller(directory: &Directory, resources: &Resources) -> Option<Error> {
+    let present = needs::controllers(&directory.absolute());
     let (field, controller) = needs::of(resources)
         .filter_map(|need| Some((need.field, need.v2?)))
-        .find(|(_, name)| is_missing(name))?;
-    Some(Error::new(format!("$.linux.resources.{field}: the host has no cgroup controller {controller}")))
+        .find(|(_, name)| !present.contains(*name))?;
+    let reason = needs::lacking(directory, controller);
+    Some(Error::new(format!("$.linux.resources.{field}: {reason}")))
 }
 
 /// Any file, known or not. The kernel takes one line in one write.
 fn set_unified(writer: &Writer, file: &str, value: &str) -> Result<()> {
     let lines = value.lines().filter(|line| !line.is_empty());
-    // An empty value empties the file.
+    // Only lists come without a value: it empties them.
     let empty = Some("\n").filter(|_| value.trim().is_empty());
     for line in lines.chain(empty) {
         match writer.try_set(file, line) {
@@ -284,8 +287,7 @@ fn set_unified(writer: &Writer, file: &str, value: &str) -> Result<()> {
 
 fn is_without_controller(writer: &Writer, file: &str) -> bool {
     let controller = file.split('.').next().unwrap_or_default();
-    let available = writer.read("cgroup.controllers").unwrap_or_default();
-    controller != "cgroup" && !available.split_ascii_whitespace().any(|name| name == controller)
+    controller != "cgroup" && !needs::controllers(writer.path()).contains(controller)
 }
 
 /// -1 is no limit.

@@ -13,6 +13,9 @@ pub(super) trait Version {
     /// own view.
     fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors>;
 
+    /// Before a change of limits: gives the container the controllers that it has not needed so far.
+    fn allow_update(&self, change: &Resources) -> Result<()>;
+
     /// What can be said of a change of limits before anything is written.
     fn check_update(&self, change: &Resources) -> Result<()>;
 

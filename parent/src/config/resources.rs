@@ -61,8 +61,8 @@ pub struct Memory {
     /// 0 to 100.
     pub swappiness: Option<u64>,
     pub disable_oom_killer: Option<bool>,
-    /// Refuse a limit that is lower than what is used (v2; v1's kernel does it).
-    pub check_before_update: bool,
+    /// Refuse a limit that is lower than what is used (v2; v1's kernel does it): where an update says nothing of it, the configuration does.
+    pub check_before_update: Option<bool>,
 }
 
 impl Memory {

@@ -25,7 +25,7 @@ impl Resources {
         let Self { memory, cpu, .. } = self;
         // The other limits of their kind mean this one.
         if let Some(text) = unified.get("memory.max") {
-            memory.limit = bytes(text);
+            memory.limit = kernel_bytes(text);
         }
         if let Some(text) = unified.get("cpu.max") {
             let mut words = text.split_ascii_whitespace();
@@ -108,7 +108,7 @@ fn drop_if<T>(is_elsewhere: bool, field: &mut Option<T>) {
 }
 
 /// A number as the kernel's memory files take it; -1 is no limit, `None` what is no number.
-fn bytes(text: &str) -> Option<i64> {
+pub(crate) fn kernel_bytes(text: &str) -> Option<i64> {
     let text = text.trim();
     if text == "max" {
         return Some(-1);
@@ -213,7 +213,7 @@ mod tests {
             ("x", None),
             ("1kk", None),
         ] {
-            assert_eq!(bytes(text), expected, "{text}");
+            assert_eq!(kernel_bytes(text), expected, "{text}");
         }
     }
 }

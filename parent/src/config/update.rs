@@ -58,6 +58,12 @@ impl Resources {
             // Without a limit for memory, one for both would be left over (runc does the same).
             asked.memory.swap = Some(-1);
         }
+        let is_idle =
+            self.cpu.idle == Some(1) || self.unified.get("cpu.idle").is_some_and(|value| value.trim() == "1");
+        if asked.cpu.shares.is_some() && asked.cpu.idle.is_none() && is_idle {
+            // An idle cgroup has no shares: the last word counts (runc under systemd does the same).
+            asked.cpu.idle = Some(0);
+        }
         let mut kept = self.clone();
         kept.memory = self.memory.updated(&asked.memory);
         kept.cpu = self.cpu.updated(&asked.cpu);
@@ -83,7 +89,8 @@ impl Resources {
             }
             (change.memory.limit, change.memory.swap) = (kept.memory.limit, kept.memory.swap);
         }
-        change.memory.check_before_update = kept.memory.check_before_update;
+        change.memory.check_before_update =
+            change.memory.check_before_update.or(kept.memory.check_before_update);
         Ok(Update { change, kept })
     }
 }
@@ -96,7 +103,7 @@ impl Memory {
             swap: asked.swap.or(self.swap),
             swappiness: asked.swappiness.or(self.swappiness),
             disable_oom_killer: asked.disable_oom_killer.or(self.disable_oom_killer),
-            check_before_update: asked.check_before_update || self.check_before_update,
+            check_before_update: self.check_before_update,
         }
     }
 }
@@ -178,6 +185,32 @@ mod tests {
         check(before, r#"{"memory": {"limit": -1}}"#, unlimited, unlimited);
         let error = parsed(before).updated(parsed(r#"{"memory": {"limit": 300}}"#)).unwrap_err();
         assert_eq!(error.to_string(), "memory+swap limit should be >= memory limit");
+    }
+
+    #[test]
+    fn what_is_used_is_asked_where_the_update_says_so_or_else_the_configuration() {
+        let check = |word: &str| format!(r#"{{"memory": {{"limit": 100{word}}}}}"#);
+        let (on, off, silent) = (r#", "checkBeforeUpdate": true"#, r#", "checkBeforeUpdate": false"#, "");
+        for (before, asked, expected) in [
+            (silent, on, Some(true)),
+            (on, off, Some(false)),
+            (on, silent, Some(true)),
+            (silent, silent, None),
+        ] {
+            let before = parsed(&check(before));
+            let update = before.updated(parsed(&check(asked))).unwrap();
+            assert_eq!(update.change.memory.check_before_update, expected);
+            assert_eq!(update.kept.memory.check_before_update, before.memory.check_before_update);
+        }
+    }
+
+    #[test]
+    fn shares_end_idleness() {
+        let shares = r#"{"cpu": {"shares": 512}}"#;
+        let both = r#"{"cpu": {"shares": 512, "idle": 0}}"#;
+        check(r#"{"cpu": {"idle": 1}}"#, shares, both, both);
+        check(r#"{"unified": {"cpu.idle": "1"}}"#, shares, both, both);
+        check("{}", shares, shares, shares);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod launching;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
@@ -34,6 +34,9 @@ use crate::trace::Trace;
 
 /// runc's words. A container without a process can be created, but not started (runtime-spec config.md "Process").
 pub(super) const NO_PROGRAM: &str = "config.json: $.process: process property must not be empty";
+
+/// How long a first process whose memory is too little for a start (`Cgroups::has_little_memory`) may live on after it.
+pub(super) const DEATH_FOR_MEMORY: Duration = Duration::from_millis(200);
 
 /// What the caller of `create` and `run` decides: [`Creation::new`], and then the fields.
 #[derive(Clone, Debug)]
@@ -274,8 +277,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             })
         }
         Err(error) => {
-            let report =
-                cgroups.out_of_memory_since(0).or_else(|| cgroups.perhaps_out_of_memory(&record.resources));
+            let report = out_of_memory(&cgroups, &record);
             let error = match report {
                 Some(report) => error.because(report),
                 None => error,
@@ -293,6 +295,12 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             Err(error.with_warnings(warnings))
         }
     }
+}
+
+/// What is known of a want of memory in a creation.
+fn out_of_memory(cgroups: &Cgroups, record: &Record) -> Option<String> {
+    let limits = &record.resources;
+    cgroups.out_of_memory_since(0, limits).or_else(|| cgroups.perhaps_out_of_memory(limits))
 }
 
 /// Adapts the bundle to who asks and to what binds find, and decides where the cgroups are.

@@ -132,7 +132,11 @@ fn end(container: &Container) -> Result<()> {
             return Ok(());
         }
     }
-    Err(Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs())))
+    let error = Error::new(format!("container init still runs {} s after SIGKILL", END_TIMEOUT.as_secs()));
+    Err(match container.cgroups().frozen_above() {
+        Some(above) => error.because(format_args!("the cgroup {above} is frozen")),
+        None => error,
+    })
 }
 
 /// Whether the process behind `handle` ends in time.

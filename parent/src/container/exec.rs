@@ -96,7 +96,9 @@ pub fn exec(container: &Container, execution: &Execution<'_>) -> Result<Executed
     let killed_before = if limits_memory { container.cgroups().oom_kill_count() } else { None };
     execute(container, execution).map_err(|error| {
         let report = match error.kind() {
-            Kind::Ended => killed_before.and_then(|count| container.cgroups().out_of_memory_since(count)),
+            Kind::Ended => killed_before.and_then(|count| {
+                container.cgroups().out_of_memory_since(count, &container.record.resources)
+            }),
             _ => None,
         };
         let error = match report {

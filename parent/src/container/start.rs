@@ -1,15 +1,17 @@
 //! Letting a created container's program begin.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
-use super::create::{NO_PROGRAM, start_socket_path};
+use super::create::{DEATH_FOR_MEMORY, NO_PROGRAM, start_socket_path};
 use super::delete::{end_and_destroy, wait_for_end};
 use super::hooks::poststart;
 use super::signal::kill;
 use super::{Container, seccomp};
+use crate::ending::{self, Ending};
 use crate::error::{Error, Kind, Result};
 use crate::launch::start_held;
 use crate::state::Status;
@@ -48,8 +50,10 @@ pub fn start(container: &Container) -> Result<()> {
             .map_err(failed)?;
     let address = SocketAddrUnix::new(start_socket_path(&container.directory)).map_err(failed)?;
     rustix::net::connect(&socket, &address).map_err(failed)?;
+    let memory = MemoryCheck::of(container)?;
     let started =
-        start_held(socket, &container.record.program, &container.record.hooks.start_container, agent);
+        start_held(socket, &container.record.program, &container.record.hooks.start_container, agent)
+            .and_then(|()| memory.map_or(Ok(()), |memory| memory.check(container)));
     if started.is_err() {
         if is_watched {
             // Ignored: it ends by itself as well. But a program whose agent was not told must not go on.
@@ -66,6 +70,38 @@ pub fn start(container: &Container) -> Result<()> {
         // Without its hooks there is to be no container (runtime.md "Lifecycle").
         Err(error) if error.kind() == Kind::HookFailed => Err(undo(container, error)),
         started => started,
+    }
+}
+
+/// What tells whether a first process with little memory was killed for that, as its program began.
+struct MemoryCheck {
+    init: OwnedFd,
+    killed_before: u64,
+}
+
+impl MemoryCheck {
+    fn of(container: &Container) -> Result<Option<Self>> {
+        let cgroups = container.cgroups();
+        if !cgroups.has_little_memory(&container.record.resources) {
+            return Ok(None);
+        }
+        let killed_before = cgroups.oom_kill_count().unwrap_or(0);
+        Ok(container.init_handle()?.map(|init| Self { init, killed_before }))
+    }
+
+    fn check(&self, container: &Container) -> Result<()> {
+        if !wait_for_end(&self.init, DEATH_FOR_MEMORY)? {
+            return Ok(());
+        }
+        // How it ended only its parent knows, before Linux 6.15.
+        if !matches!(ending::peek(self.init.as_fd())?, Ending::Code(ending::KILLED) | Ending::Unknown) {
+            return Ok(());
+        }
+        let (cgroups, limits) = (container.cgroups(), &container.record.resources);
+        let report = cgroups.out_of_memory_since(self.killed_before, limits);
+        let report = report.or_else(|| cgroups.perhaps_out_of_memory(limits));
+        let error = Error::new("container init was killed (SIGKILL) while its program was being started");
+        report.map_or(Ok(()), |report| Err(error.because(report)))
     }
 }
 

@@ -73,12 +73,11 @@ pub fn update(mut container: Container, document: &[u8], schemata: Schemata) -> 
             ));
         }
     };
-    let placement = &container.record.cgroups;
-    let mut ignored = cgroup::drop_unsupported(placement, &mut asked);
-    ignored.extend(cgroup::passed_over(placement, &asked));
+    let cgroups = container.cgroups();
+    let mut ignored = cgroups.allow_update(&mut asked);
+    ignored.extend(cgroup::passed_over(&container.record.cgroups, &asked));
     warnings.extend(ignored.iter().map(|(path, reason)| format!("{path} {reason}")));
     let update = container.record.resources.updated(asked)?;
-    let cgroups = container.cgroups();
     let before = std::mem::replace(&mut container.record.resources, update.kept);
     let write_record = || container.directory.write_record(&container.record);
     let limits = cgroup::Update { change: &update.change, all: &container.record.resources, before: &before };

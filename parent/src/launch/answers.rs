@@ -9,6 +9,7 @@ use shared_proto::Report;
 use super::held::send_listener;
 use super::limits::set_clocks;
 use super::{Agent, Launch, Reactor, out_of_turn, words};
+use crate::ending;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 use crate::signals::LOOK_PAUSE;
@@ -151,16 +152,18 @@ impl Launch {
         reactor.readable(self.child.pidfd.as_fd()).await;
         let who = self.who;
         match self.wait() {
-            Ok(137) => {
-                let text = format!("{who} was killed (SIGKILL) while it was being set up");
-                Error::of_kind(Kind::Ended, text)
-            }
+            Ok(ending::KILLED) => self.killed(),
             Ok(159) => Error::new(format!("{who} was killed by a seccomp filter (SIGSYS)")),
             Ok(code) if code > 128 => Error::new(format!("{who} was killed by signal {}", code - 128)),
             Ok(code) => Error::new(format!("{who} ended with status {code} before it was ready")),
             // Its status went to nobody, since our caller ignores SIGCHLD.
             Err(_) => Error::new(format!("{who} ended before it was ready")),
         }
+    }
+
+    /// What is said of one that was killed before its program ran.
+    pub fn killed(&self) -> Error {
+        Error::of_kind(Kind::Ended, format!("{} was killed (SIGKILL) while it was being set up", self.who))
     }
 }
 

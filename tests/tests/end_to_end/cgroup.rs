@@ -459,6 +459,28 @@ fn cpuset_that_was_there_before_keeps_its_processors() {
     assert_eq!(found, [some, read(&directory, "cpuset.mems")]);
 }
 
+/// A container's start has to fill a v1 cpuset; what was empty is empty again.
+#[test]
+fn cpuset_that_was_there_before_without_processors_is_given_back_without() {
+    let Some(directory) = hierarchy("cpuset") else { return };
+    if !pinnace_tests::tests_pinnace() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = format!("{}-bare", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let kept = directory.join(&name);
+    fs::create_dir(&kept).expect("mkdir");
+    let lists = || [read(&kept, "cpuset.cpus"), read(&kept, "cpuset.mems")];
+    let before = lists();
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}"))).container();
+    let outcome = container.run_detached();
+    container.delete_force().succeeded();
+    let after = lists();
+    let _ = fs::remove_dir(&kept);
+    outcome.succeeded();
+    assert_eq!(after, before);
+}
+
 /// The hierarchy that freezes, and the name of its file: v2 alone, or v1's own.
 fn freezer() -> Option<(PathBuf, &'static str, &'static str)> {
     let hierarchies = cgroup_hierarchies();
@@ -499,6 +521,27 @@ fn cgroup_below_a_frozen_one_is_refused() {
     outcome.failed_with(&["container's cgroup unexpectedly frozen", "/inner"]);
     assert!(!left);
     assert!(container.snapshot().cgroups.is_empty(), "{}", container.snapshot());
+}
+
+/// Nobody but who froze that one can help.
+#[test]
+fn cgroup_above_that_keeps_the_container_frozen_is_named() {
+    let Some((mount, file, value)) = freezer() else { return };
+    if !pinnace_tests::tests_pinnace() {
+        return;
+    }
+    let bundle = sleeping();
+    let name = format!("{}-top", bundle.scratch().file_name().expect("a name").to_string_lossy());
+    let container = bundle.set("/linux/cgroupsPath", json!(format!("/{name}/inner"))).container();
+    container.run_detached().succeeded();
+    let top = mount.join(&name);
+    fs::write(top.join(file), value).expect("freeze");
+    wait_until("it is frozen", || container.status() == "paused");
+    let outcome = container.call(&["resume", &container.id]);
+    fs::write(top.join(file), if value == "1" { "0" } else { "THAWED" }).expect("thaw");
+    container.delete_force().succeeded();
+    let _ = fs::remove_dir(&top);
+    outcome.failed_with(&["unable to thaw", &format!("stays frozen as long as {} is", top.display())]);
 }
 
 /// v1's frozen processes do not die.

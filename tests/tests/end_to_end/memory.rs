@@ -64,6 +64,42 @@ fn limit_that_is_too_small_says_what_was_used_and_what_would_do() {
     }
 }
 
+/// The kernel kills when it likes, also when the last step of the start is done: whoever hears of no error has a container that runs.
+#[test]
+fn a_start_that_dies_of_a_small_limit_has_failed() {
+    if !limits_memory() || !tests_pinnace() {
+        return;
+    }
+    for (manager, limit) in
+        managers().into_iter().flat_map(|manager| [1, 4096, 65536].map(|it| (manager, it)))
+    {
+        let container = || {
+            let bundle = Bundle::new().set("/linux/resources/memory", json!({"limit": limit}));
+            bundle.args(&["/bin/sleep", "1000"]).container().with_global_options(manager)
+        };
+        let foreground = Bundle::new().set("/linux/resources/memory", json!({"limit": limit}));
+        let foreground = foreground.args(&["/bin/true"]).container().with_global_options(manager);
+        let (detached, held) = (container(), container());
+        let outcomes = [
+            (&detached, detached.run_detached(), "running"),
+            (&held, held.create(), "created"),
+            (&foreground, foreground.run(), ""),
+        ];
+        let is_held = outcomes[1].1.code == 0;
+        for (container, outcome, state) in outcomes {
+            if outcome.code == 0 {
+                assert!(state.is_empty() || container.status() == state, "{limit}: {}", container.status());
+            } else {
+                outcome.failed_with(&["out of memory", &format!("limit {limit}")]);
+                container.call(&["state", &container.id]).failed_with(&["container does not exist"]);
+            }
+        }
+        if is_held && held.start().code == 0 {
+            assert_eq!(held.status(), "running", "{limit}");
+        }
+    }
+}
+
 /// What a foreground `run` keeps while the program runs, beside the pages of its file, which all share.
 #[test]
 fn a_foreground_run_keeps_less_than_a_mebibyte() {

@@ -421,6 +421,13 @@ fn unified_files() {
         file("blkio", "", format!("io.max: {major}:{minor} rbps=4096 wbps=max riops=max wiops=5")),
     ];
     check(resources, &files);
+    let files = [
+        file("memory", "", "memory.max: 67108864"),
+        file("memory", "", "memory.low: 16384"),
+        file("cpu", "", "cpu.weight.nice: 5"),
+    ];
+    let resources = json!({"memory.max": "64M", "memory.low": "16k", "cpu.weight.nice": "5"});
+    check(json!({"unified": resources}), &files);
     // systemd before 253 has no word for it, and resets it when it reloads.
     let container =
         sleeping().set("/linux/resources", json!({"unified": {"memory.oom.group": "1"}})).container();

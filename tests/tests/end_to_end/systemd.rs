@@ -177,6 +177,32 @@ fn limits_are_in_the_kernels_files_and_stay_there_when_systemd_reloads() {
     check("after an update and a reload");
 }
 
+/// The kubelet names huge pages with each update, of containers that have started without a word of them.
+#[test]
+fn a_controller_that_the_start_did_not_need_is_turned_on_by_an_update() {
+    if !has_systemd() || !is_v2() || !is_pinnace() {
+        return;
+    }
+    let has = |path: &Path| read(path, "cgroup.controllers").split(' ').any(|name| name == "hugetlb");
+    if !has(&cgroup_hierarchies()[""]) || !Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists() {
+        return skip("nobody limits huge pages here");
+    }
+    let bundle = sleeping();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().replace('-', "_");
+    // In a slice of its own nobody else has turned it on.
+    let container = managed(bundle.set("/linux/cgroupsPath", json!(format!("{name}.slice:pre:{name}"))));
+    container.run_detached().succeeded();
+    let own = directory(&container, "");
+    assert!(!has(&own));
+    let path = container.bundle.scratch().join("all.json");
+    let limits = json!({"pids": {"limit": 33}, "hugepageLimits": [{"pageSize": "2MB", "limit": 0}]});
+    fs::write(&path, limits.to_string()).expect("write");
+    let outcome = container.call(&["update", "-r", path.to_str().expect("UTF-8"), &container.id]);
+    outcome.succeeded();
+    assert_eq!(outcome.stderr, "");
+    assert_eq!([read(&own, "pids.max"), read(&own, "hugetlb.2MB.max")], ["33", "0"]);
+}
+
 #[test]
 fn limits_are_in_force() {
     if !has_systemd() {

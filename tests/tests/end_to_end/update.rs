@@ -387,6 +387,41 @@ fn a_file_of_v2_and_the_field_that_means_the_same_are_one_limit() {
     }
 }
 
+/// The kernel takes an empty line for a memory limit of nothing.
+#[test]
+fn a_file_of_v2_without_a_value_is_left_alone() {
+    if !is_v2() || !is_pinnace() {
+        return skip("there are no such files on v1");
+    }
+    let nothing = json!({"unified": {"memory.max": "", "memory.swap.max": "\n", "pids.max": ""}});
+    for container in running(nothing.clone()) {
+        let read_max = || read(&container, "memory.limit_in_bytes");
+        let before = read_max();
+        update(&container, &["--pids-limit", "20"]).succeeded();
+        update_by_document(&container, &nothing).succeeded();
+        assert_eq!(read_max(), before);
+        check(&container, &[("pids.max", 20)]);
+        assert_eq!(container.status(), "running");
+    }
+}
+
+/// An idle cgroup has no shares, so whoever asks for some ends that.
+#[test]
+fn shares_end_idleness() {
+    if !is_pinnace() {
+        return;
+    }
+    for container in running(json!({})) {
+        if !path(&container, "cpu").join("cpu.idle").exists() {
+            return skip("the kernel has no idle cgroups");
+        }
+        update(&container, &["--cpu-idle", "1"]).succeeded();
+        check(&container, &[("cpu.idle", 1)]);
+        update(&container, &["--cpu-share", "512"]).succeeded();
+        check(&container, &[("cpu.idle", 0), ("cpu.shares", 512)]);
+    }
+}
+
 #[test]
 fn what_cannot_be_updated_is_said() {
     for container in running(json!({})) {

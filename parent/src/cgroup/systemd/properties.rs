@@ -11,6 +11,7 @@ use super::message::Value;
 use super::variant;
 use crate::config::{
     BlockIo, Cpu, DeviceNumber, DevicePolicy, DeviceRule, DeviceRuleKind, Memory, Resources, Throttle,
+    kernel_bytes,
 };
 use crate::error::{Error, Result};
 
@@ -65,7 +66,7 @@ pub(super) fn of_v2(change: &Resources, all: &Resources, has_bfq: bool) -> Vec<P
         push("TasksMax", Value::U64(tasks_max(limit)));
     }
     block_io(&change.block_io, has_bfq, &mut push);
-    unified(&change.unified, &mut push);
+    unified_files(&change.unified, &mut push);
     found
 }
 
@@ -206,11 +207,7 @@ fn bit_mask(list: &str) -> Option<Vec<u8>> {
 }
 
 /// Files of `unified` that systemd has a property for. What it cannot read stays with the kernel, which says what is wrong.
-fn unified(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value)) {
-    let number = |text: &str| match text.trim() {
-        "max" => Some(INFINITY),
-        text => text.parse().ok(),
-    };
+fn unified_files(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value)) {
     for (file, value) in files {
         let name = match file.as_str() {
             "memory.max" => "MemoryMax",
@@ -218,9 +215,19 @@ fn unified(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value))
             "memory.low" => "MemoryLow",
             "memory.min" => "MemoryMin",
             "memory.swap.max" => "MemorySwapMax",
+            "memory.zswap.max" => "MemoryZSwapMax",
             "pids.max" => "TasksMax",
             "cpu.weight" => "CPUWeight",
-            "io.weight" => "IOWeight",
+            "cpu.weight.nice" => {
+                if let Some(weight) = weight_of_nice(value) {
+                    push("CPUWeight", Value::U64(weight));
+                }
+                continue;
+            }
+            "io.weight" | "io.bfq.weight" => {
+                io_weights(value, file == "io.bfq.weight", push);
+                continue;
+            }
             "cpu.idle" if value.trim() == "1" => {
                 push("CPUWeight", Value::U64(0));
                 continue;
@@ -255,11 +262,33 @@ fn unified(files: &BTreeMap<String, String>, push: &mut impl FnMut(&str, Value))
             }
             _ => continue,
         };
-        if let Some(number) = number(value) {
-            let number = if name == "TasksMax" { number.max(1) } else { number };
-            push(name, Value::U64(number));
+        if let Some(number) = kernel_bytes(value) {
+            push(name, Value::U64(if name == "TasksMax" { tasks_max(number) } else { bytes(number) }));
         }
     }
+}
+
+/// The kernel's own weights, a quarter more for each step down (`sched_prio_to_weight` in kernel/sched/core.c).
+fn weight_of_nice(text: &str) -> Option<u64> {
+    let nice = text.trim().parse::<i32>().ok().filter(|nice| (-20..20).contains(nice))?;
+    Some((100.0 * 1.25f64.powi(-nice)).round() as u64)
+}
+
+/// Lines `default 50`, or `50` alone, and `8:0 70`.
+fn io_weights(text: &str, is_bfq: bool, push: &mut impl FnMut(&str, Value)) {
+    let mut devices = Vec::new();
+    for line in text.lines() {
+        let (key, weight) = line.trim().split_once(' ').unwrap_or(("default", line));
+        let Ok(weight) = weight.trim().parse::<u16>() else { continue };
+        let weight = if is_bfq { io_weight(weight, true) } else { weight.into() };
+        let number = |text: &str| text.parse().ok();
+        match key.split_once(':').map(|(major, minor)| (number(major), number(minor))) {
+            Some((Some(major), Some(minor))) => devices.push((DeviceNumber { major, minor }, weight)),
+            _ if key == "default" => push("IOWeight", Value::U64(weight)),
+            _ => {}
+        }
+    }
+    push_devices("IODeviceWeight", devices.into_iter(), push);
 }
 
 /// Lines `8:0 rbps=4096 wiops=max`.
@@ -478,6 +507,9 @@ mod tests {
             ("cpu.max", "max 100000"),
             ("pids.max", "max"),
             ("hugetlb.2MB.max", "0"),
+            ("memory.max", "64M\n"),
+            ("cpu.weight.nice", "5"),
+            ("io.weight", "default 50\n8:0 default"),
         ];
         let files = files.iter().map(|(file, value)| (String::from(*file), String::from(*value))).collect();
         let resources = Resources { unified: files, ..Resources::default() };
@@ -486,10 +518,21 @@ mod tests {
             [
                 ("CPUQuotaPeriodUSec", 100_000),
                 ("CPUQuotaPerSecUSec", INFINITY),
+                ("CPUWeight", 33),
+                ("IOWeight", 50),
                 ("MemoryHigh", 4096),
+                ("MemoryMax", 64 << 20),
                 ("TasksMax", INFINITY)
             ]
         );
+    }
+
+    #[test]
+    fn nice_values_become_the_kernels_weights() {
+        for (nice, expected) in [("-20", 8674), ("0", 100), ("1\n", 80), ("19", 1)] {
+            assert_eq!(weight_of_nice(nice), Some(expected), "{nice}");
+        }
+        assert_eq!((weight_of_nice("20"), weight_of_nice("x")), (None, None));
     }
 
     #[test]

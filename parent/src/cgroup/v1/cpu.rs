@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::super::files;
 use super::super::place::Directory;
-use super::super::writer::Writer;
+use super::super::writer::{Undo, Writer};
 use crate::config::Cpu;
 use crate::error::{Error, Result};
 
@@ -96,14 +96,19 @@ pub(super) fn limit_set(writer: &Writer, cpu: &Cpu) -> Result<()> {
 }
 
 /// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's. One that was there before may have
-/// some. Files that are `done` are the caller's to close.
-pub(in super::super) fn fill_cpuset(path: &str, is_new: bool, done: &mut Vec<OwnedFd>) -> Result<()> {
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        if is_new || files::read(&format!("{path}/{file}")).is_ok_and(|list| list.trim_end().is_empty()) {
-            copy_from_parent(path, file, done)?;
+/// some: what it gets is in the answer, and goes again. Files that are `done` are the caller's to close.
+pub(in super::super) fn fill_cpuset(path: &str, is_new: bool, done: &mut Vec<OwnedFd>) -> Result<Vec<Undo>> {
+    let mut filled = Vec::new();
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        let file = format!("{path}/{name}");
+        if is_new {
+            copy_from_parent(path, name, done)?;
+        } else if files::read(&file).is_ok_and(|list| list.trim_end().is_empty()) {
+            copy_from_parent(path, name, done)?;
+            filled.push(Undo { file, lines: vec![String::from("\n")] });
         }
     }
-    Ok(())
+    Ok(filled)
 }
 
 /// Whoever has just made the parent may not have come to fill it, so that is done on the way; the hierarchy's root always has some.

@@ -23,7 +23,7 @@ pub(super) fn limit(writer: &Writer, memory: &Memory) -> Result<()> {
 
 /// A limit below the usage makes v2's kernel kill until the rest fits; v1's refuses it.
 pub(in super::super) fn check_usage(directory: &Directory, memory: &Memory) -> Result<()> {
-    if !memory.check_before_update {
+    if memory.check_before_update != Some(true) {
         return Ok(());
     }
     let Some(usage) = Writer::new(directory.absolute()).number("memory.current") else { return Ok(()) };

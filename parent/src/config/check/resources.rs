@@ -111,7 +111,7 @@ fn memory(resources: &LinuxResources, found: &mut Found<'_>) -> Memory {
         swap,
         swappiness: memory.swappiness(),
         disable_oom_killer: memory.disable_oom_killer().filter(|disable| *disable),
-        check_before_update: memory.check_before_update().unwrap_or(false),
+        check_before_update: memory.check_before_update(),
     }
 }
 
@@ -287,10 +287,16 @@ const NO_LIMITS: [&str; 6] = [
     "cgroup.type",
 ];
 
+/// Files of v2 whose list may be empty: the cgroup has what those above it have, then.
+const LISTS: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+
+/// An empty value says nothing, as for runc: the kernel takes an empty line for a zero in some files, and a memory limit of that kills.
 fn unified(resources: &LinuxResources, found: &mut Found<'_>) -> std::collections::BTreeMap<String, String> {
     let files = resources.unified().iter().flatten();
+    let says_something =
+        |(name, value): &(&String, &String)| !value.trim().is_empty() || LISTS.contains(&name.as_str());
     files
-        .map(|(name, value)| {
+        .inspect(|(name, _)| {
             if name.contains('/') {
                 let reason = format!("unified resource {name:?} must be a file name (no slashes)");
                 found.add(format_args!("unified[{name:?}]"), reason);
@@ -305,8 +311,9 @@ fn unified(resources: &LinuxResources, found: &mut Found<'_>) -> std::collection
                 let reason = format!("unified resource {name:?} must be in the form CONTROLLER.PARAMETER");
                 found.add(format_args!("unified[{name:?}]"), reason);
             }
-            (name.clone(), value.clone())
         })
+        .filter(says_something)
+        .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
 

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::super::foreground::{HostRelay, TerminalEnd};
 use super::super::{hooks, rootless};
-use super::Creation;
+use super::{Creation, DEATH_FOR_MEMORY, out_of_memory};
 use crate::cgroup::Cgroups;
 use crate::config::{Config, HookPoint};
 use crate::error::{Error, Kind, Result};
@@ -173,7 +173,8 @@ impl Last<'_, '_> {
         pid_file.map_or(Ok(()), PidFile::publish)?;
         launch.send_hold(self.ignored_signals)?;
         log.debug(|| String::from("the container waits for its start"));
-        Ok(())
+        check_memory(self.cgroups, self.record, launch)
+            .inspect_err(|_| launch.end(|| self.cgroups.kill_all()))
     }
 
     /// Has the program begin, and waits for its execution. What comes back is its terminal, if that is shown on ours.
@@ -201,8 +202,8 @@ impl Last<'_, '_> {
             block_on(&reactor, launch.executed(&reactor, self.plan, agent))
         })?;
         log.debug(|| format!("program executed: {}", record.program));
-        let done = pid_file
-            .map_or(Ok(()), PidFile::publish)
+        let done = check_memory(self.cgroups, record, launch)
+            .and_then(|()| pid_file.map_or(Ok(()), PidFile::publish))
             .and_then(|()| self.cgroups.end_oom_kills(&self.config.resources))
             .and_then(|()| match record.hooks.poststart.is_empty() {
                 true => Ok(()),
@@ -214,6 +215,13 @@ impl Last<'_, '_> {
         }
         Ok(relay)
     }
+}
+
+/// Under a limit that may be too low for a start the kernel kills when it likes, also when stage1 has said its last word: that is a failed start
+/// all the same.
+fn check_memory(cgroups: &Cgroups, record: &Record, launch: &Launch) -> Result<()> {
+    let is_killed = || launch.was_killed_within(DEATH_FOR_MEMORY) && out_of_memory(cgroups, record).is_some();
+    if cgroups.has_little_memory(&record.resources) && is_killed() { Err(launch.killed()) } else { Ok(()) }
 }
 
 /// Has a signal that asks us to end wait for who looks for it, and so ends hooks and the creation with them. It stays blocked then: what was made is to
