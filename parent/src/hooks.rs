@@ -142,6 +142,7 @@ fn spawn(mut command: Command, program: Program, bundle: &str, place: Place<'_>)
                 namespaces: other_namespaces(pid)?,
                 rootfs: CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?,
                 cgroups: cgroups.iter().map(AsRawFd::as_raw_fd).collect(),
+                own_group: rustix::process::getpgrp().as_raw_nonzero().get(),
             };
             // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing: its process is a copy of one
             // that may have threads. The caller's loan of the files outlives the closure.
@@ -218,6 +219,8 @@ struct Entry {
     namespaces: u32,
     rootfs: CString,
     cgroups: Vec<RawFd>,
+    /// The runtime's process group.
+    own_group: i32,
 }
 
 impl Entry {
@@ -232,7 +235,11 @@ impl Entry {
         }
         // SAFETY: the kernel reads the string up to its NUL.
         check(unsafe { syscall!(CHDIR, self.rootfs.as_ptr()) })?;
-        if self.namespaces & uapi::CLONE_NEWPID != 0 { fork_into_pid_namespace() } else { Ok(()) }
+        if self.namespaces & uapi::CLONE_NEWPID != 0 {
+            fork_into_pid_namespace(self.own_group)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -269,20 +276,21 @@ fn become_root() -> rustix::io::Result<()> {
     }
 }
 
-/// Only children are in a pid namespace that was joined: goes on as one. The process that was waits for it outside, and ends as it does; both are in
-/// the hook's process group.
-fn fork_into_pid_namespace() -> rustix::io::Result<()> {
+/// Only children are in a pid namespace that was joined: goes on as one. The process that was waits for it outside, and ends as it does. It leaves the
+/// hook's process group, and takes no signal: if it were killed with the hook, nobody might reap that, and the namespace's init, and whoever waits for it,
+/// would wait for ever.
+fn fork_into_pid_namespace(own_group: i32) -> rustix::io::Result<()> {
     // SAFETY: a fork, without a new stack; both sides call nothing but the kernel until the one executes the hook and the other ends.
     let child = unsafe { syscall!(CLONE, uapi::SIGCHLD, 0usize, 0usize, 0usize, 0usize) };
     check(child)?;
     if child == 0 {
         return Ok(());
     }
-    signals::reset_all();
-    signals::unblock_all();
+    signals::block_on_thread();
     let mut status = 0i32;
     // SAFETY: numbers, and a status that the kernel writes. What is closed belongs to copies in this process that nobody will use; it ends here.
     unsafe {
+        syscall!(SETPGID, 0usize, own_group);
         // Whoever waits for the end of these files waits for the hook alone.
         syscall!(CLOSE_RANGE, 0u32, u32::MAX, 0u32);
         while check(syscall!(WAIT4, child, &raw mut status, 0u32, std::ptr::null::<u8>())) == Err(Errno::INTR)
@@ -290,6 +298,8 @@ fn fork_into_pid_namespace() -> rustix::io::Result<()> {
         }
         let signal = status & 0x7f;
         if signal != 0 {
+            signals::reset_all();
+            signals::unblock_all();
             syscall!(KILL, syscall!(GETPID), signal);
         }
         loop {
@@ -350,6 +360,9 @@ fn inner_pid(pid: i32) -> i32 {
     line.and_then(|line| line.split_whitespace().next_back()?.parse().ok()).unwrap_or(pid)
 }
 
+/// How long who is killed may take to end.
+const END_TIME: Duration = Duration::from_secs(2);
+
 /// How the hook ended; `None` if it ran past its time, and was killed with its group.
 ///
 /// Errors: it was ended because our caller asked us to end.
@@ -375,6 +388,10 @@ fn wait(mut child: Child, timeout: Option<u32>, heeds_signals: bool) -> Result<O
         if interrupted.is_err() || left.is_some_and(|left| left.is_zero()) {
             // Ignored: it may have ended by itself at this moment.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            if !ends_within(&handle, Some(END_TIME)) {
+                // The hook has left its group.
+                let _ = child.kill();
+            }
             child.wait().map_err(|error| failed(&error))?;
             return interrupted.map(|()| None);
         }

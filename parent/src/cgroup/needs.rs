@@ -51,7 +51,10 @@ pub fn passed_over(placement: &Placement, resources: &Resources) -> Vec<(String,
 pub(super) fn drop_unsupported(placement: &Placement, resources: &mut Resources) -> Vec<(String, String)> {
     let is_v2 = placement.unified.is_some() && !placement.is_hybrid();
     let v2 = placement.unified.as_ref().filter(|_| is_v2);
-    let of_v2 = v2.map(|directory| controllers(&directory.absolute())).unwrap_or_default();
+    // Of a cgroup that is gone, the writes will tell.
+    let Some(of_v2) = v2.map_or(Some(BTreeSet::new()), |directory| controllers(&directory.absolute())) else {
+        return Vec::new();
+    };
     let has = |need: &Need| match (is_v2, need.v2) {
         (false, _) => placement.hierarchies.iter().any(|directory| directory.has(need.v1)),
         (true, controller) => controller.is_some_and(|controller| of_v2.contains(controller)),
@@ -74,14 +77,13 @@ pub(super) fn drop_unsupported(placement: &Placement, resources: &mut Resources)
 
 /// The controllers that a cgroup of v2 can be given: it may not be there yet, but what the hierarchy's root has, its parents have or can be given.
 fn available_to(directory: &Directory) -> BTreeSet<String> {
-    controllers(directory.mountpoint())
+    controllers(directory.mountpoint()).unwrap_or_default()
 }
 
-/// The controllers that a cgroup of v2 has.
-pub(super) fn controllers(path: &str) -> BTreeSet<String> {
-    let file = format!("{path}/cgroup.controllers");
-    let list = std::fs::read_to_string(file).unwrap_or_default();
-    list.split_ascii_whitespace().map(str::to_owned).collect()
+/// The controllers that a cgroup of v2 has; `None` where it is gone.
+pub(super) fn controllers(path: &str) -> Option<BTreeSet<String>> {
+    let list = std::fs::read_to_string(format!("{path}/cgroup.controllers")).ok()?;
+    Some(list.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
 /// What the hierarchies of `placement` cannot limit: JSON paths and reasons. Nothing is written.

@@ -105,7 +105,7 @@ pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Resu
 
 /// Turns on what systemd has not: it knows neither hugetlb nor rdma. Nothing is written where all that is needed is there.
 fn enable_missing(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
-    let present = needs::controllers(&directory.absolute());
+    let present = needs::controllers(&directory.absolute()).unwrap_or_default();
     let of_unified = resources.unified.keys().filter_map(|file| file.split('.').next());
     let mut needed = needs::of(resources).filter_map(|need| need.v2).chain(of_unified);
     if needed.any(|name| name != "cgroup" && !present.contains(name)) {
@@ -255,7 +255,8 @@ fn limit(directory: &Directory, writer: &Writer, resources: &Resources) -> Resul
 }
 
 fn missing_controller(directory: &Directory, resources: &Resources) -> Option<Error> {
-    let present = needs::controllers(&directory.absolute());
+    // A cgroup that is gone lacks nothing.
+    let present = needs::controllers(&directory.absolute())?;
     let (field, controller) = needs::of(resources)
         .filter_map(|need| Some((need.field, need.v2?)))
         .find(|(_, name)| !present.contains(*name))?;
@@ -287,7 +288,8 @@ fn set_unified(writer: &Writer, file: &str, value: &str) -> Result<()> {
 
 fn is_without_controller(writer: &Writer, file: &str) -> bool {
     let controller = file.split('.').next().unwrap_or_default();
-    controller != "cgroup" && !needs::controllers(writer.path()).contains(controller)
+    controller != "cgroup"
+        && needs::controllers(writer.path()).is_some_and(|present| !present.contains(controller))
 }
 
 /// -1 is no limit.

@@ -277,7 +277,7 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             })
         }
         Err(error) => {
-            let report = out_of_memory(&cgroups, &record);
+            let report = out_of_memory(&cgroups, &record, error.kind() == Kind::Ended);
             let error = match report {
                 Some(report) => error.because(report),
                 None => error,
@@ -297,10 +297,11 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
     }
 }
 
-/// What is known of a want of memory in a creation.
-fn out_of_memory(cgroups: &Cgroups, record: &Record) -> Option<String> {
+/// What is known of a want of memory in a creation, and guessed where the first process was killed.
+fn out_of_memory(cgroups: &Cgroups, record: &Record, was_killed: bool) -> Option<String> {
     let limits = &record.resources;
-    cgroups.out_of_memory_since(0, limits).or_else(|| cgroups.perhaps_out_of_memory(limits))
+    let guess = || cgroups.perhaps_out_of_memory(limits).filter(|_| was_killed);
+    cgroups.out_of_memory_since(0, limits).or_else(guess)
 }
 
 /// Adapts the bundle to who asks and to what binds find, and decides where the cgroups are.

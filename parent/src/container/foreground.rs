@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -15,9 +14,6 @@ use crate::launch::{Launch, Reactor, block_on};
 use crate::notify;
 use crate::signals::{Signals, check_ended};
 use crate::terminal::{CallersSocket, HostTerminal, Relay, clear_onlcr};
-
-/// A program that ends within this time after a signal ends because of it.
-const END_TIME: Duration = Duration::from_secs(10);
 
 /// How the caller wants the program's terminal, if it has one.
 #[derive(Clone, Copy, Debug)]
@@ -166,9 +162,7 @@ fn stay(
                 if forwarded.resized {
                     host.resize(master.as_fd());
                 }
-                if let Some(signal) = forwarded.asks_to_end {
-                    asked_to_end.set(Some((signal, Instant::now())));
-                }
+                asked_to_end.set(forwarded.asks_to_end.or(asked_to_end.get()));
             }
         };
         let bytes = async {
@@ -181,10 +175,8 @@ fn stay(
     let code = launch.wait();
     drop(master);
     drop(host);
-    // A program may live on after a signal that means something else to it, as a hang-up often does, and then have much to say.
-    let has_obeyed = asked_to_end.get().is_some_and(|(signal, when): (i32, Instant)| {
-        let is_soon = signal != Signal::HUP.as_raw() && when.elapsed() < END_TIME;
-        is_soon || matches!(code, Ok(code) if code == 128 + signal)
-    });
+    // Whoever says with another code how that went may have lived on, and have much to say.
+    let has_obeyed =
+        asked_to_end.get().is_some_and(|signal| matches!(code, Ok(code) if code == 128 + signal));
     relay.drain(signals, has_obeyed).and(code)
 }

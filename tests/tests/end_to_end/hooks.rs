@@ -58,6 +58,23 @@ fn hooks_are_in_the_containers_time_namespace_and_read_all_annotations() {
     }
 }
 
+/// As the first process of a pid namespace the runtime is the one to whom orphans come, and reaps nobody else's.
+#[test]
+fn a_create_container_hook_that_is_killed_is_reaped_by_its_own() {
+    let (Some(unshare), true) = (find_program("unshare"), is_pinnace()) else {
+        return skip("unshare is not installed");
+    };
+    let mut hook = failing("sleep 321 & sleep 321");
+    hook["timeout"] = json!(1);
+    let (container, _) = with_hook("createContainer", hook);
+    for _ in 0..4 {
+        let run = container.create_command("run", &[]);
+        let mut command = Command::new(&unshare);
+        command.args(["--pid", "--fork", "--mount-proc"]).arg(run.get_program()).args(run.get_args());
+        failed(&run_within_limit(command), &["hook ran past specified timeout of 1.0s"]);
+    }
+}
+
 /// What nohup does for whoever starts us.
 #[test]
 fn a_hang_up_that_the_caller_ignores_ends_no_hook() {

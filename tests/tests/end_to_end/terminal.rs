@@ -160,7 +160,7 @@ fn one_signal_ends_a_program_whose_reader_has_stopped_reading() {
     }
     // A shell that waits to write runs no trap.
     let writer = "while :; do echo 0123456789012345678901234567890123456789; done";
-    let script = format!("trap 'kill -KILL $!; exit 5' TERM; ({writer}) & wait");
+    let script = format!("trap 'kill -KILL $!; exit 143' TERM; ({writer}) & wait");
     let container = with_terminal(&script).container();
     let (reader, writer) = rustix::pipe::pipe().expect("pipe");
     let mut holder = Pty::spawn(std::process::Command::new("true"), 80, 24);
@@ -178,7 +178,7 @@ fn one_signal_ends_a_program_whose_reader_has_stopped_reading() {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a pid"), Signal::TERM)
         .expect("kill");
     wait_until("it has ended", || running.borrow_mut().try_wait().expect("wait").is_some());
-    assert_eq!(running.borrow_mut().wait().expect("wait").code(), Some(5));
+    assert_eq!(running.borrow_mut().wait().expect("wait").code(), Some(143));
     assert_eq!(holder.settings(), before);
     container.call(&["state", &container.id]).failed_with(&["container does not exist"]);
     drop(reader);
@@ -215,7 +215,8 @@ fn output_waits_for_a_slow_reader_of_a_program_that_lives_on_after_a_hang_up() {
     if !is_pinnace() {
         return;
     }
-    let script = "trap 'asked=1' HUP; echo ready; until [ -n \"$asked\" ]; do sleep 0.05; done; seq 1 1500";
+    let script =
+        "trap 'asked=1' HUP TERM; echo ready; until [ -n \"$asked\" ]; do sleep 0.05; done; seq 1 1500";
     let container = with_terminal(script).container();
     let (reader, writer) = rustix::pipe::pipe().expect("pipe");
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("F_SETPIPE_SZ");

@@ -220,7 +220,8 @@ impl Last<'_, '_> {
 /// Under a limit that may be too low for a start the kernel kills when it likes, also when stage1 has said its last word: that is a failed start
 /// all the same.
 fn check_memory(cgroups: &Cgroups, record: &Record, launch: &Launch) -> Result<()> {
-    let is_killed = || launch.was_killed_within(DEATH_FOR_MEMORY) && out_of_memory(cgroups, record).is_some();
+    let is_killed =
+        || launch.was_killed_within(DEATH_FOR_MEMORY) && out_of_memory(cgroups, record, true).is_some();
     if cgroups.has_little_memory(&record.resources) && is_killed() { Err(launch.killed()) } else { Ok(()) }
 }
 
