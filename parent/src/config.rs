@@ -45,6 +45,7 @@ pub use resources::{
 };
 pub use seccomp::*;
 pub use sections::section;
+#[cfg(feature = "systemd")]
 pub(crate) use unified::kernel_bytes;
 pub use update::{Update, parse_update};
 
