@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -107,8 +108,10 @@ fn run_one(hook: &Hook, state: &str, bundle: &str, place: Place<'_>, heeds_signa
     };
     let mut command = Command::new(&hook.path);
     command.stdin(input).stdout(clone(&output)?).stderr(clone(&errors)?).process_group(0);
-    let child = spawn(command, Program::new(hook, place)?, bundle, place)?;
-    let status = match wait(child, hook.timeout, heeds_signals)? {
+    // Says who the hook is, where it is a child of ours only by another.
+    let inner = memory_file("pid")?;
+    let child = spawn(command, Program::new(hook, place)?, bundle, (place, &inner))?;
+    let status = match wait((child, &inner), hook.timeout, heeds_signals)? {
         Some(status) => status,
         None => return Err(timed_out(hook.timeout.unwrap_or(0))),
     };
@@ -126,7 +129,12 @@ fn status_text(status: ExitStatus) -> String {
     }
 }
 
-fn spawn(mut command: Command, program: Program, bundle: &str, place: Place<'_>) -> Result<Child> {
+fn spawn(
+    mut command: Command,
+    program: Program,
+    bundle: &str,
+    (place, inner): (Place<'_>, &File),
+) -> Result<Child> {
     let raw = |errno: Errno| std::io::Error::from_raw_os_error(errno.raw_os_error());
     match place {
         Place::Host => {
@@ -142,7 +150,7 @@ fn spawn(mut command: Command, program: Program, bundle: &str, place: Place<'_>)
                 namespaces: other_namespaces(pid)?,
                 rootfs: CString::new(rootfs).map_err(|_| Error::new("the root's path holds a NUL byte"))?,
                 cgroups: cgroups.iter().map(AsRawFd::as_raw_fd).collect(),
-                own_group: rustix::process::getpgrp().as_raw_nonzero().get(),
+                inner: inner.as_raw_fd(),
             };
             // SAFETY: the closure makes system calls with numbers and pointers to what it owns, and allocates nothing: its process is a copy of one
             // that may have threads. The caller's loan of the files outlives the closure.
@@ -219,8 +227,8 @@ struct Entry {
     namespaces: u32,
     rootfs: CString,
     cgroups: Vec<RawFd>,
-    /// The runtime's process group.
-    own_group: i32,
+    /// The file for the id of the process in the container's pid namespace.
+    inner: RawFd,
 }
 
 impl Entry {
@@ -235,11 +243,7 @@ impl Entry {
         }
         // SAFETY: the kernel reads the string up to its NUL.
         check(unsafe { syscall!(CHDIR, self.rootfs.as_ptr()) })?;
-        if self.namespaces & uapi::CLONE_NEWPID != 0 {
-            fork_into_pid_namespace(self.own_group)
-        } else {
-            Ok(())
-        }
+        if self.namespaces & uapi::CLONE_NEWPID != 0 { fork_into_pid_namespace(self.inner) } else { Ok(()) }
     }
 }
 
@@ -276,21 +280,24 @@ fn become_root() -> rustix::io::Result<()> {
     }
 }
 
-/// Only children are in a pid namespace that was joined: goes on as one. The process that was waits for it outside, and ends as it does. It leaves the
-/// hook's process group, and takes no signal: if it were killed with the hook, nobody might reap that, and the namespace's init, and whoever waits for it,
-/// would wait for ever.
-fn fork_into_pid_namespace(own_group: i32) -> rustix::io::Result<()> {
+/// Only children are in a pid namespace that was joined: goes on as one, in a process group of its own. The process that was waits for it outside, and
+/// ends as it does. It takes no signal: if it were killed with the hook, nobody might reap that, and the namespace's init, and whoever waits for it, would
+/// wait for ever.
+fn fork_into_pid_namespace(inner: RawFd) -> rustix::io::Result<()> {
     // SAFETY: a fork, without a new stack; both sides call nothing but the kernel until the one executes the hook and the other ends.
     let child = unsafe { syscall!(CLONE, uapi::SIGCHLD, 0usize, 0usize, 0usize, 0usize) };
     check(child)?;
     if child == 0 {
-        return Ok(());
+        // SAFETY: numbers only.
+        return check(unsafe { syscall!(SETPGID, 0usize, 0usize) });
     }
     signals::block_on_thread();
     let mut status = 0i32;
     // SAFETY: numbers, and a status that the kernel writes. What is closed belongs to copies in this process that nobody will use; it ends here.
     unsafe {
-        syscall!(SETPGID, 0usize, own_group);
+        // Before the runtime goes on: it waits until the hook has been executed, and these files are closed.
+        let id = child as i32;
+        syscall!(WRITE, inner, &raw const id, size_of::<i32>());
         // Whoever waits for the end of these files waits for the hook alone.
         syscall!(CLOSE_RANGE, 0u32, u32::MAX, 0u32);
         while check(syscall!(WAIT4, child, &raw mut status, 0u32, std::ptr::null::<u8>())) == Err(Errno::INTR)
@@ -360,13 +367,14 @@ fn inner_pid(pid: i32) -> i32 {
     line.and_then(|line| line.split_whitespace().next_back()?.parse().ok()).unwrap_or(pid)
 }
 
-/// How long who is killed may take to end.
-const END_TIME: Duration = Duration::from_secs(2);
-
 /// How the hook ended; `None` if it ran past its time, and was killed with its group.
 ///
 /// Errors: it was ended because our caller asked us to end.
-fn wait(mut child: Child, timeout: Option<u32>, heeds_signals: bool) -> Result<Option<ExitStatus>> {
+fn wait(
+    (mut child, inner): (Child, &File),
+    timeout: Option<u32>,
+    heeds_signals: bool,
+) -> Result<Option<ExitStatus>> {
     let failed = |error: &std::io::Error| Error::io("wait for the hook", error);
     let pid = Pid::from_child(&child);
     let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -386,16 +394,21 @@ fn wait(mut child: Child, timeout: Option<u32>, heeds_signals: bool) -> Result<O
         }
         let interrupted = if heeds_signals { signals::check_ended("while a hook ran") } else { Ok(()) };
         if interrupted.is_err() || left.is_some_and(|left| left.is_zero()) {
-            // Ignored: it may have ended by itself at this moment.
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-            if !ends_within(&handle, Some(END_TIME)) {
-                // The hook has left its group.
-                let _ = child.kill();
-            }
+            let hook = inner_process(inner).unwrap_or(pid);
+            // Ignored, both: it may have ended by itself at this moment, and mostly is in its group.
+            let _ = rustix::process::kill_process_group(hook, Signal::KILL);
+            let _ = rustix::process::kill_process(hook, Signal::KILL);
             child.wait().map_err(|error| failed(&error))?;
             return interrupted.map(|()| None);
         }
     }
+}
+
+/// The hook, where it is a child of ours only by another.
+fn inner_process(inner: &File) -> Option<Pid> {
+    let mut id = [0; size_of::<i32>()];
+    inner.read_exact_at(&mut id, 0).ok()?;
+    Pid::from_raw(i32::from_ne_bytes(id))
 }
 
 /// Without a time, however long that takes.

@@ -1,13 +1,15 @@
 //! Hooks: when they run, where, with which state, and what follows from their failure.
 
+mod signals;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Outcome, Signal, Value, find_program, is_pinnace, json, run_within_limit, skip, spawn,
-    tests_pinnace, wait_until,
+    Bundle, Outcome, Signal, Value, is_pinnace, json, run_within_limit, skip, spawn, tests_pinnace,
+    wait_until,
 };
 
 use crate::user_namespace::{by_user, of_user};
@@ -56,43 +58,6 @@ fn hooks_are_in_the_containers_time_namespace_and_read_all_annotations() {
         assert!(uptime.parse::<u64>().expect("seconds") > 10_000_000, "{name}: {uptime}");
         assert_eq!(state["annotations"].as_object().map(|all| all.len()), Some(300), "{name}");
     }
-}
-
-/// As the first process of a pid namespace the runtime is the one to whom orphans come, and reaps nobody else's.
-#[test]
-fn a_create_container_hook_that_is_killed_is_reaped_by_its_own() {
-    let (Some(unshare), true) = (find_program("unshare"), is_pinnace()) else {
-        return skip("unshare is not installed");
-    };
-    let mut hook = failing("sleep 321 & sleep 321");
-    hook["timeout"] = json!(1);
-    let (container, _) = with_hook("createContainer", hook);
-    for _ in 0..4 {
-        let run = container.create_command("run", &[]);
-        let mut command = Command::new(&unshare);
-        command.args(["--pid", "--fork", "--mount-proc"]).arg(run.get_program()).args(run.get_args());
-        failed(&run_within_limit(command), &["hook ran past specified timeout of 1.0s"]);
-    }
-}
-
-/// What nohup does for whoever starts us.
-#[test]
-fn a_hang_up_that_the_caller_ignores_ends_no_hook() {
-    let (Some(nohup), true) = (find_program("nohup"), is_pinnace()) else {
-        return skip("nohup is not installed");
-    };
-    let bundle = Bundle::new().args(&["/bin/sleep", "100"]);
-    let begun = bundle.scratch().join("begun");
-    let hook = failing(&format!("touch {}; sleep 1", begun.to_str().expect("UTF-8")));
-    let container = bundle.set("/hooks", json!({"createRuntime": [hook]})).container();
-    let run = container.create_command("run", &["--detach"]);
-    let mut command = Command::new(nohup);
-    command.arg(run.get_program()).args(run.get_args());
-    let running = spawn(command);
-    wait_until("the hook runs", || begun.exists());
-    running.signal(Signal::HUP);
-    running.finish().succeeded();
-    assert!(container.call(&["state", &container.id]).succeeded().contains("running"));
 }
 
 fn failing(script: &str) -> Value {

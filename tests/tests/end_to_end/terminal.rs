@@ -209,33 +209,36 @@ fn output_waits_for_a_slow_reader_whatever_signal_comes() {
     }
 }
 
-/// To many programs a hang-up says something else than that they are to end.
+/// A signal may mean something else to a program than its end.
 #[test]
-fn output_waits_for_a_slow_reader_of_a_program_that_lives_on_after_a_hang_up() {
+fn output_waits_for_a_slow_reader_of_a_program_that_lives_on_after_a_signal() {
     if !is_pinnace() {
         return;
     }
     let script =
         "trap 'asked=1' HUP TERM; echo ready; until [ -n \"$asked\" ]; do sleep 0.05; done; seq 1 1500";
-    let container = with_terminal(script).container();
-    let (reader, writer) = rustix::pipe::pipe().expect("pipe");
-    rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("F_SETPIPE_SZ");
-    let holder = Pty::spawn(std::process::Command::new("true"), 80, 24);
-    let mut command = container.create_command("run", &[]);
-    command.stdin(Stdio::null()).stdout(Stdio::from(writer));
-    command.stderr(Stdio::from(holder.terminal.try_clone().expect("dup")));
-    let mut child = command.spawn().expect("start");
-    drop(command);
-    let mut reader = fs::File::from(reader);
-    let mut seen = vec![0; 5];
-    reader.read_exact(&mut seen).expect("read");
-    let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a pid");
-    rustix::process::kill_process(pid, Signal::HUP).expect("kill");
-    std::thread::sleep(std::time::Duration::from_millis(2500));
-    reader.read_to_end(&mut seen).expect("read");
-    let seen = String::from_utf8_lossy(&seen);
-    assert_eq!((seen.lines().count(), seen.lines().last()), (1501, Some("1500")));
-    assert_eq!(child.wait().expect("wait").code(), Some(0));
+    for signal in [Signal::HUP, Signal::TERM] {
+        let container = with_terminal(script).container();
+        let (reader, writer) = rustix::pipe::pipe().expect("pipe");
+        rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("F_SETPIPE_SZ");
+        let holder = Pty::spawn(std::process::Command::new("true"), 80, 24);
+        let mut command = container.create_command("run", &[]);
+        command.stdin(Stdio::null()).stdout(Stdio::from(writer));
+        command.stderr(Stdio::from(holder.terminal.try_clone().expect("dup")));
+        let mut child = command.spawn().expect("start");
+        drop(command);
+        let mut reader = fs::File::from(reader);
+        let mut seen = vec![0; 5];
+        reader.read_exact(&mut seen).expect("read");
+        let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("kill");
+        // Time to give up in.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        reader.read_to_end(&mut seen).expect("read");
+        let seen = String::from_utf8_lossy(&seen);
+        assert_eq!((seen.lines().count(), seen.lines().last()), (1501, Some("1500")), "{signal:?}");
+        assert_eq!(child.wait().expect("wait").code(), Some(0), "{signal:?}");
+    }
 }
 
 /// Ten seconds were a limit once.
