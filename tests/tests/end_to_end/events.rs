@@ -249,7 +249,8 @@ fn want_of_memory_above_the_container_is_told_as_such() {
     let outcome = stream.finish();
     let expected = json!({"type": "oom", "id": container.id, "data": {"reason": "ancestor_limit"}});
     assert!(lines(outcome.succeeded()).contains(&expected), "{}", outcome.describe());
-    assert_eq!(killed, json!(1));
+    // The shell may be killed as well as what it has started.
+    assert!(killed.as_u64().is_some_and(|killed| killed >= 1), "{killed}");
 }
 
 /// Both ask the kernel about the same cgroups: runc by the state of a container of its own, in which ours takes that one's place.
