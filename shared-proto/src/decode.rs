@@ -473,7 +473,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         },
         StepKind::MakeDirectory => Step::MakeDirectory { path: fields.path()? },
         StepKind::Unmount => Step::Unmount { path: fields.path()?, mount: fields.number() },
-        StepKind::ReadonlyPath => Step::ReadonlyPath { path: fields.path()? },
+        StepKind::ReadonlyPath => Step::ReadonlyPath { path: fields.path()?, recursive: fields.flag()? },
         StepKind::MaskPath => Step::MaskPath { path: fields.path()?, data: fields.text(OPTION_BYTES_MAX)? },
         StepKind::FinishRoot => {
             Step::FinishRoot { propagations: fields.propagations()?, readonly: fields.flag()? }

@@ -277,8 +277,9 @@ fn record(phased: &PhasedStep<Planned<'_>>, text: &mut impl TextSink) -> StepRec
             [text.text(path), text.text(target), NONE, NONE],
             [U64::new(u64::from(exact)), zero, zero, zero],
         ),
-        Step::MakeDirectory { path } | Step::ReadonlyPath { path } => {
-            (0, [text.text(path), NONE, NONE, NONE], [zero; 4])
+        Step::MakeDirectory { path } => (0, [text.text(path), NONE, NONE, NONE], [zero; 4]),
+        Step::ReadonlyPath { path, recursive } => {
+            (0, [text.text(path), NONE, NONE, NONE], [U64::new(u64::from(recursive)), zero, zero, zero])
         }
         Step::Unmount { path, mount } => {
             (0, [text.text(path), NONE, NONE, NONE], [U64::new(mount), zero, zero, zero])

@@ -357,9 +357,11 @@ pub enum Step<F: Form> {
     MakeDirectory {
         path: F::Text,
     },
-    /// Makes an existing path read-only; a missing one is skipped.
+    /// Makes an existing path read-only; a missing one is skipped. Mounts below it stay what they are.
     ReadonlyPath {
         path: F::Text,
+        /// There may be such mounts.
+        recursive: bool,
     },
     /// Hides an existing path behind /dev/null or an empty directory; a missing one is skipped.
     MaskPath {

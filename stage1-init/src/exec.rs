@@ -2,35 +2,50 @@
 
 use core::ffi::CStr;
 
-use shared_proto::limits::PATH_BYTES_MAX;
 use shared_proto::{Call, DescriptorSlot, Reply, Report, View};
 
-use crate::home::Home;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
 use crate::paths::PathBuffer;
-use crate::receive::{self, DescriptorList, Received};
+use crate::receive::{self, DescriptorList, Lasting, Received};
 
 /// Finds the program as execvp(3) does, with the container's PATH. Its absence so fails the creation.
 ///
 /// `None`: there is none, and nobody will start it.
 ///
 /// Errors: ENOENT if no directory of PATH has it, or the path with a slash does not exist; EISDIR; EACCES.
-pub(crate) fn find<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Option<PathBuffer>, Fault> {
+pub(crate) fn find<K: Kernel>(
+    kernel: &mut K,
+    view: &View<'static>,
+    lasting: &mut Lasting,
+) -> Result<Option<&'static CStr>, Fault> {
     let Some(name) = view.arguments().next() else { return Ok(None) };
     if name.is_empty() {
         return Err(Fault { call: Call::FindProgram, errno: Errno::NOENT });
     }
     if name.to_bytes().contains(&b'/') {
         check_program(kernel, name).at(Call::Access)?;
-        return PathBuffer::new(name.to_bytes()).at(Call::Access).map(Some);
+        return Ok(Some(name));
     }
+    search(kernel, name, view, lasting).map(Some)
+}
+
+#[inline(never)]
+fn search<K: Kernel>(
+    kernel: &mut K,
+    name: &CStr,
+    view: &View<'_>,
+    lasting: &mut Lasting,
+) -> Result<&'static CStr, Fault> {
     let path = view.environment().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
     // Without PATH nowhere, not in the working directory either, which is the image's.
     let directories = path.filter(|path| !path.is_empty()).map(|path| path.split(|&byte| byte == b':'));
     for directory in directories.into_iter().flatten() {
-        let Ok(candidate) = join(directory, name) else { continue };
-        if check_program(kernel, candidate.as_c_str()).is_ok() {
-            return Ok(Some(candidate));
+        // An empty directory of PATH is the working directory.
+        let directory = if directory.is_empty() { b"." } else { directory };
+        let Ok(candidate) = PathBuffer::join(&[directory, b"/", name.to_bytes()]) else { continue };
+        let candidate = candidate.as_c_str();
+        if check_program(kernel, candidate).is_ok() {
+            return lasting.keep(&[candidate.to_bytes()]).at(Call::FindProgram);
         }
     }
     Err(Fault { call: Call::FindProgram, errno: Errno::NOENT })
@@ -39,16 +54,6 @@ pub(crate) fn find<K: Kernel>(kernel: &mut K, view: &View<'_>) -> Result<Option<
 /// A start that the parent should have refused.
 pub(crate) const fn nothing_to_start() -> Fault {
     Fault { call: Call::FindProgram, errno: Errno::NOENT }
-}
-
-/// An empty directory of PATH is the working directory.
-fn join(directory: &[u8], name: &CStr) -> Result<PathBuffer, Errno> {
-    let directory = if directory.is_empty() { b"." } else { directory };
-    let mut joined = heapless::Vec::<u8, PATH_BYTES_MAX>::new();
-    let fits = joined.extend_from_slice(directory).is_ok()
-        && joined.push(b'/').is_ok()
-        && joined.extend_from_slice(name.to_bytes()).is_ok();
-    if fits { PathBuffer::new(&joined) } else { Err(Errno::NAMETOOLONG) }
 }
 
 /// A file that this user may execute.
@@ -109,9 +114,9 @@ pub(crate) fn close_descriptors<K: Kernel>(kernel: &mut K, preserved_count: u32)
 pub(crate) fn execute<K: Kernel>(
     kernel: &mut K,
     view: &View<'_>,
-    program: &PathBuffer,
-    home: &Home,
+    program: &CStr,
+    home: Option<&CStr>,
 ) -> Result<core::convert::Infallible, Fault> {
-    let errno = kernel.execute(program.as_c_str(), view.arguments(), view.environment().chain(home.entry()));
+    let errno = kernel.execute(program, view.arguments(), view.environment().chain(home));
     Err(Fault { call: Call::Execute, errno })
 }

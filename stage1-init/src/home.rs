@@ -5,50 +5,38 @@ use core::ffi::CStr;
 use shared_proto::limits::PATH_BYTES_MAX;
 
 use crate::kernel::{Descriptor, Kernel, Open, Resolve};
+use crate::receive::Lasting;
 
 const NAME: &[u8] = b"HOME=";
 
 /// Bytes of the passwd file that are looked at; the image's author chose its size.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
-/// `HOME=...` as the environment takes it, or nothing to add.
-pub(crate) struct Home {
-    text: [u8; NAME.len() + PATH_BYTES_MAX + 1],
-}
-
-impl Home {
-    /// Nothing to add.
-    pub(crate) const fn none() -> Self {
-        Self { text: [0; NAME.len() + PATH_BYTES_MAX + 1] }
-    }
-
-    fn new(directory: &[u8]) -> Self {
-        let mut home = Self::none();
-        for (to, from) in home.text.iter_mut().zip(NAME.iter().chain(directory.iter().take(PATH_BYTES_MAX))) {
-            *to = *from;
+/// `HOME=...` as the environment takes it, with the home of `uid`; `/` where the file is missing, unreadable, or does not know the user.
+pub(crate) fn find<K: Kernel>(
+    kernel: &mut K,
+    root: Descriptor,
+    uid: u32,
+    lasting: &mut Lasting,
+) -> Option<&'static CStr> {
+    let mut home = None;
+    if let Ok(file) = kernel.open(root, c"/etc/passwd", Open::Read, Resolve::InRoot) {
+        if kernel.status(file).is_ok_and(|status| status.is_regular()) {
+            home = search(kernel, file, uid, lasting);
         }
-        home
+        kernel.close(file);
     }
-
-    /// The entry, if there is one.
-    pub(crate) fn entry(&self) -> Option<&CStr> {
-        CStr::from_bytes_until_nul(&self.text).ok().filter(|text| !text.is_empty())
-    }
-}
-
-/// The home of `uid`; `/` where the file is missing, unreadable, or does not know the user.
-pub(crate) fn find<K: Kernel>(kernel: &mut K, root: Descriptor, uid: u32) -> Home {
-    let Ok(file) = kernel.open(root, c"/etc/passwd", Open::Read, Resolve::InRoot) else {
-        return Home::new(b"/");
-    };
-    let regular = kernel.status(file).is_ok_and(|status| status.is_regular());
-    let home = if regular { search(kernel, file, uid) } else { None };
-    kernel.close(file);
-    home.unwrap_or_else(|| Home::new(b"/"))
+    home.or_else(|| lasting.keep(&[NAME, b"/"]).ok())
 }
 
 /// Reads the file line by line; a line that is longer than the buffer is passed over.
-fn search<K: Kernel>(kernel: &mut K, file: Descriptor, uid: u32) -> Option<Home> {
+#[inline(never)]
+fn search<K: Kernel>(
+    kernel: &mut K,
+    file: Descriptor,
+    uid: u32,
+    lasting: &mut Lasting,
+) -> Option<&'static CStr> {
     let mut buffer = [0u8; PATH_BYTES_MAX + 1];
     let mut filled = 0;
     let mut total = 0;
@@ -66,7 +54,7 @@ fn search<K: Kernel>(kernel: &mut K, file: Descriptor, uid: u32) -> Option<Home>
             }
             used += line.len();
             if let Some(home) = home_in_line(line.trim_ascii_end(), uid).filter(|_| line_is_whole) {
-                return Some(Home::new(home));
+                return lasting.keep(&[NAME, home]).ok();
             }
             line_is_whole = true;
         }

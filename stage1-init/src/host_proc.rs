@@ -18,6 +18,7 @@ const COVER_FLAGS: u32 = 0xf;
 
 /// Takes away every procfs and sysfs of the mount namespace but those of the container, whose root is attached at `root`, and covers those that
 /// belong to whom we may not take them from.
+#[inline(never)]
 pub(crate) fn take_away<K: Kernel>(kernel: &mut K, root: &CStr) -> Result<(), Fault> {
     let host = Descriptor::CURRENT_DIRECTORY;
     let file = kernel.open(host, c"/proc/self/mountinfo", Open::Read, Resolve::Host).at(Call::Open)?;
@@ -41,7 +42,7 @@ pub(crate) fn take_away<K: Kernel>(kernel: &mut K, root: &CStr) -> Result<(), Fa
 }
 
 fn take_one_away<K: Kernel>(kernel: &mut K, mount_point: &[u8], root: &CStr) -> Result<(), Fault> {
-    let path = unescaped(mount_point).at(Call::Unmount)?;
+    let path = PathBuffer::unescaped(mount_point).at(Call::Unmount)?;
     let path = path.as_c_str();
     if path.to_bytes().strip_prefix(root.to_bytes()).is_some_and(|rest| rest.starts_with(b"/")) {
         return Ok(());
@@ -65,26 +66,6 @@ fn shows_the_kernel(line: &[u8]) -> Option<&[u8]> {
     matches!(fstype, b"proc" | b"sysfs").then_some(mount_point)
 }
 
-/// The path that mountinfo writes with `\040` for a blank.
-fn unescaped(path: &[u8]) -> Result<PathBuffer, Errno> {
-    let mut bytes = PathBuffer::new(path)?;
-    bytes.rewrite(|text| {
-        let (mut from, mut to) = (0, 0);
-        while let Some(&byte) = text.get(from) {
-            let digits = text.get(from + 1..from + 4).filter(|_| byte == b'\\');
-            let octal = digits.and_then(|digits| core::str::from_utf8(digits).ok());
-            let escaped = octal.and_then(|octal| u8::from_str_radix(octal, 8).ok());
-            if let Some(place) = text.get_mut(to) {
-                *place = escaped.unwrap_or(byte);
-            }
-            from += if escaped.is_some() { 4 } else { 1 };
-            to += 1;
-        }
-        to
-    });
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,11 +80,5 @@ mod tests {
         assert_eq!(shows_the_kernel(b"24 1 0:23 / /proc/x rw - tmpfs proc rw"), None);
         assert_eq!(shows_the_kernel(b"25 1 0:23 /a\\040-\\040proc /b rw - ext4 /dev/a rw"), None);
         assert_eq!(shows_the_kernel(b""), None);
-    }
-
-    #[test]
-    fn escaped_bytes_are_what_they_stand_for() {
-        assert_eq!(unescaped(b"/a\\040b\\134c").unwrap().as_c_str(), c"/a b\\c");
-        assert_eq!(unescaped(b"/plain\\").unwrap().as_c_str(), c"/plain\\");
     }
 }

@@ -211,7 +211,7 @@ pub trait Messages {
         descriptor: Descriptor,
     ) -> Result<()>;
     fn accept(&mut self, listener: Descriptor) -> Result<Descriptor>;
-    /// Where the bootstrap is received: INLINE_BYTES_MAX bytes; none at all for whoever asks again.
+    /// Where the bootstrap is received, INLINE_BYTES_MAX bytes, and LASTING_BYTES behind them; none at all for whoever asks again.
     fn message_memory(&mut self) -> &'static mut [u8];
     /// Zeroed memory that is never given back.
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]>;
@@ -351,6 +351,8 @@ pub trait Mounts {
         place: Open,
         recursive: bool,
     ) -> Result<Descriptor>;
+    /// A detached copy of the top mount at a path, which is no symlink, with these attributes, in one call (Linux 6.15).
+    fn open_tree_with(&mut self, place: (Descriptor, &CStr), attributes: Attributes) -> Result<Descriptor>;
     /// Puts a detached mount at `path`; an empty one means `directory` itself.
     fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()>;
     fn set_propagation(&mut self, directory: Descriptor, path: &CStr, propagation: Propagation)

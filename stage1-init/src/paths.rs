@@ -15,11 +15,19 @@ pub(crate) enum Missing {
 }
 
 /// A NUL-terminated copy of part of a path.
+///
+/// A page of stack that is touched is a page fault. So functions that need one, and are not part of every start, are kept out of those that are
+/// (`inline(never)`).
 pub(crate) struct PathBuffer {
     bytes: [u8; PATH_BYTES_MAX + 1],
 }
 
 impl PathBuffer {
+    /// An empty text.
+    pub(crate) const fn empty() -> Self {
+        Self { bytes: [0; PATH_BYTES_MAX + 1] }
+    }
+
     /// `part` must be free of NULs; one that is too long is refused.
     pub(crate) fn new(part: &[u8]) -> Result<Self, Errno> {
         Self::join(&[part])
@@ -27,24 +35,44 @@ impl PathBuffer {
 
     /// The same for parts in a row.
     pub(crate) fn join(parts: &[&[u8]]) -> Result<Self, Errno> {
-        let mut bytes = [0; PATH_BYTES_MAX + 1];
+        let mut buffer = Self::empty();
+        buffer.fill(parts)?;
+        Ok(buffer)
+    }
+
+    /// The same for one that is empty: it need not be moved where it is wanted.
+    pub(crate) fn fill(&mut self, parts: &[&[u8]]) -> Result<&CStr, Errno> {
         let mut end = 0;
         for part in parts {
             let start = end;
             end += part.len();
-            let room = bytes.get_mut(start..end).filter(|_| end <= PATH_BYTES_MAX);
+            let room = self.bytes.get_mut(start..end).filter(|_| end <= PATH_BYTES_MAX);
             room.ok_or(Errno::NAMETOOLONG)?.copy_from_slice(part);
         }
-        Ok(Self { bytes })
+        Ok(self.as_c_str())
     }
 
-    /// Changes the text; `change` returns how many bytes of it are left.
-    pub(crate) fn rewrite(&mut self, change: impl FnOnce(&mut [u8]) -> usize) {
-        let end = self.as_c_str().count_bytes();
-        let left = self.bytes.get_mut(..end).map_or(0, change);
-        if let Some(rest) = self.bytes.get_mut(left..) {
+    /// The path that mountinfo writes with `\ooo`, three octal digits, for a byte (proc_pid_mountinfo(5)).
+    pub(crate) fn unescaped(path: &[u8]) -> Result<Self, Errno> {
+        let mut buffer = Self::new(path)?;
+        let (mut from, mut to) = (0, 0);
+        while let Some(&byte) = path.get(from) {
+            let digits = path.get(from + 1..from + 4).filter(|_| byte == b'\\');
+            let code = digits.and_then(|digits| {
+                digits.iter().try_fold(0u32, |code, &digit| {
+                    matches!(digit, b'0'..=b'7').then(|| code * 8 + u32::from(digit - b'0'))
+                })
+            });
+            if let Some(place) = buffer.bytes.get_mut(to) {
+                *place = code.map_or(byte, |code| code as u8);
+            }
+            from += if code.is_some() { 4 } else { 1 };
+            to += 1;
+        }
+        if let Some(rest) = buffer.bytes.get_mut(to..) {
             rest.fill(0);
         }
+        Ok(buffer)
     }
 
     pub(crate) fn as_c_str(&self) -> &CStr {
@@ -101,6 +129,7 @@ const LINKS_MAX: usize = 40;
 
 /// Opens `path`, which is made first if it is missing, with its parents. What is missing behind a symlink is made where that leads, inside
 /// `root`: images have such links into directories of the running system.
+#[inline(never)]
 pub(crate) fn open_or_make<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
@@ -115,24 +144,19 @@ pub(crate) fn open_or_make<K: Kernel>(
         }
         let (directory, name) = split(path.as_c_str());
         let parent = open_or_make_directory(kernel, root, directory)?;
-        let name = PathBuffer::new(name).at(Call::Open)?;
         let made = match missing {
-            Missing::Directory => {
-                kernel.make_directory(parent, name.as_c_str(), 0o755).at(Call::MakeDirectory)
-            }
-            Missing::File => kernel.make_file(parent, name.as_c_str()).at(Call::MakeNode),
+            Missing::Directory => kernel.make_directory(parent, name, 0o755).at(Call::MakeDirectory),
+            Missing::File => kernel.make_file(parent, name).at(Call::MakeNode),
         };
         match made {
             // Below the same parent: whoever shares a volume may have put a symlink there since.
             Ok(()) => {
-                return kernel
-                    .open(parent, name.as_c_str(), Open::Path, Resolve::InRootNoSymlinks)
-                    .at(Call::Open);
+                return kernel.open(parent, name, Open::Path, Resolve::InRootNoSymlinks).at(Call::Open);
             }
             // Somebody has just put it there: the next look finds it.
             Err(fault) if fault.errno == Errno::EXIST && open == Open::PathNoFollow => {}
             Err(fault) if fault.errno == Errno::EXIST => {
-                path = behind_link(kernel, (parent, name.as_c_str()), directory, fault)?;
+                path = behind_link(kernel, (parent, name), directory, fault)?;
             }
             Err(fault) => return Err(fault),
         }
@@ -151,12 +175,19 @@ pub(crate) fn open_or_make_directory<K: Kernel>(
     if path.iter().all(|&byte| byte == b'/') {
         return Ok(root);
     }
+    let mut buffer = PathBuffer::empty();
+    let text = buffer.fill(&[path]).at(Call::Open)?;
+    match kernel.open(root, text, Open::Directory, Resolve::InRoot) {
+        Err(Errno::NOENT) => make_directory(kernel, root, path),
+        opened => opened.at(Call::Open),
+    }
+}
+
+/// Makes the directory `path`, and opens it.
+#[inline(never)]
+fn make_directory<K: Kernel>(kernel: &mut K, root: Descriptor, path: &[u8]) -> Result<Descriptor, Fault> {
     let mut path = PathBuffer::new(path).at(Call::Open)?;
     for _ in 0..LINKS_MAX {
-        match kernel.open(root, path.as_c_str(), Open::Directory, Resolve::InRoot) {
-            Err(Errno::NOENT) => {}
-            opened => return opened.at(Call::Open),
-        }
         match make_components(kernel, root, path.as_c_str().to_bytes())? {
             Reached::Directory(directory) => return Ok(directory),
             Reached::Link(behind) => path = behind,
@@ -231,9 +262,42 @@ fn behind_link<K: Kernel>(
     PathBuffer::join(&[directory, target]).at(Call::ReadLink)
 }
 
+/// Kinds of entries that a directory's listing tells apart.
+pub(crate) const DT_DIR: u8 = 4;
+pub(crate) const DT_REG: u8 = 8;
+
+/// What a directory has said of its entries: kinds (DT_*) and names.
+///
+/// Source: getdents(2), struct linux_dirent64.
+pub(crate) fn entries(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &CStr)> {
+    const LENGTH_AT: usize = 16;
+    const KIND_AT: usize = 18;
+    const NAME_AT: usize = 19;
+    core::iter::from_fn(move || {
+        let length = bytes.get(LENGTH_AT..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))?;
+        let (entry, following) = bytes.split_at_checked(usize::from(length))?;
+        bytes = following;
+        Some((*entry.get(KIND_AT)?, CStr::from_bytes_until_nul(entry.get(NAME_AT..)?).ok()?))
+    })
+}
+
 /// The directory part (with its last slash) and the last component.
-pub(crate) fn split(path: &CStr) -> (&[u8], &[u8]) {
-    let bytes = path.to_bytes();
+pub(crate) fn split(path: &CStr) -> (&[u8], &CStr) {
+    let bytes = path.to_bytes_with_nul();
     let start = bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-    bytes.split_at(start)
+    let (directory, name) = bytes.split_at(start);
+    (directory, CStr::from_bytes_until_nul(name).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_bytes_are_what_they_stand_for() {
+        let unescaped = |path| PathBuffer::unescaped(path).unwrap();
+        assert_eq!(unescaped(b"/a\\040b\\134c").as_c_str(), c"/a b\\c");
+        assert_eq!(unescaped(b"/plain\\").as_c_str(), c"/plain\\");
+        assert_eq!(unescaped(b"/no\\09digit").as_c_str(), c"/no\\09digit");
+    }
 }

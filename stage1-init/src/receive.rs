@@ -1,11 +1,17 @@
 //! Bytes and descriptors from the parent → a checked view.
 
+use core::ffi::CStr;
+
 use heapless::Vec;
 use shared_proto::bootstrap::{MAGIC_MEMFD, RootChange};
-use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, MESSAGE_BYTES_MAX};
+use shared_proto::limits::{
+    BUILD_ID_BYTES, FRAME_BYTES, FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX, MESSAGE_BYTES_MAX,
+    PATH_BYTES_MAX,
+};
 use shared_proto::{Call, DescriptorSlot, Reply, View};
 
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel};
+use crate::steps::masks::LISTING_BYTES;
 
 /// Descriptors of one datagram, in the order of travel.
 pub(crate) type DescriptorList = Vec<Descriptor, FRAME_DESCRIPTOR_COUNT_MAX>;
@@ -35,14 +41,48 @@ impl Received {
     }
 }
 
+/// Bytes of the texts that stage1 finds and keeps: the program's path, and HOME.
+const TEXT_BYTES: usize = 2 * (PATH_BYTES_MAX + 16);
+
+/// Bytes of the memory behind the message.
+pub(crate) const LASTING_BYTES: usize = TEXT_BYTES + LISTING_BYTES;
+
+/// Zeroed memory that lasts: not on the stack, where each page would be touched whether it is used or not.
+pub(crate) struct Lasting {
+    text: &'static mut [u8],
+    /// For the listing of a directory.
+    pub(crate) listing: Option<&'static mut [u8]>,
+}
+
+impl Lasting {
+    fn new(memory: &'static mut [u8]) -> Self {
+        let (text, listing) = memory.split_at_mut_checked(TEXT_BYTES).unwrap_or_default();
+        Self { text, listing: Some(listing) }
+    }
+
+    /// The parts in a row, which have no NUL.
+    pub(crate) fn keep(&mut self, parts: &[&[u8]]) -> Result<&'static CStr, Errno> {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        if length >= self.text.len() {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let (text, rest) = core::mem::take(&mut self.text).split_at_mut(length + 1);
+        self.text = rest;
+        // The memory is zeroed: the NUL is there.
+        text.iter_mut().zip(parts.iter().copied().flatten()).for_each(|(to, from)| *to = *from);
+        Ok(CStr::from_bytes_until_nul(text).unwrap_or_default())
+    }
+}
+
 /// Receives the bootstrap and checks all of it.
 pub(crate) fn bootstrap<K: Kernel>(
     kernel: &mut K,
     socket: Descriptor,
     build_id: &[u8; BUILD_ID_BYTES],
-) -> Result<Received, Fault> {
+) -> Result<(Received, Lasting), Fault> {
     let mut descriptors = DescriptorList::new();
-    let memory = kernel.message_memory();
+    let (memory, lasting) =
+        kernel.message_memory().split_at_mut_checked(INLINE_BYTES_MAX).unwrap_or_default();
     let received = kernel.receive(socket, memory, &mut descriptors).at(Call::Receive)?;
     let memory: &'static [u8] = memory;
     let bytes = memory.get(..received).unwrap_or_default();
@@ -57,7 +97,7 @@ pub(crate) fn bootstrap<K: Kernel>(
     if slots.count() != descriptors.len() || needs_missing_namespace(&view) {
         return Err(refused(shared_proto::Refusal::HeaderValue as u16));
     }
-    Ok(Received { view, descriptors })
+    Ok((Received { view, descriptors }, Lasting::new(lasting)))
 }
 
 /// A root bound into a joined mount namespace needs that namespace, and to enter a container its init is needed.

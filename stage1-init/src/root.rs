@@ -10,19 +10,19 @@ use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 use crate::receive::{self, DescriptorList, Received};
 
 /// The container's root, and what steps need of the host.
-pub(crate) struct Root {
+pub(crate) struct Root<'s> {
     /// The container's root directory.
     pub(crate) new: Descriptor,
     /// Detached trees of the bind sources on the host, in the order of their steps.
-    pub(crate) sources: Sources,
+    pub(crate) sources: &'s mut Sources,
     /// Others live in the mount namespace.
     pub(crate) is_shared: bool,
 }
 
 /// A source that could not be opened is reported by its step.
-type Sources = Vec<Result<Descriptor, Fault>, EARLY_BIND_COUNT_MAX>;
+pub(crate) type Sources = Vec<Result<Descriptor, Fault>, EARLY_BIND_COUNT_MAX>;
 
-impl Root {
+impl Root<'_> {
     /// The descriptor with the highest number.
     pub(crate) fn highest_descriptor(&self) -> Descriptor {
         self.sources.iter().flatten().copied().fold(self.new, Descriptor::max)
@@ -30,21 +30,22 @@ impl Root {
 }
 
 /// Makes the container's root the root, or gets ready to. Afterwards paths of the container lead from `Root::new` to nowhere outside.
-pub(crate) fn enter<K: Kernel>(
+pub(crate) fn enter<'s, K: Kernel>(
     kernel: &mut K,
     socket: Descriptor,
     received: &Received,
-) -> Result<Root, Fault> {
+    sources: &'s mut Sources,
+) -> Result<Root<'s>, Fault> {
     let view = &received.view;
     let bootstrap = view.bootstrap();
     let host = Descriptor::CURRENT_DIRECTORY;
     if bootstrap.root_change == RootChange::Chroot {
         let new = kernel.open(host, bootstrap.root, Open::Directory, Resolve::Host).at(Call::Open)?;
         change_root(kernel, new)?;
-        return Ok(Root { new, sources: Vec::new(), is_shared: true });
+        return Ok(Root { new, sources, is_shared: true });
     }
     if bootstrap.root_change == RootChange::Enter {
-        let sources = open_sources(kernel, socket, view)?;
+        open_sources(kernel, socket, view, sources)?;
         let new = match received.descriptor(DescriptorSlot::Root) {
             Some(new) => change_root(kernel, new).map(|()| new)?,
             // Joining the mount namespace has made its root ours, and the working directory.
@@ -52,10 +53,10 @@ pub(crate) fn enter<K: Kernel>(
         };
         return Ok(Root { new, sources, is_shared: true });
     }
-    let sources = match bootstrap.root_change {
-        RootChange::Bind => open_sources(kernel, socket, view)?,
-        _ => isolate(kernel, socket, view, bootstrap.initial_propagation)?,
-    };
+    match bootstrap.root_change {
+        RootChange::Bind => open_sources(kernel, socket, view, sources)?,
+        _ => isolate(kernel, socket, view, sources)?,
+    }
     let sent = received.descriptor(DescriptorSlot::Root);
     let new = match sent {
         Some(new) => new,
@@ -111,26 +112,30 @@ fn isolate<K: Kernel>(
     kernel: &mut K,
     socket: Descriptor,
     view: &View<'_>,
-    propagation: Propagation,
-) -> Result<Sources, Fault> {
+    sources: &mut Sources,
+) -> Result<(), Fault> {
+    let propagation = view.bootstrap().initial_propagation;
     let cut = |kernel: &mut K, kind| {
         let all = Propagation { kind, recursive: true };
         kernel.set_propagation(Descriptor::CURRENT_DIRECTORY, c"/", all).at(Call::MountAttributes)
     };
     if propagation.kind == PropagationKind::Shared {
         // Shared volumes stay peers of the host's mounts; the host's tree itself does not.
-        let sources = open_sources(kernel, socket, view)?;
-        cut(kernel, PropagationKind::Slave)?;
-        return Ok(sources);
+        open_sources(kernel, socket, view, sources)?;
+        return cut(kernel, PropagationKind::Slave);
     }
     cut(kernel, propagation.kind)?;
-    open_sources(kernel, socket, view)
+    open_sources(kernel, socket, view, sources)
 }
 
 /// Opens each early bind source while paths still mean the host's, or takes the tree that the parent has opened. A source that cannot be
 /// opened is reported by its step.
-fn open_sources<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) -> Result<Sources, Fault> {
-    let mut sources = Vec::new();
+fn open_sources<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    view: &View<'_>,
+    sources: &mut Sources,
+) -> Result<(), Fault> {
     let mut trees = DescriptorList::new();
     for phased in view.steps() {
         let tree = match phased.step {
@@ -144,7 +149,7 @@ fn open_sources<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) 
         // Never: the decoder has counted them.
         sources.push(tree).map_err(|_| receive::unexpected())?;
     }
-    if trees.is_empty() { Ok(sources) } else { Err(receive::unexpected()) }
+    if trees.is_empty() { Ok(()) } else { Err(receive::unexpected()) }
 }
 
 fn next_tree<K: Kernel>(

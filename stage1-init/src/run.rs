@@ -6,7 +6,7 @@ use shared_proto::trace::{STEP, trace_bytes};
 use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, View};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel};
-use crate::receive::{self, Received};
+use crate::receive::{self, Lasting, Received};
 use crate::steps::Context;
 use crate::{exec, home, hooks, root, steps, topology};
 
@@ -14,7 +14,7 @@ use crate::{exec, home, hooks, root, steps, topology};
 pub fn run<K: Kernel>(kernel: &mut K, socket: Descriptor, build_id: &[u8; BUILD_ID_BYTES]) -> ! {
     let mut answer_to = socket;
     let failure = match receive::bootstrap(kernel, socket, build_id) {
-        Ok(received) => start(kernel, &mut answer_to, &received),
+        Ok((received, mut lasting)) => start(kernel, &mut answer_to, &received, &mut lasting),
         Err(fault) => at(Phase::Setup)(fault),
     };
     // Ignored: if the parent is gone, nobody is left to tell.
@@ -23,8 +23,13 @@ pub fn run<K: Kernel>(kernel: &mut K, socket: Descriptor, build_id: &[u8; BUILD_
 }
 
 /// One start. `socket` is the parent's, and after a `Hold` that of the process which calls `start`.
-fn start<K: Kernel>(kernel: &mut K, socket: &mut Descriptor, received: &Received) -> Failure {
-    match phases(kernel, socket, received) {
+fn start<K: Kernel>(
+    kernel: &mut K,
+    socket: &mut Descriptor,
+    received: &Received,
+    lasting: &mut Lasting,
+) -> Failure {
+    match phases(kernel, socket, received, lasting) {
         Err(failure) => failure,
         Ok(never) => match never {},
     }
@@ -34,6 +39,7 @@ fn phases<K: Kernel>(
     kernel: &mut K,
     socket: &mut Descriptor,
     received: &Received,
+    lasting: &mut Lasting,
 ) -> Result<core::convert::Infallible, Failure> {
     let view = &received.view;
     let bootstrap = view.bootstrap();
@@ -48,7 +54,8 @@ fn phases<K: Kernel>(
     topology::prepare(kernel).map_err(at(Phase::Setup))?;
     topology::join(kernel, *socket, received).map_err(at(Phase::Setup))?;
     kernel.note(Moment::Joined as u32);
-    let root = root::enter(kernel, *socket, received).map_err(at(Phase::Setup))?;
+    let mut sources = root::Sources::new();
+    let root = root::enter(kernel, *socket, received, &mut sources).map_err(at(Phase::Setup))?;
     kernel.note(Moment::Entered as u32);
     if bootstrap.born_late {
         topology::be_born(kernel, *socket).map_err(at(Phase::Setup))?;
@@ -58,7 +65,7 @@ fn phases<K: Kernel>(
     let highest = received.highest_descriptor().max(Some(*socket)).max(Some(root.highest_descriptor()));
     let first_temporary = highest.unwrap_or(*socket).next();
     let procfs = received.descriptor(DescriptorSlot::Procfs);
-    let mut context = Context::new(kernel, *socket, root, procfs, first_temporary);
+    let mut context = Context::new((kernel, lasting), *socket, root, procfs, first_temporary);
 
     context.is_live = bootstrap.root_change == RootChange::Enter;
     context.joined_user_namespace =
@@ -77,12 +84,10 @@ fn phases<K: Kernel>(
         root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
         context.kernel.note(Moment::HostLeft as u32);
     }
-    let home = match bootstrap.home_of {
-        Some(uid) => home::find(context.kernel, context.root.new, uid),
-        None => home::Home::none(),
-    };
+    let home =
+        bootstrap.home_of.and_then(|uid| home::find(context.kernel, context.root.new, uid, context.lasting));
     run_phase(&mut context, view, Phase::Identity)?;
-    let program = exec::find(context.kernel, view).map_err(at(Phase::Identity))?;
+    let program = exec::find(context.kernel, view, context.lasting).map_err(at(Phase::Identity))?;
     if let Some(listener) = received.descriptor(DescriptorSlot::Listener) {
         // A container that waits for its start holds nothing that only steps needed.
         context.close_for_wait(received, [*socket, listener]).map_err(at(Phase::Identity))?;
@@ -97,7 +102,7 @@ fn phases<K: Kernel>(
     hooks::run(&mut context, view).map_err(at(Phase::Lockdown))?;
     context.kernel.note(Moment::Closed as u32);
     run_phase(&mut context, view, Phase::Lockdown)?;
-    exec::execute(context.kernel, view, &program, &home).map_err(at(Phase::Execute))
+    exec::execute(context.kernel, view, program, home).map_err(at(Phase::Execute))
 }
 
 /// Carries out the steps of one phase, and names the step that failed.

@@ -10,7 +10,7 @@ mod identity;
 mod landlock;
 mod live_mounts;
 mod lsm;
-mod masks;
+pub(crate) mod masks;
 mod mounts;
 mod proc;
 mod rlimits;
@@ -24,16 +24,17 @@ use core::ffi::CStr;
 use shared_proto::{Call, Report, Step, Wire};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel, Open};
-use crate::paths::{self, PathBuffer};
-use crate::receive::{DescriptorList, Received};
+use crate::paths;
+use crate::receive::{DescriptorList, Lasting, Received};
 use crate::root::Root;
 
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
 pub(crate) struct Context<'k, K: Kernel> {
     pub(crate) kernel: &'k mut K,
+    pub(crate) lasting: &'k mut Lasting,
     /// The parent, for warnings; after a `Hold` that of the process which calls `start`.
     socket: Descriptor,
-    pub(crate) root: Root,
+    pub(crate) root: Root<'k>,
     pub(crate) step_index: u32,
     /// Numbers from here on are of descriptors that one step opened for itself, or of the caches below.
     first_temporary: Descriptor,
@@ -49,6 +50,10 @@ pub(crate) struct Context<'k, K: Kernel> {
     parents_proc: Option<Descriptor>,
     /// The container's verified /dev/null.
     null: Option<Descriptor>,
+    /// The container's procfs, and what is in it.
+    procfs: Option<masks::Procfs>,
+    /// A directory that is covered with an empty tmpfs, and with which data.
+    empty: Option<(masks::Place, &'static CStr)>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
     directory: Option<(&'static [u8], Descriptor)>,
     /// The outermost tmpfs of those mounted last: there is nothing in it but what steps have made.
@@ -65,14 +70,15 @@ pub(crate) struct Context<'k, K: Kernel> {
 
 impl<'k, K: Kernel> Context<'k, K> {
     pub(crate) fn new(
-        kernel: &'k mut K,
+        (kernel, lasting): (&'k mut K, &'k mut Lasting),
         socket: Descriptor,
-        root: Root,
+        root: Root<'k>,
         parents_proc: Option<Descriptor>,
         first_temporary: Descriptor,
     ) -> Self {
         Self {
             kernel,
+            lasting,
             socket,
             root,
             step_index: 0,
@@ -84,6 +90,8 @@ impl<'k, K: Kernel> Context<'k, K> {
             proc: None,
             parents_proc,
             null: None,
+            procfs: None,
+            empty: None,
             directory: None,
             fresh: None,
             is_hook: false,
@@ -115,11 +123,11 @@ impl<'k, K: Kernel> Context<'k, K> {
     /// Closes all that a container does not need which waits for its start: what steps have opened, the parent's trees among it, the sources of
     /// bind mounts, and the namespaces that were joined. What is left is in `kept`, and the root.
     pub(crate) fn close_for_wait(&mut self, received: &Received, kept: [Descriptor; 2]) -> Result<(), Fault> {
-        let sources = core::mem::take(&mut self.root.sources);
-        let done = sources.into_iter().flatten().chain(received.descriptors());
+        let done = self.root.sources.iter().copied().flatten().chain(received.descriptors());
         for descriptor in done.filter(|done| !kept.contains(done) && *done != self.root.new) {
             self.kernel.close(descriptor);
         }
+        self.root.sources.clear();
         self.parents_proc = None;
         self.first_temporary = kept.into_iter().fold(self.root.new, Descriptor::max).next();
         self.close_all()
@@ -131,9 +139,8 @@ impl<'k, K: Kernel> Context<'k, K> {
     }
 
     /// The directory of `path`, made if it is missing, and the last component.
-    fn parent(&mut self, path: &'static CStr) -> Result<(Descriptor, PathBuffer), Fault> {
+    fn parent(&mut self, path: &'static CStr) -> Result<(Descriptor, &'static CStr), Fault> {
         let (directory_path, name) = paths::split(path);
-        let name = PathBuffer::new(name).at(Call::Open)?;
         if let Some((cached, directory)) = self.directory
             && cached == directory_path
         {
@@ -186,6 +193,7 @@ impl<'k, K: Kernel> Context<'k, K> {
     pub(crate) fn close_all(&mut self) -> Result<(), Fault> {
         self.steps_since_sweep = 0;
         (self.proc, self.null, self.directory) = (None, None, None);
+        (self.procfs, self.empty) = (None, None);
         self.working_directory = None;
         self.kernel.close_from(self.first_temporary).at(Call::CloseRange)
     }
@@ -223,7 +231,7 @@ pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, step: &Step<Wire<'sta
         Step::MakeSymlink { path, target, exact } => devices::symlink(context, path, target, exact),
         Step::MakeDirectory { path } => mounts::directory(context, path),
         Step::Unmount { path, mount } => live_mounts::unmount(context, path, mount),
-        Step::ReadonlyPath { path } => masks::readonly(context, path),
+        Step::ReadonlyPath { path, recursive } => masks::readonly(context, path, recursive),
         Step::MaskPath { path, data } => masks::mask(context, path, data),
         Step::FinishRoot { readonly, propagations } => mounts::finish_root(context, readonly, propagations),
         Step::WriteSysctl { name, value } => sysctl::write(context, name, value),

@@ -93,7 +93,8 @@ fn steps<'a>() -> Vec<PhasedStep<Planned<'a>>> {
             recursive: true,
             attributes: Attributes { set: 1, clear: 0 },
         },
-        Step::ReadonlyPath { path: "/proc/sys" },
+        Step::ReadonlyPath { path: "/proc/sys", recursive: false },
+        Step::ReadonlyPath { path: "/proc/bus", recursive: true },
         Step::MaskPath { path: "/proc/keys", data: "" },
         Step::MaskPath { path: "/proc/scsi", data: "context=\"u:r:t\"" },
         Step::MaskPath { path: "/sys/firmware", data: "context=\"u:r:t\"" },
@@ -171,6 +172,7 @@ fn conversation() -> Vec<Datagram> {
 fn kernel(datagrams: Vec<Datagram>) -> Fake {
     let mut kernel = Fake::new(datagrams);
     kernel.missing = std::vec!["/proc/missing"];
+    kernel.entries.push_back(std::vec!["bus/", "keys", "missing@", "scsi/", "sys/", "self@", "1/"]);
     let file = Status { mode: 0o100444, ..Status::default() };
     let null = Status { mode: 0o020666, device: crate::kernel::device_number(1, 3), ..Status::default() };
     kernel.modes = std::vec![("/proc/keys", file), ("/dev/null", null), ("/var/log/web", file)];

@@ -1,10 +1,11 @@
 //! Paths that the container must not change, or not see: after the mounts, since one placed later would uncover them. What no
 //! waiting mount touches need not wait with it: stage1 has these done while the parent still works.
 
-use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
+use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_REMOUNT};
 use shared_proto::{Attributes, Phase, Step};
 
-use super::{Draft, Places, Request, lsm, mounts};
+use super::{Draft, Places, Request, lies_in, lsm, mounts};
+use crate::config::{Mount, MountKind};
 
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Places<'a>) {
     let config = request.config;
@@ -18,12 +19,26 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         draft.push(Phase::Views, Step::SetMountAttributes { path, recursive: false, attributes });
     }
     for path in &config.readonly_paths {
-        draft.push(places.phase_of(path), Step::ReadonlyPath { path });
+        let recursive = !has_procfs_alone(request, path);
+        draft.push(places.phase_of(path), Step::ReadonlyPath { path, recursive });
     }
     // A masked file is covered with the container's null device, which must have been made.
     let earliest = places.phase_of("/dev/null");
     let data = lsm::labelled(draft, request, "tmpfs", "");
     for path in &config.masked_paths {
         draft.push(places.phase_of(path).max(earliest), Step::MaskPath { path, data });
+    }
+}
+
+/// Whether the path lies in a new procfs, and no other mount has to do with it: there is none below it.
+fn has_procfs_alone(request: &Request<'_>, path: &str) -> bool {
+    let destinations =
+        |mount: &&Mount| lies_in(path, &mount.destination) || lies_in(&mount.destination, path);
+    let mut mounts = request.config.mounts.iter().filter(destinations);
+    match (mounts.next(), mounts.next()) {
+        (Some(Mount { kind: MountKind::Filesystem { fstype, .. }, superblock, .. }), None) => {
+            fstype == "proc" && superblock & MS_REMOUNT == 0
+        }
+        _ => false,
     }
 }

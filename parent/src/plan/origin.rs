@@ -19,7 +19,7 @@ pub fn json_path(plan: &Plan<'_>, index: usize) -> Option<String> {
             return mount(config, plan.steps.get(..index)?, path).or_else(|| device(config, path));
         }
         Step::MakeDevice { path, .. } => return device(config, path),
-        Step::ReadonlyPath { path } => {
+        Step::ReadonlyPath { path, .. } => {
             return number("linux.readonlyPaths", place_in(&config.readonly_paths, path));
         }
         Step::MaskPath { path, .. } => {

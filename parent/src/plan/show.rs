@@ -209,7 +209,7 @@ fn object(step: &Step<Planned<'_>>) -> String {
         }
         Step::MakeSymlink { path, target, .. } => format!("{path} -> {target}"),
         Step::MakeDirectory { path }
-        | Step::ReadonlyPath { path }
+        | Step::ReadonlyPath { path, .. }
         | Step::Unmount { path, .. }
         | Step::MaskPath { path, .. } => (*path).to_owned(),
         Step::FinishRoot { readonly, propagations } => {

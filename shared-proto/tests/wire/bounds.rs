@@ -39,7 +39,7 @@ const PATHS: &[(&str, StepOf)] = &[
     ("symlink target", |text| Step::MakeSymlink { path: "/x", target: text, exact: true }),
     ("directory", |text| Step::MakeDirectory { path: text }),
     ("unmounted path", |text| Step::Unmount { path: text, mount: 7 }),
-    ("read-only path", |text| Step::ReadonlyPath { path: text }),
+    ("read-only path", |text| Step::ReadonlyPath { path: text, recursive: false }),
     ("masked path", |text| Step::MaskPath { path: text, data: "" }),
     ("sysctl name", |text| Step::WriteSysctl { name: text, value: "" }),
     ("working directory", |text| become_user(&[], text.as_bytes())),

@@ -282,7 +282,7 @@ fn convert_step<A: Form, B: Form>(from: &PhasedStep<A>, to: &mut impl Convert<A,
         }
         Step::MakeDirectory { path } => Step::MakeDirectory { path: to.text(path) },
         Step::Unmount { path, mount } => Step::Unmount { path: to.text(path), mount },
-        Step::ReadonlyPath { path } => Step::ReadonlyPath { path: to.text(path) },
+        Step::ReadonlyPath { path, recursive } => Step::ReadonlyPath { path: to.text(path), recursive },
         Step::MaskPath { path, data } => Step::MaskPath { path: to.text(path), data: to.text(data) },
         Step::FinishRoot { readonly, propagations } => Step::FinishRoot { readonly, propagations },
         Step::WriteSysctl { name, value } => Step::WriteSysctl { name: to.text(name), value: to.text(value) },

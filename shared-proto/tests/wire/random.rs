@@ -120,7 +120,9 @@ impl Ingredients {
             StepKind::Unmount => {
                 Step::Unmount { path: strings.add_text(path), mount: u64::from(c) << 32 | u64::from(d) }
             }
-            StepKind::ReadonlyPath => Step::ReadonlyPath { path: strings.add_text(path) },
+            StepKind::ReadonlyPath => {
+                Step::ReadonlyPath { path: strings.add_text(path), recursive: self.flags[0] }
+            }
             StepKind::MaskPath => {
                 Step::MaskPath { path: strings.add_text(path), data: strings.add_text(first) }
             }

@@ -37,8 +37,8 @@ fn used_fields(kind: StepKind) -> (bool, usize, usize) {
         StepKind::MakeDevice => (true, 1, 2),
         StepKind::MakeSymlink => (false, 2, 1),
         StepKind::WriteSysctl | StepKind::MaskPath => (false, 2, 0),
-        StepKind::MakeDirectory | StepKind::ReadonlyPath => (false, 1, 0),
-        StepKind::Unmount => (false, 1, 1),
+        StepKind::MakeDirectory => (false, 1, 0),
+        StepKind::Unmount | StepKind::ReadonlyPath => (false, 1, 1),
         StepKind::FinishRoot => (true, 0, 1),
         StepKind::SetOomScoreAdjust
         | StepKind::SetHostname

@@ -164,7 +164,7 @@ fn views<'a>() -> [Step<Planned<'a>>; 7] {
             attributes: Attributes { set: 1, clear: 0 },
         },
         Step::OpenConsole { uid: 1000, width: 80, height: 24, bind: true },
-        Step::ReadonlyPath { path: "/proc/sys" },
+        Step::ReadonlyPath { path: "/proc/sys", recursive: true },
         Step::MaskPath { path: "/proc/kcore", data: "context=\"system_u:object_r:container_file_t:s0\"" },
         Step::NewTimeNamespace { offsets: "monotonic 86400 5" },
     ]

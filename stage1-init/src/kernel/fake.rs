@@ -45,6 +45,7 @@ pub(crate) struct Fake {
     /// What symlinks say, by name. What was made by then leads somewhere.
     pub(crate) links: Vec<(&'static str, &'static str)>,
     /// What `read_directory` finds, call by call; then nothing.
+    /// Directories end in `/`, symlinks in `@`.
     pub(crate) entries: VecDeque<Vec<&'static str>>,
     /// The names of the extended attributes that every file has.
     pub(crate) attributes: &'static [u8],

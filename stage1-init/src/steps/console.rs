@@ -72,7 +72,7 @@ fn open_master<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fa
 fn bind<K: Kernel>(context: &mut Context<'_, K>, terminal: Descriptor) -> Result<(), Fault> {
     const PATH: &core::ffi::CStr = c"/dev/console";
     let (directory, name) = context.parent(PATH)?;
-    let (kernel, name) = (&mut *context.kernel, name.as_c_str());
+    let kernel = &mut *context.kernel;
     let mut target = kernel.open(directory, name, Open::PathNoFollow, Resolve::InRoot);
     if target == Err(Errno::NOENT) {
         kernel.make_file(directory, name).at(Call::MakeNode)?;

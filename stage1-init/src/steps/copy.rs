@@ -6,6 +6,7 @@
 use core::ffi::CStr;
 
 use crate::kernel::{Descriptor, Errno, Kernel, Open, Resolve, Result, Status};
+use crate::paths;
 
 /// How deep a directory may be: each level takes two descriptors.
 const DEPTH_MAX: usize = 200;
@@ -70,25 +71,12 @@ fn directory<K: Kernel>(
         if length == 0 {
             return Ok(());
         }
-        let mut rest = entries.get(..length).unwrap_or_default();
-        while let Some((name, following)) = first_entry(rest) {
-            rest = following;
+        for (_, name) in paths::entries(entries.get(..length).unwrap_or_default()) {
             if name != c"." && name != c".." {
                 entry(kernel, (from, to), name, deeper, buffers)?;
             }
         }
     }
-}
-
-/// The name of the first entry, and what comes behind it.
-///
-/// Source: getdents(2), struct linux_dirent64.
-fn first_entry(entries: &[u8]) -> Option<(&CStr, &[u8])> {
-    const LENGTH_AT: usize = 16;
-    const NAME_AT: usize = 19;
-    let length = entries.get(LENGTH_AT..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))?;
-    let (entry, following) = entries.split_at_checked(usize::from(length))?;
-    Some((CStr::from_bytes_until_nul(entry.get(NAME_AT..)?).ok()?, following))
 }
 
 fn entry<K: Kernel>(

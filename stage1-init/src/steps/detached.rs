@@ -12,6 +12,7 @@ use crate::paths::PathBuffer;
 /// A detached mount of a new filesystem instance, whose options are `data` as mount(2) takes them.
 ///
 /// Source: fsopen(2), fsconfig(2), fsmount(2).
+#[inline(never)]
 pub(super) fn filesystem<K: Kernel>(
     kernel: &mut K,
     filesystem: &Filesystem<'_>,

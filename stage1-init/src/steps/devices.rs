@@ -37,7 +37,7 @@ pub(super) fn node<K: Kernel>(
     node: &Node,
 ) -> Result<(), Fault> {
     let (directory, name) = context.parent(path)?;
-    let (kernel, name) = (&mut *context.kernel, name.as_c_str());
+    let kernel = &mut *context.kernel;
     match kernel.make_node(directory, name, node.mode, node.major, node.minor) {
         Ok(()) => {}
         Err(Errno::EXIST) => return check_existing(kernel, directory, name, node),
@@ -70,13 +70,14 @@ pub(super) fn symlink<K: Kernel>(
     exact: bool,
 ) -> Result<(), Fault> {
     let (directory, name) = context.parent(path)?;
-    match context.kernel.make_symlink(directory, name.as_c_str(), target) {
-        Err(Errno::EXIST) if !exact || leads_to(context.kernel, directory, name.as_c_str(), target) => Ok(()),
+    match context.kernel.make_symlink(directory, name, target) {
+        Err(Errno::EXIST) if !exact || leads_to(context.kernel, directory, name, target) => Ok(()),
         made => made.at(Call::MakeSymlink),
     }
 }
 
 /// Whether there is a symlink with this target.
+#[inline(never)]
 fn leads_to<K: Kernel>(kernel: &mut K, directory: Descriptor, name: &CStr, target: &CStr) -> bool {
     let mut buffer = [0; PATH_BYTES_MAX];
     let length = kernel.read_link(directory, name, &mut buffer);

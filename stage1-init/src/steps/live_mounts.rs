@@ -26,25 +26,24 @@ pub(super) fn announce<K: Kernel>(context: &mut Context<'_, K>, mount: Descripto
 ///
 /// umount2(2) has no place for a descriptor. But nobody in the container's mount namespace can rename what is mounted upon there, and the directory
 /// above is held: between the look at the number and the call only somebody who may mount as well could change anything.
+#[inline(never)]
 pub(super) fn unmount<K: Kernel>(
     context: &mut Context<'_, K>,
     path: &'static CStr,
     mount: u64,
 ) -> Result<(), Fault> {
-    let mut path = PathBuffer::new(path.to_bytes()).at(Call::Open)?;
-    path.rewrite(unescape);
+    let path = PathBuffer::unescaped(path.to_bytes()).at(Call::Open)?;
     let (directory, name) = paths::split(path.as_c_str());
     let directory = PathBuffer::new(directory).at(Call::Open)?;
-    let name = PathBuffer::new(name).at(Call::Open)?;
     let (kernel, root) = (&mut *context.kernel, context.root.new);
-    let place = open_place(kernel, root, &directory, &name).and_then(|(above, place)| {
+    let place = open_place(kernel, root, &directory, name).and_then(|(above, place)| {
         let number = kernel.mount_number(place).at(Call::Status)?;
         if number == mount { Ok(above) } else { Err(Fault { call: Call::Unmount, errno: Errno::BUSY }) }
     });
     match place {
         Ok(above) => {
             context.go_to(above)?;
-            context.kernel.unmount_detached(name.as_c_str()).at(Call::Unmount)
+            context.kernel.unmount_detached(name).at(Call::Unmount)
         }
         // What is at the path has only borrowed its number there.
         Err(_) if kernel.has_mount(mount) == Ok(false) => Ok(()),
@@ -57,29 +56,10 @@ fn open_place<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
     directory: &PathBuffer,
-    name: &PathBuffer,
+    name: &CStr,
 ) -> Result<(Descriptor, Descriptor), Fault> {
     let strict = Resolve::InRootNoSymlinks;
     let above = kernel.open(root, directory.as_c_str(), Open::Directory, strict).at(Call::Open)?;
-    let place = kernel.open(above, name.as_c_str(), Open::PathNoFollow, strict).at(Call::Open)?;
+    let place = kernel.open(above, name, Open::PathNoFollow, strict).at(Call::Open)?;
     Ok((above, place))
-}
-
-/// `\ooo`, three octal digits, means a byte. Returns how many are left.
-fn unescape(text: &mut [u8]) -> usize {
-    let (mut from, mut to) = (0, 0);
-    while let Some(&byte) = text.get(from) {
-        let digits = text.get(from + 1..from + 4).filter(|_| byte == b'\\');
-        let code = digits.and_then(|digits| {
-            digits.iter().try_fold(0u32, |code, &digit| {
-                matches!(digit, b'0'..=b'7').then(|| code * 8 + u32::from(digit - b'0'))
-            })
-        });
-        if let Some(place) = text.get_mut(to) {
-            *place = code.map_or(byte, |code| code as u8);
-        }
-        from += if code.is_some() { 4 } else { 1 };
-        to += 1;
-    }
-    to
 }

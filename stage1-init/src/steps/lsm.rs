@@ -15,6 +15,7 @@ const CONTEXT: &[u8] = b"context=\"";
 /// Has AppArmor confine the program when it is executed.
 ///
 /// Source: aa_change_onexec(3). Before Linux 5.8 the file is the one that all security modules share.
+#[inline(never)]
 pub(super) fn apparmor_profile<K: Kernel>(context: &mut Context<'_, K>, profile: &CStr) -> Result<(), Fault> {
     const COMMAND: &[u8] = b"exec ";
     let mut command = heapless::Vec::<u8, { COMMAND.len() + OPTION_BYTES_MAX }>::new();
@@ -62,11 +63,9 @@ pub(super) fn split_context(data: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Labels the root of such a filesystem.
-pub(super) fn label_late<K: Kernel>(
-    kernel: &mut K,
-    mount: Descriptor,
-    label: &PathBuffer,
-) -> Result<(), Fault> {
+#[inline(never)]
+pub(super) fn label_late<K: Kernel>(kernel: &mut K, mount: Descriptor, label: &[u8]) -> Result<(), Fault> {
+    let label = PathBuffer::new(label).at(Call::SetLabel)?;
     let root = kernel.open(mount, c".", Open::Read, Resolve::InRoot).at(Call::Open)?;
     kernel.set_label(root, label.as_c_str()).at(Call::SetLabel)
 }

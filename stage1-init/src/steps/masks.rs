@@ -1,45 +1,143 @@
 //! Paths that the container must not see, or not change.
 //!
 //! Every path is opened once and everything is done to that descriptor: between two look-ups a container that shares the volume
-//! could exchange it (CVE-2025-31133, GHSA-3q8j-pf29-vwv8).
+//! could exchange it (CVE-2025-31133, GHSA-3q8j-pf29-vwv8). In a procfs nobody can: there a listing serves them all.
 
 use core::ffi::CStr;
 
 use shared_proto::{Attributes, Call};
 
 use super::Context;
-use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open};
-use crate::paths;
+use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
+use crate::paths::{self, DT_DIR, DT_REG, PROC_SUPER_MAGIC};
 
 const MOUNT_ATTR_RDONLY: u32 = 1;
 const MS_RDONLY: u32 = 1;
 
-/// Binds an existing path read-only onto itself.
-pub(super) fn readonly<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Result<(), Fault> {
-    let kernel = &mut *context.kernel;
+/// Binds an existing path read-only onto itself, with the mounts below it if there may be any.
+pub(super) fn readonly<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &'static CStr,
+    recursive: bool,
+) -> Result<(), Fault> {
     // A missing path needs no protection (config-linux.md "Readonly Paths").
-    let Some(place) = paths::open_existing(kernel, context.root.new, path)? else { return Ok(()) };
-    let tree = kernel.open_tree(place, c"", Open::Path, true).at(Call::OpenTree)?;
+    let Some(place) = find(context, path)? else { return Ok(()) };
+    let kernel = &mut *context.kernel;
     let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
-    kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
-    kernel.move_mount(tree, place, c"").at(Call::MoveMount)?;
-    Ok(())
+    let at_once = if recursive { Err(Errno::NOSYS) } else { kernel.open_tree_with(place.at(), attributes) };
+    let tree = match at_once {
+        Ok(tree) => tree,
+        Err(_) => {
+            let (directory, name) = place.at();
+            let tree = kernel.open_tree(directory, name, Open::PathNoFollow, recursive).at(Call::OpenTree)?;
+            kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
+            tree
+        }
+    };
+    kernel.move_mount(tree, place.directory, place.name).at(Call::MoveMount)
 }
 
 /// Covers an existing file with /dev/null, an existing directory with an empty tmpfs, which is mounted with `data`.
-pub(super) fn mask<K: Kernel>(context: &mut Context<'_, K>, path: &CStr, data: &CStr) -> Result<(), Fault> {
+pub(super) fn mask<K: Kernel>(
+    context: &mut Context<'_, K>,
+    path: &'static CStr,
+    data: &'static CStr,
+) -> Result<(), Fault> {
     // A missing path is nothing to mask (config-linux.md "Masked Paths").
-    let Some(place) = paths::open_existing(context.kernel, context.root.new, path)? else { return Ok(()) };
-    let is_directory = context.kernel.status(place).at(Call::Status)?.is_directory();
-    if is_directory {
-        context.go_to(place)?;
-        context.kernel.mount(c"tmpfs", c".", c"tmpfs", MS_RDONLY, data).at(Call::Mount)?;
+    let Some(place) = find(context, path)? else { return Ok(()) };
+    let is_directory = match place.is_directory {
+        Some(known) => known,
+        None => context.kernel.status(place.directory).at(Call::Status)?.is_directory(),
+    };
+    let (directory, name) = if !is_directory {
+        (null_device(context)?, c"")
+    } else if let Some((empty, _)) = context.empty.filter(|(_, its)| *its == data) {
+        empty.at()
     } else {
-        let null = null_device(context)?;
-        let cover = context.kernel.open_tree(null, c"", Open::Path, false).at(Call::OpenTree)?;
-        context.kernel.move_mount(cover, place, c"").at(Call::MoveMount)?;
+        context.go_to(place.directory)?;
+        let target = if place.name.is_empty() { c"." } else { place.name };
+        context.kernel.mount(c"tmpfs", target, c"tmpfs", MS_RDONLY, data).at(Call::Mount)?;
+        if !place.name.is_empty() {
+            context.empty = Some((place, data));
+        }
+        return Ok(());
+    };
+    let cover = context.kernel.open_tree(directory, name, Open::PathNoFollow, false).at(Call::OpenTree)?;
+    context.kernel.move_mount(cover, place.directory, place.name).at(Call::MoveMount)
+}
+
+/// Where a path leads.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    directory: Descriptor,
+    /// In the directory; empty for the directory itself, whatever it is.
+    name: &'static CStr,
+    /// If that is known.
+    is_directory: Option<bool>,
+}
+
+impl Place {
+    fn at(&self) -> (Descriptor, &'static CStr) {
+        (self.directory, self.name)
     }
-    Ok(())
+}
+
+/// `None`: it is missing.
+fn find<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<Option<Place>, Fault> {
+    if let Some(name) = name_in_proc(path)
+        && let Some(procfs) = procfs(context)
+    {
+        let entry = paths::entries(procfs.entries).find(|(_, known)| *known == name);
+        match entry.map(|(kind, _)| kind) {
+            None => return Ok(None),
+            Some(kind @ (DT_DIR | DT_REG)) => {
+                let is_directory = Some(kind == DT_DIR);
+                return Ok(Some(Place { directory: procfs.place, name, is_directory }));
+            }
+            // A symlink is followed as others are.
+            Some(_) => {}
+        }
+    }
+    let opened = paths::open_existing(context.kernel, context.root.new, path)?;
+    Ok(opened.map(|directory| Place { directory, name: c"", is_directory: None }))
+}
+
+/// The name of what lies right in /proc, unless that may be a process: they come and go.
+fn name_in_proc(path: &'static CStr) -> Option<&'static CStr> {
+    let (directory, name) = paths::split(path);
+    let is_kernels = name.to_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+    (directory == b"/proc/" && is_kernels).then_some(name)
+}
+
+/// The container's procfs with its entries. Their names are the kernel's: nobody exchanges what bears them, and what is not listed is not there.
+#[derive(Clone, Copy)]
+pub(super) struct Procfs {
+    place: Descriptor,
+    entries: &'static [u8],
+}
+
+/// Bytes of the listing: the kernel has some sixty names in there, of some thirty bytes each with all that belongs to them.
+pub(crate) const LISTING_BYTES: usize = 8 << 10;
+
+/// `None`: something else is mounted there, or the listing is too long. That is asked once: there is memory for one listing.
+fn procfs<K: Kernel>(context: &mut Context<'_, K>) -> Option<Procfs> {
+    if context.procfs.is_some() {
+        return context.procfs;
+    }
+    let memory = context.lasting.listing.take()?;
+    let kernel = &mut *context.kernel;
+    let place = kernel.open(context.root.new, c"/proc", Open::Read, Resolve::InRootNoSymlinks).ok()?;
+    if kernel.filesystem_type(place) != Ok(PROC_SUPER_MAGIC) {
+        return None;
+    }
+    let length = kernel.read_directory(place, memory).ok()?;
+    let memory: &'static [u8] = memory;
+    let entries = memory.get(..length)?;
+    // Processes come behind all other names (proc_root_readdir of the kernel's fs/proc/root.c): with one of them the listing has them all.
+    let is_whole =
+        paths::entries(entries).any(|(_, name)| name.to_bytes().first().is_some_and(u8::is_ascii_digit));
+    context.procfs = is_whole.then_some(Procfs { place, entries });
+    context.procfs
 }
 
 /// The container's /dev/null, verified: an image that has something else there must not get it bound over a masked file.

@@ -60,40 +60,66 @@ pub(super) fn filesystem<K: Kernel>(
         Some(place) => place,
         None => mount_point(context, filesystem.is_strict(), target)?,
     };
+    if lsm::split_late(filesystem.fstype, filesystem.data).is_some()
+        || filesystem.inherits_mode() && !place.is_new
+    {
+        return mount_with_other_data(context, filesystem, (target, place), propagations);
+    }
+    mount(context, filesystem, filesystem.data, (target, &place), propagations, None)
+}
+
+/// What cannot be mounted with the data that the plan has for it.
+#[inline(never)]
+fn mount_with_other_data<K: Kernel>(
+    context: &mut Context<'_, K>,
+    filesystem: &Filesystem<'_>,
+    (target, place): (&'static CStr, Place),
+    propagations: Propagations,
+) -> Result<(), Fault> {
+    let mut buffer = PathBuffer::empty();
     let late = lsm::split_late(filesystem.fstype, filesystem.data);
-    let (with_mode, others);
-    let data = if let Some((data, _)) = late {
-        others = PathBuffer::new(data).at(Call::Mount)?;
-        others.as_c_str()
-    } else if filesystem.inherits_mode() && !place.is_new {
-        let status = context.kernel.status(place.directory).at(Call::Status)?;
-        with_mode = data_with_mode(filesystem.data, status.mode & 0o7777)?;
-        with_mode.as_c_str()
-    } else {
-        filesystem.data
+    let data = match late {
+        Some((others, _)) => buffer.fill(&[others]).at(Call::Mount)?,
+        None => {
+            let status = context.kernel.status(place.directory).at(Call::Status)?;
+            data_with_mode(&mut buffer, filesystem.data, status.mode & 0o7777)?
+        }
     };
+    let label = late.map(|(_, label)| label);
+    mount(context, filesystem, data, (target, &place), propagations, label)
+}
+
+/// Mounts it in its place; `label` is for afterwards.
+fn mount<K: Kernel>(
+    context: &mut Context<'_, K>,
+    filesystem: &Filesystem<'_>,
+    data: &CStr,
+    (target, place): (&'static CStr, &Place),
+    propagations: Propagations,
+    label: Option<&[u8]>,
+) -> Result<(), Fault> {
     let finish = |kernel: &mut K, mount| {
-        if let Some((_, label)) = late {
-            lsm::label_late(kernel, mount, &PathBuffer::new(label).at(Call::SetLabel)?)?;
+        if let Some(label) = label {
+            lsm::label_late(kernel, mount, label)?;
         }
         set_propagations(kernel, mount, propagations)
     };
     if context.is_live || filesystem.copies_up || filesystem.is_mapped {
         let mount = detached::filesystem(context.kernel, filesystem, data)?;
-        prepare(context, filesystem, mount, &place)?;
+        prepare(context, filesystem, mount, place)?;
         finish(context.kernel, mount)?;
         if context.is_live {
             live_mounts::announce(context, mount)?;
         }
-        let name = if place.is_itself() { c"" } else { place.name.as_c_str() };
+        let name = if place.is_itself() { c"" } else { place.name };
         context.kernel.move_mount(mount, place.directory, name).at(Call::MoveMount)?;
         context.mounted(target, false);
         return Ok(());
     }
     context.go_to(place.directory)?;
-    let (kernel, name) = (&mut *context.kernel, place.name.as_c_str());
-    kernel.mount(filesystem.source, name, filesystem.fstype, filesystem.flags, data).at(Call::Mount)?;
-    if propagations != Propagations::default() || late.is_some() {
+    let kernel = &mut *context.kernel;
+    kernel.mount(filesystem.source, place.name, filesystem.fstype, filesystem.flags, data).at(Call::Mount)?;
+    if propagations != Propagations::default() || label.is_some() {
         let mount = paths::open(kernel, context.root.new, target)?;
         finish(kernel, mount)?;
     }
@@ -140,14 +166,14 @@ fn remount<K: Kernel>(
 struct Place {
     directory: Descriptor,
     /// A directory in it that stage1 has just made where nobody else comes, or `.`.
-    name: PathBuffer,
+    name: &'static CStr,
     /// stage1 has made it: there is no mode that a tmpfs could take over.
     is_new: bool,
 }
 
 impl Place {
     fn is_itself(&self) -> bool {
-        self.name.as_c_str() == c"."
+        self.name == c"."
     }
 }
 
@@ -162,7 +188,7 @@ fn new_mount_point<K: Kernel>(
         return Ok(None);
     }
     let (directory, name) = context.parent(target)?;
-    match context.kernel.make_directory(directory, name.as_c_str(), NEW_DIRECTORY_MODE) {
+    match context.kernel.make_directory(directory, name, NEW_DIRECTORY_MODE) {
         Ok(()) => Ok(Some(Place { directory, name, is_new: true })),
         // A step has made something there.
         Err(Errno::EXIST) => Ok(None),
@@ -192,14 +218,14 @@ fn mount_point<K: Kernel>(
         }
         opened => opened,
     };
-    Ok(Place { directory: directory?, name: PathBuffer::new(b".").at(Call::Open)?, is_new })
+    Ok(Place { directory: directory?, name: c".", is_new })
 }
 
 /// A tmpfs without a mode takes that of the directory it covers, as runc's and crun's do.
-fn data_with_mode(data: &CStr, mode: u32) -> Result<PathBuffer, Fault> {
+fn data_with_mode<'b>(buffer: &'b mut PathBuffer, data: &CStr, mode: u32) -> Result<&'b CStr, Fault> {
     let digits = [9, 6, 3, 0].map(|shift| b'0' + ((mode >> shift) & 7) as u8);
     let separator: &[u8] = if data.is_empty() { b"" } else { b"," };
-    PathBuffer::join(&[data.to_bytes(), separator, b"mode=", &digits]).at(Call::Mount)
+    buffer.fill(&[data.to_bytes(), separator, b"mode=", &digits]).at(Call::Mount)
 }
 
 fn set_propagations<K: Kernel>(
@@ -250,11 +276,11 @@ pub(super) fn bind<K: Kernel>(
     if origin == BindOrigin::Parent {
         // A cgroup's directory, on an empty file system that the plan has just mounted: there is no target yet.
         let (directory, name) = context.parent(target)?;
-        match context.kernel.make_directory(directory, name.as_c_str(), 0o755) {
+        match context.kernel.make_directory(directory, name, 0o755) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(Fault { call: Call::MakeDirectory, errno }),
         }
-        return context.kernel.move_mount(tree, directory, name.as_c_str()).at(Call::MoveMount);
+        return context.kernel.move_mount(tree, directory, name).at(Call::MoveMount);
     }
     let place = match paths::open_mount_point(kernel, root, target, open) {
         Err(Fault { errno: Errno::NOENT, .. }) => {

@@ -9,6 +9,7 @@ use crate::kernel::{At, Errno, Fault, Kernel};
 use crate::paths::PathBuffer;
 
 /// Writes `value` to `name`, a path below /proc/sys.
+#[inline(never)]
 pub(super) fn write<K: Kernel>(context: &mut Context<'_, K>, name: &CStr, value: &CStr) -> Result<(), Fault> {
     const PREFIX: &[u8] = b"sys/";
     let mut path = heapless::Vec::<u8, 256>::new();

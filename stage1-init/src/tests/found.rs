@@ -43,9 +43,32 @@ fn another_device_in_the_place_of_one_is_an_error() {
 fn a_masked_path_that_is_missing_is_not_an_error() {
     let _alone = alone();
     let mut kernel = kernel(conversation());
-    kernel.missing.extend(["/proc/keys", "/proc/scsi", "/sys/firmware", "/proc/sys"]);
+    kernel.missing.push("/sys/firmware");
+    kernel.entries = [std::vec!["mtrr", "1/"]].into();
     assert_eq!(run(&mut kernel), End::Executed);
     assert!(!kernel.trace.iter().any(|line| line.contains("/dev/null Path")), "no mask needs it");
+}
+
+/// Where the listing of /proc is not to be had, each path is opened by itself.
+#[test]
+fn a_proc_that_is_no_procfs_or_tells_not_all_is_not_relied_upon() {
+    let _alone = alone();
+    let check = |mut kernel: Fake, failing: &str| {
+        run(&mut kernel);
+        let opened =
+            |path: &str| kernel.trace.iter().any(|line| line.contains(&std::format!("/rootfs {path} Path")));
+        assert!(["/proc/sys", "/proc/keys", "/proc/scsi"].into_iter().all(opened), "{failing}");
+        assert_eq!(
+            kernel.trace.iter().filter(|line| line.ends_with("/proc Read InRootNoSymlinks")).count(),
+            1
+        );
+    };
+    let mut other = kernel(conversation());
+    other.filesystem_type = 0x0102_1994;
+    check(other, "another filesystem");
+    let mut long = kernel(conversation());
+    long.entries = [std::vec!["bus/", "keys", "scsi/", "sys/", "self@"]].into();
+    check(long, "a listing without processes");
 }
 
 #[test]
@@ -57,7 +80,7 @@ fn masked_files_are_refused_without_a_true_null_device() {
         let mut kernel = kernel(conversation());
         kernel.modes.insert(0, ("/dev/null", false_null));
         assert_eq!(run(&mut kernel), End::Exited(1));
-        assert!(last_report(&kernel).contains("step: Some(10), call: Status, errno: 6 "));
+        assert!(last_report(&kernel).contains("step: Some(11), call: Status, errno: 6 "));
     }
 }
 
@@ -67,7 +90,7 @@ fn a_sysctl_that_is_not_on_procfs_is_not_written() {
     let mut kernel = kernel(conversation());
     kernel.filesystem_type = 0x0102_1994;
     assert_eq!(run(&mut kernel), End::Exited(1));
-    assert!(last_report(&kernel).contains("step: Some(15), call: StatusFilesystem, errno: 18 "));
+    assert!(last_report(&kernel).contains("step: Some(16), call: StatusFilesystem, errno: 18 "));
     assert!(!kernel.trace.iter().any(|line| line.starts_with("write sys/")));
 }
 
@@ -150,7 +173,7 @@ fn a_working_directory_outside_the_root_is_refused() {
     let mut kernel = kernel(conversation());
     kernel.current_directory_is_reachable = false;
     assert_eq!(run(&mut kernel), End::Exited(1));
-    assert!(last_report(&kernel).contains("step: Some(25), call: CurrentDirectory, errno: 2 "));
+    assert!(last_report(&kernel).contains("step: Some(26), call: CurrentDirectory, errno: 2 "));
 }
 
 #[test]
@@ -186,7 +209,7 @@ fn an_ambient_capability_that_cannot_be_raised_is_a_warning() {
     assert_eq!(run(&mut kernel), End::Executed);
     let warnings: Vec<&String> = kernel.trace.iter().filter(|line| line.contains("Warned")).collect();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains("step: Some(26), call: RaiseAmbient, errno: 1 "), "{warnings:?}");
+    assert!(warnings[0].contains("step: Some(27), call: RaiseAmbient, errno: 1 "), "{warnings:?}");
 }
 
 /// The files that are opened below a procfs in which the first of them is missing.

@@ -6,6 +6,9 @@ use std::string::String;
 
 use super::{Fake, text};
 use crate::kernel::{Descriptor, Errno, Files, Open, Resolve, Result, Status};
+use crate::paths::{DT_DIR, DT_REG};
+
+const DT_LNK: u8 = 10;
 
 impl Files for Fake {
     fn open(
@@ -48,10 +51,15 @@ impl Files for Fake {
     fn read_directory(&mut self, directory: Descriptor, buffer: &mut [u8]) -> Result<usize> {
         self.call(format!("read_directory {}", self.name(directory)))?;
         let mut length = 0;
-        for name in self.entries.pop_front().unwrap_or_default() {
+        for entry in self.entries.pop_front().unwrap_or_default() {
+            let (name, kind) = match entry.strip_suffix('/') {
+                Some(directory) => (directory, DT_DIR),
+                None => entry.strip_suffix('@').map_or((entry, DT_REG), |link| (link, DT_LNK)),
+            };
             let bytes = (19 + name.len() + 1).next_multiple_of(8);
             let entry = &mut buffer[length..length + bytes];
             entry.fill(0);
+            entry[18] = kind;
             entry[16..18].copy_from_slice(&(bytes as u16).to_le_bytes());
             entry[19..19 + name.len()].copy_from_slice(name.as_bytes());
             length += bytes;

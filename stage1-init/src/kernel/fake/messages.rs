@@ -6,7 +6,7 @@ use std::string::String;
 
 use super::Fake;
 use crate::kernel::{Descriptor, Errno, Messages, Result};
-use crate::receive::DescriptorList;
+use crate::receive::{DescriptorList, LASTING_BYTES};
 
 impl Messages for Fake {
     fn receive(
@@ -50,7 +50,7 @@ impl Messages for Fake {
     }
 
     fn message_memory(&mut self) -> &'static mut [u8] {
-        Box::leak(std::vec![0; shared_proto::limits::INLINE_BYTES_MAX].into_boxed_slice())
+        Box::leak(std::vec![0; shared_proto::limits::INLINE_BYTES_MAX + LASTING_BYTES].into_boxed_slice())
     }
 
     fn map_memory(&mut self, bytes: usize) -> Result<&'static mut [u8]> {

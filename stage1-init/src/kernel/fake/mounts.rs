@@ -34,6 +34,16 @@ impl Mounts for Fake {
         self.opens(line, &format!("tree of {name}"))
     }
 
+    fn open_tree_with(
+        &mut self,
+        (directory, path): (Descriptor, &CStr),
+        attributes: Attributes,
+    ) -> Result<Descriptor> {
+        let name = if path.is_empty() { self.name(directory) } else { text(path) };
+        let line = format!("open_tree_with {} {} {attributes:?}", self.name(directory), text(path));
+        self.opens(line, &format!("tree of {name}"))
+    }
+
     fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()> {
         self.call(format!("move_mount {} to {} {}", self.name(mount), self.name(directory), text(path)))
     }

@@ -18,7 +18,7 @@ use shared_proto::limits::{FRAME_DESCRIPTOR_COUNT_MAX, INLINE_BYTES_MAX};
 
 use super::{Linux, keep, lend};
 use crate::kernel::{Descriptor, Errno, Messages, Result};
-use crate::receive::DescriptorList;
+use crate::receive::{DescriptorList, LASTING_BYTES};
 
 /// Bytes for the descriptors of one datagram.
 const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(FRAME_DESCRIPTOR_COUNT_MAX));
@@ -95,7 +95,8 @@ impl Messages for Linux {
     }
 
     fn message_memory(&mut self) -> &'static mut [u8] {
-        static mut MEMORY: [u8; INLINE_BYTES_MAX] = [0; INLINE_BYTES_MAX];
+        const BYTES: usize = INLINE_BYTES_MAX + LASTING_BYTES;
+        static mut MEMORY: [u8; BYTES] = [0; BYTES];
         static IS_TAKEN: AtomicBool = AtomicBool::new(false);
         if IS_TAKEN.swap(true, Ordering::Relaxed) {
             return &mut [];

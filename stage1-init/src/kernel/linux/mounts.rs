@@ -44,6 +44,16 @@ fn mount_setattr(
     Ok(())
 }
 
+/// As the kernel takes them.
+fn changes(attributes: Attributes) -> uapi::mount_attr {
+    uapi::mount_attr {
+        attr_set: u64::from(attributes.set),
+        attr_clr: u64::from(attributes.clear),
+        propagation: 0,
+        userns_fd: 0,
+    }
+}
+
 impl Mounts for Linux {
     fn mount_number(&mut self, place: Descriptor) -> Result<u64> {
         const MNT_ID_UNIQUE: fs::StatxFlags = fs::StatxFlags::from_bits_retain(0x4000);
@@ -98,6 +108,30 @@ impl Mounts for Linux {
         mount::open_tree(lend(directory), path, flags).map(keep)
     }
 
+    fn open_tree_with(
+        &mut self,
+        (directory, path): (Descriptor, &CStr),
+        attributes: Attributes,
+    ) -> Result<Descriptor> {
+        let place =
+            if path.is_empty() { OpenTreeFlags::AT_EMPTY_PATH } else { OpenTreeFlags::AT_SYMLINK_NOFOLLOW };
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | place;
+        let attributes = changes(attributes);
+        // SAFETY: `path` is NUL-terminated and `attributes` is the structure whose size is passed; the kernel only reads both. A number
+        // that it returns is a new descriptor.
+        let opened = check(unsafe {
+            sc::platform::syscall5(
+                uapi::__NR_open_tree_attr as usize,
+                directory.0 as usize,
+                path.as_ptr() as usize,
+                flags.bits() as usize,
+                ptr::from_ref(&attributes) as usize,
+                size_of::<uapi::mount_attr>(),
+            )
+        })?;
+        Ok(Descriptor(opened as i32))
+    }
+
     fn move_mount(&mut self, mount: Descriptor, directory: Descriptor, path: &CStr) -> Result<()> {
         let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         if path.is_empty() {
@@ -124,22 +158,11 @@ impl Mounts for Linux {
     }
 
     fn set_attributes(&mut self, mount: Descriptor, attributes: Attributes, recursive: bool) -> Result<()> {
-        let attributes = uapi::mount_attr {
-            attr_set: u64::from(attributes.set),
-            attr_clr: u64::from(attributes.clear),
-            propagation: 0,
-            userns_fd: 0,
-        };
-        mount_setattr(mount, c"", recursive, &attributes)
+        mount_setattr(mount, c"", recursive, &changes(attributes))
     }
 
     fn set_attributes_private(&mut self, mount: Descriptor, attributes: Attributes) -> Result<()> {
-        let attributes = uapi::mount_attr {
-            attr_set: u64::from(attributes.set),
-            attr_clr: u64::from(attributes.clear),
-            propagation: u64::from(uapi::MS_PRIVATE),
-            userns_fd: 0,
-        };
+        let attributes = uapi::mount_attr { propagation: u64::from(uapi::MS_PRIVATE), ..changes(attributes) };
         mount_setattr(mount, c"", true, &attributes)
     }
 
