@@ -211,9 +211,14 @@ impl Cgroups {
         self.placement.unified.as_ref().map_or(Ok(()), refuse_frozen)
     }
 
-    /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `views`,
-    /// also the tree of each directory, to be mounted in the container.
-    pub fn populate(&mut self, resources: &Resources, tree_count: usize) -> Result<Doors> {
+    /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `tree_count`,
+    /// also trees of the directories, to be mounted in the container. `born_in` is what `prepare` has opened.
+    pub fn populate(
+        &mut self,
+        resources: &Resources,
+        tree_count: usize,
+        born_in: Option<OwnedFd>,
+    ) -> Result<Doors> {
         let resources = &*self.lasting(resources);
         let without_oom_control = self.oom_control_directory(resources).map(|_| {
             let memory = Memory { disable_oom_killer: None, ..resources.memory.clone() };
@@ -221,8 +226,13 @@ impl Cgroups {
         });
         let oom_control = self.oom_control_directory(resources).map(Directory::absolute);
         let resources = without_oom_control.as_ref().unwrap_or(resources);
-        let setting = Setting { has_manager: self.placement.scope().is_some(), made: &mut self.made };
-        let doors = self.placement.version().populate(setting, resources, tree_count)?;
+        let setting = Setting {
+            has_manager: self.placement.scope().is_some(),
+            made: &mut self.made,
+            directory: born_in.as_ref().map(AsFd::as_fd),
+        };
+        let mut doors = self.placement.version().populate(setting, resources, tree_count)?;
+        doors.done.extend(born_in);
         if let Some(path) = oom_control.filter(|path| self.made.kept.contains(path)) {
             // What `end_oom_kills` will change.
             let file = format!("{path}/memory.oom_control");

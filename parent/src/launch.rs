@@ -69,7 +69,7 @@ use transport::Socket;
 #[derive(Debug)]
 pub struct Surroundings<'a> {
     /// The cgroup v2 directory to be born in.
-    pub cgroup: Option<OwnedFd>,
+    pub cgroup: Option<BorrowedFd<'a>>,
     /// The socket at which stage1 will listen for `start`, if it is to be held.
     pub listener: Option<OwnedFd>,
     /// Where stage1 notes what it does, if the plan has the slot for it.
@@ -105,7 +105,6 @@ pub struct Launch {
 impl Launch {
     /// Sends the plan and clones stage1, which begins at once.
     pub fn begin(plan: &Plan<'_>, surroundings: Surroundings<'_>) -> Result<Self> {
-        // Opened right after the cgroup's directory: the three numbers are neighbours, and one call closes them.
         let stage1 = spawn::stage1()?;
         let copy = rustix::fs::fstat(&stage1).map_err(|errno| Error::call("stat stage1", errno))?;
         let (socket, childs_end) = Socket::pair()?;
@@ -121,7 +120,7 @@ impl Launch {
         let standard = Standard::open(surroundings.stdio, plan.has_terminal())?;
         let birth = Birth {
             namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
-            cgroup: surroundings.cgroup.as_ref().map(AsFd::as_fd),
+            cgroup: surroundings.cgroup,
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),
             preserved_count: plan.bootstrap.preserved_count,
@@ -142,7 +141,7 @@ impl Launch {
             (Namespace::Join(_) | Namespace::New, _) => spawn::spawn(&Birth { namespaces: 0, ..birth })?,
             _ => spawn::spawn(&birth)?,
         };
-        close_all([stage1, childs_end].into_iter().chain(surroundings.cgroup));
+        close_all([stage1, childs_end]);
         // From here on whatever fails ends the child.
         let mut launch = Self::new(child, "container init", socket);
         launch.stage1 = (copy.st_dev, copy.st_ino);

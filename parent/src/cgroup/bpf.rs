@@ -76,22 +76,29 @@ struct IdAttributes {
     open_flags: u32,
 }
 
-/// Puts a device policy in force for the new cgroup at `path`. It ends with the cgroup.
+/// Puts a device policy in force for a new cgroup. It ends with the cgroup; the descriptor of the program has served.
 ///
 /// Errors, here and below: EPERM for whoever is not the kernel's own root.
-pub(super) fn attach_device_policy(path: &str, program: &[Instruction]) -> Result<(), Errno> {
-    let directory = files::try_open_directory(path)?;
-    attach(directory.as_fd(), load(program)?.as_fd(), None)
+pub(super) fn attach_device_policy(
+    directory: BorrowedFd<'_>,
+    program: &[Instruction],
+) -> Result<OwnedFd, Errno> {
+    let loaded = load(program)?;
+    attach(directory, loaded.as_fd(), None)?;
+    Ok(loaded)
 }
 
 /// The same where others may be in force, which a cgroup obeys together: the new one takes the place of one of them in one call, so that
 /// there is no moment without any.
-pub(super) fn replace_device_policies(path: &str, program: &[Instruction]) -> Result<(), Errno> {
-    let directory = files::try_open_directory(path)?;
+pub(super) fn replace_device_policies(
+    directory: BorrowedFd<'_>,
+    program: &[Instruction],
+) -> Result<OwnedFd, Errno> {
     let loaded = load(program)?;
-    let old = attached(directory.as_fd())?;
-    attach(directory.as_fd(), loaded.as_fd(), old.first().map(AsFd::as_fd))?;
-    old.iter().skip(1).try_for_each(|old| detach(directory.as_fd(), old.as_fd()))
+    let old = attached(directory)?;
+    attach(directory, loaded.as_fd(), old.first().map(AsFd::as_fd))?;
+    old.iter().skip(1).try_for_each(|old| detach(directory, old.as_fd()))?;
+    Ok(loaded)
 }
 
 /// Takes every device policy away.

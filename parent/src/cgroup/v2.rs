@@ -5,6 +5,8 @@ mod cpu;
 mod memory;
 mod stats;
 
+use std::os::fd::{AsFd, OwnedFd};
+
 use rustix::io::Errno;
 
 use super::place::Directory;
@@ -12,6 +14,7 @@ use super::version::{MemoryFiles, Setting, V2, Version};
 use super::writer::Writer;
 use super::{Doors, Made, OomWatch, Stats, bpf, devices, files, hugetlb, needs, rdma};
 use crate::config::Resources;
+use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -20,13 +23,14 @@ pub(super) use cpu::weight;
 
 impl Version for V2<'_> {
     fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors> {
-        let path = self.0.absolute();
         if setting.has_manager {
             enable_missing(self.0, resources, setting.made)?;
         }
-        fill(self.0, resources, setting.made)?;
-        let trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
-        Ok(Doors { tasks: Vec::new(), trees, done: Vec::new() })
+        let mut doors = Doors::default();
+        fill(self.0, resources, setting, &mut doors)?;
+        let path = self.0.absolute();
+        doors.trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
+        Ok(doors)
     }
 
     fn allow_update(&self, change: &Resources) -> Result<()> {
@@ -80,7 +84,10 @@ impl Version for V2<'_> {
 /// A controller that cannot be turned on is missed only by who limits it: the write of that limit says so.
 pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Result<()> {
     // Mostly they are all on, and then nobody needs to look at each cgroup on the way.
-    if controllers(directory.mountpoint())? == controllers(&directory.absolute())? {
+    let (there_are, top) = read_and_keep(&format!("{}/cgroup.controllers", directory.mountpoint()))?;
+    let (has, own) = read_and_keep(&format!("{}/cgroup.controllers", directory.absolute()))?;
+    close_all([top, own]);
+    if there_are == has {
         return Ok(());
     }
     let mut above = directory.mountpoint().to_owned();
@@ -120,7 +127,11 @@ fn controllers(path: &str) -> Result<String> {
 }
 
 fn read(file: &str) -> Result<String> {
-    files::read(file).map_err(|errno| Error::call(format_args!("read {file}"), errno))
+    read_and_keep(file).map(|(text, _)| text)
+}
+
+fn read_and_keep(file: &str) -> Result<(String, OwnedFd)> {
+    files::read_and_keep(file).map_err(|errno| Error::call(format_args!("read {file}"), errno))
 }
 
 fn enable_below(path: &str) -> Result<()> {
@@ -151,7 +162,12 @@ fn enable_below(path: &str) -> Result<()> {
 }
 
 /// Fills a directory: its limits, and which devices its processes may use.
-fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
+fn fill(
+    directory: &Directory,
+    resources: &Resources,
+    Setting { made, directory: open, .. }: Setting<'_>,
+    doors: &mut Doors,
+) -> Result<()> {
     check_possible(resources)?;
     let path = directory.absolute();
     let was_there = made.kept.contains(&path);
@@ -165,8 +181,20 @@ fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result
     let applied = match (everything, was_there) {
         (true, false) => Ok(()),
         (true, true) => bpf::detach_device_policies(&path),
-        (false, false) => bpf::attach_device_policy(&path, &devices::program(&policy)),
-        (false, true) => bpf::replace_device_policies(&path, &devices::program(&policy)),
+        (false, _) => {
+            let opened;
+            let open = match open {
+                Some(open) => open,
+                None => {
+                    opened = files::open_directory(&path)?;
+                    opened.as_fd()
+                }
+            };
+            let program = devices::program(&policy);
+            let put_in_force =
+                if was_there { bpf::replace_device_policies } else { bpf::attach_device_policy };
+            put_in_force(open, &program).map(|program| doors.done.push(program))
+        }
     };
     match applied {
         // Nobody else can make devices either, and those that are there have their owners.

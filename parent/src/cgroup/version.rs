@@ -1,6 +1,8 @@
 //! The two versions of the kernel's cgroups behind one trait: what limits a container, and tells of it. Who makes the directories is another
 //! question (`place.rs`: we, or systemd), and how a process gets into them a third (`enter.rs`).
 
+use std::os::fd::BorrowedFd;
+
 use super::place::{Directory, Placement};
 use super::writer::Writer;
 use super::{Doors, Made, OomWatch, Stats};
@@ -43,6 +45,8 @@ pub(super) trait Version {
 /// How the directories come into being.
 pub(super) struct Setting<'a> {
     pub(super) made: &'a mut Made,
+    /// v2's, if it is open already.
+    pub(super) directory: Option<BorrowedFd<'a>>,
     /// systemd makes those that it uses itself.
     pub(super) has_manager: bool,
 }

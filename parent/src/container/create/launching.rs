@@ -63,7 +63,8 @@ pub(super) fn launch(
         }
     };
     let listener = if creation.hold { Some(listen(directory)?) } else { None };
-    let surroundings = Surroundings { cgroup: born_in, listener, notes, stdio: creation.stdio };
+    let cgroup = born_in.as_ref().map(AsFd::as_fd);
+    let surroundings = Surroundings { cgroup, listener, notes, stdio: creation.stdio };
     let mut launch = trace.span("send the plan, clone stage1", || Launch::begin(plan, surroundings))?;
     let log = creation.log;
     log.debug(|| format!("stage1 started with pid {}", launch.pid()));
@@ -71,9 +72,14 @@ pub(super) fn launch(
     if cgroups.limits_before_entry(&config.resources) {
         launch.await_own_memory()?;
     }
+    // What stage1 waits for comes first. The rest only has to be there when the program begins.
+    let network_first = !plan.bootstrap.await_cgroups;
+    if network_first {
+        trace.span("make the network namespace", || launch.provide_network(plan))?;
+    }
     let doors = trace.span("make and limit the cgroups", || {
         cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
-        cgroups.populate(&config.resources, plan.cgroup_tree_count())
+        cgroups.populate(&config.resources, plan.cgroup_tree_count(), born_in)
     })?;
     if let Some(uid) = rootless::cgroup_owner(config) {
         cgroups.hand_over(uid)?;
@@ -83,7 +89,9 @@ pub(super) fn launch(
     }
     drop(doors);
     log.debug(|| String::from("cgroups made and limited"));
-    trace.span("make the network namespace", || launch.provide_network(plan))?;
+    if !network_first {
+        trace.span("make the network namespace", || launch.provide_network(plan))?;
+    }
     let pid = launch.pid().as_raw_pid();
     let mut rdt_made = intel_rdt::Made::default();
     if let Some(groups) = rdt_groups {
