@@ -1,7 +1,7 @@
 //! Paths that the container must not change, or not see: after the mounts, since one placed later would uncover them. What no
 //! waiting mount touches need not wait with it: stage1 has these done while the parent still works.
 
-use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_REMOUNT};
+use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
 use shared_proto::{Attributes, Phase, Step};
 
 use super::{Draft, Places, Request, lies_in, lsm, mounts};
@@ -32,13 +32,10 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
 
 /// Whether the path lies in a new procfs, and no other mount has to do with it: there is none below it.
 fn has_procfs_alone(request: &Request<'_>, path: &str) -> bool {
-    let destinations =
-        |mount: &&Mount| lies_in(path, &mount.destination) || lies_in(&mount.destination, path);
-    let mut mounts = request.config.mounts.iter().filter(destinations);
+    let touches = |mount: &&Mount| lies_in(path, &mount.destination) || lies_in(&mount.destination, path);
+    let mut mounts = request.config.mounts.iter().filter(touches);
     match (mounts.next(), mounts.next()) {
-        (Some(Mount { kind: MountKind::Filesystem { fstype, .. }, superblock, .. }), None) => {
-            fstype == "proc" && superblock & MS_REMOUNT == 0
-        }
+        (Some(Mount { kind: MountKind::Filesystem { fstype, .. }, .. }), None) => fstype == "proc",
         _ => false,
     }
 }

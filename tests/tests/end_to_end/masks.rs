@@ -1,6 +1,7 @@
 //! Masked and read-only paths.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use pinnace_tests::{Bundle, json};
 
@@ -71,10 +72,53 @@ fn read_only_path_keeps_the_flags_it_had() {
     crate::mountinfo::find(&outcome, "/dev/shm").expect(&["ro", "nosuid", "nodev", "noexec"]);
 }
 
+/// runc and crun bind what is to be read-only with all that is mounted in it.
+#[test]
+fn what_is_mounted_below_a_read_only_path_stays_as_it_is() {
+    let inner = json!({"destination": "/data/inner", "type": "tmpfs", "source": "tmpfs"});
+    let mut bundle = Bundle::new()
+        .writable()
+        .file("/data/file", "content", 0o644)
+        .set("/mounts/-", inner)
+        .set("/linux/readonlyPaths/-", json!("/data"));
+    let mut script = String::from("touch /data/x 2>/dev/null; touch /data/inner/x; ls /data /data/inner");
+    let mut expected = String::from("/data:\nfile\ninner\n\n/data/inner:\nx\n");
+    // One of the few places in /proc where something may be mounted lies below /proc/sys.
+    let last_pid = "/proc/sys/kernel/ns_last_pid";
+    if Path::new(last_pid).exists() {
+        let source = bundle.scratch().join("pid");
+        std::fs::write(&source, "mounted\n").expect("write");
+        let mount = json!({"destination": last_pid, "type": "bind", "source": source, "options": ["bind"]});
+        bundle = bundle.set("/mounts/-", mount);
+        script = format!("{script}; cat {last_pid}");
+        expected += "mounted\n";
+    }
+    let outcome = bundle.shell(&script).run();
+    assert_eq!(outcome.succeeded(), expected.trim_end(), "{}", outcome.describe());
+}
+
+#[test]
+fn masked_directories_are_all_empty_wherever_they_are() {
+    let masked = ["/proc/irq", "/proc/fs", "/data", "/sys/kernel"];
+    let bundle = Bundle::new()
+        .writable()
+        .file("/data/secret", "secret", 0o644)
+        .set("/linux/maskedPaths", json!(masked));
+    let script = format!("for path in {}; do ls -A $path; touch $path/x 2>&1; done", masked.join(" "));
+    let outcome = bundle.shell(&script).run();
+    assert_eq!(outcome.stdout.lines().count(), masked.len(), "{}", outcome.describe());
+    assert_eq!(
+        outcome.stdout.matches("Read-only file system").count(),
+        masked.len(),
+        "{}",
+        outcome.describe()
+    );
+}
+
 /// CVE-2025-31133: with no mount on /dev, the image's own /dev/null was bound over masked files, whatever it was.
 #[test]
 fn dev_null_of_the_image_is_not_what_masks() {
-    let cases: [fn(&std::path::Path); 2] = [
+    let cases: [fn(&Path); 2] = [
         |null| std::fs::write(null, "not a device").expect("write"),
         |null| symlink("/etc/target", null).expect("symlink"),
     ];
