@@ -95,7 +95,9 @@ fn settings(results: &Results) -> String {
     };
     let options =
         if request.options.is_empty() { String::new() } else { format!("; {}", request.options.join(" ")) };
-    format!("{} rounds after {} to warm up; bundle: {bundle}{options}", request.rounds, request.warm_up)
+    let (rounds, warm_up) = (request.rounds, request.warm_up);
+    let few = if rounds < 100 { " (so few that p99 is the slowest)" } else { "" };
+    format!("{rounds} rounds after {warm_up} to warm up{few}; bundle: {bundle}{options}")
 }
 
 fn kibibytes(bytes: u64) -> String {

@@ -110,6 +110,14 @@ fn the_table_says_what_could_not_be_compared_and_that_the_machine_was_not_idle()
 }
 
 #[test]
+fn the_table_says_when_p99_is_nothing_but_the_slowest_round() {
+    let mut results = results();
+    assert!(!table(&results).contains("p99 is the slowest"));
+    results.request.rounds = 99;
+    assert!(table(&results).contains("99 rounds after 5 to warm up (so few that p99 is the slowest)"));
+}
+
+#[test]
 fn json_has_every_measurement() {
     let json: Value = serde_json::from_str(&file("results.json")).unwrap();
     assert_eq!(json["series"].as_array().unwrap().len(), 4 * COMMANDS.len());
