@@ -52,8 +52,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     null: Option<Descriptor>,
     /// The container's procfs, and what is in it.
     procfs: Option<masks::Procfs>,
-    /// A directory that is covered with an empty tmpfs, and with which data.
-    empty: Option<(masks::Place, &'static CStr)>,
+    /// An empty read-only tmpfs, and with which data it was mounted.
+    empty: Option<(Descriptor, &'static CStr)>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
     directory: Option<(&'static [u8], Descriptor)>,
     /// The outermost tmpfs of those mounted last: there is nothing in it but what steps have made.
@@ -151,8 +151,10 @@ impl<'k, K: Kernel> Context<'k, K> {
         Ok((directory, name))
     }
 
-    /// A mount at `path` may have covered the cached directory and the fresh one, unless it lies inside them. An empty one is a new tmpfs.
+    /// A mount at `path` may have covered the cached directory and the fresh one, unless it lies inside them, and the procfs. An empty one is a new
+    /// tmpfs.
     fn mounted(&mut self, path: &'static CStr, is_empty: bool) {
+        self.procfs = None;
         self.directory = self.directory.filter(|(directory, _)| paths::split(path).0 == *directory);
         if !self.is_fresh(path) {
             self.fresh = (is_empty && !self.root.is_shared).then_some(path);

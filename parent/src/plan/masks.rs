@@ -19,7 +19,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         draft.push(Phase::Views, Step::SetMountAttributes { path, recursive: false, attributes });
     }
     for path in &config.readonly_paths {
-        let recursive = !has_procfs_alone(request, path);
+        let has_others = config.readonly_paths.iter().any(|other| other != path && lies_in(other, path));
+        let recursive = has_others || !has_procfs_alone(request, path);
         draft.push(places.phase_of(path), Step::ReadonlyPath { path, recursive });
     }
     // A masked file is covered with the container's null device, which must have been made.

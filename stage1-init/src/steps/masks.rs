@@ -1,7 +1,8 @@
 //! Paths that the container must not see, or not change.
 //!
 //! Every path is opened once and everything is done to that descriptor: between two look-ups a container that shares the volume
-//! could exchange it (CVE-2025-31133, GHSA-3q8j-pf29-vwv8). In a procfs nobody can: there a listing serves them all.
+//! could exchange it (CVE-2025-31133, GHSA-3q8j-pf29-vwv8). In a procfs nobody can: there a listing serves them all, until something is mounted that
+//! may lie over it.
 
 use core::ffi::CStr;
 
@@ -24,11 +25,14 @@ pub(super) fn readonly<K: Kernel>(
     let Some(place) = find(context, path)? else { return Ok(()) };
     let kernel = &mut *context.kernel;
     let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
-    let at_once = if recursive { Err(Errno::NOSYS) } else { kernel.open_tree_with(place.at(), attributes) };
+    let at_once = match recursive {
+        true => Err(Errno::NOSYS),
+        false => kernel.open_tree_with((place.directory, place.name), attributes),
+    };
     let tree = match at_once {
         Ok(tree) => tree,
         Err(_) => {
-            let (directory, name) = place.at();
+            let (directory, name) = (place.directory, place.name);
             let tree = kernel.open_tree(directory, name, Open::PathNoFollow, recursive).at(Call::OpenTree)?;
             kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
             tree
@@ -49,37 +53,41 @@ pub(super) fn mask<K: Kernel>(
         Some(known) => known,
         None => context.kernel.status(place.directory).at(Call::Status)?.is_directory(),
     };
-    let (directory, name) = if !is_directory {
-        (null_device(context)?, c"")
+    let cover = if !is_directory {
+        null_device(context)?
     } else if let Some((empty, _)) = context.empty.filter(|(_, its)| *its == data) {
-        empty.at()
+        empty
     } else {
-        context.go_to(place.directory)?;
-        let target = if place.name.is_empty() { c"." } else { place.name };
-        context.kernel.mount(c"tmpfs", target, c"tmpfs", MS_RDONLY, data).at(Call::Mount)?;
-        if !place.name.is_empty() {
-            context.empty = Some((place, data));
-        }
-        return Ok(());
+        return mount_empty(context, &place, data);
     };
-    let cover = context.kernel.open_tree(directory, name, Open::PathNoFollow, false).at(Call::OpenTree)?;
+    let cover = context.kernel.open_tree(cover, c"", Open::Path, false).at(Call::OpenTree)?;
     context.kernel.move_mount(cover, place.directory, place.name).at(Call::MoveMount)
 }
 
+/// Covers a directory with a tmpfs, which covers others after it if it can be had by its name: where nobody else mounts.
+fn mount_empty<K: Kernel>(
+    context: &mut Context<'_, K>,
+    place: &Place,
+    data: &'static CStr,
+) -> Result<(), Fault> {
+    context.go_to(place.directory)?;
+    let target = if place.name.is_empty() { c"." } else { place.name };
+    let kernel = &mut *context.kernel;
+    kernel.mount(c"tmpfs", target, c"tmpfs", MS_RDONLY, data).at(Call::Mount)?;
+    if !place.name.is_empty() && !context.root.is_shared {
+        let empty = kernel.open(place.directory, place.name, Open::Directory, Resolve::InRootNoSymlinks);
+        context.empty = empty.ok().map(|empty| (empty, data));
+    }
+    Ok(())
+}
+
 /// Where a path leads.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
+struct Place {
     directory: Descriptor,
     /// In the directory; empty for the directory itself, whatever it is.
     name: &'static CStr,
     /// If that is known.
     is_directory: Option<bool>,
-}
-
-impl Place {
-    fn at(&self) -> (Descriptor, &'static CStr) {
-        (self.directory, self.name)
-    }
 }
 
 /// `None`: it is missing.
@@ -98,8 +106,12 @@ fn find<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<
             Some(_) => {}
         }
     }
-    let opened = paths::open_existing(context.kernel, context.root.new, path)?;
-    Ok(opened.map(|directory| Place { directory, name: c"", is_directory: None }))
+    let Some(directory) = paths::open_existing(context.kernel, context.root.new, path)? else {
+        return Ok(None);
+    };
+    // What comes there may lie over the procfs, whatever the path's text is: an image's symlink may have led to it.
+    context.procfs = None;
+    Ok(Some(Place { directory, name: c"", is_directory: None }))
 }
 
 /// The name of what lies right in /proc, unless that may be a process: they come and go.
@@ -110,6 +122,7 @@ fn name_in_proc(path: &'static CStr) -> Option<&'static CStr> {
 }
 
 /// The container's procfs with its entries. Their names are the kernel's: nobody exchanges what bears them, and what is not listed is not there.
+/// It is forgotten when something is mounted, but for what is mounted by one of these names.
 #[derive(Clone, Copy)]
 pub(super) struct Procfs {
     place: Descriptor,

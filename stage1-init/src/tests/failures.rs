@@ -29,6 +29,7 @@ const FORGIVEN: &[(&str, &[Errno], &str)] = &[
     ("open tree of /bundle/rootfs /proc Read", &ERRNOS, "without the listing each path is opened by itself"),
     ("filesystem_type /proc", &ERRNOS, "without the listing each path is opened by itself"),
     ("read_directory /proc", &ERRNOS, "without the listing each path is opened by itself"),
+    ("open /proc scsi Directory", &ERRNOS, "each directory is then covered by a tmpfs of its own"),
     ("open_tree_with /proc sys", &ERRNOS, "before Linux 6.15 that takes two calls"),
     ("open tree of /bundle/rootfs /proc/missing Path", &[Errno::NOENT], "what is missing needs no mask"),
     ("open tree of /bundle/rootfs /sys/firmware Path", &[Errno::NOENT], "what is missing needs no mask"),

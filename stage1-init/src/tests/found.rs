@@ -1,5 +1,7 @@
 //! Starts in a container that is not as the plan would have it.
 
+use shared_proto::StepKind;
+
 use super::*;
 use crate::paths;
 
@@ -47,6 +49,29 @@ fn a_masked_path_that_is_missing_is_not_an_error() {
     kernel.entries = [std::vec!["mtrr", "1/"]].into();
     assert_eq!(run(&mut kernel), End::Executed);
     assert!(!kernel.trace.iter().any(|line| line.contains("/dev/null Path")), "no mask needs it");
+}
+
+/// What lies over /proc is found by whoever comes later, and not by a descriptor of what is below it.
+#[test]
+fn a_proc_that_was_mounted_upon_is_looked_up_anew() {
+    let _alone = alone();
+    for covering in ["/proc", "/link-to-proc"] {
+        let mut steps = steps();
+        let first = steps.iter().position(|phased| phased.step.kind() == StepKind::MaskPath).unwrap();
+        let step = Step::ReadonlyPath { path: covering, recursive: true };
+        steps.insert(first, PhasedStep { phase: Phase::Views, step });
+        let mut datagrams = conversation();
+        datagrams[0].0 = encoded(bootstrap(), &steps);
+        let mut kernel = kernel(datagrams);
+        assert_eq!(run(&mut kernel), End::Executed);
+        let covered = kernel
+            .trace
+            .iter()
+            .position(|line| line.starts_with(&std::format!("move_mount tree of {covering}")));
+        let after = &kernel.trace[covered.unwrap() + 1..];
+        assert!(after.iter().any(|line| line.ends_with("/proc/keys Path InRoot")), "{covering}");
+        assert!(!after.iter().any(|line| line.contains("to /proc ")), "{covering}");
+    }
 }
 
 /// Where the listing of /proc is not to be had, each path is opened by itself.

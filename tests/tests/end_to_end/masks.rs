@@ -97,6 +97,29 @@ fn what_is_mounted_below_a_read_only_path_stays_as_it_is() {
     assert_eq!(outcome.succeeded(), expected.trim_end(), "{}", outcome.describe());
 }
 
+/// What is made read-only is mounted anew on top: masks that came to the procfs below it would mask nothing.
+#[test]
+fn masks_come_on_top_of_a_proc_that_is_read_only() {
+    let script = "head -c 1 /proc/keys /proc/timer_list | wc -c; ls -A /proc/acpi 2>/dev/null | wc -l; (echo x > /proc/sys/kernel/hostname) 2>&1; exit 0";
+    let on_top = |bundle: Bundle| {
+        let outcome = bundle.shell(script).run();
+        let lines: Vec<_> = outcome.succeeded().lines().collect();
+        assert!(
+            matches!(lines[..], [_, "0", refusal] if refusal.contains("Read-only file system")),
+            "{}",
+            outcome.describe()
+        );
+        let bytes_of_names = "==> /proc/keys <==\n\n==> /proc/timer_list <==\n".len();
+        assert_eq!(lines[0].parse(), Ok(bytes_of_names), "{}", outcome.describe());
+    };
+    on_top(Bundle::new().set("/linux/readonlyPaths/-", json!("/proc")));
+    // The image chooses what a path leads to; with a bound /dev, masks wait for the late mounts.
+    let bundle = Bundle::new().without_mount("/dev").set("/linux/readonlyPaths/-", json!("/data"));
+    symlink("/proc", bundle.rootfs().join("data")).expect("symlink");
+    let dev = json!({"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]});
+    on_top(bundle.set("/mounts/-", dev));
+}
+
 #[test]
 fn masked_directories_are_all_empty_wherever_they_are() {
     let masked = ["/proc/irq", "/proc/fs", "/data", "/sys/kernel"];
