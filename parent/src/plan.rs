@@ -235,13 +235,13 @@ impl<'a> Draft<'a> {
 struct Places<'a> {
     /// New filesystems from before the joins. No image has put a symlink into them.
     fresh: Vec<&'a str>,
-    /// Mounts that wait for the network and the cgroups.
+    /// What waits for the network and the cgroups: mounts, and what is made in them.
     waiting: Vec<&'a str>,
 }
 
 impl Places<'_> {
-    /// When something at `path` can be done: before the joins if it lies in a new filesystem, so that its place is certain, and no waiting
-    /// mount will lie over it, on it, or in it.
+    /// When something at `path` can be done: before the joins if it lies in a new filesystem, so that its place is certain, and nothing that waits
+    /// will lie over it, on it, or in it. Where an image's symlink leads a waiting mount, stage1 sees, and covers what was covered once more.
     fn phase_of(&self, path: &str) -> Phase {
         let is_certain = self.fresh.iter().any(|fresh| lies_in(path, fresh));
         let is_touched = self.waiting.iter().any(|mount| lies_in(path, mount) || lies_in(mount, path));

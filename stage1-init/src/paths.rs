@@ -87,15 +87,15 @@ pub(crate) fn open<K: Kernel>(kernel: &mut K, root: Descriptor, path: &CStr) -> 
 
 /// Opens a place for a mount. What an image's symlinks lead to must not be procfs: whatever lies over a part of it can pretend anything to the
 /// container and to us (CVE-2019-16884). Nor may it be the root, below which the container would stay. A path without symlinks is what its text
-/// says, which the parent has checked.
+/// says, which the parent has checked; `has_led_elsewhere` is set for others.
 pub(crate) fn open_mount_point<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
-    path: &CStr,
-    open: Open,
+    (path, open): (&CStr, Open),
+    has_led_elsewhere: &mut bool,
 ) -> Result<Descriptor, Fault> {
     match kernel.open(root, path, open, Resolve::InRootNoSymlinks) {
-        Err(Errno::LOOP) => {}
+        Err(Errno::LOOP) => *has_led_elsewhere = true,
         opened => return opened.at(Call::Open),
     }
     let place = kernel.open(root, path, open, Resolve::InRoot).at(Call::Open)?;
@@ -138,7 +138,8 @@ pub(crate) fn open_or_make<K: Kernel>(
 ) -> Result<Descriptor, Fault> {
     let mut path = PathBuffer::new(path.to_bytes()).at(Call::Open)?;
     for _ in 0..LINKS_MAX {
-        match open_mount_point(kernel, root, path.as_c_str(), open) {
+        // Whoever comes here has tried it, and knows whether a symlink is on the way.
+        match open_mount_point(kernel, root, (path.as_c_str(), open), &mut false) {
             Err(Fault { errno: Errno::NOENT, .. }) => {}
             opened => return opened,
         }

@@ -1,9 +1,10 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
+use shared_proto::bootstrap::PhasedStep;
 use shared_proto::bootstrap::{NEW_USER, RootChange};
 use shared_proto::limits::BUILD_ID_BYTES;
 use shared_proto::trace::{STEP, trace_bytes};
-use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, View};
+use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, View, Wire};
 
 use crate::kernel::{At, Descriptor, Fault, Kernel};
 use crate::receive::{self, Lasting, Received};
@@ -74,7 +75,11 @@ fn phases<K: Kernel>(
     run_phase(&mut context, view, Phase::Mounts)?;
     let trees = topology::attach(context.kernel, *socket, view).map_err(at(Phase::Views))?;
     context.take_trees(trees);
+    context.has_led_elsewhere = false;
     run_phase(&mut context, view, Phase::Views)?;
+    if context.has_led_elsewhere {
+        cover_again(&mut context, view)?;
+    }
 
     if bootstrap.await_hooks {
         hooks::wait_for_the_runtimes(context.kernel, *socket).map_err(at(Phase::Views))?;
@@ -112,17 +117,36 @@ fn run_phase<K: Kernel>(
     phase: Phase,
 ) -> Result<(), Failure> {
     for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase == phase) {
-        context.step_index = index as u32;
-        context.sweep().map_err(at(phase))?;
-        steps::run(context, &phased.step).map_err(|fault| Failure {
-            phase,
-            step: Some(index as u32),
-            call: fault.call,
-            errno: fault.errno_number(),
-        })?;
+        run_step(context, index as u32, &phased)?;
         // The filter for system calls may forbid to look at the clock.
         if !matches!(phased.step, Step::InstallSeccomp { .. }) {
             context.kernel.note(STEP | index as u32);
+        }
+    }
+    Ok(())
+}
+
+fn run_step<K: Kernel>(
+    context: &mut Context<'_, K>,
+    index: u32,
+    phased: &PhasedStep<Wire<'static>>,
+) -> Result<(), Failure> {
+    let phase = phased.phase;
+    context.step_index = index;
+    context.sweep().map_err(at(phase))?;
+    steps::run(context, &phased.step).map_err(|fault| Failure {
+        phase,
+        step: Some(index),
+        call: fault.call,
+        errno: fault.errno_number(),
+    })
+}
+
+/// Masks, and makes read-only, once more what was before the late mounts: one of them may lie on top, or have brought what was missing.
+fn cover_again<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
+    for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase == Phase::Mounts) {
+        if matches!(phased.step, Step::ReadonlyPath { .. } | Step::MaskPath { .. }) {
+            run_step(context, index as u32, &phased)?;
         }
     }
     Ok(())

@@ -52,6 +52,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     null: Option<Descriptor>,
     /// The container's procfs, and what is in it.
     procfs: Option<masks::Procfs>,
+    /// A symlink of the image has led a mount: it lies not where its path says, perhaps over what earlier steps have covered.
+    pub(crate) has_led_elsewhere: bool,
     /// An empty read-only tmpfs, and with which data it was mounted.
     empty: Option<(Descriptor, &'static CStr)>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
@@ -91,6 +93,7 @@ impl<'k, K: Kernel> Context<'k, K> {
             parents_proc,
             null: None,
             procfs: None,
+            has_led_elsewhere: false,
             empty: None,
             directory: None,
             fresh: None,

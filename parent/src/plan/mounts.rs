@@ -17,7 +17,10 @@ use crate::host::{CgroupHost, Hierarchy};
 /// Plans all mounts; returns where they are.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<Places<'a>> {
     let mut phase = Phase::Mounts;
-    let mut places = Places::default();
+    let process = &request.config.process;
+    let console = process.terminal.as_ref().map(|_| "/dev/console");
+    let made_late = console.into_iter().chain(Some(process.cwd.as_str()).filter(|cwd| *cwd != "/"));
+    let mut places = Places { waiting: made_late.collect(), fresh: Vec::new() };
     for (index, mount) in request.config.mounts.iter().enumerate() {
         if waits(request, mount) {
             phase = Phase::Views;

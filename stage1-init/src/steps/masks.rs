@@ -129,6 +129,9 @@ pub(super) struct Procfs {
     entries: &'static [u8],
 }
 
+/// Bytes of one entry: its name has 255, and there are some before and behind it.
+const ENTRY_BYTES_MAX: usize = 280;
+
 /// Bytes of the listing: the kernel has some sixty names in there, of some thirty bytes each with all that belongs to them.
 pub(crate) const LISTING_BYTES: usize = 8 << 10;
 
@@ -146,9 +149,10 @@ fn procfs<K: Kernel>(context: &mut Context<'_, K>) -> Option<Procfs> {
     let length = kernel.read_directory(place, memory).ok()?;
     let memory: &'static [u8] = memory;
     let entries = memory.get(..length)?;
-    // Processes come behind all other names (proc_root_readdir of the kernel's fs/proc/root.c): with one of them the listing has them all.
-    let is_whole =
-        paths::entries(entries).any(|(_, name)| name.to_bytes().first().is_some_and(u8::is_ascii_digit));
+    // Processes come behind all other names (proc_root_readdir of the kernel's fs/proc/root.c): with one of them, and room for another entry, the
+    // listing has them all.
+    let is_process = |(_, name): (u8, &CStr)| name.to_bytes().first().is_some_and(u8::is_ascii_digit);
+    let is_whole = length + ENTRY_BYTES_MAX <= memory.len() && paths::entries(entries).any(is_process);
     context.procfs = is_whole.then_some(Procfs { place, entries });
     context.procfs
 }

@@ -154,7 +154,8 @@ fn remount<K: Kernel>(
     target: &'static CStr,
 ) -> Result<(), Fault> {
     let root = context.root.new;
-    let mount = paths::open_mount_point(context.kernel, root, target, Open::Directory)?;
+    let place = (target, Open::Directory);
+    let mount = paths::open_mount_point(context.kernel, root, place, &mut context.has_led_elsewhere)?;
     context.go_to(mount)?;
     context
         .kernel
@@ -203,11 +204,12 @@ fn mount_point<K: Kernel>(
     target: &'static CStr,
 ) -> Result<Place, Fault> {
     let (kernel, root) = (&mut *context.kernel, context.root.new);
-    let open = |kernel: &mut K| {
+    let has_led_elsewhere = &mut context.has_led_elsewhere;
+    let mut open = |kernel: &mut K| {
         if is_strict {
             return kernel.open(root, target, Open::Directory, Resolve::InRootNoSymlinks).at(Call::Open);
         }
-        paths::open_mount_point(kernel, root, target, Open::Directory)
+        paths::open_mount_point(kernel, root, (target, Open::Directory), has_led_elsewhere)
     };
     let mut is_new = false;
     let directory = match open(kernel) {
@@ -282,7 +284,7 @@ pub(super) fn bind<K: Kernel>(
         }
         return context.kernel.move_mount(tree, directory, name).at(Call::MoveMount);
     }
-    let place = match paths::open_mount_point(kernel, root, target, open) {
+    let place = match paths::open_mount_point(kernel, root, (target, open), &mut context.has_led_elsewhere) {
         Err(Fault { errno: Errno::NOENT, .. }) => {
             let source = kernel.status(tree).at(Call::Status)?;
             let missing = if source.is_directory() { Missing::Directory } else { Missing::File };

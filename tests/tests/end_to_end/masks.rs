@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use pinnace_tests::{Bundle, json};
+use pinnace_tests::{Bundle, Pty, json};
 
 fn masked(path: &str) -> Bundle {
     Bundle::new().set("/linux/maskedPaths/-", json!(path))
@@ -118,6 +118,62 @@ fn masks_come_on_top_of_a_proc_that_is_read_only() {
     symlink("/proc", bundle.rootfs().join("data")).expect("symlink");
     let dev = json!({"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]});
     on_top(bundle.set("/mounts/-", dev));
+}
+
+/// Where a symlink of the image leads a mount that comes late, masks have been already.
+#[test]
+fn masks_come_on_top_of_mounts_that_symlinks_have_led() {
+    let bundle = Bundle::new().writable();
+    let (source, rootfs) = (bundle.scratch().join("source"), bundle.rootfs());
+    std::fs::create_dir_all(source.join("open")).expect("mkdir");
+    std::fs::write(source.join("token"), "secret").expect("write");
+    let bind =
+        |place: &str| json!({"destination": place, "type": "bind", "source": &source, "options": ["rbind"]});
+    // /run is new and early, and the image's /var/run leads into it.
+    std::fs::create_dir_all(rootfs.join("var")).expect("mkdir");
+    symlink("/run", rootfs.join("var/run")).expect("symlink");
+    symlink("/dev", rootfs.join("devices")).expect("symlink");
+    let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+    mounts.insert(2, json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs"}));
+    mounts.extend([bind("/var/run/secrets"), bind("/devices/shm")]);
+    let outcome = bundle
+        .set("/mounts", json!(mounts))
+        .set("/linux/maskedPaths", json!(["/run/secrets/token", "/dev/shm/token"]))
+        .set("/linux/readonlyPaths", json!(["/run/secrets", "/dev/shm/open"]))
+        .shell(
+            "cat /run/secrets/token /dev/shm/token; touch /run/secrets/x 2>&1; touch /dev/shm/open/x 2>&1; \
+             touch /dev/shm/free; ls /dev/shm",
+        )
+        .run();
+    assert_eq!(outcome.stdout.matches("Read-only file system").count(), 2, "{}", outcome.describe());
+    assert!(
+        !outcome.stdout.contains("secret\n") && !outcome.stdout.starts_with("secret"),
+        "{}",
+        outcome.describe()
+    );
+    assert!(outcome.succeeded().ends_with("free\nopen\ntoken"), "{}", outcome.describe());
+}
+
+#[test]
+fn the_console_and_the_working_directory_are_there_before_masks_and_read_only_paths() {
+    let run = json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs"});
+    let bundle = Bundle::new();
+    let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+    mounts.insert(2, run);
+    let outcome = bundle
+        .set("/mounts", json!(mounts))
+        .set("/process/cwd", json!("/run/new"))
+        .set("/linux/maskedPaths/-", json!("/run/new"))
+        .set("/linux/readonlyPaths/-", json!("/run"))
+        .shell("cd /run/new; touch x 2>&1; touch ../x 2>&1; exit 0")
+        .run();
+    assert_eq!(outcome.succeeded().matches("Read-only file system").count(), 2, "{}", outcome.describe());
+
+    let masked = Bundle::new().set("/linux/maskedPaths/-", json!("/dev/console"));
+    let container =
+        masked.set("/process/terminal", json!(true)).shell("stat -c '%t:%T' /dev/console").container();
+    let (code, shown) = Pty::spawn(container.create_command("run", &[]), 80, 24).wait();
+    assert_eq!((code, shown.trim()), (0, "1:3"));
 }
 
 #[test]
