@@ -128,7 +128,7 @@ pub(super) fn program(policy: &DevicePolicy) -> Vec<Instruction> {
     program
 }
 
-/// Rules in one block: the offsets of its jumps have 16 bits.
+/// Rules in one block: the offsets of its jumps have 16 bits. The verifier's own bound on jumps comes first, and config.json has half as many rules.
 const RUN_MAX: usize = 4096;
 
 /// Whether two rules say the same of different devices: then it does not matter which of them comes first.
