@@ -405,9 +405,14 @@ fn wait_in_a_bare_process(state: PathBuf) {
     }
     let container = drive(Container::open("opened", Some(state))).expect("open");
     drive(async { assert!(poll_once(container.wait()).await.is_none(), "it has not ended") });
-    let tasks = fs::read_dir("/proc/self/task").expect("task").flatten();
-    let statuses = tasks.map(|task| fs::read_to_string(task.path().join("status")).expect("status"));
-    let reactors: Vec<String> = statuses.filter(|status| status.starts_with("Name:\tasync-io")).collect();
+    let reactors = || -> Vec<String> {
+        let tasks = fs::read_dir("/proc/self/task").expect("task").flatten();
+        let statuses = tasks.map(|task| fs::read_to_string(task.path().join("status")).expect("status"));
+        statuses.filter(|status| status.starts_with("Name:\tasync-io")).collect()
+    };
+    // A thread gives itself its name.
+    within("the reactor has no thread", || !reactors().is_empty());
+    let reactors = reactors();
     assert_eq!(reactors.len(), 1, "{reactors:?}");
     // All but KILL and STOP, which nobody blocks, and what the C library keeps for itself.
     let blocked = reactors[0].lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("SigBlk");
