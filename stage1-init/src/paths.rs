@@ -135,11 +135,11 @@ pub(crate) fn open_or_make<K: Kernel>(
     root: Descriptor,
     (path, open): (&CStr, Open),
     missing: Missing,
+    has_led_elsewhere: &mut bool,
 ) -> Result<Descriptor, Fault> {
     let mut path = PathBuffer::new(path.to_bytes()).at(Call::Open)?;
     for _ in 0..LINKS_MAX {
-        // Whoever comes here has tried it, and knows whether a symlink is on the way.
-        match open_mount_point(kernel, root, (path.as_c_str(), open), &mut false) {
+        match open_mount_point(kernel, root, (path.as_c_str(), open), has_led_elsewhere) {
             Err(Fault { errno: Errno::NOENT, .. }) => {}
             opened => return opened,
         }

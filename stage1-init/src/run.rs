@@ -142,12 +142,16 @@ fn run_step<K: Kernel>(
     })
 }
 
-/// Masks, and makes read-only, once more what was before the late mounts: one of them may lie on top, or have brought what was missing.
+/// Masks, and makes read-only, once more, in the order of the plan: a late mount may lie on top, or have brought what was missing. All of it, and
+/// read-only paths with what is mounted below them, so that nothing that is covered comes to light.
 fn cover_again<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
-    for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase == Phase::Mounts) {
-        if matches!(phased.step, Step::ReadonlyPath { .. } | Step::MaskPath { .. }) {
-            run_step(context, index as u32, &phased)?;
-        }
+    for (index, phased) in view.steps().enumerate() {
+        let step = match phased.step {
+            Step::ReadonlyPath { path, .. } => Step::ReadonlyPath { path, recursive: true },
+            step @ Step::MaskPath { .. } => step,
+            _ => continue,
+        };
+        run_step(context, index as u32, &PhasedStep { step, ..phased })?;
     }
     Ok(())
 }

@@ -215,7 +215,8 @@ fn mount_point<K: Kernel>(
     let directory = match open(kernel) {
         Err(Fault { errno: Errno::NOENT, .. }) => {
             is_new = true;
-            paths::open_or_make(kernel, root, (target, Open::Path), Missing::Directory)?;
+            // Whether a symlink is on the way is known by now.
+            paths::open_or_make(kernel, root, (target, Open::Path), Missing::Directory, &mut false)?;
             open(kernel)
         }
         opened => opened,
@@ -288,7 +289,7 @@ pub(super) fn bind<K: Kernel>(
         Err(Fault { errno: Errno::NOENT, .. }) => {
             let source = kernel.status(tree).at(Call::Status)?;
             let missing = if source.is_directory() { Missing::Directory } else { Missing::File };
-            paths::open_or_make(kernel, root, (target, open), missing)?
+            paths::open_or_make(kernel, root, (target, open), missing, &mut context.has_led_elsewhere)?
         }
         opened => opened?,
     };
@@ -315,7 +316,16 @@ pub(super) fn set_attributes<K: Kernel>(
 ) -> Result<(), Fault> {
     let mount = match context.directory_at(path) {
         Some(mount) => mount,
-        None => paths::open(context.kernel, context.root.new, path)?,
+        None => {
+            let (kernel, root) = (&mut *context.kernel, context.root.new);
+            match kernel.open(root, path, Open::Path, Resolve::InRootNoSymlinks) {
+                Err(Errno::LOOP) => {
+                    context.has_led_elsewhere = true;
+                    paths::open(kernel, root, path)?
+                }
+                opened => opened.at(Call::Open)?,
+            }
+        }
     };
     if recursive {
         return context.kernel.set_attributes_private(mount, attributes).at(Call::MountAttributes);
@@ -326,7 +336,9 @@ pub(super) fn set_attributes<K: Kernel>(
 /// Makes a directory with its parents, if it is missing.
 pub(super) fn directory<K: Kernel>(context: &mut Context<'_, K>, path: &CStr) -> Result<(), Fault> {
     let root = context.root.new;
-    paths::open_or_make(context.kernel, root, (path, Open::Path), Missing::Directory)?;
+    let place = (path, Open::Path);
+    let has_led_elsewhere = &mut context.has_led_elsewhere;
+    paths::open_or_make(context.kernel, root, place, Missing::Directory, has_led_elsewhere)?;
     Ok(())
 }
 

@@ -154,6 +154,30 @@ fn masks_come_on_top_of_mounts_that_symlinks_have_led() {
     assert!(outcome.succeeded().ends_with("free\nopen\ntoken"), "{}", outcome.describe());
 }
 
+/// What is covered once more covers all that was covered: here masks are late, since /dev is, and /proc/sys is read-only early.
+#[test]
+fn covering_again_uncovers_nothing() {
+    let bundle = Bundle::new().writable();
+    std::fs::create_dir_all(bundle.rootfs().join("var")).expect("mkdir");
+    symlink("/run", bundle.rootfs().join("var/run")).expect("symlink");
+    let place = |name: &str| json!({"destination": name, "type": "tmpfs", "source": "tmpfs"});
+    let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+    let sysfs = mounts.iter().position(|mount| mount["destination"] == "/sys").expect("sysfs");
+    let sysfs = mounts.remove(sysfs);
+    mounts.splice(1..1, [place("/run"), sysfs, place("/var/run/secrets")]);
+    let outcome = bundle
+        .set("/mounts", json!(mounts))
+        .set("/process/cwd", json!("/var/run/new"))
+        .set("/linux/maskedPaths/-", json!("/proc/sys/vm/swappiness"))
+        .set("/linux/maskedPaths/-", json!("/proc/sys/net"))
+        .set("/linux/maskedPaths/-", json!("/run/new"))
+        .shell("cat /proc/sys/vm/swappiness; ls /proc/sys/net; (echo x > /proc/sys/kernel/hostname) 2>&1; touch /run/new/x 2>&1; exit 0")
+        .run();
+    let text = outcome.succeeded();
+    assert_eq!(text.lines().count(), 2, "{}", outcome.describe());
+    assert_eq!(text.matches("Read-only file system").count(), 2, "{}", outcome.describe());
+}
+
 #[test]
 fn the_console_and_the_working_directory_are_there_before_masks_and_read_only_paths() {
     let run = json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs"});
