@@ -3,6 +3,7 @@
 //! Pure: no files, no processes. One file per feature, named as stage1's `steps/`; `show.rs` prints a plan.
 
 mod capabilities;
+mod cgroups;
 mod console;
 mod devices;
 mod exec;

@@ -8,11 +8,9 @@ use shared_proto::{Attributes, BindOrigin, Nofollow, Phase, Planned, Propagation
 
 use super::lsm;
 use super::root::propagation;
-use super::{Draft, NewFilesystem, Places, Request, Sent, SentKind, user_namespace};
-use crate::cgroup::View;
+use super::{Draft, NewFilesystem, Places, Request, Sent, SentKind, cgroups, user_namespace};
 use crate::config::{Idmap, IdmapMappings, Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
-use crate::host::{CgroupHost, Hierarchy};
 
 /// Plans all mounts; returns where they are.
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<Places<'a>> {
@@ -84,24 +82,13 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 );
             }
             MountKind::Bind { source, recursive, source_nofollow, destination_nofollow, .. } => {
-                let source = absolute(draft, request.bundle, source);
-                let is_sent =
-                    mount.idmap.is_some() || request.is_entered || user_namespace::opens_sources(request);
-                if is_sent {
-                    let kind = SentKind::Tree { recursive: *recursive, nofollow: *source_nofollow };
-                    draft.sent.push(Sent { source, target, kind, idmap: mount.idmap.as_ref() });
-                }
-                let step = Step::BindMount {
-                    source,
-                    target,
-                    origin: if is_sent { BindOrigin::Sent } else { BindOrigin::Host },
+                let tree = HostTree {
+                    source: absolute(draft, request.bundle, source),
                     recursive: *recursive,
                     nofollow: Nofollow { source: *source_nofollow, target: *destination_nofollow },
                     attributes: attributes(mount.attributes),
-                    recursive_attributes: attributes(mount.recursive_attributes),
-                    propagations,
                 };
-                draft.push(phase, step);
+                plan_bind(draft, request, mount, phase, tree, propagations);
             }
             MountKind::Symlink { text } => {
                 draft.push(phase, Step::MakeSymlink { path: target, target: text, exact: true });
@@ -126,11 +113,48 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
                 },
             ),
             MountKind::Cgroup { is_unified } => {
-                plan_cgroup(draft, request, index, phase, propagations, *is_unified)
+                cgroups::plan(draft, request, index, phase, propagations, *is_unified)
             }
         }
     }
     Ok(places)
+}
+
+/// What a bind shows.
+pub(super) struct HostTree<'a> {
+    pub(super) source: &'a str,
+    pub(super) recursive: bool,
+    pub(super) nofollow: Nofollow,
+    /// Of its top mount.
+    pub(super) attributes: Attributes,
+}
+
+pub(super) fn plan_bind<'a>(
+    draft: &mut Draft<'a>,
+    request: &Request<'a>,
+    mount: &'a Mount,
+    phase: Phase,
+    tree: HostTree<'a>,
+    propagations: Propagations,
+) {
+    let HostTree { source, recursive, nofollow, attributes: top } = tree;
+    let target = mount.destination.as_str();
+    let is_sent = mount.idmap.is_some() || request.is_entered || user_namespace::opens_sources(request);
+    if is_sent {
+        let kind = SentKind::Tree { recursive, nofollow: nofollow.source };
+        draft.sent.push(Sent { source, target, kind, idmap: mount.idmap.as_ref() });
+    }
+    let step = Step::BindMount {
+        source,
+        target,
+        origin: if is_sent { BindOrigin::Sent } else { BindOrigin::Host },
+        recursive,
+        nofollow,
+        attributes: top,
+        recursive_attributes: attributes(mount.recursive_attributes),
+        propagations,
+    };
+    draft.push(phase, step);
 }
 
 /// A filesystem of the container's own user namespace has its owners already.
@@ -139,7 +163,7 @@ fn changes_owners(request: &Request<'_>, idmap: &Idmap) -> bool {
 }
 
 /// Whether mount `index` lies in a tree of the host's that comes with all that is mounted there, such as /sys for who has no network namespace.
-fn is_on_host_tree(request: &Request<'_>, index: usize) -> bool {
+pub(super) fn is_on_host_tree(request: &Request<'_>, index: usize) -> bool {
     let mounts = &request.config.mounts;
     let holds = |mount: &&Mount| below(&mounts[index].destination, &mount.destination).is_some();
     mounts[..index].iter().rev().find(holds).is_some_and(|mount| match &mount.kind {
@@ -156,7 +180,7 @@ fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
 }
 
 /// A bind of a tree that the host has.
-fn host_view<'a>(
+pub(super) fn host_view<'a>(
     source: &'a str,
     target: &'a str,
     mount: &Mount,
@@ -185,7 +209,10 @@ fn waits(request: &Request<'_>, mount: &Mount) -> bool {
                 && !user_namespace::clones_network(request)
         }
         MountKind::Bind { .. } | MountKind::Symlink { .. } | MountKind::Remount { .. } => false,
-        MountKind::Cgroup { .. } => !user_namespace::binds_cgroups(request),
+        MountKind::Cgroup { is_unified } => {
+            !user_namespace::binds_cgroups(request)
+                && cgroups::hosts_hierarchy(request, mount, *is_unified).is_none()
+        }
     }
 }
 
@@ -248,195 +275,13 @@ fn absolute<'a>(draft: &Draft<'a>, bundle: &str, source: &'a str) -> &'a str {
     if source.starts_with('/') { source } else { draft.keep(format!("{bundle}/{source}")) }
 }
 
-/// The container's own cgroups: on v2 one mount; on v1 a tmpfs with a directory for each hierarchy.
-fn plan_cgroup<'a>(
-    draft: &mut Draft<'a>,
-    request: &Request<'a>,
-    index: usize,
-    phase: Phase,
-    propagations: Propagations,
-    is_unified: bool,
-) {
-    let mount = &request.config.mounts[index];
-    let target = mount.destination.as_str();
-    if user_namespace::binds_cgroups(request) {
-        return plan_own_cgroups(draft, request, mount, phase, propagations);
-    }
-    if user_namespace::is_sent_cgroup(request) {
-        let source = draft.keep(request.placement.unified_path().unwrap_or_default());
-        draft.push(phase, sent_cgroup(source, target));
-        // This cuts it off from the host's mount as well.
-        let attributes = attributes(mount.attributes);
-        return draft.push(phase, Step::SetMountAttributes { path: target, recursive: true, attributes });
-    }
-    let shows_v2 = match &request.host.cgroups {
-        CgroupHost::V1 { unified, .. } => is_unified && unified.is_some(),
-        CgroupHost::V2 { .. } | CgroupHost::None => true,
-    };
-    if !shows_v2 {
-        return plan_cgroup_v1(draft, request, mount, phase, propagations);
-    }
-    if is_on_host_tree(request, index) {
-        // The host's own may be mounted there, and the kernel refuses a filesystem on top of itself.
-        let step = Step::MountFilesystem {
-            fstype: "tmpfs",
-            source: "tmpfs",
-            target,
-            data: lsm::labelled(draft, request, "tmpfs", "mode=755"),
-            flags: flags(mount, mount.attributes),
-            propagations: Propagations::default(),
-            copies_up: false,
-            is_mapped: false,
-        };
-        draft.push(phase, step);
-    }
-    let step = Step::MountFilesystem {
-        fstype: "cgroup2",
-        source: "cgroup",
-        target,
-        data: mount.data.as_str(),
-        flags: flags(mount, mount.attributes),
-        propagations,
-        copies_up: false,
-        is_mapped: false,
-    };
-    draft.push(phase, step);
-}
-
-/// Without cgroups of the container's own, and without a namespace to hide behind: the caller's, and never to be written (CVE-2023-25809).
-fn plan_own_cgroups<'a>(
-    draft: &mut Draft<'a>,
-    request: &Request<'a>,
-    mount: &'a Mount,
-    phase: Phase,
-    propagations: Propagations,
-) {
-    let target = mount.destination.as_str();
-    let readonly = Mount {
-        attributes: MountAttributes {
-            set: mount.attributes.set | u64::from(uapi::MOUNT_ATTR_RDONLY),
-            clear: 0,
-        },
-        ..mount.clone()
-    };
-    let bind = |hierarchy: &Hierarchy, draft: &Draft<'a>, target| {
-        let source = draft.keep(format!("{}{}", hierarchy.mountpoint, hierarchy.own.trim_end_matches('/')));
-        host_view(source, target, &readonly, propagations)
-    };
-    match &request.host.cgroups {
-        CgroupHost::None => {}
-        CgroupHost::V2 { unified } => draft.push(phase, bind(unified, draft, target)),
-        CgroupHost::V1 { hierarchies, .. } => {
-            draft.push(
-                phase,
-                Step::MountFilesystem {
-                    fstype: "tmpfs",
-                    source: "tmpfs",
-                    target,
-                    data: "mode=755",
-                    flags: 0,
-                    propagations,
-                    copies_up: false,
-                    is_mapped: false,
-                },
-            );
-            for hierarchy in hierarchies {
-                let name = hierarchy.mountpoint.rsplit('/').next().unwrap_or_default();
-                let target = draft.keep(format!("{target}/{name}"));
-                draft.push(phase, bind(hierarchy, draft, target));
-            }
-            let attributes = attributes(readonly.attributes);
-            draft.push(phase, Step::SetMountAttributes { path: target, recursive: false, attributes });
-        }
-    }
-}
-
-fn plan_cgroup_v1<'a>(
-    draft: &mut Draft<'a>,
-    request: &Request<'a>,
-    mount: &'a Mount,
-    phase: Phase,
-    propagations: Propagations,
-) {
-    let target = mount.destination.as_str();
-    let own_namespace = request.config.namespaces.cgroup != Namespace::Inherit;
-    draft.push(
-        phase,
-        Step::MountFilesystem {
-            fstype: "tmpfs",
-            source: "tmpfs",
-            target,
-            data: lsm::labelled(draft, request, "tmpfs", "mode=755"),
-            // One change for the whole tree in the end is cheaper than one for each mount.
-            flags: 0,
-            propagations,
-            copies_up: false,
-            is_mapped: false,
-        },
-    );
-    for view in request.placement.views() {
-        plan_hierarchy(draft, target, view, phase, own_namespace);
-    }
-    draft.push(
-        phase,
-        Step::SetMountAttributes { path: target, recursive: true, attributes: attributes(mount.attributes) },
-    );
-}
-
-/// One hierarchy, and links for controllers that share it. In a cgroup namespace a new mount shows the container's cgroup as its root;
-/// without one, the cgroup's directory is bound.
-fn plan_hierarchy<'a>(
-    draft: &mut Draft<'a>,
-    destination: &str,
-    view: View,
-    phase: Phase,
-    own_namespace: bool,
-) {
-    let target = draft.keep(format!("{destination}/{}", view.name));
-    if own_namespace {
-        let step = Step::MountFilesystem {
-            fstype: "cgroup",
-            source: "cgroup",
-            target,
-            data: draft.keep(view.options.join(",")),
-            flags: 0,
-            propagations: Propagations::default(),
-            copies_up: false,
-            is_mapped: false,
-        };
-        draft.push(phase, step);
-    } else {
-        let source = draft.keep(view.source);
-        draft.push(phase, sent_cgroup(source, target));
-    }
-    for link in view.links {
-        let path = draft.keep(format!("{destination}/{link}"));
-        let link_target = draft.keep(view.name.clone());
-        draft.push(phase, Step::MakeSymlink { path, target: link_target, exact: false });
-    }
-}
-
-/// A cgroup's directory, whose tree the parent sends when it has made it.
-fn sent_cgroup<'a>(source: &'a str, target: &'a str) -> Step<Planned<'a>> {
-    Step::BindMount {
-        source,
-        target,
-        origin: BindOrigin::Parent,
-        recursive: false,
-        nofollow: Nofollow::default(),
-        attributes: Attributes::default(),
-        recursive_attributes: Attributes::default(),
-        propagations: Propagations::default(),
-    }
-}
-
 /// `None` for more than eight.
 fn propagations(mount: &Mount) -> Option<Propagations> {
     Propagations::new(mount.propagation.iter().copied().map(propagation))
 }
 
 /// A new filesystem's flags as mount(2) takes them.
-fn flags(mount: &Mount, attributes: MountAttributes) -> u32 {
+pub(super) fn flags(mount: &Mount, attributes: MountAttributes) -> u32 {
     let MountAttributes { set, clear } = attributes;
     let set = set as u32;
     let pairs = [
@@ -461,7 +306,7 @@ fn flags(mount: &Mount, attributes: MountAttributes) -> u32 {
         }
 }
 
-fn attributes(attributes: MountAttributes) -> Attributes {
+pub(super) fn attributes(attributes: MountAttributes) -> Attributes {
     // MOUNT_ATTR_* bits end at 0x00200000.
     Attributes { set: attributes.set as u32, clear: attributes.clear as u32 }
 }

@@ -121,6 +121,22 @@ fn mount_that_shows_the_network_makes_all_later_ones_wait() {
     check("sysfs-first", spec.to_string().as_bytes(), &v1());
 }
 
+/// A new mount from the initial cgroup namespace would change the options of the host's.
+#[test]
+fn v2_without_a_cgroup_namespace_is_shown_by_a_bind_unless_options_are_given() {
+    let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(true)).unwrap();
+    spec["process"]["terminal"] = false.into();
+    spec["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "cgroup");
+    let second = serde_json::json!({
+        "destination": "/second", "type": "cgroup", "source": "cgroup", "options": ["rslave", "nosuid"]
+    });
+    let third = serde_json::json!({
+        "destination": "/third", "type": "cgroup", "source": "cgroup", "options": ["nsdelegate"]
+    });
+    spec["mounts"].as_array_mut().unwrap().extend([second, third]);
+    check("hosts-cgroups-v2", spec.to_string().as_bytes(), &v2());
+}
+
 #[test]
 fn bind_sources_are_relative_to_the_bundle_and_devices_wait_for_what_covers_them() {
     let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(true)).unwrap();

@@ -296,6 +296,38 @@ fn cgroup_is_handed_over_to_the_containers_root() {
     assert_eq!(owner(&directory(&mount, &container)), 0);
 }
 
+/// A mount from the initial cgroup namespace sets the options of the host's mount, too; `nsdelegate` keeps processes in what a cgroup namespace shows.
+#[test]
+fn hosts_mount_of_the_hierarchy_keeps_its_options() {
+    let Some(mount) = unified() else { return };
+    let options = || {
+        let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
+        let place = format!(" {} cgroup2 ", mount.display());
+        mounts.lines().find_map(|line| line.split_once(&place)).expect("the hierarchy").1.to_owned()
+    };
+    let before = options();
+    if !before.contains("nsdelegate") {
+        return skip("the hierarchy is mounted without nsdelegate");
+    }
+    let bundle = |options| {
+        Bundle::new()
+            .without_namespace("cgroup")
+            .without_mount("/sys/fs/cgroup")
+            .mount("/sys/fs/cgroup", "cgroup", "cgroup", options)
+            .shell("grep ' /sys/fs/cgroup ' /proc/self/mountinfo; ls /sys/fs/cgroup/cgroup.procs")
+    };
+    let fields = |output: &str| {
+        let (line, file) = output.split_once('\n').expect("two lines");
+        assert_eq!(file, "/sys/fs/cgroup/cgroup.procs");
+        line.split(' ').skip(4).take(4).collect::<Vec<_>>().join(" ")
+    };
+    let shown = bundle(&["nosuid", "noexec", "nodev", "relatime", "ro"]).run();
+    assert_eq!(fields(shown.succeeded()), "/sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2");
+    let shown = bundle(&[]).run();
+    assert_eq!(fields(shown.succeeded()), "/sys/fs/cgroup rw,relatime - cgroup2");
+    assert_eq!(options(), before);
+}
+
 /// A user namespace that does not own the cgroup namespace cannot mount the hierarchy: the container's part of it is bound.
 #[test]
 fn view_in_a_user_namespace_is_the_containers_own_cgroup() {
