@@ -26,12 +26,13 @@ pub(super) fn readonly<K: Kernel>(
     let kernel = &mut *context.kernel;
     let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
     let at_once = match recursive {
-        true => Err(Errno::NOSYS),
-        false => kernel.open_tree_with((place.directory, place.name), attributes),
+        true => None,
+        // An older kernel has no such call.
+        false => kernel.open_tree_with((place.directory, place.name), attributes).ok(),
     };
     let tree = match at_once {
-        Ok(tree) => tree,
-        Err(_) => {
+        Some(tree) => tree,
+        None => {
             let (directory, name) = (place.directory, place.name);
             let tree = kernel.open_tree(directory, name, Open::PathNoFollow, recursive).at(Call::OpenTree)?;
             kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
