@@ -3,6 +3,7 @@
 //! One connection, one call for a start: the scope is made with stage1 in it, while stage1 mounts; stage1 does what shows its cgroups only
 //! behind that. A second call comes where systemd has a unit of that name left over, or does not know one of the properties.
 
+mod annotations;
 mod bus;
 mod message;
 mod properties;
@@ -185,7 +186,7 @@ impl Scope {
         ];
         wanted.extend(self.limits(resources, resources));
         wanted.extend(properties::of_devices(&resources.devices));
-        for (name, value) in properties::of_annotations(annotations)? {
+        for (name, value) in annotations::properties(annotations)? {
             wanted.retain(|property| property.name != name);
             wanted.push(Property { name, value, optional: false });
         }

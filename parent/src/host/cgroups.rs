@@ -1,0 +1,217 @@
+//! The host's cgroup hierarchies, as our mount namespace shows them.
+
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::{Reads, read_proc};
+use crate::descriptors::close_all;
+use crate::error::{Error, Result};
+
+/// The host's cgroup hierarchies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CgroupHost {
+    /// No hierarchy is mounted.
+    None,
+    /// cgroup v1; `unified` is the v2 hierarchy of a hybrid host.
+    V1 { hierarchies: Vec<Hierarchy>, unified: Option<Hierarchy> },
+    /// cgroup v2 alone.
+    V2 { unified: Hierarchy },
+}
+
+/// One mounted hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Where it is mounted, such as `/sys/fs/cgroup/cpu,cpuacct`.
+    pub mountpoint: String,
+    /// Its controllers (`cpu`, `cpuacct`), or its name (`name=systemd`); empty for v2.
+    pub controllers: Vec<String>,
+    /// The caller's own cgroup in it, as a path below the mount point, such as `/user.slice`.
+    pub own: String,
+}
+
+/// Where every distribution mounts its hierarchies.
+pub const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+
+/// statfs(2)'s number for cgroup2, from linux/magic.h.
+const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+
+/// Asks for the hierarchies, and for our own cgroups in them.
+pub(super) fn read() -> Result<CgroupHost> {
+    let (own, file) = read_proc("/proc/self/cgroup", Reads::One)?;
+    if let Some(own) = own.strip_prefix("0::").and_then(|rest| rest.strip_suffix('\n'))
+        && !own.contains('\n')
+    {
+        return read_unified(own);
+    }
+    let (mounts, mounts_file) = read_proc("/proc/self/mountinfo", Reads::Many)?;
+    close_all([file, mounts_file]);
+    Ok(parse_v1(&mounts, &own))
+}
+
+/// A host without any v1 hierarchy needs no look at its mounts, of which there may be thousands.
+fn read_unified(own: &str) -> Result<CgroupHost> {
+    let filesystem = match rustix::fs::statfs(CGROUP_MOUNT) {
+        Ok(statfs) => statfs.f_type as u64,
+        Err(Errno::NOENT) => return Ok(CgroupHost::None),
+        Err(errno) => return Err(Error::call(format_args!("statfs {CGROUP_MOUNT}"), errno)),
+    };
+    if filesystem != CGROUP2_SUPER_MAGIC {
+        return Ok(CgroupHost::None);
+    }
+    let unified =
+        Hierarchy { mountpoint: CGROUP_MOUNT.to_owned(), controllers: Vec::new(), own: own.to_owned() };
+    Ok(CgroupHost::V2 { unified })
+}
+
+/// The hierarchies in the text of /proc/self/mountinfo, with our own cgroups from that of /proc/self/cgroup.
+fn parse_v1(mountinfo: &str, own: &str) -> CgroupHost {
+    let mut hierarchies: Vec<Hierarchy> = Vec::new();
+    let mut unified = None;
+    for mount in mountinfo.lines().filter_map(CgroupMount::parse) {
+        let own = match mount.version {
+            1 => own_path(own, |list| list.split(',').eq(mount.controllers.iter().map(String::as_str))),
+            _ => own_path(own, str::is_empty),
+        };
+        let own = below(&mount.root, own.unwrap_or("/"));
+        let hierarchy = Hierarchy { mountpoint: mount.mountpoint, controllers: mount.controllers, own };
+        if mount.version == 2 {
+            unified.get_or_insert(hierarchy);
+        } else if hierarchies.iter().all(|known| known.controllers != hierarchy.controllers) {
+            hierarchies.push(hierarchy);
+        }
+    }
+    match (hierarchies.is_empty(), unified) {
+        (true, None) => CgroupHost::None,
+        (true, Some(unified)) => CgroupHost::V2 { unified },
+        (false, unified) => CgroupHost::V1 { hierarchies, unified },
+    }
+}
+
+/// A line of mountinfo that mounts cgroups in the usual place.
+struct CgroupMount {
+    version: u8,
+    root: String,
+    mountpoint: String,
+    controllers: Vec<String>,
+}
+
+impl CgroupMount {
+    /// Source: proc_pid_mountinfo(5).
+    fn parse(line: &str) -> Option<Self> {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mut filesystem = filesystem.split(' ');
+        let version = match filesystem.next()? {
+            "cgroup" => 1,
+            "cgroup2" => 2,
+            _ => return None,
+        };
+        let mut mount = mount.split(' ').skip(3);
+        let (root, mountpoint) = (unescape(mount.next()?), unescape(mount.next()?));
+        if !Path::new(&mountpoint).starts_with(CGROUP_MOUNT) {
+            return None;
+        }
+        let options = filesystem.nth(1)?;
+        Some(Self { version, root, mountpoint, controllers: controllers(options) })
+    }
+}
+
+/// The controllers, or the name, among a v1 hierarchy's superblock options.
+fn controllers(options: &str) -> Vec<String> {
+    const NOT_CONTROLLERS: [&str; 8] =
+        ["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "nsdelegate", "none"];
+    let is_controller = |option: &&str| {
+        !NOT_CONTROLLERS.contains(option)
+            && !option.starts_with("release_agent=")
+            && !option.starts_with("memory_")
+    };
+    options.split(',').filter(is_controller).map(str::to_owned).collect()
+}
+
+/// mountinfo writes blanks and the like as three octal digits.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The path in the line of /proc/self/cgroup (`4:cpu,cpuacct:/path`) whose controllers are the right ones.
+fn own_path(text: &str, mut is_it: impl FnMut(&str) -> bool) -> Option<&str> {
+    text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        is_it(controllers).then(|| fields.next()).flatten()
+    })
+}
+
+/// A cgroup's path below a mount that shows only the hierarchy's part below `root`.
+fn below(root: &str, path: &str) -> String {
+    let stripped = if root == "/" { Some(path) } else { path.strip_prefix(root) };
+    match stripped {
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        // The caller's cgroup is outside of what is mounted.
+        _ => String::from("/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hierarchy(mountpoint: &str, controllers: &[&str], own: &str) -> Hierarchy {
+        let controllers = controllers.iter().map(|name| String::from(*name)).collect();
+        Hierarchy { mountpoint: mountpoint.into(), controllers, own: own.into() }
+    }
+
+    #[test]
+    fn a_hybrid_host_has_hierarchies_with_several_controllers_and_a_unified_one() {
+        let mountinfo = "\
+            31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
+            32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+            33 31 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+            34 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n\
+            35 31 0:29 / /mnt/elsewhere rw - cgroup cgroup rw,cpu,cpuacct\n";
+        let own = "3:cpu,cpuacct:/user.slice\n1:name=systemd:/user.slice/a\n0::/user.slice/a\n";
+        let expected = CgroupHost::V1 {
+            hierarchies: vec![
+                hierarchy("/sys/fs/cgroup/cpu,cpuacct", &["cpu", "cpuacct"], "/user.slice"),
+                hierarchy("/sys/fs/cgroup/systemd", &["name=systemd"], "/user.slice/a"),
+            ],
+            unified: Some(Hierarchy {
+                controllers: Vec::new(),
+                ..hierarchy("/sys/fs/cgroup/unified", &[], "/user.slice/a")
+            }),
+        };
+        assert_eq!(parse_v1(mountinfo, own), expected);
+    }
+
+    #[test]
+    fn inside_a_container_own_paths_are_below_the_mounts_root() {
+        let mountinfo = "9 8 0:29 /docker/x /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n";
+        let expected = CgroupHost::V1 {
+            hierarchies: vec![hierarchy("/sys/fs/cgroup/cpu", &["cpu"], "/inner")],
+            unified: None,
+        };
+        assert_eq!(parse_v1(mountinfo, "1:cpu:/docker/x/inner\n"), expected);
+        assert_eq!(below("/docker/x", "/elsewhere"), "/");
+    }
+
+    #[test]
+    fn octal_escapes_are_undone() {
+        assert_eq!(unescape("/a\\040b\\134c"), "/a b\\c");
+        assert_eq!(unescape("/a\\04"), "/a\\04");
+    }
+}
