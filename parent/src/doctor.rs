@@ -101,7 +101,8 @@ pub fn examine(root: Option<&StateRoot>) -> Result<Vec<Symptom>> {
     if !fs::exists("/proc/self").unwrap_or(false) {
         return Ok(vec![without_proc()]);
     }
-    let host = HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true })?;
+    let host =
+        HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true, ..Questions::default() })?;
     let mounts = Mounts::read();
     Ok([
         kernel::judge(&kernel::Facts::read()),

@@ -22,6 +22,8 @@ pub struct HostFacts {
     /// Who runs us, in our user namespace.
     pub uid: u32,
     pub is_initial_user_namespace: bool,
+    /// The whole v2 hierarchy is mounted in the usual place, and we are in the cgroup namespace that the kernel began with. Not so if nobody asked.
+    pub sees_all_cgroups: bool,
     /// setgroups(2) is denied in our user namespace.
     pub denies_groups: bool,
     /// The kernel shows its memory as /proc/kcore.
@@ -44,6 +46,9 @@ pub struct Questions {
     pub apparmor: bool,
     pub selinux: bool,
     pub landlock: bool,
+    /// Whether all of the v2 hierarchy is seen: where it is alone, and where v1 is beside it.
+    pub all_cgroups: bool,
+    pub all_unified_cgroups: bool,
 }
 
 /// The kernel's major and minor number.
@@ -71,8 +76,10 @@ const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
 impl HostFacts {
     /// Asks the kernel. Needs no privilege.
     pub fn read(questions: Questions) -> Result<Self> {
-        Self::read_without_cgroups(questions)
-            .and_then(|facts| Ok(Self { cgroups: cgroups::read()?, ..facts }))
+        let facts = Self::read_without_cgroups(questions)?;
+        let cgroups = cgroups::read()?;
+        let sees_all_cgroups = cgroups::sees_all(&cgroups, questions);
+        Ok(Self { cgroups, sees_all_cgroups, ..facts })
     }
 
     /// The same for a container whose cgroups are known.
@@ -89,6 +96,7 @@ impl HostFacts {
             cgroups: CgroupHost::None,
             uid: rustix::process::geteuid().as_raw(),
             is_initial_user_namespace,
+            sees_all_cgroups: false,
             denies_groups,
             has_kcore: rustix::fs::access("/proc/kcore", Access::EXISTS).is_ok(),
             security,
@@ -306,6 +314,7 @@ mod tests {
 
     #[test]
     fn this_kernel_answers() {
-        HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true }).unwrap();
+        HostFacts::read(Questions { apparmor: true, selinux: true, landlock: true, ..Questions::default() })
+            .unwrap();
     }
 }

@@ -231,23 +231,73 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Where mounts are, by when they are mounted.
+/// Where mounts are, by when they are mounted, and what else says when something can be done at a path.
 #[derive(Default)]
 struct Places<'a> {
-    /// New filesystems from before the joins. No image has put a symlink into them.
-    fresh: Vec<&'a str>,
+    /// Mounts from before the joins.
+    early: Vec<(&'a str, Content)>,
     /// What waits for the network and the cgroups: mounts, and what is made in them.
     waiting: Vec<&'a str>,
+    /// The container's network namespace comes with the joins.
+    network_waits: bool,
+    /// The runtime's hooks come behind the views, and may change whatever they like.
+    hooks_wait: bool,
+}
+
+/// What is in an early mount.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// The kernel's files.
+    Proc,
+    /// What steps make there: no image has put a symlink into it.
+    Made,
+    Others,
 }
 
 impl Places<'_> {
-    /// When something at `path` can be done: before the joins if it lies in a new filesystem, so that its place is certain, and nothing that waits
-    /// will lie over it, on it, or in it. Where an image's symlink leads a waiting mount, stage1 sees, and covers what was covered once more.
+    /// When something can be made at `path`: before the joins if it lies in a new filesystem, so that its place is certain, and nothing that waits
+    /// will lie over it, on it, or in it.
     fn phase_of(&self, path: &str) -> Phase {
-        let is_certain = self.fresh.iter().any(|fresh| lies_in(path, fresh));
-        let is_touched = self.waiting.iter().any(|mount| lies_in(path, mount) || lies_in(mount, path));
-        if is_certain && !is_touched { Phase::Mounts } else { Phase::Views }
+        let is_certain = self.innermost(path).is_some_and(|(_, content)| content != Content::Others);
+        if is_certain && !self.is_touched(path) { Phase::Mounts } else { Phase::Views }
     }
+
+    /// When `path` can be covered: before the joins if it is the kernel's own, and all is there that could lie over it, on it, or in it. Where an image's
+    /// symlink leads a waiting mount there, stage1 sees, and covers once more.
+    fn cover_phase(&self, path: &str) -> Phase {
+        if self.hooks_wait {
+            return self.final_phase();
+        }
+        let Some((procfs, Content::Proc)) = self.innermost(path) else { return Phase::Views };
+        let is_there = !self.is_touched(path)
+            && path.split('/').all(|name| name != "..")
+            && !(self.network_waits && may_be_the_networks(&path[procfs.len()..]));
+        if is_there { Phase::Mounts } else { Phase::Views }
+    }
+
+    /// When all is there that the container begins with, but for its root's being read-only.
+    fn final_phase(&self) -> Phase {
+        if self.hooks_wait { Phase::Identity } else { Phase::Views }
+    }
+
+    /// The early mount in which `path` lies, as far as its text tells.
+    fn innermost(&self, path: &str) -> Option<(&str, Content)> {
+        self.early
+            .iter()
+            .copied()
+            .filter(|(mount, _)| lies_in(path, mount))
+            .max_by_key(|(mount, _)| mount.len())
+    }
+
+    fn is_touched(&self, path: &str) -> bool {
+        self.waiting.iter().any(|mount| lies_in(path, mount) || lies_in(mount, path))
+    }
+}
+
+/// Whether a path in a procfs may show something else when the network namespace is another: kernel parameters, and what is a process's.
+fn may_be_the_networks(path: &str) -> bool {
+    let is_process = path.trim_start_matches('/').starts_with(|first: char| first.is_ascii_digit());
+    is_process || ["/sys/net", "/net", "/self", "/thread-self"].iter().any(|place| lies_in(path, place))
 }
 
 /// Whether `path` is `directory` or lies below it.

@@ -200,6 +200,8 @@ macro_rules! kinds {
 
 /// What prepares the container's tree may come before or after the joins.
 const PREPARE: &[Phase] = &[Phase::Mounts, Phase::Views];
+/// The same for what comes after the runtime's hooks, where there are any: they may make, mount and write what it is about.
+const FINISH: &[Phase] = &[Phase::Mounts, Phase::Views, Phase::Identity];
 /// What needs nothing of what is waited for.
 const MOUNTS: &[Phase] = &[Phase::Mounts];
 const VIEWS: &[Phase] = &[Phase::Views];
@@ -211,12 +213,12 @@ const LIMITS: &[Phase] = &[Phase::Identity, Phase::Lockdown];
 kinds! {
     MountFilesystem = 1 "mount" PREPARE,
     BindMount = 2 "bind" PREPARE,
-    SetMountAttributes = 3 "set-mount-attributes" PREPARE,
+    SetMountAttributes = 3 "set-mount-attributes" FINISH,
     MakeDevice = 4 "make-device" PREPARE,
     MakeSymlink = 5 "make-symlink" PREPARE,
-    MakeDirectory = 6 "make-directory" PREPARE,
-    ReadonlyPath = 7 "readonly-path" PREPARE,
-    MaskPath = 8 "mask-path" PREPARE,
+    MakeDirectory = 6 "make-directory" FINISH,
+    ReadonlyPath = 7 "readonly-path" FINISH,
+    MaskPath = 8 "mask-path" FINISH,
     FinishRoot = 9 "finish-root" IDENTITY,
     WriteSysctl = 10 "write-sysctl" IDENTITY,
     SetOomScoreAdjust = 11 "set-oom-score-adj" IDENTITY,

@@ -145,7 +145,7 @@ fn run_step<K: Kernel>(
 /// Masks, and makes read-only, once more, in the order of the plan: a late mount may lie on top, or have brought what was missing. All of it, and
 /// read-only paths with what is mounted below them, so that nothing that is covered comes to light.
 fn cover_again<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
-    for (index, phased) in view.steps().enumerate() {
+    for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase <= Phase::Views) {
         let step = match phased.step {
             Step::ReadonlyPath { path, .. } => Step::ReadonlyPath { path, recursive: true },
             step @ Step::MaskPath { .. } => step,

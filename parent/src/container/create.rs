@@ -18,7 +18,7 @@ use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::hooks::poststop;
 use super::{devices, rootless, symlinks};
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
-use crate::config::{Basis, Config, Hooks, KeptFilter, Namespace};
+use crate::config::{Basis, Config, Hooks, KeptFilter, MountKind, Namespace};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
@@ -110,10 +110,15 @@ impl<'a> Creation<'a> {
 
 /// What this configuration makes worth asking of the host.
 pub fn questions(config: &Config) -> Questions {
+    let shows_all = |is_it: fn(&MountKind) -> bool| {
+        config.namespaces.cgroup == Namespace::Inherit && config.mounts.iter().any(|mount| is_it(&mount.kind))
+    };
     Questions {
         apparmor: config.process.apparmor_profile.is_some(),
         selinux: config.process.selinux_label.is_some() || config.mount_label.is_some(),
         landlock: config.landlock.is_some(),
+        all_cgroups: shows_all(|kind| matches!(kind, MountKind::Cgroup { .. })),
+        all_unified_cgroups: shows_all(|kind| matches!(kind, MountKind::Cgroup { is_unified: true })),
     }
 }
 

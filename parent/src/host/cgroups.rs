@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::{Reads, read_proc};
+use super::{Questions, Reads, read_proc};
 use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 
@@ -47,6 +47,21 @@ pub(super) fn read() -> Result<CgroupHost> {
     let (mounts, mounts_file) = read_proc("/proc/self/mountinfo", Reads::Many)?;
     close_all([file, mounts_file]);
     Ok(parse_v1(&mounts, &own))
+}
+
+/// Whether the whole v2 hierarchy is mounted in its place, and our cgroup namespace is the one that the kernel began with, if anybody asks.
+pub(super) fn sees_all(host: &CgroupHost, questions: Questions) -> bool {
+    /// PROC_CGROUP_INIT_INO of linux/proc_ns.h.
+    const INITIAL: u64 = 0xEFFF_FFFB;
+    /// The inode of a hierarchy's root.
+    const ROOT: u64 = 1;
+    let unified = match host {
+        CgroupHost::V2 { unified } if questions.all_cgroups => unified,
+        CgroupHost::V1 { unified: Some(unified), .. } if questions.all_unified_cgroups => unified,
+        _ => return false,
+    };
+    let is = |path: &str, inode| rustix::fs::stat(path).is_ok_and(|stat| stat.st_ino == inode);
+    is("/proc/self/ns/cgroup", INITIAL) && is(&unified.mountpoint, ROOT)
 }
 
 /// A host without any v1 hierarchy needs no look at its mounts, of which there may be thousands.

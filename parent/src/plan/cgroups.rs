@@ -1,14 +1,12 @@
 //! The cgroups as a container sees them: a new mount where it has a cgroup namespace, else what the host has mounted.
 
 use linux_raw_sys::general as uapi;
-use shared_proto::{
-    Attributes, BindOrigin, Nofollow, Phase, Planned, Propagation, PropagationKind, Propagations, Step,
-};
+use shared_proto::{Attributes, BindOrigin, Nofollow, Phase, Planned, Propagations, Step};
 
 use super::mounts::{HostTree, attributes, flags, host_view, is_on_host_tree, plan_bind};
 use super::{Draft, Request, lsm, user_namespace};
 use crate::cgroup::View;
-use crate::config::{Mount, MountAttributes, Namespace};
+use crate::config::{Mount, MountAttributes, MountKind, Namespace};
 use crate::host::{CgroupHost, Hierarchy};
 
 /// The container's own cgroups: on v2 one mount; on v1 a tmpfs with a directory for each hierarchy.
@@ -66,19 +64,24 @@ fn unified<'a>(request: &Request<'a>, is_unified: bool) -> Option<&'a Hierarchy>
     }
 }
 
-/// The v2 hierarchy, where the container sees it as we do and the place where the host has mounted it serves. A new mount from the initial cgroup
-/// namespace sets the options of all mounts of the hierarchy to its own: without `nsdelegate` and `memory_recursiveprot` the host loses
-/// both. And on Linux 6.18 it waits some 15 ms for a grace period.
-pub(super) fn hosts_hierarchy<'a>(
-    request: &Request<'a>,
-    mount: &Mount,
-    is_unified: bool,
-) -> Option<&'a Hierarchy> {
+/// The v2 hierarchy, where the container is to see all of it and the host's mount serves. A new one from the initial cgroup namespace sets the
+/// options of all mounts of the hierarchy to its own: without `nsdelegate` and `memory_recursiveprot` the host loses both. And on Linux 6.18 it
+/// waits some 15 ms for a grace period.
+fn hosts_hierarchy<'a>(request: &Request<'a>, mount: &Mount, is_unified: bool) -> Option<&'a Hierarchy> {
     let namespaces = &request.config.namespaces;
-    let is_host = namespaces.cgroup == Namespace::Inherit
-        && namespaces.user == Namespace::Inherit
-        && request.host.is_privileged();
-    unified(request, is_unified).filter(|_| is_host && mount.data.is_empty())
+    let is_hosts = request.host.sees_all_cgroups
+        && request.host.is_privileged()
+        && namespaces.cgroup == Namespace::Inherit
+        && namespaces.user == Namespace::Inherit;
+    unified(request, is_unified).filter(|_| is_hosts && mount.data.is_empty())
+}
+
+/// Whether a mount of the cgroups is the host's, bound.
+pub(super) fn is_hosts(request: &Request<'_>, mount: &Mount) -> bool {
+    match mount.kind {
+        MountKind::Cgroup { is_unified } => hosts_hierarchy(request, mount, is_unified).is_some(),
+        _ => false,
+    }
 }
 
 /// The host's mount of it, which looks like a new one.
@@ -90,8 +93,13 @@ fn plan_hosts_hierarchy<'a>(
     propagations: Propagations,
     hierarchy: &'a Hierarchy,
 ) {
-    const FLAGS: u32 =
-        uapi::MOUNT_ATTR_RDONLY | uapi::MOUNT_ATTR_NOSUID | uapi::MOUNT_ATTR_NODEV | uapi::MOUNT_ATTR_NOEXEC;
+    const FLAGS: u32 = uapi::MOUNT_ATTR_RDONLY
+        | uapi::MOUNT_ATTR_NOSUID
+        | uapi::MOUNT_ATTR_NODEV
+        | uapi::MOUNT_ATTR_NOEXEC
+        | uapi::MOUNT_ATTR__ATIME
+        | uapi::MOUNT_ATTR_NODIRATIME
+        | uapi::MOUNT_ATTR_NOSYMFOLLOW;
     let Attributes { set, clear } = attributes(mount.attributes);
     let tree = HostTree {
         source: &hierarchy.mountpoint,
@@ -99,10 +107,7 @@ fn plan_hosts_hierarchy<'a>(
         nofollow: Nofollow::default(),
         attributes: Attributes { set, clear: clear | FLAGS & !set },
     };
-    // What the host mounts there later is not the container's, unless it wants that.
-    let private = Propagation { kind: PropagationKind::Private, recursive: false };
-    let own = Propagations::new([private]).filter(|_| mount.propagation.is_empty());
-    plan_bind(draft, request, mount, phase, tree, own.unwrap_or(propagations));
+    plan_bind(draft, request, mount, phase, tree, propagations);
 }
 
 /// Without cgroups of the container's own, and without a namespace to hide behind: the caller's, and never to be written (CVE-2023-25809).

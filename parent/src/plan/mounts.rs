@@ -4,11 +4,15 @@
 //! wait, since later ones may lie on earlier ones.
 
 use linux_raw_sys::general as uapi;
-use shared_proto::{Attributes, BindOrigin, Nofollow, Phase, Planned, Propagations, Step};
+use shared_proto::{
+    Attributes, BindOrigin, Nofollow, Phase, Planned, Propagation, PropagationKind, Propagations, Step,
+};
 
 use super::lsm;
 use super::root::propagation;
-use super::{Draft, NewFilesystem, Places, Request, Sent, SentKind, cgroups, user_namespace};
+use super::{
+    Content, Draft, NewFilesystem, Places, Request, Sent, SentKind, cgroups, lies_in, user_namespace,
+};
 use crate::config::{Idmap, IdmapMappings, Mount, MountAttributes, MountKind, Namespace};
 use crate::error::{Error, Result};
 
@@ -18,18 +22,23 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
     let process = &request.config.process;
     let console = process.terminal.as_ref().map(|_| "/dev/console");
     let made_late = console.into_iter().chain(Some(process.cwd.as_str()).filter(|cwd| *cwd != "/"));
-    let mut places = Places { waiting: made_late.collect(), fresh: Vec::new() };
+    let mut places = Places {
+        early: Vec::new(),
+        waiting: made_late.collect(),
+        network_waits: network_waits(request),
+        hooks_wait: request.config.hooks.run_before_the_pivot(),
+    };
     for (index, mount) in request.config.mounts.iter().enumerate() {
         if waits(request, mount) {
             phase = Phase::Views;
         }
         if phase == Phase::Views {
             places.waiting.push(mount.destination.as_str());
-        } else if matches!(mount.kind, MountKind::Filesystem { .. }) && !mount.copies_up {
-            places.fresh.push(mount.destination.as_str());
+        } else {
+            places.early.push((mount.destination.as_str(), content(mount)));
         }
         let target = mount.destination.as_str();
-        let propagations = propagations(mount).ok_or_else(|| {
+        let propagations = propagations(request, mount).ok_or_else(|| {
             Error::new(format!("$.mounts[{index}].options: more than eight changes of propagation"))
         })?;
         match &mount.kind {
@@ -200,19 +209,30 @@ pub(super) fn host_view<'a>(
     }
 }
 
+fn content(mount: &Mount) -> Content {
+    match &mount.kind {
+        MountKind::Filesystem { fstype, .. } if fstype == "proc" => Content::Proc,
+        MountKind::Filesystem { fstype, .. } if MADE.contains(&fstype.as_str()) && !mount.copies_up => {
+            Content::Made
+        }
+        _ => Content::Others,
+    }
+}
+
+/// Filesystems that begin empty, or with what the kernel makes.
+const MADE: [&str; 4] = ["tmpfs", "ramfs", "devpts", "mqueue"];
+
+/// Whether the parent makes the network namespace while stage1 mounts.
+pub(super) fn network_waits(request: &Request<'_>) -> bool {
+    request.config.namespaces.network == Namespace::New && !user_namespace::clones_network(request)
+}
+
 /// Whether a mount shows what the parent makes while stage1 mounts.
 fn waits(request: &Request<'_>, mount: &Mount) -> bool {
     match &mount.kind {
-        MountKind::Filesystem { fstype, .. } => {
-            fstype == "sysfs"
-                && request.config.namespaces.network == Namespace::New
-                && !user_namespace::clones_network(request)
-        }
-        MountKind::Bind { .. } | MountKind::Symlink { .. } | MountKind::Remount { .. } => false,
-        MountKind::Cgroup { is_unified } => {
-            !user_namespace::binds_cgroups(request)
-                && cgroups::hosts_hierarchy(request, mount, *is_unified).is_none()
-        }
+        MountKind::Cgroup { .. } => !user_namespace::binds_cgroups(request),
+        MountKind::Filesystem { fstype, .. } if fstype == "sysfs" => network_waits(request),
+        _ => network_waits(request) && lies_in(&mount.destination, "/proc/sys/net"),
     }
 }
 
@@ -276,8 +296,11 @@ fn absolute<'a>(draft: &Draft<'a>, bundle: &str, source: &'a str) -> &'a str {
 }
 
 /// `None` for more than eight.
-fn propagations(mount: &Mount) -> Option<Propagations> {
-    Propagations::new(mount.propagation.iter().copied().map(propagation))
+fn propagations(request: &Request<'_>, mount: &Mount) -> Option<Propagations> {
+    // Neither gets the container what the host mounts in there, nor the host what the container does.
+    let private = Propagation { kind: PropagationKind::Private, recursive: false };
+    let first = cgroups::is_hosts(request, mount).then_some(private);
+    Propagations::new(first.into_iter().chain(mount.propagation.iter().copied().map(propagation)))
 }
 
 /// A new filesystem's flags as mount(2) takes them.

@@ -21,7 +21,7 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -
         descriptors: descriptor_slots(request),
         // On v2 stage1 is born in its cgroup.
         await_cgroups: request.placement.is_entered_later() || user_namespace::is_sent_cgroup(request),
-        await_network: namespaces.network == Namespace::New && !user_namespace::clones_network(request),
+        await_network: mounts::network_waits(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: home_of(config, program),
         pivot_late: user_namespace::shows_procfs_late(request)

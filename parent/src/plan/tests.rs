@@ -26,6 +26,7 @@ fn root_of(cgroups: CgroupHost) -> HostFacts {
         cgroups,
         uid: 0,
         is_initial_user_namespace: true,
+        sees_all_cgroups: true,
         denies_groups: false,
         has_kcore: false,
         security: SecurityHost::default(),

@@ -74,6 +74,7 @@ fn host(cgroups: CgroupHost) -> HostFacts {
         cgroups,
         uid: 0,
         is_initial_user_namespace: true,
+        sees_all_cgroups: true,
         denies_groups: false,
         has_kcore: true,
         security: SecurityHost { apparmor: true, selinux: true, landlock_abi: 5 },

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, skip, tests_pinnace, wait_until,
+    Bundle, Container, Value, cgroup_hierarchies, is_pinnace, json, run_within_limit, skip, tests_pinnace,
+    wait_until,
 };
 
 /// Where the hierarchy is mounted, or a reason to skip.
@@ -326,6 +327,63 @@ fn hosts_mount_of_the_hierarchy_keeps_its_options() {
     let shown = bundle(&[]).run();
     assert_eq!(fields(shown.succeeded()), "/sys/fs/cgroup rw,relatime - cgroup2");
     assert_eq!(options(), before);
+}
+
+/// Whatever its propagation is to be: a mount below it stays in the container.
+#[test]
+fn hosts_mount_of_the_hierarchy_gets_nothing_of_the_containers() {
+    let Some(mount) = unified() else { return };
+    for (root, option) in [("rshared", "rshared"), ("rslave", "rshared"), ("rshared", "rslave")] {
+        let container = Bundle::new()
+            .without_namespace("cgroup")
+            .without_mount("/sys/fs/cgroup")
+            .mount("/sys/fs/cgroup", "cgroup", "cgroup", &[option])
+            .set("/linux/rootfsPropagation", json!(root))
+            .all_capabilities(&["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"])
+            .shell("mkdir /sys/fs/cgroup/$0 && mount -t tmpfs INSIDE /sys/fs/cgroup/$0 && grep ' /sys/fs/cgroup ' /proc/self/mountinfo")
+            .edit(|config| {
+                let name = format!("{}-inner", std::process::id());
+                config["process"]["args"].as_array_mut().expect("a list").push(json!(name));
+            })
+            .container();
+        let outcome = container.run();
+        let inner = mount.join(format!("{}-inner", std::process::id()));
+        let is_mounted = fs::read_to_string("/proc/mounts").expect("mounts").contains("INSIDE");
+        let _ = fs::remove_dir(inner);
+        assert!(!is_mounted, "{root} {option}");
+        assert!(!outcome.succeeded().contains("master:"), "{root} {option}: {}", outcome.describe());
+    }
+}
+
+/// Who is in a cgroup namespace, but sees the host's mount, must not hand that on.
+#[test]
+fn cgroup_namespace_of_the_caller_bounds_what_is_seen() {
+    let Some(mount) = unified() else { return };
+    if !is_pinnace() {
+        return skip("another runtime makes cgroups, which nsdelegate forbids there");
+    }
+    let help = Command::new("unshare").arg("--help").output();
+    if !help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--cgroup")) {
+        return skip("unshare makes no cgroup namespace");
+    }
+    let container = Bundle::new()
+        .without_namespace("cgroup")
+        .shell("grep ' /sys/fs/cgroup ' /proc/self/mountinfo | cut -d' ' -f4")
+        .container()
+        .with_global_options(&["--cgroup-manager", "disabled"]);
+    let place = mount.join(format!("{}-outer", container.id));
+    fs::create_dir(&place).expect("mkdir");
+    let run = container.create_command("run", &[]);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "echo $$ >\"$0\"/cgroup.procs && exec unshare --cgroup -- \"$@\""]);
+    command.arg(&place).arg(run.get_program()).args(run.get_args());
+    if let Some(directory) = run.get_current_dir() {
+        command.current_dir(directory);
+    }
+    let outcome = run_within_limit(command);
+    let removed = fs::remove_dir(&place);
+    assert_eq!(outcome.succeeded().trim(), "/");
+    removed.expect("nothing is left in the caller's cgroup");
 }
 
 /// A user namespace that does not own the cgroup namespace cannot mount the hierarchy: the container's part of it is bound.

@@ -23,6 +23,39 @@ fn logging(name: &str, log: &Path, extra: &str) -> Value {
     json!({"path": "/bin/sh", "args": ["sh", "-c", script]})
 }
 
+/// As in runc: what hooks of the runtime bring, an engine's network or a driver's files, is covered as if it had been there.
+#[test]
+fn what_hooks_make_and_mount_is_masked_and_read_only() {
+    for point in ["prestart", "createRuntime", "createContainer"] {
+        let bundle = Bundle::new().writable();
+        let rootfs = bundle.rootfs();
+        let place = rootfs.to_str().expect("a path in UTF-8");
+        let script = format!(
+            "mkdir -p {place}/data/open {place}/covered && echo secret >{place}/data/secret \
+             && mount -t tmpfs tmpfs {place}/covered && echo secret >{place}/covered/secret && echo hook >{place}/new/file"
+        );
+        // createContainer hooks are in the container's mount namespace.
+        let script = match point {
+            "createContainer" => script,
+            _ => format!(
+                "pid=$(tr -d ' \\n' | sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); nsenter --target $pid --mount sh -c '{script}'"
+            ),
+        };
+        let outcome = bundle
+            .mount("/new", "tmpfs", "tmpfs", &["ro"])
+            .set("/process/cwd", json!("/data/open"))
+            .set("/linux/maskedPaths", json!(["/data/secret", "/covered/secret"]))
+            .set("/linux/readonlyPaths", json!(["/data/open"]))
+            .set("/hooks", json!({point: [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}))
+            .shell("cat /data/secret /covered/secret /new/file; touch /data/open/x /new/x 2>&1; exit 0")
+            .run();
+        let text = outcome.succeeded();
+        assert!(text.starts_with("hook\n"), "{point}: {}", outcome.describe());
+        assert_eq!(text.matches("Read-only file system").count(), 2, "{point}: {}", outcome.describe());
+        assert_eq!(text.lines().count(), 3, "{point}: {}", outcome.describe());
+    }
+}
+
 /// The kernel tells a process in a time namespace other times, and engines' annotations may be a quarter of a mebibyte.
 #[test]
 fn hooks_are_in_the_containers_time_namespace_and_read_all_annotations() {

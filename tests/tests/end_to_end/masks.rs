@@ -240,6 +240,85 @@ fn dev_null_of_the_image_is_not_what_masks() {
     }
 }
 
+/// The sysctls of the network are those of the network namespace that looks, which comes late.
+#[test]
+fn masks_of_the_networks_sysctls_are_on_those_of_the_containers_network() {
+    let outcome = Bundle::new()
+        .set("/linux/maskedPaths/-", json!("/proc/sys/net/ipv4/ip_forward"))
+        .set("/linux/maskedPaths/-", json!("/proc/sys/net/core"))
+        .set("/linux/readonlyPaths", json!(["/proc/sys/net/ipv4"]))
+        .shell("cat /proc/sys/net/ipv4/ip_forward; ls /proc/sys/net/core; (echo 64 > /proc/sys/net/ipv4/ip_default_ttl) 2>&1; exit 0")
+        .run();
+    let text = outcome.succeeded();
+    assert!(text.lines().count() == 1 && text.contains("Read-only file system"), "{}", outcome.describe());
+}
+
+/// What is read-only late, because the working directory is in it, has the masks below it that came early.
+#[test]
+fn masks_below_a_read_only_path_with_the_working_directory_stay() {
+    let outcome = Bundle::new()
+        .set("/process/cwd", json!("/proc/sys/kernel"))
+        .set("/linux/maskedPaths/-", json!("/proc/sys/vm/swappiness"))
+        .shell("cat /proc/sys/vm/swappiness; (echo x > hostname) 2>&1; exit 0")
+        .run();
+    let text = outcome.succeeded();
+    assert!(text.lines().count() == 1 && text.contains("Read-only file system"), "{}", outcome.describe());
+}
+
+/// A volume in an early tmpfs has symlinks to what comes late.
+#[test]
+fn masks_through_a_volumes_symlinks_are_on_what_comes_late() {
+    let bundle = Bundle::new().writable();
+    let (volume, data) = (bundle.scratch().join("volume"), bundle.scratch().join("data"));
+    for directory in [&volume, &data] {
+        std::fs::create_dir_all(directory).expect("mkdir");
+    }
+    std::fs::write(data.join("secret"), "secret").expect("write");
+    symlink("/data", volume.join("data")).expect("symlink");
+    symlink("/sys", volume.join("sys")).expect("symlink");
+    let bind = |place: &str, source: &Path| json!({"destination": place, "type": "bind", "source": source, "options": ["rbind"]});
+    let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+    mounts.insert(1, json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs"}));
+    mounts.insert(2, bind("/run/volume", &volume));
+    mounts.push(bind("/data", &data));
+    let outcome = bundle
+        .set("/mounts", json!(mounts))
+        .set("/linux/maskedPaths", json!(["/run/volume/sys/kernel", "/run/volume/data/secret"]))
+        .set("/linux/readonlyPaths", json!(["/run/volume/data"]))
+        .shell("ls /sys/kernel; cat /data/secret; touch /data/x 2>&1; exit 0")
+        .run();
+    let text = outcome.succeeded();
+    assert!(text.lines().count() == 1 && text.contains("Read-only file system"), "{}", outcome.describe());
+}
+
+/// Behind a symlink `..` is not what the text says.
+#[test]
+fn dots_in_a_masked_path_are_followed_and_not_counted() {
+    let bundle =
+        masked("/link/../secret").file("/a/secret", "secret", 0o644).file("/a/b/file", "", 0o644).writable();
+    symlink("/a/b", bundle.rootfs().join("link")).expect("symlink");
+    assert_eq!(bundle.shell("cat /a/secret").run().succeeded(), "");
+}
+
+/// A mount that an image's symlink leads into what is read-only finds its mount point made.
+#[test]
+fn mounts_behind_a_symlink_come_before_what_makes_their_place_read_only() {
+    for field in ["/linux/readonlyPaths/-", "/linux/maskedPaths/-"] {
+        let bundle = Bundle::new();
+        std::fs::create_dir_all(bundle.rootfs().join("var")).expect("mkdir");
+        symlink("/run", bundle.rootfs().join("var/run")).expect("symlink");
+        let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+        mounts.insert(1, json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs"}));
+        mounts.push(json!({"destination": "/var/run/secrets/one", "type": "tmpfs", "source": "tmpfs"}));
+        let outcome = bundle
+            .set("/mounts", json!(mounts))
+            .set(field, json!("/run"))
+            .shell("touch /run/x 2>&1; exit 0")
+            .run();
+        assert!(outcome.succeeded().contains("Read-only file system"), "{}", outcome.describe());
+    }
+}
+
 #[test]
 fn masks_without_a_mount_namespace_are_refused() {
     let outcome = Bundle::new().without_namespace("mount").run();

@@ -88,6 +88,28 @@ fn scope_is_in_the_slice_that_the_path_names() {
     assert_eq!(property(&unit, "LoadState"), "not-found");
 }
 
+/// A scope is there when systemd has made it, which a container in the host's network and cgroup namespaces does not wait for otherwise.
+#[test]
+fn masks_on_the_own_scope_wait_for_it() {
+    if !has_systemd() || !is_v2() {
+        return;
+    }
+    let bundle = Bundle::new();
+    let name = bundle.scratch().file_name().expect("a name").to_string_lossy().into_owned();
+    let scope = format!("/sys/fs/cgroup/system.slice/own-{name}.scope");
+    let bundle = bundle
+        .set("/linux/cgroupsPath", json!(format!("system.slice:own:{name}")))
+        .without_namespace("cgroup")
+        .without_namespace("network")
+        .without_mount("/sys/fs/cgroup")
+        .mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"]);
+    let masked = bundle.set("/linux/maskedPaths/-", json!(scope)).shell(&format!("ls {scope}"));
+    let container = managed(masked);
+    for _ in 0..3 {
+        assert_eq!(container.run().succeeded(), "");
+    }
+}
+
 #[test]
 fn without_a_path_the_scope_is_named_after_the_id() {
     if !has_systemd() {

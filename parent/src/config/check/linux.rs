@@ -130,7 +130,8 @@ fn device_number(number: i64, path: impl Display, max: u32, problems: &mut Probl
     }
 }
 
-/// Masked or read-only paths: absolute, cleaned, each once.
+/// Masked or read-only paths: absolute, cleaned, each once. One with `..` stays as it is written: behind a symlink that leads elsewhere than its text
+/// says.
 pub(super) fn paths(list: Option<&[String]>, field: &str, problems: &mut Problems) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     for (index, written) in list.unwrap_or_default().iter().enumerate() {
@@ -143,8 +144,9 @@ pub(super) fn paths(list: Option<&[String]>, field: &str, problems: &mut Problem
         if cleaned == "/" {
             problems.add(path, "is the root itself");
         }
-        if !paths.contains(&cleaned) {
-            paths.push(cleaned);
+        let kept = if written.split('/').any(|name| name == "..") { written.clone() } else { cleaned };
+        if !paths.contains(&kept) {
+            paths.push(kept);
         }
     }
     paths
