@@ -288,10 +288,10 @@ impl Cgroups {
         let mut old = Vec::new();
         // Ignored: what cannot be read is missing for the update as well, and that says so.
         let _ = self.placement.version().limit(all, &Writer::only_reading, &mut old);
-        scope.update(change, all)?;
+        let undoing = scope.update(change, all, before)?;
         let updated = self.write_update(&self.lasting(all), Writer::new, keep);
         if updated.is_err() {
-            scope.undo_update(change, all, before);
+            scope.undo_update(undoing);
             old.into_iter().rev().for_each(Writer::undo);
         }
         updated

@@ -27,6 +27,10 @@ pub(super) enum Owner {
     User,
 }
 
+/// What takes an update back.
+#[derive(Debug)]
+pub(super) enum Undoing {}
+
 /// The unit of one container, of which there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scope {}
@@ -62,11 +66,11 @@ impl Scope {
         match *self {}
     }
 
-    pub(super) fn update(&self, _: &Resources, _: &Resources) -> Result<()> {
+    pub(super) fn update(&self, _: &Resources, _: &Resources, _: &Resources) -> Result<Undoing> {
         match *self {}
     }
 
-    pub(super) fn undo_update(&self, _: &Resources, _: &Resources, _: &Resources) {
+    pub(super) fn undo_update(&self, _: Undoing) {
         match *self {}
     }
 

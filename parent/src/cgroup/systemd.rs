@@ -37,20 +37,24 @@ pub(super) struct Scope {
     is_v2: bool,
 }
 
-const MANAGER: Target = Target {
+const MANAGER: Target<'_> = Target {
     destination: "org.freedesktop.systemd1",
     path: "/org/freedesktop/systemd1",
     interface: "org.freedesktop.systemd1.Manager",
 };
 
 /// What every service on a bus answers.
-const PEER: Target = Target { interface: "org.freedesktop.DBus.Peer", ..MANAGER };
+const PEER: Target<'_> = Target { interface: "org.freedesktop.DBus.Peer", ..MANAGER };
 
 /// systemd's names of errors that are no end.
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const PROPERTY_READ_ONLY: &str = "org.freedesktop.DBus.Error.PropertyReadOnly";
 const INVALID_ARGUMENTS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
+
+/// Properties that take an update back.
+#[derive(Debug, Default)]
+pub(super) struct Undoing(Vec<Property>);
 
 /// How a call ended that did not succeed.
 enum Refusal {
@@ -203,34 +207,62 @@ impl Scope {
         }
     }
 
-    /// Tells systemd of new limits: those that `change` sets, out of all that are in force then.
-    pub(super) fn update(&self, change: &Resources, all: &Resources) -> Result<()> {
-        self.set(self.limits(change, all))
-    }
-
-    /// Takes that back: `before` was in force.
-    pub(super) fn undo_update(&self, change: &Resources, all: &Resources, before: &Resources) {
-        let old = self.limits(before, before);
-        // Ignored: the error that led here is the one to tell.
-        let _ = self.set(properties::undoing(&self.limits(change, all), &old));
-    }
-
-    fn set(&self, mut wanted: Vec<Property>) -> Result<()> {
-        let doing = format!("unable to set properties of unit {:?}", self.unit);
+    /// Tells systemd of new limits: those that `change` sets, out of all that are in force then; `before` were ours. Returns what takes that back.
+    pub(super) fn update(&self, change: &Resources, all: &Resources, before: &Resources) -> Result<Undoing> {
+        let wanted = self.limits(change, all);
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(Undoing::default());
         }
-        let mut bus = Bus::connect(self.owner, &self.unit).map_err(|error| error.context(&doing))?;
+        let mut bus = self.connect_to_set()?;
+        // A limit may be the administrator's, or systemd's own (DefaultTasksMax).
+        let mut old = self.numbers(&mut bus, &wanted);
+        old.extend(self.limits(before, before));
+        let undoing = Undoing(properties::undoing(&wanted, &old));
+        self.set(&mut bus, wanted).map(|()| undoing)
+    }
+
+    /// Takes limits back.
+    pub(super) fn undo_update(&self, undoing: Undoing) {
+        if !undoing.0.is_empty() {
+            // Ignored: the error that led here is the one to tell.
+            let _ = self.connect_to_set().and_then(|mut bus| self.set(&mut bus, undoing.0));
+        }
+    }
+
+    fn connect_to_set(&self) -> Result<Bus> {
+        Bus::connect(self.owner, &self.unit).map_err(|error| error.context(self.setting()))
+    }
+
+    fn setting(&self) -> String {
+        format!("unable to set properties of unit {:?}", self.unit)
+    }
+
+    /// What properties of these names are now, where they are numbers and systemd says it.
+    fn numbers(&self, bus: &mut Bus, wanted: &[Property]) -> Vec<Property> {
+        let path = object_path(&self.unit);
+        let unit = Target { path: &path, interface: "org.freedesktop.DBus.Properties", ..MANAGER };
+        let numbers = wanted.iter().filter(|property| matches!(property.value, Value::U64(_)));
+        numbers
+            .filter_map(|property| {
+                let asked = [Value::text("org.freedesktop.systemd1.Scope"), Value::text(&property.name)];
+                let number = self.call(bus, unit, "Get", &asked).ok()?.number?;
+                Some(Property { value: Value::U64(number), ..property.clone() })
+            })
+            .collect()
+    }
+
+    fn set(&self, bus: &mut Bus, mut wanted: Vec<Property>) -> Result<()> {
+        let doing = self.setting();
         loop {
             let body = [
                 Value::text(&self.unit),
                 Value::Bool(true),
                 Value::Array("(sv)".into(), wanted.iter().map(Property::encoded).collect()),
             ];
-            match self.call(&mut bus, MANAGER, "SetUnitProperties", &body) {
+            match self.call(bus, MANAGER, "SetUnitProperties", &body) {
                 // systemd answers first and writes then, before it looks at the next call.
                 Ok(_) => {
-                    let written = self.call(&mut bus, PEER, "Ping", &[]);
+                    let written = self.call(bus, PEER, "Ping", &[]);
                     return written.map(drop).map_err(|refusal| refusal.into_error(&doing));
                 }
                 Err(Refusal::Said { name, text }) => match unknown_property(&wanted, &name, &text) {
@@ -318,7 +350,7 @@ impl Scope {
     fn call(
         &self,
         bus: &mut Bus,
-        target: Target,
+        target: Target<'_>,
         method: &str,
         body: &[Value],
     ) -> std::result::Result<Answer, Refusal> {
@@ -343,6 +375,19 @@ fn unknown_property(wanted: &[Property], error: &str, text: &str) -> Option<usiz
     let is_about_one = matches!(error, PROPERTY_READ_ONLY | INVALID_ARGUMENTS);
     let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|_| is_about_one);
     words.find_map(|word| wanted.iter().position(|property| property.optional && property.name == word))
+}
+
+/// A unit's place on the bus: what is neither letter nor digit is written in hexadecimal, and a digit that comes first.
+fn object_path(unit: &str) -> String {
+    let mut path = String::from("/org/freedesktop/systemd1/unit/");
+    for (index, byte) in unit.bytes().enumerate() {
+        let is_plain = byte.is_ascii_alphabetic() || byte.is_ascii_digit() && index > 0;
+        match is_plain {
+            true => path.push(byte.into()),
+            false => path.push_str(&format!("_{byte:02x}")),
+        }
+    }
+    path
 }
 
 /// Whether the kernel has the BFQ scheduler, and so files for its weights: every disk lists it then.
@@ -404,6 +449,15 @@ mod tests {
     #[test]
     fn ids_become_names_of_units() {
         assert_eq!(Scope::new(None, "a+b", Owner::System, true).unwrap().unit, "pinnace-a\\x2bb.scope");
+    }
+
+    #[test]
+    fn names_of_units_become_places_on_the_bus() {
+        assert_eq!(
+            object_path("pinnace-a\\x2bb.scope"),
+            "/org/freedesktop/systemd1/unit/pinnace_2da_5cx2bb_2escope"
+        );
+        assert_eq!(object_path("1.scope"), "/org/freedesktop/systemd1/unit/_31_2escope");
     }
 
     #[test]

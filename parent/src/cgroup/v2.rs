@@ -240,8 +240,8 @@ pub(super) fn impossible(resources: &Resources) -> Vec<String> {
     needs::of(resources).filter(|need| need.v2.is_none()).map(|need| need.field.to_owned()).collect()
 }
 
-/// The fields that v2 has no file for, but that no container is worse off without: they are passed over, with a warning each, as runc does
-/// without one.
+/// The fields that v2 has no file for, or the disk no use, but that no container is worse off without: they are passed over, with a warning each, as
+/// runc does without one.
 pub(super) fn passed_over(resources: &Resources) -> Vec<(String, &'static str)> {
     let Resources { memory, cpu, block_io, .. } = resources;
     let nothing = "is ignored: cgroup v2 has nothing like it";
@@ -263,7 +263,14 @@ pub(super) fn passed_over(resources: &Resources) -> Vec<(String, &'static str)> 
     let leaves = devices
         .filter(|(_, entry)| entry.leaf_weight.is_some())
         .map(|(index, _)| (format!("blockIO.weightDevice[{index}].leafWeight"), nothing));
-    fields.chain(leaves).collect()
+    let devices = block_io.weight_devices.iter().enumerate();
+    let weights = devices
+        .filter(|(_, entry)| entry.weight.is_some() && !block_io::has_weights(entry.device))
+        .map(|(index, _)| {
+            let reason = "is ignored: BFQ is not the disk's scheduler, nor has it a cost model (io.cost.qos)";
+            (format!("blockIO.weightDevice[{index}].weight"), reason)
+        });
+    fields.chain(leaves).chain(weights).collect()
 }
 
 /// Writes all limits.

@@ -225,6 +225,38 @@ fn a_controller_that_the_start_did_not_need_is_turned_on_by_an_update() {
     assert_eq!([read(&own, "pids.max"), read(&own, "hugetlb.2MB.max")], ["33", "0"]);
 }
 
+/// Limits that the runtime did not set itself: systemd's default for tasks, and those of annotations.
+#[test]
+fn an_update_that_fails_takes_no_limit_away() {
+    if !has_systemd() || !is_v2() || !is_pinnace() {
+        return;
+    }
+    let container = managed(sleeping().set(
+        "/annotations",
+        json!({
+            "org.systemd.property.MemoryMax": "uint64 33554432",
+            "org.systemd.property.CPUQuotaPerSecUSec": "uint64 300000",
+            "org.systemd.property.TasksMax": "uint64 77",
+        }),
+    ));
+    container.run_detached().succeeded();
+    let (own, unit) = (directory(&container, ""), unit_of(&container));
+    let state = || {
+        let files = ["memory.max", "cpu.max", "pids.max"].map(|file| read(&own, file));
+        let properties = ["MemoryMax", "CPUQuotaPerSecUSec", "TasksMax"]
+            .map(|name| property(&unit, name).trim().to_owned());
+        (files, properties)
+    };
+    let before = state();
+    assert_eq!(before.0, ["33554432", "30000 100000", "77"]);
+    let limits = ["--memory", "64m", "--cpu-quota", "50000", "--pids-limit", "5", "--cpuset-cpus", "4000"];
+    let outcome = container.call(&[&["update"], &limits[..], &[&container.id]].concat());
+    assert_ne!(outcome.code, 0, "{}", outcome.describe());
+    assert_eq!(state(), before);
+    systemctl(&["daemon-reload"]);
+    assert_eq!(state(), before);
+}
+
 #[test]
 fn limits_are_in_force() {
     if !has_systemd() {

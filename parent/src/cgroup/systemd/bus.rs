@@ -1,7 +1,7 @@
 //! A D-Bus connection of our own: one socket, blocking, with a time-out that says what was waited for.
 //!
 //! A client library would start threads before the container does, and weigh more than the rest of the cgroup code; what is needed is
-//! five methods and one signal.
+//! six methods and one signal.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(in super::super) enum Owner {
 /// How long systemd may take for all that is asked of it at once: runc waits as long.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-const DRIVER: Target = Target {
+const DRIVER: Target<'_> = Target {
     destination: "org.freedesktop.DBus",
     path: "/org/freedesktop/DBus",
     interface: "org.freedesktop.DBus",
@@ -62,7 +62,13 @@ impl Bus {
     }
 
     /// Adds a call to what will be sent; its serial number is that of the answer.
-    pub(super) fn queue(&mut self, target: Target, method: &str, wants_reply: bool, body: &[Value]) -> u32 {
+    pub(super) fn queue(
+        &mut self,
+        target: Target<'_>,
+        method: &str,
+        wants_reply: bool,
+        body: &[Value],
+    ) -> u32 {
         self.serial += 1;
         self.outgoing.extend(message::call(self.serial, target, method, wants_reply, body));
         self.serial

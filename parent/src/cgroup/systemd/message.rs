@@ -139,14 +139,20 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Whose method is called.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
+pub(super) struct Target<'a> {
     pub(super) destination: &'static str,
-    pub(super) path: &'static str,
+    pub(super) path: &'a str,
     pub(super) interface: &'static str,
 }
 
 /// A method call as bytes.
-pub(super) fn call(serial: u32, target: Target, method: &str, wants_reply: bool, body: &[Value]) -> Vec<u8> {
+pub(super) fn call(
+    serial: u32,
+    target: Target<'_>,
+    method: &str,
+    wants_reply: bool,
+    body: &[Value],
+) -> Vec<u8> {
     let mut encoded_body = Vec::new();
     body.iter().for_each(|value| value.encode(&mut encoded_body));
     let field =
@@ -198,6 +204,8 @@ pub(super) struct Answer {
     pub(super) text: String,
     /// Whether it begins with a list that is not empty.
     pub(super) has_items: bool,
+    /// The number that is a property's value, if it is one of 64 bits.
+    pub(super) number: Option<u64>,
 }
 
 /// How long the whole message is whose fixed part this is; `None` if it is not a message that could be for us.
@@ -234,6 +242,11 @@ pub(super) fn parse(message: &[u8]) -> Option<Incoming> {
     Some(match *message.get(1)? {
         METHOD_RETURN if found.signature.starts_with('a') => {
             let answer = Answer { has_items: reader.number()? > 0, ..Answer::default() };
+            Incoming::Returned { reply_serial: found.reply_serial, answer }
+        }
+        METHOD_RETURN if found.signature == "v" => {
+            let number = if reader.signature()? == "t" { Some(reader.long_number()?) } else { None };
+            let answer = Answer { number, ..Answer::default() };
             Incoming::Returned { reply_serial: found.reply_serial, answer }
         }
         METHOD_RETURN => {
@@ -288,6 +301,11 @@ impl<'a> Reader<'a> {
         self.take(4)?.try_into().ok().map(u32::from_le_bytes)
     }
 
+    fn long_number(&mut self) -> Option<u64> {
+        self.align(8);
+        self.take(8)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
     fn text(&mut self) -> Option<&'a str> {
         let length = self.number()? as usize;
         self.terminated(length)
@@ -308,7 +326,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    const TARGET: Target = Target { destination: "a.b", path: "/p", interface: "c.d" };
+    const TARGET: Target<'_> = Target { destination: "a.b", path: "/p", interface: "c.d" };
 
     #[test]
     fn a_call_has_these_bytes() {
@@ -372,14 +390,21 @@ mod tests {
             vec![(FIELD_REPLY_SERIAL, Value::U32(3)), signature("o")],
             &[Value::ObjectPath(job.into())],
         );
-        let answer = Answer { text: job.into(), has_items: false };
+        let answer = Answer { text: job.into(), ..Answer::default() };
         assert_eq!(parse(&returned), Some(Incoming::Returned { reply_serial: 3, answer }));
         for (items, has_items) in [(vec![], false), (vec![Value::text("a.scope")], true)] {
             let list = Value::Array("s".into(), items);
             let listed =
                 incoming(METHOD_RETURN, vec![(FIELD_REPLY_SERIAL, Value::U32(3)), signature("as")], &[list]);
-            let answer = Answer { text: String::new(), has_items };
+            let answer = Answer { has_items, ..Answer::default() };
             assert_eq!(parse(&listed), Some(Incoming::Returned { reply_serial: 3, answer }));
+        }
+        for (value, number) in [(Value::U64(7), Some(7)), (Value::text("7"), None)] {
+            let value = Value::Variant(Box::new(value));
+            let told =
+                incoming(METHOD_RETURN, vec![(FIELD_REPLY_SERIAL, Value::U32(3)), signature("v")], &[value]);
+            let answer = Answer { number, ..Answer::default() };
+            assert_eq!(parse(&told), Some(Incoming::Returned { reply_serial: 3, answer }));
         }
         let failed = incoming(
             ERROR,

@@ -2,9 +2,11 @@
 
 use rustix::io::Errno;
 
+use super::super::files;
 use super::super::writer::Writer;
-use crate::config::BlockIo;
+use crate::config::{BlockIo, DeviceNumber};
 use crate::error::{Error, Result};
+use crate::host::CGROUP_MOUNT;
 
 const NO_LIMIT: &str = "rbps=max wbps=max riops=max wiops=max";
 
@@ -22,6 +24,8 @@ pub(super) fn limit(writer: &Writer, io: &BlockIo) -> Result<()> {
             let value = convert(weight).to_string();
             match writer.try_set_key(file, &device, &value, "default") {
                 Err(Errno::NOENT) => Ok(false),
+                // Passed over, with a warning before.
+                Err(Errno::OPNOTSUPP) if !has_weights(entry.device) => Ok(true),
                 set => set
                     .map(|()| true)
                     .map_err(|errno| writer.failed(file, &format!("{device} {value}"), errno)),
@@ -37,6 +41,21 @@ pub(super) fn limit(writer: &Writer, io: &BlockIo) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether weights mean anything to a disk: BFQ is its scheduler, or it has a cost model.
+pub(super) fn has_weights(disk: DeviceNumber) -> bool {
+    let scheduler = files::read(&format!("/sys/dev/block/{disk}/queue/scheduler"));
+    let models = files::read(&format!("{CGROUP_MOUNT}/io.cost.qos"));
+    scheduler.is_ok_and(|list| list.contains("[bfq]"))
+        || models.is_ok_and(|list| has_cost_model(&list, &disk.to_string()))
+}
+
+/// In the lines `8:0 enable=1 ctrl=auto …`.
+fn has_cost_model(list: &str, disk: &str) -> bool {
+    list.lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .any(|words| words.starts_with(&[disk, "enable=1"]))
 }
 
 /// BFQ's file takes the configuration's weights, the general one has a scale of its own. `set` tells whether the file is there.
@@ -57,6 +76,14 @@ pub(in super::super) fn general_weight(weight: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cost_model_is_one_that_is_enabled() {
+        let list = "254:0 enable=1 ctrl=auto rpct=0.00\n8:0 enable=0 ctrl=auto\n";
+        for (disk, expected) in [("254:0", true), ("8:0", false), ("25:0", false)] {
+            assert_eq!(has_cost_model(list, disk), expected, "{disk}");
+        }
+    }
 
     #[test]
     fn weights_are_stretched_to_the_general_scale() {

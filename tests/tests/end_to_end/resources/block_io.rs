@@ -128,6 +128,19 @@ fn weights() {
     }
 }
 
+/// As in runc: docker and podman hand such weights on wherever they are asked for them.
+#[test]
+fn weight_of_a_disk_that_knows_none_is_passed_over() {
+    let Some((major, minor)) = disk() else { return };
+    let scheduler = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/queue/scheduler"));
+    let models = fs::read_to_string("/sys/fs/cgroup/io.cost.qos").unwrap_or_default();
+    if scheduler.is_ok_and(|list| list.contains("[bfq]")) || models.contains("enable=1") {
+        return skip("the disk has weights");
+    }
+    let devices = json!([{"major": major, "minor": minor, "weight": 77}]);
+    ignored_on_v2(json!({"blockIO": {"weightDevice": devices}}), "blockIO.weightDevice[0].weight");
+}
+
 /// CFQ's, which left with Linux 5.0.
 #[test]
 fn leaf_weights_have_no_file() {
