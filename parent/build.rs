@@ -79,6 +79,8 @@ fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
         .arg(&target_directory)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env("PINNACE_BUILD_ID", build_id)
+        // The smallest program has the smallest stage1.
+        .env("CARGO_PROFILE_STAGE1_OPT_LEVEL", if is_for("OPT_LEVEL", "z") { "z" } else { "s" })
         // Wrappers and flags of the outer build (clippy's, say) are not for this one.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("RUSTFLAGS")
@@ -94,7 +96,12 @@ fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
 
 /// Whether the C library is musl, which programs are linked with statically unasked.
 fn is_musl() -> bool {
-    env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|environment| environment == "musl")
+    is_for("CARGO_CFG_TARGET_ENV", "musl")
+}
+
+/// Whether cargo says this of the outer build.
+fn is_for(variable: &str, value: &str) -> bool {
+    env::var(variable).is_ok_and(|said| said == value)
 }
 
 /// What decides what the two programs say to each other.
