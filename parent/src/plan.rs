@@ -282,11 +282,8 @@ impl Places<'_> {
 
     /// The early mount in which `path` lies, as far as its text tells.
     fn innermost(&self, path: &str) -> Option<(&str, Content)> {
-        self.early
-            .iter()
-            .copied()
-            .filter(|(mount, _)| lies_in(path, mount))
-            .max_by_key(|(mount, _)| mount.len())
+        // The last one lies on top of the others.
+        self.early.iter().rev().copied().find(|(mount, _)| lies_in(path, mount))
     }
 
     fn is_touched(&self, path: &str) -> bool {

@@ -111,13 +111,21 @@ pub(crate) fn open_mount_point<K: Kernel>(
 /// statfs(2)'s number for procfs, from linux/magic.h.
 pub(crate) const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// As `open`, but a path that does not exist is `None`.
+/// As `open`, but a path that does not exist is `None`. Behind a symlink it is another than the text says, and `is_led` is set.
 pub(crate) fn open_existing<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
     path: &CStr,
+    is_led: &mut bool,
 ) -> Result<Option<Descriptor>, Fault> {
-    match kernel.open(root, path, Open::Path, Resolve::InRoot) {
+    let found = match kernel.open(root, path, Open::Path, Resolve::InRootNoSymlinks) {
+        Err(Errno::LOOP) => {
+            *is_led = true;
+            kernel.open(root, path, Open::Path, Resolve::InRoot)
+        }
+        found => found,
+    };
+    match found {
         Ok(descriptor) => Ok(Some(descriptor)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Fault { call: Call::Open, errno }),

@@ -75,13 +75,14 @@ fn phases<K: Kernel>(
     run_phase(&mut context, view, Phase::Mounts)?;
     let trees = topology::attach(context.kernel, *socket, view).map_err(at(Phase::Views))?;
     context.take_trees(trees);
-    context.has_led_elsewhere = false;
+    context.has_led_elsewhere = context.is_cover_led;
     run_phase(&mut context, view, Phase::Views)?;
     if context.has_led_elsewhere {
-        cover_again(&mut context, view)?;
+        finish_again(&mut context, view)?;
     }
 
     if bootstrap.await_hooks {
+        context.let_go_of_mounts().map_err(at(Phase::Views))?;
         hooks::wait_for_the_runtimes(context.kernel, *socket).map_err(at(Phase::Views))?;
         context.kernel.note(Moment::HooksRun as u32);
     }
@@ -142,13 +143,13 @@ fn run_step<K: Kernel>(
     })
 }
 
-/// Masks, and makes read-only, once more, in the order of the plan: a late mount may lie on top, or have brought what was missing. All of it, and
-/// read-only paths with what is mounted below them, so that nothing that is covered comes to light.
-fn cover_again<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
+/// Makes devices, masks, and makes read-only, once more, in the order of the plan: a late mount may lie on top, or have brought what was missing. All of
+/// it, and read-only paths with what is mounted below them, so that nothing that is covered comes to light.
+fn finish_again<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
     for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase <= Phase::Views) {
         let step = match phased.step {
             Step::ReadonlyPath { path, .. } => Step::ReadonlyPath { path, recursive: true },
-            step @ Step::MaskPath { .. } => step,
+            step @ (Step::MakeDevice { .. } | Step::MaskPath { .. }) => step,
             _ => continue,
         };
         run_step(context, index as u32, &PhasedStep { step, ..phased })?;

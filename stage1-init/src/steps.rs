@@ -54,6 +54,8 @@ pub(crate) struct Context<'k, K: Kernel> {
     procfs: Option<masks::Procfs>,
     /// A symlink of the image has led a mount: it lies not where its path says, perhaps over what earlier steps have covered.
     pub(crate) has_led_elsewhere: bool,
+    /// The same of a path that was to be covered: where it leads may not have been there yet.
+    pub(crate) is_cover_led: bool,
     /// An empty read-only tmpfs, and with which data it was mounted.
     empty: Option<(Descriptor, &'static CStr)>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
@@ -94,6 +96,7 @@ impl<'k, K: Kernel> Context<'k, K> {
             null: None,
             procfs: None,
             has_led_elsewhere: false,
+            is_cover_led: false,
             empty: None,
             directory: None,
             fresh: None,
@@ -192,6 +195,17 @@ impl<'k, K: Kernel> Context<'k, K> {
             return Ok(());
         }
         self.close_all()
+    }
+
+    /// Lets go of all mounts but the root: hooks may unmount them.
+    pub(crate) fn let_go_of_mounts(&mut self) -> Result<(), Fault> {
+        for tree in self.root.sources.iter().flatten().chain(&self.trees) {
+            self.kernel.close(*tree);
+        }
+        self.root.sources.clear();
+        self.trees.clear();
+        self.close_all()?;
+        self.go_to(self.root.new)
     }
 
     /// Closes every descriptor of steps, cached ones included: nothing of them is needed while the container waits for its start.

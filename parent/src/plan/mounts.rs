@@ -300,7 +300,10 @@ fn propagations(request: &Request<'_>, mount: &Mount) -> Option<Propagations> {
     // Neither gets the container what the host mounts in there, nor the host what the container does.
     let private = Propagation { kind: PropagationKind::Private, recursive: false };
     let first = cgroups::is_hosts(request, mount).then_some(private);
-    Propagations::new(first.into_iter().chain(mount.propagation.iter().copied().map(propagation)))
+    // Without the first of eight, there is room for it: the last ones decide.
+    let passed_over = if first.is_some() && mount.propagation.len() == 8 { 1 } else { 0 };
+    let changes = mount.propagation.iter().skip(passed_over).copied().map(propagation);
+    Propagations::new(first.into_iter().chain(changes))
 }
 
 /// A new filesystem's flags as mount(2) takes them.

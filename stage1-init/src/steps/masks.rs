@@ -30,16 +30,14 @@ pub(super) fn readonly<K: Kernel>(
         // An older kernel has no such call.
         false => kernel.open_tree_with((place.directory, place.name), attributes).ok(),
     };
-    let tree = match at_once {
-        Some(tree) => tree,
-        None => {
-            let (directory, name) = (place.directory, place.name);
-            let tree = kernel.open_tree(directory, name, Open::PathNoFollow, recursive).at(Call::OpenTree)?;
-            kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
-            tree
-        }
-    };
-    kernel.move_mount(tree, place.directory, place.name).at(Call::MoveMount)
+    let (directory, name) = (place.directory, place.name);
+    if let Some(tree) = at_once {
+        return kernel.move_mount(tree, directory, name).at(Call::MoveMount);
+    }
+    let tree = kernel.open_tree(directory, name, Open::PathNoFollow, recursive).at(Call::OpenTree)?;
+    // Afterwards: in a shared volume the host gets a copy of the mount, and must be able to write to it.
+    kernel.move_mount(tree, directory, name).at(Call::MoveMount)?;
+    kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)
 }
 
 /// Covers an existing file with /dev/null, an existing directory with an empty tmpfs, which is mounted with `data`.
@@ -107,9 +105,8 @@ fn find<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<
             Some(_) => {}
         }
     }
-    let Some(directory) = paths::open_existing(context.kernel, context.root.new, path)? else {
-        return Ok(None);
-    };
+    let found = paths::open_existing(context.kernel, context.root.new, path, &mut context.is_cover_led)?;
+    let Some(directory) = found else { return Ok(None) };
     // What comes there may lie over the procfs, whatever the path's text is: an image's symlink may have led to it.
     context.procfs = None;
     Ok(Some(Place { directory, name: c"", is_directory: None }))

@@ -23,6 +23,29 @@ fn logging(name: &str, log: &Path, extra: &str) -> Value {
     json!({"path": "/bin/sh", "args": ["sh", "-c", script]})
 }
 
+/// stage1 has nothing open in there, nor is it there itself.
+#[test]
+fn a_bind_mount_can_be_unmounted_by_a_hook() {
+    for is_early in [true, false] {
+        let bundle = Bundle::new();
+        let source = bundle.scratch().join("source");
+        fs::create_dir_all(&source).expect("mkdir");
+        let rootfs = bundle.rootfs();
+        let script = format!("umount {}/mnt", rootfs.to_str().expect("a path in UTF-8"));
+        let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+        let bind = json!({"destination": "/mnt", "type": "bind", "source": source, "options": ["rbind"]});
+        let place = if is_early { 1 } else { mounts.len() };
+        mounts.insert(place, bind);
+        let outcome = bundle
+            .file("/mnt/own", "own", 0o644)
+            .set("/mounts", json!(mounts))
+            .set("/hooks", json!({"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}))
+            .shell("cat /mnt/own")
+            .run();
+        assert_eq!(outcome.succeeded(), "own");
+    }
+}
+
 /// As in runc: what hooks of the runtime bring, an engine's network or a driver's files, is covered as if it had been there.
 #[test]
 fn what_hooks_make_and_mount_is_masked_and_read_only() {

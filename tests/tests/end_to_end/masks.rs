@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use pinnace_tests::{Bundle, Pty, json};
+use pinnace_tests::{Bundle, Pty, json, skip};
 
 fn masked(path: &str) -> Bundle {
     Bundle::new().set("/linux/maskedPaths/-", json!(path))
@@ -289,6 +289,54 @@ fn masks_through_a_volumes_symlinks_are_on_what_comes_late() {
         .run();
     let text = outcome.succeeded();
     assert!(text.lines().count() == 1 && text.contains("Read-only file system"), "{}", outcome.describe());
+}
+
+/// The kernel has symlinks of its own in /proc, which lead to what is mounted late.
+#[test]
+fn masks_through_the_kernels_symlinks_are_on_what_comes_late() {
+    let links = ["/proc/fs/xfs/stat", "/proc/device-tree"];
+    let Some(link) = links.into_iter().find(|link| Path::new(link).is_symlink()) else {
+        return skip("this kernel has no symlink in /proc that leads to /sys");
+    };
+    let outcome =
+        masked(link).shell(&format!("ls -A {link} 2>/dev/null; cat {link} 2>/dev/null; exit 0")).run();
+    assert!(matches!(outcome.succeeded(), "" | "/proc/fs/xfs/stat"), "{}", outcome.describe());
+}
+
+/// A device in a new filesystem that is made before a mount which a symlink of the image leads there.
+#[test]
+fn devices_are_in_what_a_symlink_has_led_over_their_place() {
+    let bundle = Bundle::new().writable();
+    let source = bundle.scratch().join("source");
+    std::fs::create_dir_all(&source).expect("mkdir");
+    std::fs::create_dir_all(bundle.rootfs().join("var")).expect("mkdir");
+    symlink("/run", bundle.rootfs().join("var/run")).expect("symlink");
+    let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+    mounts.insert(1, json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs"}));
+    mounts.push(json!({"destination": "/var/run/v", "type": "bind", "source": source, "options": ["rbind"]}));
+    let outcome = bundle
+        .set("/mounts", json!(mounts))
+        .set(
+            "/linux/devices",
+            json!([{"path": "/run/v/odd", "type": "c", "major": 1, "minor": 3, "fileMode": 438}]),
+        )
+        .shell("stat -c '%F %t:%T' /run/v/odd")
+        .run();
+    assert_eq!(outcome.succeeded(), "character special file 1:3");
+}
+
+/// What lies over a procfs is not the kernel's.
+#[test]
+fn masks_in_a_volume_over_a_procfs_are_on_what_comes_late() {
+    let bundle = Bundle::new();
+    let volume = bundle.scratch().join("volume");
+    std::fs::create_dir_all(volume.join("p")).expect("mkdir");
+    symlink("/sys", volume.join("p/link")).expect("symlink");
+    let mut mounts = bundle.config()["mounts"].as_array().expect("a list").clone();
+    mounts.insert(1, json!({"destination": "/a/p", "type": "proc", "source": "proc"}));
+    mounts.insert(2, json!({"destination": "/a", "type": "bind", "source": volume, "options": ["rbind"]}));
+    let bundle = bundle.set("/mounts", json!(mounts)).set("/linux/maskedPaths", json!(["/a/p/link/kernel"]));
+    assert_eq!(bundle.shell("ls /sys/kernel").run().succeeded(), "");
 }
 
 /// Behind a symlink `..` is not what the text says.

@@ -140,11 +140,10 @@ pub(super) fn paths(list: Option<&[String]>, field: &str, problems: &mut Problem
         if !written.starts_with('/') {
             problems.add(path, format!("{written:?} is not an absolute path"));
         }
-        let cleaned = clean(written);
-        if cleaned == "/" {
+        let kept = if written.split('/').any(|name| name == "..") { written.clone() } else { clean(written) };
+        if kept == "/" {
             problems.add(path, "is the root itself");
         }
-        let kept = if written.split('/').any(|name| name == "..") { written.clone() } else { cleaned };
         if !paths.contains(&kept) {
             paths.push(kept);
         }
