@@ -258,7 +258,7 @@ impl Places<'_> {
     /// When something can be made at `path`: before the joins if it lies in a new filesystem, so that its place is certain, and nothing that waits
     /// will lie over it, on it, or in it.
     fn phase_of(&self, path: &str) -> Phase {
-        let is_certain = self.innermost(path).is_some_and(|(_, content)| content != Content::Others);
+        let is_certain = self.topmost(path).is_some_and(|(_, content)| content != Content::Others);
         if is_certain && !self.is_touched(path) { Phase::Mounts } else { Phase::Views }
     }
 
@@ -268,7 +268,7 @@ impl Places<'_> {
         if self.hooks_wait {
             return self.final_phase();
         }
-        let Some((procfs, Content::Proc)) = self.innermost(path) else { return Phase::Views };
+        let Some((procfs, Content::Proc)) = self.topmost(path) else { return Phase::Views };
         let is_there = !self.is_touched(path)
             && path.split('/').all(|name| name != "..")
             && !(self.network_waits && may_be_the_networks(&path[procfs.len()..]));
@@ -281,7 +281,7 @@ impl Places<'_> {
     }
 
     /// The early mount in which `path` lies, as far as its text tells.
-    fn innermost(&self, path: &str) -> Option<(&str, Content)> {
+    fn topmost(&self, path: &str) -> Option<(&str, Content)> {
         // The last one lies on top of the others.
         self.early.iter().rev().copied().find(|(mount, _)| lies_in(path, mount))
     }
