@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
-use pinnace_tests::{Bundle, Pty, json, skip};
+use pinnace_tests::{Bundle, Pty, find_program, json, run_within_limit, skip};
 
 fn masked(path: &str) -> Bundle {
     Bundle::new().set("/linux/maskedPaths/-", json!(path))
@@ -337,6 +338,30 @@ fn masks_in_a_volume_over_a_procfs_are_on_what_comes_late() {
     mounts.insert(2, json!({"destination": "/a", "type": "bind", "source": volume, "options": ["rbind"]}));
     let bundle = bundle.set("/mounts", json!(mounts)).set("/linux/maskedPaths", json!(["/a/p/link/kernel"]));
     assert_eq!(bundle.shell("ls /sys/kernel").run().succeeded(), "");
+}
+
+/// The host gets a copy of what is mounted in a volume that it shares: it must be able to write there afterwards.
+#[test]
+fn read_only_path_in_a_shared_volume_leaves_the_hosts_writable() {
+    let Some(unshare) = find_program("unshare") else { return skip("unshare is not installed") };
+    let bundle = Bundle::new();
+    let volume = bundle.scratch().join("volume");
+    std::fs::create_dir_all(&volume).expect("mkdir");
+    std::fs::create_dir_all(bundle.rootfs().join("v")).expect("mkdir");
+    let container = bundle
+        .mount("/v", "bind", volume.to_str().expect("UTF-8"), &["rbind", "rshared"])
+        .set("/linux/rootfsPropagation", json!("rshared"))
+        .set("/linux/readonlyPaths/-", json!("/v/sub"))
+        .shell("touch /v/sub/x 2>&1; exit 0")
+        .container();
+    let run = container.create_command("run", &[]);
+    let script = "mount --make-rshared / && mount -t tmpfs volume \"$0\" && mkdir \"$0/sub\" && \"$@\" && touch \"$0/sub/x\" && echo written";
+    let mut command = Command::new(unshare);
+    command.args(["-m", "--propagation", "private", "/bin/sh", "-c", script]);
+    command.arg(&volume).arg(run.get_program()).args(run.get_args());
+    let outcome = run_within_limit(command);
+    let text = outcome.succeeded();
+    assert!(text.contains("Read-only file system") && text.ends_with("written"), "{}", outcome.describe());
 }
 
 /// Behind a symlink `..` is not what the text says.
