@@ -49,7 +49,7 @@ use version::{MemoryFiles, Setting};
 use writer::{Undo, Writer};
 
 use crate::config::{Memory, Resources};
-use crate::descriptors::close_all;
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
 /// What making the cgroups did, for whoever takes them away again.
@@ -108,8 +108,6 @@ pub struct Doors {
     tasks: Vec<OwnedFd>,
     /// Detached trees of the directories, for its own /sys/fs/cgroup.
     trees: Vec<OwnedFd>,
-    /// Files that have served.
-    done: Vec<OwnedFd>,
 }
 
 impl Doors {
@@ -121,9 +119,7 @@ impl Doors {
 
 impl Drop for Doors {
     fn drop(&mut self) {
-        // One call instead of two for each hierarchy, on the way to the child's start.
-        let all = [&mut self.tasks, &mut self.trees, &mut self.done];
-        close_all(all.into_iter().flat_map(std::mem::take));
+        [&mut self.tasks, &mut self.trees].into_iter().flat_map(std::mem::take).for_each(spend);
     }
 }
 
@@ -231,8 +227,8 @@ impl Cgroups {
             made: &mut self.made,
             directory: born_in.as_ref().map(AsFd::as_fd),
         };
-        let mut doors = self.placement.version().populate(setting, resources, tree_count)?;
-        doors.done.extend(born_in);
+        let doors = self.placement.version().populate(setting, resources, tree_count)?;
+        born_in.into_iter().for_each(spend);
         if let Some(path) = oom_control.filter(|path| self.made.kept.contains(path)) {
             // What `end_oom_kills` will change.
             let file = format!("{path}/memory.oom_control");

@@ -1,5 +1,8 @@
 //! Closing many descriptors with few calls.
 
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use sc::syscall;
@@ -8,6 +11,58 @@ use crate::error::check;
 
 /// From linux/close_range.h, which linux-raw-sys leaves out.
 pub(crate) const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+
+/// As many spent descriptors wait at most: whoever sets hundreds of limits must not run out of them.
+const SPENT_MAX: usize = 48;
+
+thread_local! {
+    /// What waits to be closed, while the calling thread has a `Sweep`, which empties it. Nothing is left to be dropped with the thread: with musl
+    /// to have that noted is six system calls.
+    static SPENT: RefCell<Option<ManuallyDrop<Vec<OwnedFd>>>> = const { RefCell::new(None) };
+}
+
+/// While it lives, descriptors that its thread has no more use for ([`spend`]) wait, and are closed together; without, each by itself.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    /// It is its thread's.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Sweep {
+    pub(crate) fn begin() -> Self {
+        SPENT.set(Some(ManuallyDrop::new(take_spent())));
+        Self { _thread: PhantomData }
+    }
+}
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        close_spent();
+        SPENT.set(None);
+    }
+}
+
+/// Closes a descriptor of which it does not matter when it is closed.
+pub(crate) fn spend(descriptor: OwnedFd) {
+    let closed_now = SPENT.with_borrow_mut(|spent| match spent {
+        Some(spent) if spent.len() < SPENT_MAX => {
+            spent.push(descriptor);
+            None
+        }
+        _ => Some(descriptor),
+    });
+    drop(closed_now);
+}
+
+/// Closes what waits.
+pub(crate) fn close_spent() {
+    close_all(take_spent());
+}
+
+fn take_spent() -> Vec<OwnedFd> {
+    SPENT
+        .with_borrow_mut(|spent| spent.as_mut().map(|spent| std::mem::take(&mut **spent)).unwrap_or_default())
+}
 
 /// Closes descriptors; those whose numbers follow each other, together.
 pub(crate) fn close_all(descriptors: impl IntoIterator<Item = OwnedFd>) {
@@ -24,5 +79,60 @@ pub(crate) fn close_all(descriptors: impl IntoIterator<Item = OwnedFd>) {
                 drop(unsafe { OwnedFd::from_raw_fd(*number) });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+    use rustix::pipe::pipe;
+
+    use super::*;
+
+    /// Whether the other end of a pipe is closed.
+    fn is_alone(reader: BorrowedFd<'_>) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut polled = [PollFd::from_borrowed_fd(reader, PollFlags::empty())];
+        poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
+        polled[0].revents().contains(PollFlags::HUP)
+    }
+
+    fn spent_end() -> OwnedFd {
+        let (reader, writer) = pipe().unwrap();
+        fcntl_setfd(&writer, FdFlags::CLOEXEC).unwrap();
+        spend(writer);
+        reader
+    }
+
+    #[test]
+    fn spent_descriptors_are_closed_at_once_or_with_the_sweep() {
+        assert!(is_alone(spent_end().as_fd()));
+        let sweep = Sweep::begin();
+        let (first, second) = (spent_end(), spent_end());
+        assert!(!is_alone(first.as_fd()) && !is_alone(second.as_fd()));
+        close_spent();
+        assert!(is_alone(first.as_fd()) && is_alone(second.as_fd()));
+        let third = spent_end();
+        assert!(!is_alone(third.as_fd()));
+        drop(sweep);
+        assert!(is_alone(third.as_fd()) && is_alone(spent_end().as_fd()));
+    }
+
+    #[test]
+    fn a_sweep_keeps_a_limited_number_open_and_is_its_threads() {
+        let _sweep = Sweep::begin();
+        let ends: Vec<OwnedFd> = (0..SPENT_MAX + 3).map(|_| spent_end()).collect();
+        assert_eq!(ends.iter().filter(|end| is_alone(end.as_fd())).count(), 3);
+        assert!(std::thread::spawn(|| is_alone(spent_end().as_fd())).join().unwrap());
+    }
+
+    #[test]
+    fn rows_with_gaps_are_closed_and_what_lies_between_stays() {
+        let pipes: Vec<(OwnedFd, OwnedFd)> = (0..3).map(|_| pipe().unwrap()).collect();
+        let (readers, writers): (Vec<OwnedFd>, Vec<OwnedFd>) = pipes.into_iter().unzip();
+        close_all(writers);
+        assert!(readers.iter().all(|reader| is_alone(reader.as_fd()) && fcntl_getfd(reader).is_ok()));
     }
 }

@@ -10,6 +10,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::descriptors::spend;
 use crate::error::{Error, Result, check};
 
 pub use cgroups::{CGROUP_MOUNT, CgroupHost, Hierarchy};
@@ -155,7 +156,7 @@ pub fn has_keyrings() -> bool {
 
 fn has_apparmor() -> bool {
     read_proc("/sys/module/apparmor/parameters/enabled", Reads::One)
-        .is_ok_and(|(answer, _)| answer.starts_with('Y'))
+        .is_ok_and(|answer| answer.starts_with('Y'))
 }
 
 /// Source: landlock_create_ruleset(2), LANDLOCK_CREATE_RULESET_VERSION.
@@ -177,7 +178,7 @@ fn has_selinux() -> bool {
         rustix::fs::statfs(SELINUX_MOUNT).is_ok_and(|statfs| statfs.f_type as u64 == SELINUX_MAGIC);
     let own = || read_proc("/proc/thread-self/attr/current", Reads::One);
     // One that cannot be asked is taken for one that has a policy.
-    is_mounted && own().map_or(true, |(own, _)| own.trim_end_matches(['\0', '\n']) != "kernel")
+    is_mounted && own().map_or(true, |own| own.trim_end_matches(['\0', '\n']) != "kernel")
 }
 
 /// Whether our user namespace is the one that the kernel began with.
@@ -270,8 +271,7 @@ enum Reads {
     Many,
 }
 
-/// The text, and the file, for who closes several at once.
-fn read_proc(path: &str, reads: Reads) -> Result<(String, OwnedFd)> {
+fn read_proc(path: &str, reads: Reads) -> Result<String> {
     let failed = |errno| Error::call(format_args!("read {path}"), errno);
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     let mut text = Vec::with_capacity(16 << 10);
@@ -279,9 +279,9 @@ fn read_proc(path: &str, reads: Reads) -> Result<(String, OwnedFd)> {
         let free = text.capacity() - text.len();
         let bytes = rustix::io::read(&file, spare_capacity(&mut text)).map_err(failed)?;
         if bytes == 0 || (reads == Reads::One && bytes < free) {
-            let text = String::from_utf8(text)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            return Ok((text, file));
+            spend(file);
+            return Ok(String::from_utf8(text)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()));
         }
         text.reserve(1);
     }

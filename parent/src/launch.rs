@@ -53,7 +53,7 @@ pub use stdio::Stdio;
 pub use trees::OWNERS_OF_ROOT;
 
 use crate::config::Namespace;
-use crate::descriptors::close_all;
+use crate::descriptors::{close_all, spend};
 use crate::ending::{self, Ending};
 use crate::error::{Error, Result, check};
 use crate::plan::{Plan, clones_user};
@@ -307,7 +307,7 @@ impl Launch {
         };
         if !plan.net_devices.is_empty() {
             let namespace = match (&made, plan.namespaces.network.path()) {
-                (Some(made), _) => &made.namespace,
+                (Some(made), _) => made,
                 (None, Some(path)) => &open_namespace(path, uapi::CLONE_NEWNET)?,
                 (None, None) => {
                     // It came with the clone.
@@ -317,10 +317,7 @@ impl Launch {
             };
             self.devices = Some(MovedDevices::move_into(namespace.as_fd(), plan.net_devices)?);
         }
-        close_all(made.into_iter().flat_map(|made| {
-            let (socket, own) = made.tools;
-            [made.namespace, socket].into_iter().chain(own)
-        }));
+        made.into_iter().for_each(spend);
         Ok(())
     }
 

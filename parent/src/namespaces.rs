@@ -6,6 +6,7 @@ use linux_raw_sys::general as uapi;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
 /// A thread that is in another namespace of one kind (CLONE_NEW*). Dropped, as when what it does there panics, it is back in its own as well.
@@ -34,16 +35,17 @@ impl Away {
         Ok(Self { own: Some(own), kind })
     }
 
-    /// Returns, and gives the thread's own namespace.
+    /// Returns.
     ///
     /// Errors: the thread is not back. Going on would do the host's work in the container.
-    pub fn back(mut self) -> Result<Option<OwnedFd>> {
+    pub fn back(mut self) -> Result<()> {
         if let Some(own) = &self.own {
             move_into_link_name_space(own.as_fd(), None).map_err(|errno| {
                 Error::call(format_args!("return to the own {} namespace", name(self.kind)), errno)
             })?;
         }
-        Ok(self.own.take())
+        self.own.take().into_iter().for_each(spend);
+        Ok(())
     }
 }
 
@@ -63,7 +65,7 @@ pub fn inside<T>(namespaces: &[(BorrowedFd<'_>, u32)], act: impl FnOnce() -> T) 
     let joined = namespaces.iter().map(|&(namespace, kind)| Away::join(namespace, kind));
     let joined = joined.collect::<Result<Vec<_>>>()?;
     let done = act();
-    joined.into_iter().rev().try_for_each(|away| away.back().map(drop))?;
+    joined.into_iter().rev().try_for_each(Away::back)?;
     Ok(done)
 }
 

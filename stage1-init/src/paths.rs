@@ -111,22 +111,27 @@ pub(crate) fn open_mount_point<K: Kernel>(
 /// statfs(2)'s number for procfs, from linux/magic.h.
 pub(crate) const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// As `open`, but a path that does not exist is `None`. Behind a symlink it is another than the text says, and `is_led` is set.
+/// As `open`, and whether it is a directory; a path that does not exist is `None`. Behind a symlink it is another than the text says, and `is_led`
+/// is set.
 pub(crate) fn open_existing<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
     path: &CStr,
     is_led: &mut bool,
-) -> Result<Option<Descriptor>, Fault> {
-    let found = match kernel.open(root, path, Open::Path, Resolve::InRootNoSymlinks) {
+) -> Result<Option<(Descriptor, bool)>, Fault> {
+    let mut open = |resolve| match kernel.open(root, path, Open::Directory, resolve) {
+        Err(Errno::NOTDIR) => Ok((kernel.open(root, path, Open::Path, resolve)?, false)),
+        opened => Ok((opened?, true)),
+    };
+    let found = match open(Resolve::InRootNoSymlinks) {
         Err(Errno::LOOP) => {
             *is_led = true;
-            kernel.open(root, path, Open::Path, Resolve::InRoot)
+            open(Resolve::InRoot)
         }
         found => found,
     };
     match found {
-        Ok(descriptor) => Ok(Some(descriptor)),
+        Ok(found) => Ok(Some(found)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Fault { call: Call::Open, errno }),
     }

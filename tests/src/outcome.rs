@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::patience;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// What a command left: exit code (128+N when signal N ended it) and what it wrote.
@@ -171,7 +171,11 @@ pub(crate) fn exited_within(pidfd: &OwnedFd, limit: Duration) -> bool {
 }
 
 fn memory_file(name: &str) -> File {
-    File::from(memfd_create(name, MemfdFlags::CLOEXEC).expect("memfd_create"))
+    let file = memfd_create(name, MemfdFlags::CLOEXEC).expect("memfd_create");
+    // Of two that write at the same moment neither overwrites the other: the kernel guards the position of files that were opened by a path, and of others
+    // it does not.
+    fcntl_setfl(&file, OFlags::APPEND).expect("fcntl F_SETFL");
+    File::from(file)
 }
 
 fn read_all(file: &File) -> String {

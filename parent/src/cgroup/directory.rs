@@ -103,7 +103,7 @@ fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
             Err(errno) => return Err(Error::call(format_args!("mkdir {parent}"), errno)),
         }
         if directory.has("cpuset") {
-            v1::fill_cpuset(&parent, true, &mut Vec::new())?;
+            v1::fill_cpuset(&parent, true)?;
         }
     }
     Ok(())
@@ -167,7 +167,7 @@ pub(super) fn processes_below(path: &str) -> Vec<i32> {
     let mut pids = parse(files::read(&format!("{path}/cgroup.procs")).unwrap_or_default());
     files::visit_below(path, |parent, name| {
         let own = files::read_at(parent, &format!("{name}/cgroup.procs"));
-        pids.extend(own.map_or(Vec::new(), |(text, _)| parse(text)));
+        pids.extend(parse(own.unwrap_or_default()));
     });
     pids
 }

@@ -7,22 +7,15 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
 pub(super) fn read(path: &str) -> std::result::Result<String, Errno> {
-    read_and_keep(path).map(|(text, _)| text)
-}
-
-/// The same, with the file, for who closes many at once.
-pub(super) fn read_and_keep(path: &str) -> std::result::Result<(String, OwnedFd), Errno> {
     read_at(rustix::fs::CWD, path)
 }
 
 /// The same for a path that counts from a directory.
-pub(super) fn read_at(
-    directory: BorrowedFd<'_>,
-    path: &str,
-) -> std::result::Result<(String, OwnedFd), Errno> {
+pub(super) fn read_at(directory: BorrowedFd<'_>, path: &str) -> std::result::Result<String, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(directory, path, flags, Mode::empty())?;
     let mut text = Vec::new();
@@ -32,34 +25,27 @@ pub(super) fn read_at(
         text.extend_from_slice(&buffer[..bytes]);
         // The kernel hands these files out a page at a time.
         if bytes < buffer.len() / 2 {
-            return Ok((String::from_utf8_lossy(&text).into_owned(), file));
+            spend(file);
+            return Ok(String::from_utf8_lossy(&text).into_owned());
         }
     }
 }
 
 pub(super) fn write(path: &str, value: &str) -> std::result::Result<(), Errno> {
-    write_at(rustix::fs::CWD, path, value).map(drop)
+    write_at(rustix::fs::CWD, path, value)
 }
 
 /// Writes a file whose path counts from a directory.
-pub(super) fn write_at(
-    directory: BorrowedFd<'_>,
-    path: &str,
-    value: &str,
-) -> std::result::Result<OwnedFd, Errno> {
+pub(super) fn write_at(directory: BorrowedFd<'_>, path: &str, value: &str) -> std::result::Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(directory, path, flags, Mode::empty())?;
-    rustix::io::write(&file, value.as_bytes())?;
-    Ok(file)
+    let written = rustix::io::write(&file, value.as_bytes());
+    spend(file);
+    written.map(drop)
 }
 
 /// Writes a limit; the error names the file and the value.
 pub(super) fn set(directory: &str, file: &str, value: impl ToString) -> Result<()> {
-    set_and_keep(directory, file, value).map(drop)
-}
-
-/// The same, with the file, for who closes many at once.
-pub(super) fn set_and_keep(directory: &str, file: &str, value: impl ToString) -> Result<OwnedFd> {
     let (path, value) = (format!("{directory}/{file}"), value.to_string());
     write_at(rustix::fs::CWD, &path, &value)
         .map_err(|errno| Error::call(format_args!("write {value:?} to {path}"), errno))

@@ -6,8 +6,6 @@ pub(super) mod devices;
 mod memory;
 mod stats;
 
-use std::os::fd::OwnedFd;
-
 use super::devices::with_defaults;
 use super::directory::{make, make_beside};
 use super::place::Directory;
@@ -15,6 +13,7 @@ use super::version::{MemoryFiles, Setting, V1, Version};
 use super::writer::Writer;
 use super::{Doors, Made, OomWatch, Stats, files, hugetlb, needs, rdma};
 use crate::config::{Memory, Network, Resources};
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
 pub(super) use cpu::fill_cpuset;
@@ -33,12 +32,12 @@ impl Version for V1<'_> {
                 !setting.made.kept.contains(&path)
             };
             if directory.has("cpuset") {
-                let filled = fill_cpuset(&path, is_new, &mut doors.done)?;
+                let filled = fill_cpuset(&path, is_new)?;
                 if setting.made.kept.contains(&path) {
                     setting.made.kept_limits.extend(filled);
                 }
             }
-            fill(directory, resources, setting.made, &mut doors.done)?;
+            fill(directory, resources, setting.made)?;
             doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
             // Early, while stage1 is busy elsewhere; for further views below.
             if doors.trees.len() < tree_count {
@@ -134,13 +133,8 @@ fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result
     }
 }
 
-/// Fills a directory: its limits, and which devices its processes may use. Files that are `done` are the caller's to close.
-fn fill(
-    directory: &Directory,
-    resources: &Resources,
-    made: &mut Made,
-    done: &mut Vec<OwnedFd>,
-) -> Result<()> {
+/// Fills a directory: its limits, and which devices its processes may use.
+fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
     let path = directory.absolute();
     let was_there = made.kept.contains(&path);
     let writer = if was_there { Writer::with_undo(path.clone()) } else { Writer::new(path.clone()) };
@@ -151,7 +145,7 @@ fn fill(
         if was_there {
             made.kept_limits.extend(devices::undo(&path));
         }
-        limit_devices(&path, resources, done)?;
+        limit_devices(&path, resources)?;
     }
     Ok(())
 }
@@ -200,7 +194,7 @@ fn limit_network(directory: &Directory, writer: &Writer, network: &Network) -> R
     Ok(())
 }
 
-fn limit_devices(path: &str, resources: &Resources, done: &mut Vec<OwnedFd>) -> Result<()> {
+fn limit_devices(path: &str, resources: &Resources) -> Result<()> {
     let policy = with_defaults(&resources.devices);
     let (allow, deny) = (format!("{path}/devices.allow"), format!("{path}/devices.deny"));
     if policy.allow_by_default && policy.rules.is_empty() {
@@ -217,6 +211,6 @@ fn limit_devices(path: &str, resources: &Resources, done: &mut Vec<OwnedFd>) -> 
     };
     write(policy.allow_by_default, "a")?;
     lines.iter().try_for_each(|line| write(!policy.allow_by_default, line))?;
-    done.extend([allow_file, deny_file]);
+    [allow_file, deny_file].into_iter().for_each(spend);
     Ok(())
 }

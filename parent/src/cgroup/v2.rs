@@ -5,7 +5,7 @@ mod cpu;
 mod memory;
 mod stats;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
@@ -14,7 +14,7 @@ use super::version::{MemoryFiles, Setting, V2, Version};
 use super::writer::Writer;
 use super::{Doors, Made, OomWatch, Stats, bpf, devices, files, hugetlb, needs, rdma};
 use crate::config::Resources;
-use crate::descriptors::close_all;
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -26,11 +26,10 @@ impl Version for V2<'_> {
         if setting.has_manager {
             enable_missing(self.0, resources, setting.made)?;
         }
-        let mut doors = Doors::default();
-        fill(self.0, resources, setting, &mut doors)?;
+        fill(self.0, resources, setting)?;
         let path = self.0.absolute();
-        doors.trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
-        Ok(doors)
+        let trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
+        Ok(Doors { trees, tasks: Vec::new() })
     }
 
     fn allow_update(&self, change: &Resources) -> Result<()> {
@@ -84,10 +83,7 @@ impl Version for V2<'_> {
 /// A controller that cannot be turned on is missed only by who limits it: the write of that limit says so.
 pub(super) fn enable_controllers(directory: &Directory, made: &mut Made) -> Result<()> {
     // Mostly they are all on, and then nobody needs to look at each cgroup on the way.
-    let (there_are, top) = read_and_keep(&format!("{}/cgroup.controllers", directory.mountpoint()))?;
-    let (has, own) = read_and_keep(&format!("{}/cgroup.controllers", directory.absolute()))?;
-    close_all([top, own]);
-    if there_are == has {
+    if controllers(directory.mountpoint())? == controllers(&directory.absolute())? {
         return Ok(());
     }
     let mut above = directory.mountpoint().to_owned();
@@ -127,11 +123,7 @@ fn controllers(path: &str) -> Result<String> {
 }
 
 fn read(file: &str) -> Result<String> {
-    read_and_keep(file).map(|(text, _)| text)
-}
-
-fn read_and_keep(file: &str) -> Result<(String, OwnedFd)> {
-    files::read_and_keep(file).map_err(|errno| Error::call(format_args!("read {file}"), errno))
+    files::read(file).map_err(|errno| Error::call(format_args!("read {file}"), errno))
 }
 
 fn enable_below(path: &str) -> Result<()> {
@@ -166,7 +158,6 @@ fn fill(
     directory: &Directory,
     resources: &Resources,
     Setting { made, directory: open, .. }: Setting<'_>,
-    doors: &mut Doors,
 ) -> Result<()> {
     check_possible(resources)?;
     let path = directory.absolute();
@@ -193,7 +184,7 @@ fn fill(
             let program = devices::program(&policy);
             let put_in_force =
                 if was_there { bpf::replace_device_policies } else { bpf::attach_device_policy };
-            put_in_force(open, &program).map(|program| doors.done.push(program))
+            put_in_force(open, &program).map(spend)
         }
     };
     match applied {

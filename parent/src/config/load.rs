@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::problems::Refusal;
 use super::{Config, IsOwn, Mount, Process, check, faults, shape};
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
 /// Bytes of the largest file that is read: arguments and environment may have 6 MiB, and JSON may escape each byte of them.
@@ -44,6 +45,7 @@ fn read_file(bundle: BorrowedFd<'_>, name: &Path) -> Result<Vec<u8>> {
     let size = rustix::fs::fstat(&file).map_err(|errno| Error::call("stat config.json", errno))?.st_size;
     let size = usize::try_from(size).unwrap_or(0).min(FILE_BYTES_MAX);
     let text = read(&file, size).map_err(|errno| Error::call("read config.json", errno))?;
+    spend(file);
     if text.len() > FILE_BYTES_MAX {
         return Err(Error::new(format!("config.json is larger than {FILE_BYTES_MAX} bytes")));
     }

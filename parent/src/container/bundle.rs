@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::config::{self, Config};
-use crate::descriptors::close_all;
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 use crate::host::is_own_namespace;
 
@@ -24,7 +24,7 @@ pub struct Bundle {
 pub(super) fn load_bundle(bundle: Option<&Path>, config: &Path) -> Result<Bundle> {
     let (mut bundle, directory) = open_bundle(bundle, config)?;
     let rootfs = check_rootfs(&directory, &bundle.config.root.path)?;
-    close_all([directory, rootfs]);
+    [directory, rootfs].into_iter().for_each(spend);
     // Without a symlink on the way, what the text means is what the kernel finds.
     bundle.rootfs = config::clean_path(&bundle.rootfs);
     Ok(bundle)

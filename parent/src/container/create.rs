@@ -19,6 +19,7 @@ use super::hooks::poststop;
 use super::{devices, rootless, symlinks};
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{Basis, Config, Hooks, KeptFilter, MountKind, Namespace};
+use crate::descriptors::Sweep;
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
@@ -204,6 +205,7 @@ impl Created {
 ///
 /// Whatever fails, nothing is left behind.
 pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
+    let _sweep = Sweep::begin();
     check_id(creation.id)?;
     let trace = creation.trace;
     let mut bundle =

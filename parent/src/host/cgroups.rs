@@ -5,7 +5,6 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::{Questions, Reads, read_proc};
-use crate::descriptors::close_all;
 use crate::error::{Error, Result};
 
 /// The host's cgroup hierarchies.
@@ -38,14 +37,13 @@ const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
 /// Asks for the hierarchies, and for our own cgroups in them.
 pub(super) fn read() -> Result<CgroupHost> {
-    let (own, file) = read_proc("/proc/self/cgroup", Reads::One)?;
+    let own = read_proc("/proc/self/cgroup", Reads::One)?;
     if let Some(own) = own.strip_prefix("0::").and_then(|rest| rest.strip_suffix('\n'))
         && !own.contains('\n')
     {
         return read_unified(own);
     }
-    let (mounts, mounts_file) = read_proc("/proc/self/mountinfo", Reads::Many)?;
-    close_all([file, mounts_file]);
+    let mounts = read_proc("/proc/self/mountinfo", Reads::Many)?;
     Ok(parse_v1(&mounts, &own))
 }
 

@@ -8,32 +8,26 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sc::syscall;
 
+use crate::descriptors::spend;
 use crate::error::{Error, Result, check};
 use crate::namespaces::{self, Away};
 
 /// From linux/if.h, which linux-raw-sys leaves out.
 const IFF_UP: i16 = 1;
 
-/// A network namespace just made, and what it took.
-pub(super) struct NewNetwork {
-    pub(super) namespace: OwnedFd,
-    /// A socket in the new one, and the calling thread's own.
-    pub(super) tools: (OwnedFd, Option<OwnedFd>),
-}
-
 /// Makes a network namespace, hands it over, and brings its loopback up, while its new owner is at work in it already. The calling
 /// thread is back in its own when this returns.
-pub(super) fn new_namespace(hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<NewNetwork> {
+pub(super) fn new_namespace(hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<OwnedFd> {
     let away = Away::in_new_network()?;
     let made = socket().and_then(|socket| {
         let namespace = namespaces::own(CLONE_NEWNET)?;
         hand_over(namespace.as_fd())?;
         loopback_up(&socket)?;
-        Ok((namespace, socket))
+        spend(socket);
+        Ok(namespace)
     });
-    let own = away.back()?;
-    let (namespace, socket) = made?;
-    Ok(NewNetwork { namespace, tools: (socket, own) })
+    away.back()?;
+    made
 }
 
 /// A socket of the calling thread's network namespace, which takes orders for its devices.

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::{
     INIT, Init, NAMES, NEW, NOTIFY, READ_BYTES, RECORD, Record, START_SOCKET, Unclaimed, no_such_container,
 };
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
 /// One container's directory, open.
@@ -198,7 +199,10 @@ impl StateDirectory {
         loop {
             let room = text.capacity() - text.len();
             match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
-                Ok(count) if count < room => return Ok(Some(text)),
+                Ok(count) if count < room => {
+                    spend(file);
+                    return Ok(Some(text));
+                }
                 Ok(_) => text.reserve(text.len()),
                 Err(Errno::INTR) => {}
                 Err(errno) => {
@@ -265,6 +269,7 @@ impl StateDirectory {
             let written = rustix::io::write(&file, rest).map_err(|errno| ("write", errno))?;
             rest = &rest[written..];
         }
+        spend(file);
         Ok(temporary)
     }
 }

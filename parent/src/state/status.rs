@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use serde::Serialize;
 
 use super::{Init, StateDirectory};
-use crate::descriptors::close_all;
+use crate::descriptors::spend;
 use crate::error::{Error, Result};
 use crate::signals::send_signal;
 
@@ -54,7 +54,7 @@ impl Init {
             Err(errno) => return Err(Error::call(format_args!("pidfd_open {}", self.pid), errno)),
         };
         // Looked at after the handle was taken: if it is our process now, the handle means it.
-        let Some((stat, _)) = read_proc(self.pid, "stat")? else {
+        let Some(stat) = read_proc(self.pid, "stat")? else {
             return match send_signal(handle.as_fd(), 0) {
                 Err(Errno::SRCH) => Ok(None),
                 _ => Err(Error::new(format!(
@@ -111,10 +111,9 @@ impl ProcessFacts {
     /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
     /// Source: proc_pid_stat(5), fields 3 and 22.
     pub fn read(pid: i32) -> Result<Option<Self>> {
-        let Some((stat, stat_file)) = read_proc(pid, "stat")? else { return Ok(None) };
+        let Some(stat) = read_proc(pid, "stat")? else { return Ok(None) };
         let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
-        let Some((status, status_file)) = read_proc("thread-self", "status")? else { return Ok(None) };
-        close_all([stat_file, status_file]);
+        let Some(status) = read_proc("thread-self", "status")? else { return Ok(None) };
         Ok(Some(Self { start_time, inherited: Inherited::parse(&status) }))
     }
 }
@@ -135,7 +134,7 @@ impl Inherited {
     /// namespace knows us and the child by other numbers, and has somebody else at the child's.
     pub fn read() -> Self {
         let text = read_proc("thread-self", "status").ok().flatten();
-        text.map(|(text, _)| Self::parse(&text)).unwrap_or_default()
+        text.map(|text| Self::parse(&text)).unwrap_or_default()
     }
 
     pub fn ignores(&self, signal: Signal) -> bool {
@@ -150,14 +149,17 @@ impl Inherited {
     }
 }
 
-/// The text of a file of /proc/PID or /proc/thread-self, which is short: one read is enough; and the file. `None` if there is no such process.
-fn read_proc(process: impl fmt::Display, name: &str) -> Result<Option<(String, OwnedFd)>> {
+/// The text of a file of /proc/PID or /proc/thread-self, which is short: one read is enough. `None` if there is no such process.
+fn read_proc(process: impl fmt::Display, name: &str) -> Result<Option<String>> {
     let path = format!("/proc/{process}/{name}");
     let mut text = [0; 4096];
-    let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::read(&file, &mut text).map(|bytes| (bytes, file)));
+    let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|file| {
+        let bytes = rustix::io::read(&file, &mut text);
+        spend(file);
+        bytes
+    });
     match read {
-        Ok((bytes, file)) => Ok(Some((String::from_utf8_lossy(&text[..bytes]).into_owned(), file))),
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&text[..bytes]).into_owned())),
         Err(Errno::NOENT | Errno::SRCH) => Ok(None),
         Err(errno) => Err(Error::call(format_args!("read {path}"), errno)),
     }

@@ -120,6 +120,10 @@ impl Fake {
         }
     }
 
+    fn known_status(&self, name: &str) -> Option<Status> {
+        self.modes.iter().find(|(known, _)| *known == name).map(|&(_, status)| status)
+    }
+
     fn opens(&mut self, line: String, name: &str) -> Result<Descriptor> {
         self.call(line)?;
         Ok(self.hand_out(name))

@@ -48,11 +48,7 @@ pub(super) fn mask<K: Kernel>(
 ) -> Result<(), Fault> {
     // A missing path is nothing to mask (config-linux.md "Masked Paths").
     let Some(place) = find(context, path)? else { return Ok(()) };
-    let is_directory = match place.is_directory {
-        Some(known) => known,
-        None => context.kernel.status(place.directory).at(Call::Status)?.is_directory(),
-    };
-    let cover = if !is_directory {
+    let cover = if !place.is_directory {
         null_device(context)?
     } else if let Some((empty, _)) = context.empty.filter(|(_, its)| *its == data) {
         empty
@@ -85,8 +81,7 @@ struct Place {
     directory: Descriptor,
     /// In the directory; empty for the directory itself, whatever it is.
     name: &'static CStr,
-    /// If that is known.
-    is_directory: Option<bool>,
+    is_directory: bool,
 }
 
 /// `None`: it is missing.
@@ -98,18 +93,17 @@ fn find<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<
         match entry.map(|(kind, _)| kind) {
             None => return Ok(None),
             Some(kind @ (DT_DIR | DT_REG)) => {
-                let is_directory = Some(kind == DT_DIR);
-                return Ok(Some(Place { directory: procfs.place, name, is_directory }));
+                return Ok(Some(Place { directory: procfs.place, name, is_directory: kind == DT_DIR }));
             }
             // A symlink is followed as others are.
             Some(_) => {}
         }
     }
     let found = paths::open_existing(context.kernel, context.root.new, path, &mut context.is_cover_led)?;
-    let Some(directory) = found else { return Ok(None) };
+    let Some((directory, is_directory)) = found else { return Ok(None) };
     // What comes there may lie over the procfs, whatever the path's text is: an image's symlink may have led to it.
     context.procfs = None;
-    Ok(Some(Place { directory, name: c"", is_directory: None }))
+    Ok(Some(Place { directory, name: c"", is_directory }))
 }
 
 /// The name of what lies right in /proc, unless that may be a process: they come and go.

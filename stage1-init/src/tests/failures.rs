@@ -18,6 +18,8 @@ const ERRNOS: [Errno; 8] = [
     Errno::NOSYS,
 ];
 
+const NO_DIRECTORY: &str = "what is missing needs no mask, and what is no directory is opened as a file";
+
 /// `(start of the call, errnos, reason)`: a start goes on after these.
 const FORGIVEN: &[(&str, &[Errno], &str)] = &[
     ("open tree of /bundle/rootfs /proc Directory", &[Errno::NOENT], "a missing mount point is made"),
@@ -31,8 +33,8 @@ const FORGIVEN: &[(&str, &[Errno], &str)] = &[
     ("read_directory /proc", &ERRNOS, "without the listing each path is opened by itself"),
     ("open /proc scsi Directory", &ERRNOS, "each directory is then covered by a tmpfs of its own"),
     ("open_tree_with /proc sys", &ERRNOS, "before Linux 6.15 that takes two calls"),
-    ("open tree of /bundle/rootfs /proc/missing Path", &[Errno::NOENT], "what is missing needs no mask"),
-    ("open tree of /bundle/rootfs /sys/firmware Path", &[Errno::NOENT], "what is missing needs no mask"),
+    ("open tree of /bundle/rootfs /proc/missing Directory", &[Errno::NOENT, Errno::NOTDIR], NO_DIRECTORY),
+    ("open tree of /bundle/rootfs /sys/firmware Directory", &[Errno::NOENT, Errno::NOTDIR], NO_DIRECTORY),
     ("make_directory /sys/fs/cgroup/ cpu", &[Errno::EXIST], "two hierarchies may be one mount"),
     ("make_symlink", &[Errno::EXIST], "images bring their own links"),
     (

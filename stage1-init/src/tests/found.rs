@@ -69,7 +69,7 @@ fn a_proc_that_was_mounted_upon_is_looked_up_anew() {
             .iter()
             .position(|line| line.starts_with(&std::format!("move_mount tree of {covering}")));
         let after = &kernel.trace[covered.unwrap() + 1..];
-        assert!(after.iter().any(|line| line.contains("/proc/keys Path InRoot")), "{covering}");
+        assert!(after.iter().any(|line| line.contains("/proc/keys Directory InRoot")), "{covering}");
         assert!(!after.iter().any(|line| line.contains("to /proc ")), "{covering}");
     }
 }
@@ -80,8 +80,9 @@ fn a_proc_that_is_no_procfs_or_tells_not_all_is_not_relied_upon() {
     let _alone = alone();
     let check = |mut kernel: Fake, failing: &str| {
         run(&mut kernel);
-        let opened =
-            |path: &str| kernel.trace.iter().any(|line| line.contains(&std::format!("/rootfs {path} Path")));
+        let opened = |path: &str| {
+            kernel.trace.iter().any(|line| line.contains(&std::format!("/rootfs {path} Directory")))
+        };
         assert!(["/proc/sys", "/proc/keys", "/proc/scsi"].into_iter().all(opened), "{failing}");
         assert_eq!(
             kernel.trace.iter().filter(|line| line.ends_with("/proc Read InRootNoSymlinks")).count(),

@@ -1,7 +1,5 @@
 //! v1's controllers cpu and cpuset.
 
-use std::os::fd::OwnedFd;
-
 use rustix::io::Errno;
 
 use super::super::files;
@@ -96,15 +94,15 @@ pub(super) fn limit_set(writer: &Writer, cpu: &Cpu) -> Result<()> {
 }
 
 /// A new cpuset has no processor and no memory node, and takes no process then: it gets its parent's. One that was there before may have
-/// some: what it gets is in the answer, and goes again. Files that are `done` are the caller's to close.
-pub(in super::super) fn fill_cpuset(path: &str, is_new: bool, done: &mut Vec<OwnedFd>) -> Result<Vec<Undo>> {
+/// some: what it gets is in the answer, and goes again.
+pub(in super::super) fn fill_cpuset(path: &str, is_new: bool) -> Result<Vec<Undo>> {
     let mut filled = Vec::new();
     for name in ["cpuset.cpus", "cpuset.mems"] {
         let file = format!("{path}/{name}");
         if is_new {
-            copy_from_parent(path, name, done)?;
+            copy_from_parent(path, name)?;
         } else if files::read(&file).is_ok_and(|list| list.trim_end().is_empty()) {
-            copy_from_parent(path, name, done)?;
+            copy_from_parent(path, name)?;
             filled.push(Undo { file, lines: vec![String::from("\n")] });
         }
     }
@@ -112,17 +110,14 @@ pub(in super::super) fn fill_cpuset(path: &str, is_new: bool, done: &mut Vec<Own
 }
 
 /// Whoever has just made the parent may not have come to fill it, so that is done on the way; the hierarchy's root always has some.
-fn copy_from_parent(path: &str, file: &str, done: &mut Vec<OwnedFd>) -> Result<()> {
+fn copy_from_parent(path: &str, file: &str) -> Result<()> {
     let parent = &path[..path.rfind('/').unwrap_or_default()];
     let from = format!("{parent}/{file}");
-    let read =
-        || files::read_and_keep(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
-    let (mut value, mut source) = read()?;
+    let read = || files::read(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
+    let mut value = read()?;
     if value.trim_end().is_empty() {
-        copy_from_parent(parent, file, done)?;
-        (value, source) = read()?;
+        copy_from_parent(parent, file)?;
+        value = read()?;
     }
-    let target = files::set_and_keep(path, file, value.trim_end())?;
-    done.extend([source, target]);
-    Ok(())
+    files::set(path, file, value.trim_end())
 }

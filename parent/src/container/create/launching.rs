@@ -11,6 +11,7 @@ use super::super::{hooks, rootless};
 use super::{Creation, DEATH_FOR_MEMORY, out_of_memory};
 use crate::cgroup::Cgroups;
 use crate::config::{Config, HookPoint};
+use crate::descriptors::close_spent;
 use crate::error::{Error, Kind, Result};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
@@ -124,6 +125,8 @@ pub(super) fn launch(
         socket.send(b"standard", launch.pidfd())?;
     }
     if plan.bootstrap.await_hooks {
+        // They may unmount what we have mounts of.
+        close_spent();
         trace.wait("wait for stage1", || block_on(&reactor, launch.hooks_due(&reactor, plan)))?;
         interruptible(creation, || {
             trace.span("run hooks", || hooks::create(creation, config, record, cgroups, &launch))?;
@@ -172,6 +175,7 @@ impl Last<'_, '_> {
     /// Leaves stage1 waiting for `start`. The record of init ends the creation; until `Hold` comes stage1 ends with us, so that nobody needs it earlier.
     fn hold(self, launch: &mut Launch, pid_file: Option<&mut PidFile<'_>>) -> Result<()> {
         let Creation { trace, log, .. } = self.creation;
+        close_spent();
         let reactor = Reactor::default();
         trace.wait("wait for stage1", || block_on(&reactor, launch.ready(&reactor, self.plan)))?;
         log.debug(|| String::from("stage1 is ready"));
@@ -198,6 +202,7 @@ impl Last<'_, '_> {
             // Who looks at a terminal wants to see all of it.
             relay = self.terminal.connect(launch)?;
         }
+        close_spent();
         // Said beforehand, stage1 need not wait for us when it is ready.
         launch.send_start(self.ignored_signals)?;
         let hooks = self.config.hooks.at(HookPoint::StartContainer);

@@ -24,6 +24,10 @@ impl Files for Fake {
             self.call(format!("{line} = NOENT"))?;
             return Err(Errno::NOENT);
         }
+        if open == Open::Directory && self.known_status(&path).is_some_and(|status| !status.is_directory()) {
+            self.call(format!("{line} = NOTDIR"))?;
+            return Err(Errno::NOTDIR);
+        }
         self.opens(line, &path)
     }
 
@@ -37,15 +41,13 @@ impl Files for Fake {
     fn status(&mut self, file: Descriptor) -> Result<Status> {
         let name = self.name(file);
         self.call(format!("status {name}"))?;
-        let known = self.modes.iter().find(|(path, _)| *path == name).map(|&(_, status)| status);
-        Ok(known.unwrap_or(Status { mode: 0o040755, ..Status::default() }))
+        Ok(self.known_status(&name).unwrap_or(Status { mode: 0o040755, ..Status::default() }))
     }
 
     fn status_of_entry(&mut self, directory: Descriptor, name: &CStr) -> Result<Status> {
         let name = text(name);
         self.call(format!("status_of_entry {} {name}", self.name(directory)))?;
-        let known = self.modes.iter().find(|(path, _)| *path == name).map(|&(_, status)| status);
-        Ok(known.unwrap_or(Status { mode: 0o100644, ..Status::default() }))
+        Ok(self.known_status(&name).unwrap_or(Status { mode: 0o100644, ..Status::default() }))
     }
 
     fn read_directory(&mut self, directory: Descriptor, buffer: &mut [u8]) -> Result<usize> {
@@ -91,8 +93,7 @@ impl Files for Fake {
         if self.missing.contains(&path.as_str()) {
             return Err(Errno::NOENT);
         }
-        let known = self.modes.iter().find(|(known, _)| *known == path).map(|&(_, status)| status);
-        Ok(known.unwrap_or(Status { mode: 0o100755, ..Status::default() }))
+        Ok(self.known_status(&path).unwrap_or(Status { mode: 0o100755, ..Status::default() }))
     }
 
     fn is_same_file(&mut self, one: Descriptor, other: Descriptor) -> Result<bool> {
