@@ -89,7 +89,7 @@ _pinnace() {
 
     case "${cmd}" in
         pinnace)
-            opts="-v -h --root --log --debug --systemd-cgroup --version --help --log-format --log-level --cgroup-manager --rootless create start run state kill delete mounts pause resume ps update exec events list spec features bench validate plan doctor trace demo"
+            opts="-v -h --root --log --log-format --debug --log-level --systemd-cgroup --cgroup-manager --rootless --version --help create start run state kill delete mounts pause resume ps update exec events list spec features bench validate plan doctor trace demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,7 +267,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__doctor)
-            opts="-h -f --help --format"
+            opts="-f -h --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -425,7 +425,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__list)
-            opts="-q -h -f --quiet --help --format"
+            opts="-f -q -h --format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -475,7 +475,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__plan)
-            opts="-b -h -f --bundle --config --no-pivot --no-new-keyring --help --format"
+            opts="-b -f -h --bundle --config --format --no-pivot --no-new-keyring --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -509,7 +509,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__ps)
-            opts="-h -f --help --format"
+            opts="-f -h --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -679,7 +679,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__update)
-            opts="-r -h --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --kernel-memory --kernel-memory-tcp --help --cpu-idle"
+            opts="-r -h --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --kernel-memory --kernel-memory-tcp --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -729,6 +729,10 @@ _pinnace() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cpu-idle)
+                    COMPREPLY=($(compgen -W "0 1" -- "${cur}"))
+                    return 0
+                    ;;
                 --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -761,10 +765,6 @@ _pinnace() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --cpu-idle)
-                    COMPREPLY=($(compgen -W "0 1" -- "${cur}"))
-                    return 0
-                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -773,7 +773,7 @@ _pinnace() {
             return 0
             ;;
         pinnace__subcmd__validate)
-            opts="-b -h -f --bundle --config --help --format"
+            opts="-b -f -h --bundle --config --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -815,7 +815,7 @@ _pinnace_operands() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "$command $word" in
-            " --root" | " --log" | " --log-format" | " --log-level" | " --cgroup-manager" | " --rootless" | "create -b" | "create --bundle" | "create --pid-file" | "create --console-socket" | "create --pidfd-socket" | "create --preserve-fds" | "create -f" | "create --config" | "create --trace" | "run -b" | "run --bundle" | "run --pid-file" | "run --console-socket" | "run --pidfd-socket" | "run --preserve-fds" | "run -f" | "run --config" | "run --trace" | "ps -f" | "ps --format" | "update -r" | "update --resources" | "update --blkio-weight" | "update --cpu-period" | "update --cpu-quota" | "update --cpu-burst" | "update --cpu-share" | "update --cpu-rt-period" | "update --cpu-rt-runtime" | "update --cpuset-cpus" | "update --cpuset-mems" | "update --memory" | "update --memory-reservation" | "update --memory-swap" | "update --pids-limit" | "update --l3-cache-schema" | "update --mem-bw-schema" | "update --kernel-memory" | "update --kernel-memory-tcp" | "update --cpu-idle" | "exec -p" | "exec --process" | "exec --pid-file" | "exec --console-socket" | "exec --pidfd-socket" | "exec --cwd" | "exec -e" | "exec --env" | "exec -u" | "exec --user" | "exec -g" | "exec --additional-gids" | "exec --process-label" | "exec --apparmor" | "exec -c" | "exec --cap" | "exec --preserve-fds" | "exec --cgroup" | "events --interval" | "list -f" | "list --format" | "spec -b" | "spec --bundle" | "spec -f" | "spec --file" | "bench --against" | "bench -b" | "bench --bundle" | "bench --rounds" | "bench --warm-up" | "bench --spaced" | "bench --workload" | "bench --idle" | "bench --parallel" | "bench --burst" | "bench --watch" | "bench --report" | "validate -b" | "validate --bundle" | "validate --config" | "validate -f" | "validate --format" | "plan -b" | "plan --bundle" | "plan --config" | "plan -f" | "plan --format" | "doctor -f" | "doctor --format" | "trace --svg" | "trace --command" | "trace --index")
+            " --root" | " --log" | " --log-format" | " --log-level" | " --cgroup-manager" | " --rootless" | "create -b" | "create --bundle" | "create --pid-file" | "create --console-socket" | "create --pidfd-socket" | "create --preserve-fds" | "create -f" | "create --config" | "create --trace" | "run -b" | "run --bundle" | "run --pid-file" | "run --console-socket" | "run --pidfd-socket" | "run --preserve-fds" | "run -f" | "run --config" | "run --trace" | "ps -f" | "ps --format" | "update -r" | "update --resources" | "update --blkio-weight" | "update --cpu-period" | "update --cpu-quota" | "update --cpu-burst" | "update --cpu-share" | "update --cpu-rt-period" | "update --cpu-rt-runtime" | "update --cpuset-cpus" | "update --cpuset-mems" | "update --cpu-idle" | "update --memory" | "update --memory-reservation" | "update --memory-swap" | "update --pids-limit" | "update --l3-cache-schema" | "update --mem-bw-schema" | "update --kernel-memory" | "update --kernel-memory-tcp" | "exec -p" | "exec --process" | "exec --pid-file" | "exec --console-socket" | "exec --pidfd-socket" | "exec --cwd" | "exec -e" | "exec --env" | "exec -u" | "exec --user" | "exec -g" | "exec --additional-gids" | "exec --process-label" | "exec --apparmor" | "exec -c" | "exec --cap" | "exec --preserve-fds" | "exec --cgroup" | "events --interval" | "list -f" | "list --format" | "spec -b" | "spec --bundle" | "spec -f" | "spec --file" | "bench --against" | "bench -b" | "bench --bundle" | "bench --rounds" | "bench --warm-up" | "bench --spaced" | "bench --workload" | "bench --idle" | "bench --parallel" | "bench --burst" | "bench --watch" | "bench --report" | "validate -b" | "validate --bundle" | "validate --config" | "validate -f" | "validate --format" | "plan -b" | "plan --bundle" | "plan --config" | "plan -f" | "plan --format" | "doctor -f" | "doctor --format" | "trace --svg" | "trace --command" | "trace --index")
                 [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
                 ((i++))
                 [[ $command$word == --root ]] && root=(--root "${COMP_WORDS[i]}")

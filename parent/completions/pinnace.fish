@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_pinnace_global_optspecs
-    string join \n root= log= debug systemd-cgroup v/version h/help log-format= log-level= cgroup-manager= rootless=
+    string join \n root= log= log-format= debug log-level= systemd-cgroup cgroup-manager= rootless= v/version h/help
 end
 
 function __fish_pinnace_needs_command
@@ -111,6 +111,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-rt-period
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-rt-runtime -d 'Real-time budget in each period' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpuset-cpus -d 'Processors to run on, such as 0-2,7' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpuset-mems -d 'Memory nodes to use' -r
+complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-idle -d 'Whether the container runs only when nothing else does' -r -f -a "0\t''
+1\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l memory -d 'Memory; -1 is no limit, k, m and g are units' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l memory-reservation -d 'Memory that is spared when the host runs short' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l memory-swap -d 'Memory and swap together; -1 is no limit' -r
@@ -119,8 +121,6 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l l3-cache-sche
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l mem-bw-schema -d 'Schema of the memory bandwidth; needs intelRdt in config.json' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l kernel-memory -d 'Accepted for old callers: the kernel has dropped it' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l kernel-memory-tcp -d 'Accepted for old callers: the kernel has dropped it' -r
-complete -c pinnace -n "__fish_pinnace_using_subcommand update" -l cpu-idle -d 'Whether the container runs only when nothing else does' -r -f -a "0\t''
-1\t''"
 complete -c pinnace -n "__fish_pinnace_using_subcommand update" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -s p -l process -d 'File with the JSON object of the whole process; the options about the process are then left aside' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -l pid-file -d 'Write the pid of the program to this file' -r -F
@@ -194,7 +194,7 @@ function __fish_pinnace_operand
     set -l i 2
     while test $i -le (count $words)
         switch "$command $words[$i]"
-            case " --root" " --log" " --log-format" " --log-level" " --cgroup-manager" " --rootless" "create -b" "create --bundle" "create --pid-file" "create --console-socket" "create --pidfd-socket" "create --preserve-fds" "create -f" "create --config" "create --trace" "run -b" "run --bundle" "run --pid-file" "run --console-socket" "run --pidfd-socket" "run --preserve-fds" "run -f" "run --config" "run --trace" "ps -f" "ps --format" "update -r" "update --resources" "update --blkio-weight" "update --cpu-period" "update --cpu-quota" "update --cpu-burst" "update --cpu-share" "update --cpu-rt-period" "update --cpu-rt-runtime" "update --cpuset-cpus" "update --cpuset-mems" "update --memory" "update --memory-reservation" "update --memory-swap" "update --pids-limit" "update --l3-cache-schema" "update --mem-bw-schema" "update --kernel-memory" "update --kernel-memory-tcp" "update --cpu-idle" "exec -p" "exec --process" "exec --pid-file" "exec --console-socket" "exec --pidfd-socket" "exec --cwd" "exec -e" "exec --env" "exec -u" "exec --user" "exec -g" "exec --additional-gids" "exec --process-label" "exec --apparmor" "exec -c" "exec --cap" "exec --preserve-fds" "exec --cgroup" "events --interval" "list -f" "list --format" "spec -b" "spec --bundle" "spec -f" "spec --file" "bench --against" "bench -b" "bench --bundle" "bench --rounds" "bench --warm-up" "bench --spaced" "bench --workload" "bench --idle" "bench --parallel" "bench --burst" "bench --watch" "bench --report" "validate -b" "validate --bundle" "validate --config" "validate -f" "validate --format" "plan -b" "plan --bundle" "plan --config" "plan -f" "plan --format" "doctor -f" "doctor --format" "trace --svg" "trace --command" "trace --index"
+            case " --root" " --log" " --log-format" " --log-level" " --cgroup-manager" " --rootless" "create -b" "create --bundle" "create --pid-file" "create --console-socket" "create --pidfd-socket" "create --preserve-fds" "create -f" "create --config" "create --trace" "run -b" "run --bundle" "run --pid-file" "run --console-socket" "run --pidfd-socket" "run --preserve-fds" "run -f" "run --config" "run --trace" "ps -f" "ps --format" "update -r" "update --resources" "update --blkio-weight" "update --cpu-period" "update --cpu-quota" "update --cpu-burst" "update --cpu-share" "update --cpu-rt-period" "update --cpu-rt-runtime" "update --cpuset-cpus" "update --cpuset-mems" "update --cpu-idle" "update --memory" "update --memory-reservation" "update --memory-swap" "update --pids-limit" "update --l3-cache-schema" "update --mem-bw-schema" "update --kernel-memory" "update --kernel-memory-tcp" "exec -p" "exec --process" "exec --pid-file" "exec --console-socket" "exec --pidfd-socket" "exec --cwd" "exec -e" "exec --env" "exec -u" "exec --user" "exec -g" "exec --additional-gids" "exec --process-label" "exec --apparmor" "exec -c" "exec --cap" "exec --preserve-fds" "exec --cgroup" "events --interval" "list -f" "list --format" "spec -b" "spec --bundle" "spec -f" "spec --file" "bench --against" "bench -b" "bench --bundle" "bench --rounds" "bench --warm-up" "bench --spaced" "bench --workload" "bench --idle" "bench --parallel" "bench --burst" "bench --watch" "bench --report" "validate -b" "validate --bundle" "validate --config" "validate -f" "validate --format" "plan -b" "plan --bundle" "plan --config" "plan -f" "plan --format" "doctor -f" "doctor --format" "trace --svg" "trace --command" "trace --index"
                 set i (math $i + 1)
             case "* -*"
             case " *"

@@ -45,7 +45,8 @@ impl Bump {
             return None;
         }
         let start = self.start() as usize;
-        let aligned = |used: usize| (start + used).next_multiple_of(layout.align()) - start;
+        // By a mask, not by a division: an alignment is a power of two.
+        let aligned = |used: usize| ((start + used + layout.align() - 1) & !(layout.align() - 1)) - start;
         let end = |used| Some(aligned(used) + layout.size()).filter(|end| *end <= ARENA_BYTES);
         let used = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end).ok()?;
         // SAFETY: the piece ends inside the arena, as `end` has checked.

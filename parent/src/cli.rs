@@ -1,7 +1,6 @@
-//! The command line: types for clap, and nothing that acts.
+//! The command line: what is said, and nothing that acts.
 //!
-//! `cli/go.rs` reads the words, clap makes structures of them and writes the texts. Only the invoked command's options are built: all of
-//! them together cost a millisecond of page faults.
+//! Each command has a structure whose fields are its options (`cli/flags.rs`). `cli/go.rs` reads words into it; clap writes the texts.
 
 #[cfg(feature = "bench")]
 mod bench;
@@ -12,19 +11,15 @@ pub mod explain;
 #[cfg(not(feature = "explain"))]
 #[path = "cli/no_explain.rs"]
 pub mod explain;
+mod flags;
 mod global;
 mod go;
-mod known;
 mod lifecycle;
 mod show;
 mod table;
 mod update;
 
 use std::ffi::OsString;
-
-use clap::FromArgMatches;
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 #[cfg(feature = "bench")]
 pub use bench::Bench;
@@ -39,7 +34,7 @@ pub use table::definition;
 pub use table::{Operand, operands};
 pub use update::Update;
 
-use go::{Options, Text, Words};
+use go::{Stand, Text, Words};
 use pinnace::{Error, Result};
 
 /// One command with its arguments.
@@ -88,81 +83,52 @@ pub struct UsageError {
 ///
 /// Errors: usage, as one line.
 pub fn parse(arguments: Vec<OsString>) -> std::result::Result<Parsed, UsageError> {
-    let mut arguments = arguments.into_iter();
-    let program = arguments.next().unwrap_or_default();
-    let arguments: Vec<OsString> = arguments.collect();
-    let root = table::root_command();
-    let words = go::read(&root, &arguments, Options::BeforeOperands);
-    understand(program, root, &words).map_err(|(message, exit_code)| UsageError {
-        message,
-        exit_code,
-        global: Box::new(Global::of_log(&words.options)),
-    })
+    let behind_program = arguments.get(1..).unwrap_or_default();
+    let (global, words) = table::read::<Global>(behind_program, Stand::BeforeCommand);
+    match understand(&words) {
+        Ok(Understood::Command(invocation)) => Ok(Parsed::Command(Box::new(global), invocation)),
+        Ok(Understood::Text(text)) => Ok(Parsed::Text(text)),
+        Err((message, exit_code)) => {
+            Err(UsageError { message, exit_code, global: Box::new(global.of_log()) })
+        }
+    }
+}
+
+/// What words behind the program's own options ask for.
+enum Understood {
+    Command(Invocation),
+    Text(String),
 }
 
 /// An error's text and the exit code.
 type Misunderstood = (String, i32);
 
-fn understand(
-    program: OsString,
-    root: clap::Command,
-    words: &Words,
-) -> std::result::Result<Parsed, Misunderstood> {
+fn understand(words: &Words) -> std::result::Result<Understood, Misunderstood> {
     if let Some(error) = &words.error {
         return Err((error.clone(), 1));
     }
     if let Some(text) = words.text {
-        return Ok(Parsed::Text(render(text, definition())));
+        return Ok(Understood::Text(render(text, definition())));
     }
     let Some((name, rest)) = words.operands.split_first() else {
-        return Ok(Parsed::Text(render(Text::Help, definition())));
+        return Ok(Understood::Text(render(Text::Help, definition())));
     };
     let name = name.to_string_lossy();
     if matches!(&*name, "help" | "h") {
-        return help(rest.first().map(|topic| topic.to_string_lossy()).as_deref()).map(Parsed::Text);
+        return help(rest.first().map(|topic| topic.to_string_lossy()).as_deref()).map(Understood::Text);
     }
     let entry = entry_named(&name)?;
-    let command = entry.command();
-    let of_command = go::read(&command, rest, entry.options());
-    if let Some(error) = of_command.error {
+    let (invocation, words) = (entry.read)(rest, entry.stand());
+    if let Some(error) = words.error {
         return Err((error, 1));
     }
-    if let Some(text) = of_command.text {
-        return Ok(Parsed::Text(render(text, entry.described())));
+    if let Some(text) = words.text {
+        return Ok(Understood::Text(render(text, entry.described())));
     }
-    if command.get_positionals().next().is_none() && !of_command.operands.is_empty() {
+    if !words.operands.is_empty() {
         return Err((format!("{:?} requires exactly 0 argument(s)", entry.name), 1));
     }
-    let global = std::iter::once(program).chain(words.options.iter().cloned());
-    let options = [OsString::from(entry.name)].into_iter().chain(of_command.options);
-    // Behind the dashes whatever looks like an option is none.
-    let operands = [OsString::from("--")].into_iter().chain(of_command.operands);
-    let matches = root
-        .subcommand(command)
-        .try_get_matches_from(global.chain(options).chain(operands))
-        .map_err(|error| first_line(&error))?;
-    let global = Global::from_arg_matches(&matches).map_err(|error| first_line(&error))?;
-    let (_, matches) = matches.subcommand().ok_or_else(|| (String::from("no command"), 1))?;
-    let invocation = (entry.parse)(matches).map_err(|error| first_line(&error))?;
-    Ok(Parsed::Command(Box::new(global), invocation))
-}
-
-fn first_line(error: &clap::Error) -> Misunderstood {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text),
-        _ => None,
-    };
-    if error.kind() == ErrorKind::ValueValidation
-        && let (Some(option), Some(value)) =
-            (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue))
-    {
-        // Go's words: `--preserve-fds <N>` is the flag -preserve-fds.
-        let name = option.split(' ').next().unwrap_or_default().trim_start_matches('-');
-        return (format!("invalid value {value:?} for flag -{name}: parse error"), 1);
-    }
-    let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    (line.trim_start_matches("error: ").to_owned(), 1)
+    Ok(Understood::Command(invocation))
 }
 
 fn help(topic: Option<&str>) -> std::result::Result<String, Misunderstood> {
@@ -193,11 +159,6 @@ fn missing_feature(name: &str) -> Option<&'static str> {
         "bench" => Some("bench"),
         name => explain::MISSING.contains(&name).then_some("explain"),
     }
-}
-
-/// A word that means nothing if it is no UTF-8, and then gets the answer of all that mean nothing.
-fn text() -> impl TypedValueParser<Value = String> {
-    OsStringValueParser::new().map(|word| word.to_string_lossy().into_owned())
 }
 
 /// The one id that most commands take.

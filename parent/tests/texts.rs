@@ -83,7 +83,7 @@ fn manual_pages_are_current() {
 fn completions_are_current() {
     let scripts = [(Shell::Bash, "pinnace.bash"), (Shell::Zsh, "_pinnace"), (Shell::Fish, "pinnace.fish")];
     let script = |(shell, name): (Shell, &str)| {
-        let mut definition = completions::with_words(definition());
+        let mut definition = definition();
         let mut text = Vec::new();
         generate(shell, &mut definition, "pinnace", &mut text);
         let text = String::from_utf8(text).expect("UTF-8");

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches};
-
 use super::Invocation;
-use super::known::Known;
+use super::flags::options;
 use super::table::{Entry, entry};
 
 /// One of them with its arguments.
@@ -59,60 +57,61 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
 ];
 
-#[derive(Args, Clone, Debug, Default)]
-pub struct Validate {
-    /// Directory with config.json [default: the working directory]
-    #[arg(short, long, value_name = "DIR")]
-    pub bundle: Option<PathBuf>,
-    /// Another name for config.json, or its path
-    #[arg(long, value_name = "FILE", default_value = "config.json")]
-    pub config: PathBuf,
-    /// text, a finding a line, or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
-    pub format: String,
+options! {
+    pub struct Validate {
+        /// Directory with config.json [default: the working directory]
+        #[flag(short: Some('b'), value: "DIR")]
+        pub bundle: Option<PathBuf>,
+        /// Another name for config.json, or its path
+        #[flag(value: "FILE", default: Some("config.json"))]
+        pub config: PathBuf,
+        /// text, a finding a line, or json
+        #[flag(short: Some('f'), value: "FORMAT", default: Some("text"), known: &["text", "json"])]
+        pub format: String,
+    }
 }
 
-#[derive(Args, Clone, Debug, Default)]
-pub struct Plan {
-    /// Directory with config.json [default: the working directory]
-    #[arg(short, long, value_name = "DIR")]
-    pub bundle: Option<PathBuf>,
-    /// Another name for config.json, or its path
-    #[arg(long, value_name = "FILE", default_value = "config.json")]
-    pub config: PathBuf,
-    /// text, for people, or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
-    pub format: String,
-    /// Plan as with the same option of `run`
-    #[arg(long)]
-    pub no_pivot: bool,
-    /// Plan as with the same option of `run`
-    #[arg(long)]
-    pub no_new_keyring: bool,
+options! {
+    pub struct Plan {
+        /// Directory with config.json [default: the working directory]
+        #[flag(short: Some('b'), value: "DIR")]
+        pub bundle: Option<PathBuf>,
+        /// Another name for config.json, or its path
+        #[flag(value: "FILE", default: Some("config.json"))]
+        pub config: PathBuf,
+        /// text, for people, or json
+        #[flag(short: Some('f'), value: "FORMAT", default: Some("text"), known: &["text", "json"])]
+        pub format: String,
+        /// Plan as with the same option of `run`
+        pub no_pivot: bool,
+        /// Plan as with the same option of `run`
+        pub no_new_keyring: bool,
+    }
 }
 
-#[derive(Args, Clone, Debug, Default)]
-pub struct Doctor {
-    /// text, for people, or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
-    pub format: String,
+options! {
+    pub struct Doctor {
+        /// text, for people, or json
+        #[flag(short: Some('f'), value: "FORMAT", default: Some("text"), known: &["text", "json"])]
+        pub format: String,
+    }
 }
 
-#[derive(Args, Clone, Debug, Default)]
-pub struct Trace {
-    /// What --trace or $PINNACE_TRACE has written
-    #[arg(value_name = "FILE", num_args = 0..)]
-    pub files: Vec<PathBuf>,
-    /// Draw the slowest of the commands that are shown as a picture, too
-    #[arg(long, value_name = "FILE")]
-    pub svg: Option<PathBuf>,
-    /// Show only the commands that begin so, such as create, or "create web"
-    #[arg(long, value_name = "WORDS")]
-    pub command: Option<String>,
-    /// Show only one of them: 1 is the first, -1 the last
-    #[arg(long, value_name = "N")]
-    pub index: Option<String>,
+options! {
+    pub struct Trace {
+        /// Draw the slowest of the commands that are shown as a picture, too
+        #[flag(value: "FILE")]
+        pub svg: Option<PathBuf>,
+        /// Show only the commands that begin so, such as create, or "create web"
+        #[flag(value: "WORDS")]
+        pub command: Option<String>,
+        /// Show only one of them: 1 is the first, -1 the last
+        #[flag(value: "N")]
+        pub index: Option<String>,
+    }
+    operands files: PathBuf = "FILE", "What --trace or $PINNACE_TRACE has written"
 }
 
-#[derive(Args, Clone, Debug, Default)]
-pub struct Demo {}
+options! {
+    pub struct Demo {}
+}

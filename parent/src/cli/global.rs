@@ -1,59 +1,45 @@
 //! Options before the command.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use clap::Args;
-
+use super::flags::options;
 use super::go::boolean;
-use super::known::Known;
 use pinnace::blocking::ManagerKind;
 use pinnace::log::Level;
 use pinnace::{Error, Result};
 
-/// Options before the command.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Global {
-    /// Directory of the containers' state [default: /run/pinnace; of ordinary users $XDG_RUNTIME_DIR/pinnace]
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
-    /// Append log records to this file instead of standard error, or give them to a daemon: syslog:NAME or journald:NAME
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// Format of log records: text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = Known(&["text", "json"]), hide_possible_values = true)]
-    pub log_format: String,
-    /// Log what is done, too
-    #[arg(long)]
-    pub debug: bool,
-    /// Log only what is at least this grave: debug, warning or error [default: warning]
-    #[arg(long, value_name = "LEVEL", value_parser = Known(&["debug", "warning", "error"]), hide_possible_values = true)]
-    pub log_level: Option<String>,
-    /// Let systemd make the cgroups; cgroupsPath is then slice:prefix:name
-    #[arg(long)]
-    pub systemd_cgroup: bool,
-    /// Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]
-    #[arg(long, value_name = "MANAGER", value_parser = Known(&["cgroupfs", "systemd", "disabled"]), hide_possible_values = true)]
-    pub cgroup_manager: Option<String>,
-    /// Whether a new container does without the cgroups that cannot be written: true, false or auto: for whoever is not the host's root [default: auto]
-    #[arg(long, value_name = "CHOICE", value_parser = Known(&["true", "false", "auto"]), hide_possible_values = true)]
-    pub rootless: Option<String>,
+options! {
+    /// Options before the command.
+    pub struct Global {
+        /// Directory of the containers' state [default: /run/pinnace; of ordinary users $XDG_RUNTIME_DIR/pinnace]
+        #[flag(value: "DIR")]
+        pub root: Option<PathBuf>,
+        /// Append log records to this file instead of standard error, or give them to a daemon: syslog:NAME or journald:NAME
+        #[flag(value: "FILE")]
+        pub log: Option<PathBuf>,
+        /// Format of log records: text or json
+        #[flag(value: "FORMAT", default: Some("text"), known: &["text", "json"])]
+        pub log_format: String,
+        /// Log what is done, too
+        pub debug: bool,
+        /// Log only what is at least this grave: debug, warning or error [default: warning]
+        #[flag(value: "LEVEL", known: &["debug", "warning", "error"])]
+        pub log_level: Option<String>,
+        /// Let systemd make the cgroups; cgroupsPath is then slice:prefix:name
+        pub systemd_cgroup: bool,
+        /// Who makes the cgroups of a new container: cgroupfs, systemd or disabled [default: cgroupfs]
+        #[flag(value: "MANAGER", known: &["cgroupfs", "systemd", "disabled"])]
+        pub cgroup_manager: Option<String>,
+        /// Whether a new container does without the cgroups that cannot be written: true, false or auto: for whoever is not the host's root [default: auto]
+        #[flag(value: "CHOICE", known: &["true", "false", "auto"])]
+        pub rootless: Option<String>,
+    }
 }
 
 impl Global {
     /// The options about the log, of options that may not all be understood.
-    pub(super) fn of_log(options: &[OsString]) -> Self {
-        let last = |name: &str| {
-            let mut values =
-                options.iter().filter_map(|option| option.as_bytes().strip_prefix(name.as_bytes()));
-            values.next_back().map(OsStr::from_bytes)
-        };
-        Self {
-            log: last("--log=").map(PathBuf::from),
-            log_format: last("--log-format=").unwrap_or_default().to_string_lossy().into_owned(),
-            ..Self::default()
-        }
+    pub(super) fn of_log(self) -> Self {
+        Self { log: self.log, log_format: self.log_format, ..Self::default() }
     }
 
     /// The least grave records that are written.

@@ -1,8 +1,11 @@
 //! The table of commands, and what of it clap is told.
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use std::ffi::OsString;
 
-use super::go::Options;
+use clap::{Arg, ArgAction, Command};
+
+use super::flags::{self, Flags, Table};
+use super::go::{self, Stand, Words};
 use super::{
     Create, Delete, Events, Exec, Features, Global, Invocation, Kill, List, Mounts, OneId, Ps, Run, Spec,
     Update, explain,
@@ -13,14 +16,18 @@ pub(super) struct Entry {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
     pub(super) example: &'static str,
-    pub(super) augment: fn(Command) -> Command,
-    pub(super) parse: fn(&ArgMatches) -> std::result::Result<Invocation, clap::Error>,
+    pub(super) table: fn() -> Table,
+    /// Reads the words behind the name.
+    pub(super) read: fn(&[OsString], Stand) -> (Invocation, Words),
 }
 
 /// A command whose arguments are a variant of `Invocation`, or of an enumeration that is one.
 macro_rules! entry {
     ($name:literal, Explain::$variant:ident($type:ty), $about:literal, $example:literal) => {
         entry!(@ $name, $type, |it| Invocation::Explain(Explain::$variant(it)), $about, $example)
+    };
+    ($name:literal, $variant:ident(Box<$type:ty>), $about:literal, $example:literal) => {
+        entry!(@ $name, $type, |it| Invocation::$variant(Box::new(it)), $about, $example)
     };
     ($name:literal, $variant:ident($type:ty), $about:literal, $example:literal) => {
         entry!(@ $name, $type, Invocation::$variant, $about, $example)
@@ -30,8 +37,11 @@ macro_rules! entry {
             name: $name,
             about: $about,
             example: $example,
-            augment: <$type as Args>::augment_args,
-            parse: |matches| <$type as FromArgMatches>::from_arg_matches(matches).map($make),
+            table: $crate::cli::flags::table_of::<$type>,
+            read: |words, stand| {
+                let (options, words) = $crate::cli::table::read::<$type>(words, stand);
+                ($make(options), words)
+            },
         }
     };
 }
@@ -74,22 +84,20 @@ static ENTRIES: &[Entry] = &[
         "List the processes of a container, with the host's pids",
         "pinnace ps web\n  pinnace ps web -o pid,rss,args\n  pinnace ps --format json web"
     ),
-    Entry {
-        name: "update",
-        about: "Change the limits of a container",
-        example: "pinnace update --memory 512m --pids-limit 100 web\n  \
-                  echo '{\"cpu\": {\"quota\": 50000, \"period\": 100000}}' | pinnace update --resources - web",
-        augment: Update::augment_args,
-        parse: |matches| Update::from_arg_matches(matches).map(|update| Invocation::Update(Box::new(update))),
-    },
-    Entry {
-        name: "exec",
-        about: "Run one more program in a container",
-        example: "pinnace exec web ls -l /\n  pinnace exec --tty --user 1000 web sh\n  \
-                  pinnace exec --process process.json --detach --pid-file /run/exec.pid web",
-        augment: Exec::augment_args,
-        parse: |matches| Exec::from_arg_matches(matches).map(|exec| Invocation::Exec(Box::new(exec))),
-    },
+    entry!(
+        "update",
+        Update(Box<Update>),
+        "Change the limits of a container",
+        "pinnace update --memory 512m --pids-limit 100 web\n  \
+         echo '{\"cpu\": {\"quota\": 50000, \"period\": 100000}}' | pinnace update --resources - web"
+    ),
+    entry!(
+        "exec",
+        Exec(Box<Exec>),
+        "Run one more program in a container",
+        "pinnace exec web ls -l /\n  pinnace exec --tty --user 1000 web sh\n  \
+         pinnace exec --process process.json --detach --pid-file /run/exec.pid web"
+    ),
     entry!(
         "events",
         Events(Events),
@@ -110,17 +118,14 @@ static ENTRIES: &[Entry] = &[
         "pinnace features | jq .linux.seccomp.archs"
     ),
     #[cfg(feature = "bench")]
-    Entry {
-        name: "bench",
-        about: "Measure pinnace and other runtimes side by side",
-        example: "pinnace bench --rounds 20\n  \
-                  pinnace bench --against crun,old=/opt/pinnace-0.1/pinnace --spaced 0,200 --report report\n  \
-                  pinnace bench --workload run --rounds 20 --idle 0,100,1000 --parallel 1,4,16,64 --burst 200",
-        augment: super::Bench::augment_args,
-        parse: |matches| {
-            super::Bench::from_arg_matches(matches).map(|bench| Invocation::Bench(Box::new(bench)))
-        },
-    },
+    entry!(
+        "bench",
+        Bench(Box<super::Bench>),
+        "Measure pinnace and other runtimes side by side",
+        "pinnace bench --rounds 20\n  \
+         pinnace bench --against crun,old=/opt/pinnace-0.1/pinnace --spaced 0,200 --report report\n  \
+         pinnace bench --workload run --rounds 20 --idle 0,100,1000 --parallel 1,4,16,64 --burst 200"
+    ),
 ];
 
 /// What stands behind a command's options.
@@ -164,7 +169,7 @@ pub fn operands(command: &str) -> &'static [Operand] {
     }
 }
 
-fn entries() -> impl Iterator<Item = &'static Entry> {
+pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter().chain(explain::ENTRIES)
 }
 
@@ -173,54 +178,47 @@ pub(super) fn find(name: &str) -> Option<&'static Entry> {
     entries().find(|entry| entry.name == name)
 }
 
+/// Reads words into a structure. Operands stay among the words if it has no use for them.
+pub(super) fn read<T: Flags + Default>(words: &[OsString], stand: Stand) -> (T, Words) {
+    let mut options: T = flags::unsaid();
+    let mut words = go::read(&mut options, words, stand);
+    if options.table().operands.is_some() {
+        options.set_operands(std::mem::take(&mut words.operands));
+    }
+    (options, words)
+}
+
 impl Entry {
     /// `ps` and `exec` pass the words behind the id on as they are.
-    pub(super) fn options(&self) -> Options {
+    pub(super) fn stand(&self) -> Stand {
         match self.name {
-            "ps" | "exec" => Options::BeforeOperands,
-            _ => Options::Anywhere,
+            "ps" | "exec" => Stand::BeforeOperands,
+            _ => Stand::Anywhere,
         }
-    }
-
-    /// The command's options: all that reading a command line takes.
-    pub(super) fn command(&self) -> Command {
-        bare((self.augment)(Command::new(self.name)))
     }
 
     /// The command with its texts.
     pub(super) fn described(&self) -> Command {
         let operands: String =
             operands(self.name).iter().map(|operand| format!(" {}", operand.usage())).collect();
-        let command = self.command().disable_help_flag(false).about(self.about);
+        let command = bare(self.name).args((self.table)().arguments()).about(self.about);
         let usage = format!("pinnace {} [OPTIONS]{operands}", self.name);
         command.override_usage(usage).after_help(format!("Examples:\n  {}", self.example))
     }
 }
 
-/// The options before the command.
-pub(super) fn root_command() -> Command {
-    bare(Global::augment_args(Command::new("pinnace")).version(VERSION))
-}
-
-/// Engines add their user's options behind their own: the last one counts.
-fn bare(command: Command) -> Command {
-    // The comments on the options' structures are for readers of the code, and clap takes them for its texts.
-    command
-        .about(None)
-        .long_about(None)
-        .args_override_self(true)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .disable_help_subcommand(true)
+fn bare(name: &'static str) -> Command {
+    Command::new(name).disable_version_flag(true).disable_help_subcommand(true)
 }
 
 /// Everything with its texts, for the overview and for what is made from it.
 pub fn definition() -> Command {
     let version = Arg::new("version").short('v').long("version").action(ArgAction::Version);
-    let root = root_command()
+    let root = bare("pinnace")
+        .version(VERSION)
         .about("An OCI container runtime: a container start is compiled to a plan, then run")
-        .arg(version.help("Print the version"))
-        .disable_help_flag(false);
+        .args(flags::table_of::<Global>().arguments())
+        .arg(version.help("Print the version"));
     entries().fold(root, |command, entry| command.subcommand(entry.described())).after_help(format!(
         "Examples:\n{}  \
          pinnace run --bundle /srv/web web              run a container in the foreground\n  \

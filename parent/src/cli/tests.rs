@@ -90,36 +90,36 @@ fn switches_take_the_boolean_values_of_go() {
     assert_eq!(refused("pinnace -debug= list"), "invalid boolean value \"\" for -debug: parse error");
 }
 
+/// All options: the command's name, which is empty for the program's own, and the option.
+fn every_flag() -> impl Iterator<Item = (&'static str, &'static flags::Flag)> {
+    let of_program = flags::table_of::<Global>().flags.into_iter().flatten().map(|flag| ("", flag));
+    let of_commands = table::entries()
+        .flat_map(|entry| (entry.table)().flags.into_iter().flatten().map(|flag| (entry.name, flag)));
+    of_program.chain(of_commands)
+}
+
 #[test]
 fn every_switch_of_every_command_can_be_switched_off() {
-    for command in definition().get_subcommands() {
-        for option in command.get_arguments().filter(|option| go::is_switch(option)) {
-            let name = command.get_name();
-            let Some(long) = option.get_long() else { continue };
-            for dashes in ["-", "--"] {
-                let line = format!("pinnace {name} {dashes}{long} {dashes}{long}=false");
-                assert!(matches!(parse_line(&line), Ok(Parsed::Command(..))), "{line}");
-            }
+    for (command, flag) in every_flag().filter(|(_, flag)| flag.kind.is_switch()) {
+        let (long, rest) = (flag.long, if command.is_empty() { " list" } else { "" });
+        for dashes in ["-", "--"] {
+            let line =
+                format!("pinnace {command} {dashes}{long} {dashes}{long}=false{rest}").replace("  ", " ");
+            assert!(matches!(parse_line(&line), Ok(Parsed::Command(..))), "{line}");
         }
     }
 }
 
 #[test]
 fn every_option_has_its_forms() {
-    let root = definition();
-    let at_root = root.get_arguments().map(|option| (String::new(), option));
-    let of_commands = root.get_subcommands().flat_map(|command| {
-        command.get_arguments().map(move |option| (command.get_name().to_owned(), option))
-    });
-    for (command, option) in at_root.chain(of_commands).filter(|(_, option)| !go::is_switch(option)) {
-        let Some(long) = option.get_long() else { continue };
-        let rest = if command.is_empty() { " list" } else { "" };
+    for (command, flag) in every_flag().filter(|(_, flag)| !flag.kind.is_switch()) {
+        let (long, rest) = (flag.long, if command.is_empty() { " list" } else { "" });
         let value = match long {
             "rootless" => "true",
             "preserve-fds" => "1",
             _ => "-2",
         };
-        let letter = option.get_short().map(|letter| format!("-{letter}{value}"));
+        let letter = flag.short.map(|letter| format!("-{letter}{value}"));
         let forms = [format!("--{long} {value}"), format!("-{long} {value}"), format!("--{long}={value}")];
         for form in forms.into_iter().chain([format!("-{long}={value}")]).chain(letter) {
             let line = format!("pinnace {command} {form}{rest}").replace("  ", " ");
@@ -127,6 +127,33 @@ fn every_option_has_its_forms() {
         }
         let line = format!("pinnace {command} --{long}").replace("  ", " ");
         assert_eq!(refused(&line), format!("flag needs an argument: -{long}"), "{line}");
+    }
+}
+
+/// Each option's field is its own, and an option that is taken back is as if it had never been given.
+#[test]
+fn every_option_reaches_its_field_and_can_be_taken_back() {
+    let said = |line: &str| format!("{:?}", command(line));
+    let mut seen = std::collections::HashMap::new();
+    for (name, flag) in every_flag() {
+        let (long, rest) = (flag.long, if name.is_empty() { " list" } else { "" });
+        let line = |words: &str| {
+            let all = format!("pinnace {name} {words} {rest}");
+            all.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let value = if flag.kind.is_switch() { "true" } else { "7" };
+        let given = said(&line(&format!("--{long}={value}")));
+        assert_ne!(given, said(&line("")), "{name} --{long}");
+        let first = seen.insert((name, given), long);
+        assert_eq!(first, None, "{name} --{long}");
+        let back = if flag.kind.is_switch() { "false" } else { "" };
+        if !flag.kind.adds() && flag.kind != flags::Kind::Choice {
+            assert_eq!(
+                said(&line(&format!("--{long}={value} --{long}={back}"))),
+                said(&line("")),
+                "{name} --{long}"
+            );
+        }
     }
 }
 

@@ -1,39 +1,11 @@
-//! What clap's scripts do not know: the words that options take, and what stands behind the options. fish's script knows no operands at all, and
+//! What clap's scripts do not know: what stands behind the options. fish's script knows no operands at all, and
 //! bash's not where they stand.
 
 use clap::Command;
-use clap::builder::PossibleValuesParser;
 
 use crate::cli::{Operand, operands};
 
-/// Commands (none: before the command), options, and the words that they take.
-const WORDS: [(&str, &str, &[&str]); 10] = [
-    ("", "log_format", &["text", "json"]),
-    ("", "log_level", &["debug", "warning", "error"]),
-    ("", "cgroup_manager", &["cgroupfs", "systemd", "disabled"]),
-    ("", "rootless", &["true", "false", "auto"]),
-    ("list", "format", &["table", "json"]),
-    ("ps", "format", &["table", "json"]),
-    ("validate", "format", &["text", "json"]),
-    ("plan", "format", &["text", "json"]),
-    ("doctor", "format", &["text", "json"]),
-    ("update", "cpu_idle", &["0", "1"]),
-];
-
 const SIGNALS: &str = "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH";
-
-/// The definitions with the words that options take. The program has them not: what it says of another word is runc's.
-pub(crate) fn with_words(definition: Command) -> Command {
-    let add = |command: Command, name: &str| {
-        WORDS.iter().filter(|(of, ..)| *of == name).fold(command, |command, (_, option, words)| {
-            command.mut_arg(*option, |option| option.value_parser(PossibleValuesParser::new(*words)))
-        })
-    };
-    add(definition, "").mut_subcommands(|command| {
-        let name = command.get_name().to_owned();
-        add(command, &name)
-    })
-}
 
 fn names(definition: &Command) -> String {
     definition.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(" ")
