@@ -139,7 +139,7 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -l preserve-fds -d
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -l cgroup -d 'Cgroup below the container\'s; for v1 with controllers before it' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -s t -l tty -d 'Give the program a terminal'
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -s d -l detach -d 'Return once the program runs'
-complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -l ignore-paused -d 'Begin even if the container is paused'
+complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -l ignore-paused -d 'If the container is paused, wait until it goes on'
 complete -c pinnace -n "__fish_pinnace_using_subcommand exec" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -l interval -d 'Time between two records, such as 500ms or 1m30s' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand events" -l stats -d 'Print one record and end'

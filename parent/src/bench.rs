@@ -218,7 +218,7 @@ pub(crate) struct Missing {
 
 impl Missing {
     fn anything(runtime: String, error: &Error) -> Self {
-        Self { what: String::from("anything"), runtime, reason: error.to_string() }
+        Self { what: String::from("in nothing"), runtime, reason: error.to_string() }
     }
 }
 

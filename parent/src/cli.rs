@@ -133,7 +133,7 @@ fn understand(words: &Words) -> std::result::Result<Understood, Misunderstood> {
 
 fn help(topic: Option<&str>) -> std::result::Result<String, Misunderstood> {
     match topic {
-        None | Some("help" | "h") => Ok(render(Text::Help, definition())),
+        None | Some("help" | "h" | "--help" | "-h") => Ok(render(Text::Help, definition())),
         Some(topic) => Ok(render(Text::Help, entry_named(topic)?.described())),
     }
 }

@@ -240,6 +240,10 @@ struct Places<'a> {
     waiting: Vec<&'a str>,
     /// The container's network namespace comes with the joins.
     network_waits: bool,
+    /// A waiting mount lies in another one, whose symlinks may lead it anywhere.
+    links_wait: bool,
+    /// There are waiting mounts outside of /sys.
+    others_wait: bool,
     /// The runtime's hooks come behind the views, and may change whatever they like.
     hooks_wait: bool,
 }
@@ -256,22 +260,21 @@ enum Content {
 
 impl Places<'_> {
     /// When something can be made at `path`: before the joins if it lies in a new filesystem, so that its place is certain, and nothing that waits
-    /// will lie over it, on it, or in it.
+    /// will lie over it, on it, or in it. Where an image's symlink leads a mount, stage1 sees, and has all of it wait.
     fn phase_of(&self, path: &str) -> Phase {
         let is_certain = self.topmost(path).is_some_and(|(_, content)| content != Content::Others);
-        if is_certain && !self.is_touched(path) { Phase::Mounts } else { Phase::Views }
+        if is_certain && !self.links_wait && !self.is_touched(path) { Phase::Mounts } else { Phase::Views }
     }
 
-    /// When `path` can be covered: before the joins if it is the kernel's own, and all is there that could lie over it, on it, or in it. Where an image's
-    /// symlink leads a waiting mount there, stage1 sees, and covers once more.
+    /// When `path` can be covered: before the joins if it is the kernel's own, and all is there that could lie over it, on it, or in it.
     fn cover_phase(&self, path: &str) -> Phase {
         if self.hooks_wait {
             return self.final_phase();
         }
         let Some((procfs, Content::Proc)) = self.topmost(path) else { return Phase::Views };
-        let is_there = !self.is_touched(path)
-            && path.split('/').all(|name| name != "..")
-            && !(self.network_waits && may_be_the_networks(&path[procfs.len()..]));
+        let is_networks = self.network_waits && may_be_the_networks(&path[procfs.len()..]);
+        let is_led = self.links_wait || path.split('/').any(|name| name == "..");
+        let is_there = !is_networks && !is_led && !self.is_touched(path);
         if is_there { Phase::Mounts } else { Phase::Views }
     }
 

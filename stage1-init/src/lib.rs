@@ -15,6 +15,7 @@ mod hooks;
 mod host_proc;
 pub mod kernel;
 mod paths;
+mod postponed;
 mod receive;
 mod root;
 mod run;

@@ -111,30 +111,52 @@ pub(crate) fn open_mount_point<K: Kernel>(
 /// statfs(2)'s number for procfs, from linux/magic.h.
 pub(crate) const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// As `open`, and whether it is a directory; a path that does not exist is `None`. Behind a symlink it is another than the text says, and `is_led`
-/// is set.
+/// What is at a path.
+pub(crate) enum Existing {
+    Place {
+        place: Descriptor,
+        is_directory: bool,
+    },
+    Nothing,
+    /// A symlink on the way, which is not to be followed.
+    Link,
+}
+
+/// Opens what is to be covered. A symlink must not lead to the root: below what covers that, the container would stay.
 pub(crate) fn open_existing<K: Kernel>(
     kernel: &mut K,
     root: Descriptor,
     path: &CStr,
-    is_led: &mut bool,
-) -> Result<Option<(Descriptor, bool)>, Fault> {
-    let mut open = |resolve| match kernel.open(root, path, Open::Directory, resolve) {
+    follows: bool,
+) -> Result<Existing, Fault> {
+    let open = |kernel: &mut K, resolve| match kernel.open(root, path, Open::Directory, resolve) {
         Err(Errno::NOTDIR) => Ok((kernel.open(root, path, Open::Path, resolve)?, false)),
         opened => Ok((opened?, true)),
     };
-    let found = match open(Resolve::InRootNoSymlinks) {
+    let found = match open(kernel, Resolve::InRootNoSymlinks) {
+        Err(Errno::LOOP) if !follows => return Ok(Existing::Link),
         Err(Errno::LOOP) => {
-            *is_led = true;
-            open(Resolve::InRoot)
+            let found = open(kernel, Resolve::InRoot);
+            if let Ok((place, true)) = found
+                && kernel.is_same_file(place, root).at(Call::Status)?
+            {
+                return Err(Fault { call: Call::Status, errno: Errno::BUSY });
+            }
+            found
         }
         found => found,
     };
     match found {
-        Ok(found) => Ok(Some(found)),
-        Err(Errno::NOENT) => Ok(None),
+        Ok((place, is_directory)) => Ok(Existing::Place { place, is_directory }),
+        Err(Errno::NOENT) => Ok(Existing::Nothing),
         Err(errno) => Err(Fault { call: Call::Open, errno }),
     }
+}
+
+/// Whether `path` is `directory` or lies below it, by their texts.
+pub(crate) fn lies_in(path: &CStr, directory: &CStr) -> bool {
+    let rest = path.to_bytes().strip_prefix(directory.to_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// Symlinks that are followed on the way to what is to be made, as many as the kernel follows.

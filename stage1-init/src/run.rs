@@ -9,7 +9,7 @@ use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, V
 use crate::kernel::{At, Descriptor, Fault, Kernel};
 use crate::receive::{self, Lasting, Received};
 use crate::steps::Context;
-use crate::{exec, home, hooks, root, steps, topology};
+use crate::{exec, home, hooks, postponed, root, steps, topology};
 
 /// Receives a bootstrap on `socket`, carries it out, and becomes the container's program, or reports why not and ends.
 pub fn run<K: Kernel>(kernel: &mut K, socket: Descriptor, build_id: &[u8; BUILD_ID_BYTES]) -> ! {
@@ -75,11 +75,7 @@ fn phases<K: Kernel>(
     run_phase(&mut context, view, Phase::Mounts)?;
     let trees = topology::attach(context.kernel, *socket, view).map_err(at(Phase::Views))?;
     context.take_trees(trees);
-    context.has_led_elsewhere = context.is_cover_led;
     run_phase(&mut context, view, Phase::Views)?;
-    if context.has_led_elsewhere {
-        finish_again(&mut context, view)?;
-    }
 
     if bootstrap.await_hooks {
         context.let_go_of_mounts().map_err(at(Phase::Views))?;
@@ -111,22 +107,55 @@ fn phases<K: Kernel>(
     exec::execute(context.kernel, view, program, home).map_err(at(Phase::Execute))
 }
 
-/// Carries out the steps of one phase, and names the step that failed.
+/// Carries out the steps of one phase. What has to wait for the last mount comes behind that.
 fn run_phase<K: Kernel>(
     context: &mut Context<'_, K>,
     view: &View<'static>,
     phase: Phase,
 ) -> Result<(), Failure> {
-    for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase == phase) {
-        run_step(context, index as u32, &phased)?;
-        // The filter for system calls may forbid to look at the clock.
-        if !matches!(phased.step, Step::InstallSeccomp { .. }) {
-            context.kernel.note(STEP | index as u32);
+    let mut has_looked = false;
+    let last_mount = if context.postponed_from.is_some() { postponed::last_mount(view) } else { None };
+    if phase > Phase::Mounts && last_mount.is_none() {
+        run_postponed(context, view)?;
+    }
+    for (index, phased) in (0..).zip(view.steps()).filter(|(_, phased)| phased.phase == phase) {
+        if postponed::can_wait(&phased) {
+            if !has_looked && must_wait(context, view) {
+                context.postponed_from = Some(index);
+            }
+            has_looked = true;
+            if context.postponed_from.is_some() {
+                continue;
+            }
+        }
+        run_step(context, index, &phased)?;
+        if Some(index) == last_mount {
+            run_postponed(context, view)?;
         }
     }
     Ok(())
 }
 
+/// Whether a symlink has led a mount elsewhere, or will.
+fn must_wait<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> bool {
+    context.has_led_elsewhere || postponed::will_be_led(context.kernel, context.root.new, view)
+}
+
+/// What has waited, the last mount being there.
+#[inline(never)]
+fn run_postponed<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
+    context.awaits_mounts = false;
+    let Some(first) = context.postponed_from.take() else { return Ok(()) };
+    context.has_waited = true;
+    for (index, phased) in (0..).zip(view.steps()).filter(|(index, _)| *index >= first) {
+        if postponed::can_wait(&phased) {
+            run_step(context, index, &phased)?;
+        }
+    }
+    Ok(())
+}
+
+/// Carries out a step, and names it if it fails.
 fn run_step<K: Kernel>(
     context: &mut Context<'_, K>,
     index: u32,
@@ -140,19 +169,10 @@ fn run_step<K: Kernel>(
         step: Some(index),
         call: fault.call,
         errno: fault.errno_number(),
-    })
-}
-
-/// Makes devices, masks, and makes read-only, once more, in the order of the plan: a late mount may lie on top, or have brought what was missing. All of
-/// it, and read-only paths with what is mounted below them, so that nothing that is covered comes to light.
-fn finish_again<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
-    for (index, phased) in view.steps().enumerate().filter(|(_, phased)| phased.phase <= Phase::Views) {
-        let step = match phased.step {
-            Step::ReadonlyPath { path, .. } => Step::ReadonlyPath { path, recursive: true },
-            step @ (Step::MakeDevice { .. } | Step::MaskPath { .. }) => step,
-            _ => continue,
-        };
-        run_step(context, index as u32, &PhasedStep { step, ..phased })?;
+    })?;
+    // The filter for system calls may forbid to look at the clock.
+    if !matches!(phased.step, Step::InstallSeccomp { .. }) {
+        context.kernel.note(STEP | index);
     }
     Ok(())
 }

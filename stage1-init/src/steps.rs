@@ -28,6 +28,8 @@ use crate::paths;
 use crate::receive::{DescriptorList, Lasting, Received};
 use crate::root::Root;
 
+pub(crate) use mounts::is_strict;
+
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.
 pub(crate) struct Context<'k, K: Kernel> {
     pub(crate) kernel: &'k mut K,
@@ -52,10 +54,14 @@ pub(crate) struct Context<'k, K: Kernel> {
     null: Option<Descriptor>,
     /// The container's procfs, and what is in it.
     procfs: Option<masks::Procfs>,
-    /// A symlink of the image has led a mount: it lies not where its path says, perhaps over what earlier steps have covered.
+    /// A symlink of the image has led a mount: it lies not where its path says.
     pub(crate) has_led_elsewhere: bool,
-    /// The same of a path that was to be covered: where it leads may not have been there yet.
-    pub(crate) is_cover_led: bool,
+    /// Steps from this one on that can wait do so until the last mount is there (`postponed.rs`).
+    pub(crate) postponed_from: Option<u32>,
+    /// The last mount is still to come.
+    pub(crate) awaits_mounts: bool,
+    /// It has come in the meantime: below what is to be covered may be mounts.
+    pub(crate) has_waited: bool,
     /// An empty read-only tmpfs, and with which data it was mounted.
     empty: Option<(Descriptor, &'static CStr)>,
     /// The directory in which the last mount, node or link was made, with its path: /dev takes a dozen in a row.
@@ -96,7 +102,9 @@ impl<'k, K: Kernel> Context<'k, K> {
             null: None,
             procfs: None,
             has_led_elsewhere: false,
-            is_cover_led: false,
+            postponed_from: None,
+            awaits_mounts: true,
+            has_waited: false,
             empty: None,
             directory: None,
             fresh: None,

@@ -32,20 +32,32 @@ pub(super) fn read_at(directory: BorrowedFd<'_>, path: &str) -> std::result::Res
 }
 
 pub(super) fn write(path: &str, value: &str) -> std::result::Result<(), Errno> {
-    write_at(rustix::fs::CWD, path, value)
+    write_at(rustix::fs::CWD, path, value).map(drop)
 }
 
 /// Writes a file whose path counts from a directory.
-pub(super) fn write_at(directory: BorrowedFd<'_>, path: &str, value: &str) -> std::result::Result<(), Errno> {
+pub(super) fn write_at(
+    directory: BorrowedFd<'_>,
+    path: &str,
+    value: &str,
+) -> std::result::Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(directory, path, flags, Mode::empty())?;
-    let written = rustix::io::write(&file, value.as_bytes());
-    spend(file);
-    written.map(drop)
+    rustix::io::write(&file, value.as_bytes())?;
+    Ok(file)
 }
 
 /// Writes a limit; the error names the file and the value.
 pub(super) fn set(directory: &str, file: &str, value: impl ToString) -> Result<()> {
+    set_and_keep(directory, file, value).map(drop)
+}
+
+/// The same, for a file that every start writes; of limits there may be hundreds.
+pub(super) fn set_and_spend(directory: &str, file: &str, value: impl ToString) -> Result<()> {
+    set_and_keep(directory, file, value).map(spend)
+}
+
+fn set_and_keep(directory: &str, file: &str, value: impl ToString) -> Result<OwnedFd> {
     let (path, value) = (format!("{directory}/{file}"), value.to_string());
     write_at(rustix::fs::CWD, &path, &value)
         .map_err(|errno| Error::call(format_args!("write {value:?} to {path}"), errno))

@@ -55,7 +55,7 @@ options! {
         /// Cgroup below the container's; for v1 with controllers before it
         #[flag(value: "[CONTROLLER,...:]PATH")]
         pub cgroup: Vec<String>,
-        /// Begin even if the container is paused
+        /// If the container is paused, wait until it goes on
         pub ignore_paused: bool,
     }
     operands operands: OsString = "ID PROGRAM [ARGUMENTS]", "Name of the container, then the program with its arguments"

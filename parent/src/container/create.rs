@@ -19,7 +19,7 @@ use super::hooks::poststop;
 use super::{devices, rootless, symlinks};
 use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{Basis, Config, Hooks, KeptFilter, MountKind, Namespace};
-use crate::descriptors::Sweep;
+use crate::descriptors::{Sweep, close_spent};
 use crate::error::{Error, Kind, Result};
 use crate::host::{HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
@@ -284,6 +284,8 @@ pub fn create(root: &StateRoot, creation: &Creation<'_>) -> Result<Created> {
             })
         }
         Err(error) => {
+            // Hooks that come now may unmount the bundle.
+            close_spent();
             let report = out_of_memory(&cgroups, &record, error.kind() == Kind::Ended);
             let error = match report {
                 Some(report) => error.because(report),

@@ -13,7 +13,6 @@ use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::{Container, seccomp};
 use crate::cgroup::SubCgroups;
 use crate::config::{self, Basis, ExecCpuAffinity, Process, Program, User};
-use crate::descriptors::{Sweep, close_spent};
 use crate::error::{Error, Kind, Result};
 use crate::host::HostFacts;
 use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
@@ -135,7 +134,6 @@ fn stopped() -> Error {
 }
 
 fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed> {
-    let _sweep = Sweep::begin();
     let (Some(init), Some(handle)) = (&container.init, container.init_handle()?) else {
         return Err(stopped());
     };
@@ -254,7 +252,6 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     if let Some(socket) = pidfd_socket {
         socket.send(b"setns", launch.pidfd())?;
     }
-    close_spent();
     let begun = trace.wait("wait for the program's execution", || {
         begin(&mut launch, &plan, terminal, agent, inherited.ignored_signals)
     });

@@ -165,7 +165,7 @@ fn making(facts: &Facts) -> Symptom {
             .preventing_starts(true),
         (true, 0) => symptom
             .meaning("containers of ours start without: no limits, no pause")
-            .advice("on v2, `systemd-run --user --scope -p Delegate=yes`, or --systemd-cgroup"),
+            .advice("with v2 and systemd, `systemd-run --user --scope -p Delegate=yes`, or --systemd-cgroup"),
         (true, _) => symptom.meaning("containers of ours do without the others, and their limits"),
     }
 }

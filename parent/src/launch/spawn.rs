@@ -180,18 +180,18 @@ struct Program {
     socket: RawFd,
     /// What the standard descriptors become; -1: it stays.
     standard: [RawFd; 3],
-    /// Descriptors from this number on are closed on execution.
-    first_closed: u32,
-    /// The socket's number in decimal, NUL-terminated: stage1's argument.
+    /// What the socket becomes: the lowest number that is not preserved. So all that stage1 opens has higher ones.
+    becomes: RawFd,
+    /// That in decimal, NUL-terminated: stage1's argument.
     argument: [u8; 12],
 }
 
 impl Program {
     fn new(birth: &Birth<'_>) -> Self {
         let (stage1, socket) = (birth.stage1.as_raw_fd(), birth.socket.as_raw_fd());
-        let first_closed = birth.preserved_count.saturating_add(3);
+        let becomes = birth.preserved_count.saturating_add(3).min(RawFd::MAX as u32) as RawFd;
         let standard = birth.standard.numbers();
-        Self { stage1, socket, standard, first_closed, argument: decimal(socket) }
+        Self { stage1, socket, standard, becomes, argument: decimal(becomes) }
     }
 }
 
@@ -351,22 +351,40 @@ unsafe fn execute(program: &Program) -> i32 {
                 }
             }
         }
-        let mut returned = syscall!(CLOSE_RANGE, program.first_closed, u32::MAX, CLOSE_RANGE_CLOEXEC);
-        if returned == 0 {
-            returned = syscall!(FCNTL, program.socket, uapi::F_SETFD, 0usize);
+        let stage1 = other_than(program.becomes, program.stage1);
+        let kept = if program.socket == program.becomes {
+            syscall!(FCNTL, program.socket, uapi::F_SETFD, 0usize)
+        } else {
+            syscall!(DUP3, program.socket, program.becomes, 0usize)
+        };
+        let mut returned = kept as isize;
+        if returned >= 0 {
+            returned = syscall!(CLOSE_RANGE, program.becomes + 1, u32::MAX, CLOSE_RANGE_CLOEXEC) as isize;
         }
         if returned == 0 {
             returned = syscall!(
                 EXECVEAT,
-                program.stage1,
+                stage1,
                 c"".as_ptr(),
                 arguments.as_ptr(),
                 environment.as_ptr(),
                 uapi::AT_EMPTY_PATH
-            );
+            ) as isize;
         }
-        -(returned as isize) as i32
+        -returned as i32
     }
+}
+
+/// A descriptor, or a copy of it if it has this number. A negative errno is one, too, for who uses it next.
+///
+/// # Safety
+/// Called in the child alone, whose descriptors are its own.
+unsafe fn other_than(number: RawFd, descriptor: RawFd) -> RawFd {
+    if descriptor != number {
+        return descriptor;
+    }
+    // SAFETY: numbers only.
+    unsafe { syscall!(FCNTL, descriptor, uapi::F_DUPFD_CLOEXEC, number + 1) as RawFd }
 }
 
 /// Ends the child.

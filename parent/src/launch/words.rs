@@ -277,6 +277,9 @@ fn hint(failure: &Failure, step: Option<&Step<shared_proto::Planned<'_>>>) -> &'
         (Some(Step::MountFilesystem { .. } | Step::BindMount { .. }), Call::Status, Errno::BUSY) => {
             " (it cannot be mounted on top of the root, where a symlink leads)"
         }
+        (Some(Step::MaskPath { .. } | Step::ReadonlyPath { .. }), Call::Status, Errno::BUSY) => {
+            " (a symlink leads to the root, which cannot be covered)"
+        }
         (Some(Step::Unmount { .. }), Call::Unmount, Errno::BUSY) => {
             " (another mount covers what was added, or it was moved just now)"
         }

@@ -1,6 +1,6 @@
 //! Device nodes and the links that every container has (config-linux.md "Default Devices", "Default Runtime Symlinks").
 
-use shared_proto::{Attributes, BindOrigin, Nofollow, Propagations, Step};
+use shared_proto::{Attributes, BindOrigin, Nofollow, Phase, Propagations, Step};
 
 use super::user_namespace::binds_devices;
 use super::{Draft, Places, Request};
@@ -42,13 +42,14 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         if config.devices.iter().all(|device| device.path != path) {
             let mode = S_IFCHR | 0o666;
             let made = Step::MakeDevice { path, mode, major, minor, uid: 0, gid: 0 };
-            draft.push(places.phase_of(path), if binds { bound(path) } else { made });
+            let phase = phase_of(path, binds, places);
+            draft.push(phase, if binds { bound(path) } else { made });
         }
     }
     for device in &config.devices {
         let is_bound = binds && device.kind != DeviceKind::Fifo;
         let step = if is_bound { bound(&device.path) } else { configured(device) };
-        draft.push(places.phase_of(&device.path), step);
+        draft.push(phase_of(&device.path, is_bound, places), step);
     }
     for (path, target) in DEFAULT_LINKS {
         draft.push(places.phase_of(path), Step::MakeSymlink { path, target, exact: false });
@@ -58,6 +59,16 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         let (path, target) = ("/dev/core", "/proc/kcore");
         draft.push(places.phase_of(path), Step::MakeSymlink { path, target, exact: false });
     }
+}
+
+/// When there is a null device.
+pub(super) fn phase_of_null(request: &Request<'_>, places: &Places<'_>) -> Phase {
+    phase_of("/dev/null", binds_devices(request.config, request.host), places)
+}
+
+/// A bind is a mount to stage1, and waits for no other: it comes behind all that an image's symlink may lead over it.
+fn phase_of(path: &str, is_bound: bool, places: &Places<'_>) -> Phase {
+    if is_bound && places.others_wait { Phase::Views } else { places.phase_of(path) }
 }
 
 /// The configured devices that are bound from the host, with their indices.

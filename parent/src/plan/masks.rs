@@ -4,7 +4,7 @@
 use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
 use shared_proto::{Attributes, Phase, Step};
 
-use super::{Draft, Places, Request, lies_in, lsm, mounts};
+use super::{Draft, Places, Request, devices, lies_in, lsm, mounts};
 use crate::config::{Mount, MountKind};
 
 pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Places<'a>) {
@@ -25,8 +25,8 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>, places: &Pl
         let recursive = phase != Phase::Mounts || has_others || !has_procfs_alone(request, path);
         draft.push(phase, Step::ReadonlyPath { path, recursive });
     }
-    // A masked file is covered with the container's null device, which must have been made.
-    let earliest = places.phase_of("/dev/null");
+    // A masked file is covered with the container's null device, which must be there.
+    let earliest = devices::phase_of_null(request, places);
     let data = lsm::labelled(draft, request, "tmpfs", "");
     for path in &config.masked_paths {
         draft.push(places.cover_phase(path).max(earliest), Step::MaskPath { path, data });

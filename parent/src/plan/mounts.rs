@@ -26,13 +26,21 @@ pub(super) fn plan<'a>(draft: &mut Draft<'a>, request: &Request<'a>) -> Result<P
         early: Vec::new(),
         waiting: made_late.collect(),
         network_waits: network_waits(request),
+        links_wait: false,
+        others_wait: false,
         hooks_wait: request.config.hooks.run_before_the_pivot(),
     };
+    let mut waiting_trees: Vec<&str> = Vec::new();
     for (index, mount) in request.config.mounts.iter().enumerate() {
         if waits(request, mount) {
             phase = Phase::Views;
         }
         if phase == Phase::Views {
+            places.links_wait |= waiting_trees.iter().any(|tree| lies_in(&mount.destination, tree));
+            if may_bring_links(mount) {
+                waiting_trees.push(&mount.destination);
+            }
+            places.others_wait |= !lies_in(&mount.destination, "/sys");
             places.waiting.push(mount.destination.as_str());
         } else {
             places.early.push((mount.destination.as_str(), content(mount)));
@@ -216,6 +224,15 @@ fn content(mount: &Mount) -> Content {
             Content::Made
         }
         _ => Content::Others,
+    }
+}
+
+/// Whether there may be symlinks in it that the image has not.
+fn may_bring_links(mount: &Mount) -> bool {
+    match &mount.kind {
+        MountKind::Bind { .. } => true,
+        MountKind::Filesystem { fstype, .. } => !has_no_paths(fstype),
+        _ => false,
     }
 }
 

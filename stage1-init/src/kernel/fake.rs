@@ -44,6 +44,8 @@ pub(crate) struct Fake {
     pub(crate) modes: Vec<(&'static str, Status)>,
     /// What symlinks say, by name. What was made by then leads somewhere.
     pub(crate) links: Vec<(&'static str, &'static str)>,
+    /// Paths with a symlink on the way.
+    pub(crate) behind_links: Vec<&'static str>,
     /// What `read_directory` finds, call by call; then nothing.
     /// Directories end in `/`, symlinks in `@`.
     pub(crate) entries: VecDeque<Vec<&'static str>>,
@@ -83,6 +85,7 @@ impl Fake {
             missing: Vec::new(),
             modes: Vec::new(),
             links: Vec::new(),
+            behind_links: Vec::new(),
             entries: VecDeque::new(),
             attributes: b"",
             content: VecDeque::new(),

@@ -10,7 +10,7 @@ use shared_proto::{Attributes, Call};
 
 use super::Context;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
-use crate::paths::{self, DT_DIR, DT_REG, PROC_SUPER_MAGIC};
+use crate::paths::{self, DT_DIR, DT_REG, Existing, PROC_SUPER_MAGIC};
 
 const MOUNT_ATTR_RDONLY: u32 = 1;
 const MS_RDONLY: u32 = 1;
@@ -23,6 +23,7 @@ pub(super) fn readonly<K: Kernel>(
 ) -> Result<(), Fault> {
     // A missing path needs no protection (config-linux.md "Readonly Paths").
     let Some(place) = find(context, path)? else { return Ok(()) };
+    let recursive = recursive || context.has_waited;
     let kernel = &mut *context.kernel;
     let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
     let at_once = match recursive {
@@ -84,7 +85,7 @@ struct Place {
     is_directory: bool,
 }
 
-/// `None`: it is missing.
+/// `None`: it is missing, or has to wait.
 fn find<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<Option<Place>, Fault> {
     if let Some(name) = name_in_proc(path)
         && let Some(procfs) = procfs(context)
@@ -99,8 +100,17 @@ fn find<K: Kernel>(context: &mut Context<'_, K>, path: &'static CStr) -> Result<
             Some(_) => {}
         }
     }
-    let found = paths::open_existing(context.kernel, context.root.new, path, &mut context.is_cover_led)?;
-    let Some((directory, is_directory)) = found else { return Ok(None) };
+    let follows = !context.awaits_mounts;
+    let (directory, is_directory) =
+        match paths::open_existing(context.kernel, context.root.new, path, follows)? {
+            Existing::Place { place, is_directory } => (place, is_directory),
+            Existing::Nothing => return Ok(None),
+            Existing::Link => {
+                // Where it leads may not be there yet.
+                context.postponed_from = Some(context.step_index);
+                return Ok(None);
+            }
+        };
     // What comes there may lie over the procfs, whatever the path's text is: an image's symlink may have led to it.
     context.procfs = None;
     Ok(Some(Place { directory, name: c"", is_directory }))

@@ -27,11 +27,6 @@ pub(super) struct Filesystem<'a> {
 }
 
 impl Filesystem<'_> {
-    /// An image must not choose what later writes to these hit: no symlink on the way (CVE-2023-28642 and its kin).
-    fn is_strict(&self) -> bool {
-        self.fstype == c"proc" || self.fstype == c"sysfs"
-    }
-
     fn inherits_mode(&self) -> bool {
         self.fstype == c"tmpfs" && !self.has_option(b"mode=")
     }
@@ -39,6 +34,11 @@ impl Filesystem<'_> {
     fn has_option(&self, start: &[u8]) -> bool {
         self.data.to_bytes().split(|&byte| byte == b',').any(|option| option.starts_with(start))
     }
+}
+
+/// An image must not choose what later writes to these hit: no symlink on the way (CVE-2023-28642 and its kin).
+pub(crate) fn is_strict(fstype: &CStr) -> bool {
+    fstype == c"proc" || fstype == c"sysfs"
 }
 
 /// Mounts a new filesystem instance on `target`.
@@ -58,7 +58,7 @@ pub(super) fn filesystem<K: Kernel>(
     }
     let place = match new_mount_point(context, target)? {
         Some(place) => place,
-        None => mount_point(context, filesystem.is_strict(), target)?,
+        None => mount_point(context, is_strict(filesystem.fstype), target)?,
     };
     if lsm::split_late(filesystem.fstype, filesystem.data).is_some()
         || filesystem.inherits_mode() && !place.is_new

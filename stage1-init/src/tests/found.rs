@@ -74,6 +74,74 @@ fn a_proc_that_was_mounted_upon_is_looked_up_anew() {
     }
 }
 
+/// What could have been made before the joins waits for a mount that an image's symlink leads, and is made once.
+#[test]
+fn devices_and_masks_wait_for_a_mount_that_is_led_elsewhere() {
+    let _alone = alone();
+    let mount = Step::MountFilesystem {
+        fstype: "tmpfs",
+        source: "tmpfs",
+        target: "/link",
+        data: "",
+        flags: 0,
+        propagations: Propagations::default(),
+        copies_up: false,
+        is_mapped: false,
+    };
+    for is_led in [true, false] {
+        let mut steps = steps();
+        steps.retain(|phased| phased.phase <= Phase::Views);
+        steps.retain(|phased| phased.phase <= Phase::Views);
+        let late = steps.iter().position(|phased| phased.phase == Phase::Views).unwrap();
+        steps.insert(late + 1, PhasedStep { phase: Phase::Views, step: mount });
+        let mut datagrams = conversation();
+        datagrams[0].0 = encoded(bootstrap(), &steps);
+        let mut kernel = kernel(datagrams);
+        kernel.filesystem_type = 0x0102_1994;
+        if is_led {
+            kernel.behind_links.push("/link");
+        }
+        assert_eq!(run(&mut kernel), End::Executed);
+        let places = |start: &str| {
+            let lines = kernel.trace.iter().enumerate().filter(|(_, line)| line.starts_with(start));
+            lines.map(|(place, _)| place).collect::<std::vec::Vec<_>>()
+        };
+        // A mount of the parent's comes last.
+        let last = places("move_mount received").pop().unwrap();
+        for call in ["make_node", "make_symlink"] {
+            let places = places(call);
+            assert_eq!(places.len(), 1, "{call}");
+            assert_eq!(places[0] > last, is_led, "{call} {is_led}: {:#?}", kernel.trace);
+        }
+    }
+}
+
+/// The kernel's own symlinks in /proc lead where something may still be mounted.
+#[test]
+fn a_path_that_a_symlink_leads_is_masked_behind_the_last_mount() {
+    let _alone = alone();
+    let mut steps = steps();
+    steps.retain(|phased| phased.phase <= Phase::Views);
+    let late = steps.iter().position(|phased| phased.phase == Phase::Views).unwrap();
+    // What drops the bounding set stands behind them.
+    for path in ["/proc/link", "/proc/scsi/x"].into_iter().rev() {
+        let step = Step::MaskPath { path, data: "" };
+        steps.insert(late - 1, PhasedStep { phase: Phase::Mounts, step });
+    }
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(bootstrap(), &steps);
+    let mut kernel = kernel(datagrams);
+    kernel.behind_links.push("/proc/link");
+    kernel.filesystem_type = 0x0102_1994;
+    assert_eq!(run(&mut kernel), End::Executed);
+    let place = |part: &str| kernel.trace.iter().position(|line| line.contains(part)).expect(part);
+    let last_mount = place("move_mount received");
+    assert!(place("/proc/link Directory InRootNoSymlinks = LOOP") < last_mount);
+    let is_followed = |line: &std::string::String| line.ends_with("/proc/link Directory InRoot");
+    assert!(kernel.trace.iter().position(is_followed).unwrap() > last_mount);
+    assert!(place("/proc/scsi/x Directory") > last_mount);
+}
+
 /// Where the listing of /proc is not to be had, each path is opened by itself.
 #[test]
 fn a_proc_that_is_no_procfs_or_tells_not_all_is_not_relied_upon() {

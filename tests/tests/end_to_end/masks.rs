@@ -1,5 +1,7 @@
 //! Masked and read-only paths.
 
+mod led;
+
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;

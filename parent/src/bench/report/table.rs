@@ -21,7 +21,7 @@ pub fn table(results: &Results) -> String {
         let _ = writeln!(out, "{name:<18}{words}");
     }
     for missing in &results.missing {
-        let _ = writeln!(out, "NOT COMPARED: {}: {}: {}", missing.runtime, missing.what, missing.reason);
+        let _ = writeln!(out, "NOT COMPARED: {}, {}: {}", missing.runtime, missing.what, missing.reason);
     }
     if let Some(warning) = results.request.machine.warning() {
         let _ = writeln!(out, "{warning}");

@@ -119,5 +119,5 @@ fn copy_from_parent(path: &str, file: &str) -> Result<()> {
         copy_from_parent(parent, file)?;
         value = read()?;
     }
-    files::set(path, file, value.trim_end())
+    files::set_and_spend(path, file, value.trim_end())
 }

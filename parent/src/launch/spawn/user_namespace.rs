@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use sc::syscall;
 
-use super::{Birth, Child, Program, clone_arguments, clone3, end, end_clone, execute, id_maps};
+use super::{Birth, Child, Program, clone_arguments, clone3, end, end_clone, execute, id_maps, other_than};
 use crate::config::IdMappings;
 use crate::error::{Error, Result};
 use crate::namespaces;
@@ -305,8 +305,9 @@ unsafe extern "C" fn begin_new(waiting: *const u8) -> ! {
     unsafe {
         let waiting = &*waiting.cast::<Waiting>();
         let mut word = [0u8; 2];
-        close_but(waiting.program.first_closed, &waiting.kept);
-        let received = syscall!(READ, waiting.gate, word.as_mut_ptr(), word.len());
+        close_but(waiting.program.becomes as u32, &waiting.kept);
+        let gate = other_than(waiting.program.becomes, waiting.gate);
+        let received = syscall!(READ, gate, word.as_mut_ptr(), word.len());
         if received != word.len() {
             end();
         }
@@ -318,7 +319,7 @@ unsafe extern "C" fn begin_new(waiting: *const u8) -> ! {
             errno = execute(&waiting.program);
         }
         // Ignored: a parent that misses this message still sees end-of-file.
-        syscall!(WRITE, waiting.gate, &raw const errno, size_of::<i32>());
+        syscall!(WRITE, gate, &raw const errno, size_of::<i32>());
         end()
     }
 }

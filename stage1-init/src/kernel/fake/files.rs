@@ -24,6 +24,10 @@ impl Files for Fake {
             self.call(format!("{line} = NOENT"))?;
             return Err(Errno::NOENT);
         }
+        if resolve == Resolve::InRootNoSymlinks && self.behind_links.contains(&path.as_str()) {
+            self.call(format!("{line} = LOOP"))?;
+            return Err(Errno::LOOP);
+        }
         if open == Open::Directory && self.known_status(&path).is_some_and(|status| !status.is_directory()) {
             self.call(format!("{line} = NOTDIR"))?;
             return Err(Errno::NOTDIR);

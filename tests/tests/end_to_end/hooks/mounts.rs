@@ -1,8 +1,9 @@
 //! What hooks of the runtime may do to the container's tree.
 
 use std::fs;
+use std::process::Command;
 
-use pinnace_tests::{Bundle, json};
+use pinnace_tests::{Bundle, find_program, json, run_within_limit, skip};
 
 /// stage1 has nothing open in there, nor is it there itself.
 #[test]
@@ -58,4 +59,58 @@ fn what_hooks_make_and_mount_is_masked_and_read_only() {
         assert_eq!(text.matches("Read-only file system").count(), 2, "{point}: {}", outcome.describe());
         assert_eq!(text.lines().count(), 3, "{point}: {}", outcome.describe());
     }
+}
+
+/// stage1 keeps nothing open that its steps have opened, however many descriptors we had when it was born.
+#[test]
+fn mounts_that_lie_in_each_other_can_be_unmounted_by_a_hook() {
+    let Some(nsenter) = find_program("nsenter") else { return skip("nsenter is not installed") };
+    let nsenter = nsenter.to_str().expect("a path in UTF-8");
+    for is_held in [false, true] {
+        let bundle = Bundle::new();
+        let source = bundle.scratch().join("source");
+        fs::create_dir_all(source.join("b")).expect("mkdir");
+        let rootfs = bundle.rootfs();
+        let place = rootfs.to_str().expect("a path in UTF-8");
+        let pid = "pid=$(tr -d ' \\n' | sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')";
+        let script =
+            format!("{pid}; {nsenter} --target $pid --mount umount {place}/vol/a {place}/vol/b {place}/vol");
+        let container = bundle
+            .mount("/vol", "tmpfs", "tmpfs", &[])
+            .mount("/vol/a", "tmpfs", "tmpfs", &[])
+            .mount("/vol/b", "bind", source.to_str().expect("UTF-8"), &["rbind"])
+            .set("/hooks", json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}))
+            .shell("ls /vol | wc -l")
+            .container();
+        if is_held {
+            container.create().succeeded();
+            container.delete_force().succeeded();
+        } else {
+            assert_eq!(container.run().succeeded(), "0");
+        }
+    }
+}
+
+#[test]
+fn a_hook_after_a_failure_can_unmount_the_bundle() {
+    let Some(unshare) = find_program("unshare") else { return skip("unshare is not installed") };
+    let bundle = Bundle::new();
+    let (scratch, log) = (bundle.scratch().join("mounted"), bundle.scratch().join("log"));
+    fs::create_dir_all(&scratch).expect("mkdir");
+    let place = scratch.to_str().expect("a path in UTF-8");
+    let script = format!("cd / && umount {place} && echo unmounted >{}", log.display());
+    let container = bundle
+        .set("/hooks", json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}))
+        .set("/linux/resources", json!({"cpu": {"cpus": "999"}}))
+        .container();
+    let run = container.create_command("run", &[]);
+    // The same bundle, bound elsewhere.
+    let script = "b=$1; m=$2; shift 2; mount --bind \"$b\" \"$m\" && cd / && \"$@\" --bundle \"$m\"";
+    let mut command = Command::new(unshare);
+    command.args(["-m", "--propagation", "private", "/bin/sh", "-c", script, "sh"]);
+    let bundle_path = container.bundle.path();
+    command.arg(bundle_path).arg(&scratch).arg(run.get_program()).args(run.get_args());
+    let outcome = run_within_limit(command);
+    assert_ne!(outcome.code, 0, "{}", outcome.describe());
+    assert_eq!(fs::read_to_string(log).unwrap_or_default(), "unmounted\n", "{}", outcome.describe());
 }
