@@ -216,9 +216,12 @@ pub(crate) struct Missing {
     reason: String,
 }
 
+/// What is missing of a runtime that takes no part.
+const EVERYTHING: &str = "everything";
+
 impl Missing {
-    fn anything(runtime: String, error: &Error) -> Self {
-        Self { what: String::from("in nothing"), runtime, reason: error.to_string() }
+    fn everything(runtime: String, error: &Error) -> Self {
+        Self { what: String::from(EVERYTHING), runtime, reason: error.to_string() }
     }
 }
 
@@ -245,7 +248,7 @@ pub fn run(request: Request, bundles: &Path, state: &Path) -> Result<Results> {
             Err(error) if is_interruption(&error) => return Err(error),
             Err(error) => {
                 runtimes.retain(|runtime| runtime.name != other.runtime.name);
-                missing.push(Missing::anything(other.runtime.name.clone(), &error));
+                missing.push(Missing::everything(other.runtime.name.clone(), &error));
             }
         }
     }

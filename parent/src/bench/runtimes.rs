@@ -40,7 +40,7 @@ pub(crate) fn find(against: &[String], missing: &mut Vec<Missing>) -> Result<Vec
         match locate(&program).and_then(|program| ask(name.clone(), program)) {
             Ok(runtime) => found.push(runtime),
             Err(error) if is_interruption(&error) => return Err(error),
-            Err(error) => missing.push(Missing::anything(name, &error)),
+            Err(error) => missing.push(Missing::everything(name, &error)),
         }
     }
     Ok(found)

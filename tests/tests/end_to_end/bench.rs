@@ -160,9 +160,9 @@ fn who_fails_and_who_is_not_there_is_told_and_the_others_are_measured() {
     let outcome = bench(&container, &words);
     let table = outcome.succeeded();
     for line in [
-        "NOT COMPARED: gone: anything: not found in PATH",
-        "NOT COMPARED: false: anything: it runs no container: exit code 1: it said nothing",
-        "NOT COMPARED: true: anything: it runs no container: the pid file: No such file or directory (os error 2)",
+        "NOT COMPARED: gone: not found in PATH",
+        "NOT COMPARED: false: it runs no container: exit code 1: it said nothing",
+        "NOT COMPARED: true: it runs no container: the pid file: No such file or directory (os error 2)",
         "NOT COMPARED: late: run, back to back: exit code 7: it is late",
     ] {
         assert!(table.lines().any(|other| other == line), "{line} in {table}");

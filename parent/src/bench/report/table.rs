@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::statistics::Figures;
-use super::super::{Burst, Wave};
+use super::super::{Burst, EVERYTHING, Wave};
 use super::{Group, Results, Row, groups, kibibytes, settings, wall};
 
 /// A title, the names of columns, and rows of a runtime and its figures.
@@ -21,7 +21,8 @@ pub fn table(results: &Results) -> String {
         let _ = writeln!(out, "{name:<18}{words}");
     }
     for missing in &results.missing {
-        let _ = writeln!(out, "NOT COMPARED: {}, {}: {}", missing.runtime, missing.what, missing.reason);
+        let what = if missing.what == EVERYTHING { String::new() } else { format!("{}: ", missing.what) };
+        let _ = writeln!(out, "NOT COMPARED: {}: {what}{}", missing.runtime, missing.reason);
     }
     if let Some(warning) = results.request.machine.warning() {
         let _ = writeln!(out, "{warning}");

@@ -100,7 +100,7 @@ fn without_ours_there_is_nothing_to_compare_with() {
 fn the_table_says_what_could_not_be_compared_and_that_the_machine_was_not_idle() {
     let table = table(&results());
     for part in [
-        "NOT COMPARED: gone, a: 1 < 2\n",
+        "NOT COMPARED: gone: a: 1 < 2\n",
         "Not idle: the load was 1.00.",
         "100 rounds after 5",
         "run, 4 at once",
