@@ -172,7 +172,7 @@ fn who_fails_and_who_is_not_there_is_told_and_the_others_are_measured() {
     assert_eq!(times(&results, "late", "run").len(), 0);
     assert_eq!(results["notCompared"].as_array().expect("a list").len(), 4);
     let page = fs::read_to_string(report.join("index.html")).expect("index.html");
-    assert!(page.contains("Not compared: <b>gone</b>, anything: not found in PATH"));
+    assert!(page.contains("Not compared: <b>gone</b>, everything: not found in PATH"));
     assert_nothing_is_left(&container, None);
 }
 
