@@ -1,6 +1,6 @@
 //! What a command line may say: one table for each command, of which its structure, its reading and its texts are made.
 //!
-//! clap writes the texts. It does not read: to make its own tables, and its matches from the words, was half of the instructions of an `exec`.
+//! clap writes the texts. It does not read: to make its own tables, and its matches from the words, was two thirds of the instructions of an `exec`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
