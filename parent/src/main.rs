@@ -19,6 +19,9 @@ mod bench;
 mod bump;
 mod cli;
 mod commands;
+#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
+#[allow(unsafe_code)]
+mod memory;
 
 use std::ffi::{OsString, c_int};
 use std::os::fd::BorrowedFd;
@@ -42,11 +45,17 @@ mod start {
 
     /// `std::env` need not know the arguments: only some C libraries tell it.
     #[unsafe(no_mangle)]
-    extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
+    extern "C" fn main(count: c_int, arguments: *const *const c_char) -> ! {
+        unsafe extern "C" {
+            safe fn _exit(code: c_int) -> !;
+        }
         let count = usize::try_from(count).unwrap_or(0);
         // SAFETY: the C library passes as many pointers to strings as it says, all of which live as long as the program.
         let arguments = (0..count).map(|index| unsafe { CStr::from_ptr(*arguments.add(index)) });
-        super::run(arguments.map(|argument| OsStr::from_bytes(argument.to_bytes()).to_owned()).collect())
+        // Nothing is left for the C library to do at an exit: it would look at its files.
+        _exit(super::run(
+            arguments.map(|argument| OsStr::from_bytes(argument.to_bytes()).to_owned()).collect(),
+        ))
     }
 
     /// Takes the place of the C library's own function, which looks for the directory of the program, so that `$ORIGIN` in the paths of shared

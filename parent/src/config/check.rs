@@ -210,6 +210,13 @@ fn text_of(path: &std::path::Path) -> String {
 
 /// `/a//b/./c/../d` as `/a/b/d`: `..` never leads above the root. A relative path means the root's.
 pub fn clean(path: &str) -> String {
+    // Nearly all are clean.
+    if path
+        .strip_prefix('/')
+        .is_some_and(|names| names.split('/').all(|name| !matches!(name, "" | "." | "..")))
+    {
+        return path.to_owned();
+    }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

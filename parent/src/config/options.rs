@@ -1,5 +1,7 @@
 //! Mount options: the words of mount(8) and the runtime-spec, and what each asks of the kernel.
 
+use std::fmt::Arguments;
+
 use linux_raw_sys::general as uapi;
 use shared_proto::limits::OPTION_BYTES_MAX;
 
@@ -169,11 +171,10 @@ impl Options {
 }
 
 /// Sorts the options of the mount at `path`.
-pub(super) fn sort(options: &[String], path: &str, problems: &mut Problems) -> Options {
+pub(super) fn sort(options: &[String], path: Arguments<'_>, problems: &mut Problems) -> Options {
     let mut sorted = Options::default();
     for (index, option) in options.iter().enumerate() {
-        let place = || format!("{path}.options[{index}]");
-        problems.check_text(place(), option, OPTION_BYTES_MAX);
+        problems.check_text(format_args!("{path}.options[{index}]"), option, OPTION_BYTES_MAX);
         match meaning(option) {
             Some((Meaning::Attribute { set, clear }, false)) => apply(&mut sorted.attributes, set, clear),
             Some((Meaning::Attribute { set, clear }, true)) => {
@@ -235,7 +236,7 @@ mod tests {
     fn check(options: &[&str]) -> (Options, Problems) {
         let mut problems = Problems::default();
         let options: Vec<String> = options.iter().map(|option| String::from(*option)).collect();
-        let sorted = sort(&options, "$.mounts[0]", &mut problems);
+        let sorted = sort(&options, format_args!("$.mounts[0]"), &mut problems);
         (sorted, problems)
     }
 

@@ -4,14 +4,10 @@
 //! One table of the places where that matters, and two readers of it: a quick one over the text, which every start pays for, and
 //! a thorough one over the tree, which names what it found.
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::fmt;
+mod glance;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::capabilities;
 use super::path::JsonPath;
 
 enum Shape {
@@ -151,10 +147,7 @@ const SECCOMP: Shape =
 
 /// Whether nothing in `text`, which the types have taken, needs a closer look.
 pub(super) fn is_ordinary(text: &[u8]) -> bool {
-    let ordinary = Cell::new(true);
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let walked = Glance { shape: &SPEC, ordinary: &ordinary }.deserialize(&mut deserializer);
-    walked.is_ok() && ordinary.get()
+    glance::over(text, &SPEC).is_some()
 }
 
 /// Every place of the tree that is not as the table has it.
@@ -231,123 +224,6 @@ fn examine(value: &Value, shape: &Shape, path: &JsonPath, faults: &mut Vec<Fault
     }
 }
 
-/// The quick reader: keeps nothing but the one answer.
-struct Glance<'g> {
-    shape: &'g Shape,
-    ordinary: &'g Cell<bool>,
-}
-
-impl<'de> DeserializeSeed<'de> for Glance<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.shape {
-            Shape::Any => deserializer.deserialize_ignored_any(IgnoredAny).map(drop),
-            _ => deserializer.deserialize_any(self),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Glance<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        let is_ordinary = match self.shape {
-            Shape::Capability => capabilities::number(text).is_some(),
-            Shape::SchedulerFlag => scheduler_flag(text) == Some(text),
-            _ => true,
-        };
-        if !is_ordinary {
-            self.ordinary.set(false);
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let shape = match self.shape {
-            Shape::List(shape) => shape,
-            _ => {
-                self.ordinary.set(false);
-                &Shape::Any
-            }
-        };
-        while items.next_element_seed(Glance { shape, ordinary: self.ordinary })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Shape::Object(fields) = self.shape else {
-            let shape = if let Shape::MapOf(shape) = self.shape { shape } else { &Shape::Any };
-            let mut names = BTreeSet::new();
-            while let Some(name) = entries.next_key::<String>()? {
-                entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
-                if !names.insert(name) {
-                    self.ordinary.set(false);
-                }
-            }
-            return Ok(());
-        };
-        let mut missing = fields.iter().filter(|field| field.is_required).count();
-        while let Some(field) = entries.next_key_seed(FieldOf(fields))? {
-            // A name that comes twice is refused by the types.
-            missing -= usize::from(field.is_some_and(|field| field.is_required));
-            let shape = field.map_or(&Shape::Any, |field| &field.shape);
-            entries.next_value_seed(Glance { shape, ordinary: self.ordinary })?;
-        }
-        if missing != 0 {
-            self.ordinary.set(false);
-        }
-        Ok(())
-    }
-}
-
-/// Reads a name without keeping it.
-struct FieldOf(&'static [Field]);
-
-impl<'de> DeserializeSeed<'de> for FieldOf {
-    type Value = Option<&'static Field>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldOf {
-    type Value = Option<&'static Field>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().find(|field| field.name == name))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,5 +256,30 @@ mod tests {
         check(r#"{"linux": {"resources": {"rdma": {"mlx": {"hcaHandles": 1}}}}}"#, true);
         check(r#"{"linux": {"resources": {"rdma": {"mlx": [1, 2]}}}}"#, false);
         check("[]", false);
+    }
+
+    #[test]
+    fn what_is_written_with_escapes_is_looked_at_where_it_matters() {
+        check(r#"{"process": {"env": ["A=\"]}", "\u003c\\", "\\"], "user": {}}}"#, true);
+        check(r#"{"annotations": {"a": "\\\"}", "b": "{["}}"#, true);
+        check(r#"{"annotations": {"\u0061": "1", "a": "2"}}"#, false);
+        check(r#"{"\u0070rocess": {"user": []}}"#, false);
+        check(r#"{"process": {"capabilities": {"bounding": ["CAP_\u004bILL"]}}}"#, false);
+    }
+
+    #[test]
+    fn what_is_skipped_ends_where_it_ends() {
+        check(r#"{"other":{"a":[{"b":"]}"},[]],"c":-1.5E+3},"process":{"user":[]}}"#, false);
+        check(r#"{"other":true,"process":null,"linux":{"cgroupsPath":"/a","devices":[]}}"#, true);
+        check("\t{ \"other\" :\n-0.5e-7 , \"process\" : { \"user\" : [ ] } }\r\n", false);
+    }
+
+    #[test]
+    fn a_text_that_ends_early_ends_the_glance() {
+        let text = r#"{"annotations": {"a": "\\"}, "linux": {"devices": [{"major": 1, "minor": 2}]}, "other": [1, {"b": "c"}]}"#;
+        check(text, true);
+        for end in 0..text.len() {
+            check(&text[..end], false);
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn id_mappings(
         gids: list(linux.gid_mappings().as_deref(), "$.linux.gidMappings", problems),
     };
     for (field, list) in [("uidMappings", &mappings.uids), ("gidMappings", &mappings.gids)] {
-        let path = format!("$.linux.{field}");
+        let path = format_args!("$.linux.{field}");
         match &namespaces.user {
             Namespace::Inherit if !list.is_empty() => {
                 warnings.push(format!("{path}: ignored, since there is no user namespace"));

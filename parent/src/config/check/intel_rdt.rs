@@ -33,8 +33,8 @@ pub(super) fn check(linux: Option<&Linux>, problems: &mut Problems) -> Option<In
     }
     let schemata = rdt.schemata().clone().unwrap_or_default();
     for (index, line) in schemata.iter().enumerate() {
-        let path = format!("$.linux.intelRdt.schemata[{index}]");
-        problems.check_text(&path, line, PATH_BYTES_MAX);
+        let path = format_args!("$.linux.intelRdt.schemata[{index}]");
+        problems.check_text(path, line, PATH_BYTES_MAX);
         if line.trim().is_empty() || line.contains('\n') {
             problems.add(path, format!("{line:?} is not one line"));
         }

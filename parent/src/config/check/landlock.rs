@@ -95,10 +95,10 @@ fn paths(name: &str, list: &Value, problems: &mut Problems) -> Vec<String> {
     };
     let mut paths = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let place = format!("{PATH}.{name}[{index}]");
+        let place = format_args!("{PATH}.{name}[{index}]");
         match item.as_str() {
             Some(path) if path.starts_with('/') => {
-                problems.check_text(&place, path, PATH_BYTES_MAX);
+                problems.check_text(place, path, PATH_BYTES_MAX);
                 paths.push(clean(path));
             }
             Some(path) => problems.add(place, format!("{path:?} is not an absolute path")),

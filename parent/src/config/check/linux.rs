@@ -14,12 +14,12 @@ pub(super) fn namespaces(linux: Option<&Linux>, is_own: IsOwn<'_>, problems: &mu
     let mut namespaces = Namespaces::default();
     let list = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     for (index, namespace) in list.iter().enumerate() {
-        let path = format!("$.linux.namespaces[{index}]");
+        let path = format_args!("$.linux.namespaces[{index}]");
         let kind = namespace.typ();
         let file = namespace.path().as_deref().map(text_of).unwrap_or_default();
         let (name, kernel_name, flag) = names(kind);
         if namespaces.listed.contains(&flag) {
-            problems.add(&path, format!("malformed spec file: duplicated ns {{{name:?} {file:?}}}"));
+            problems.add(path, format!("malformed spec file: duplicated ns {{{name:?} {file:?}}}"));
         }
         namespaces.listed.push(flag);
         let place = match kind {
@@ -72,7 +72,7 @@ pub(super) fn devices(linux: Option<&Linux>, problems: &mut Problems) -> Vec<Dev
     let list = linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
     let mut devices = Vec::with_capacity(list.len());
     for (index, device) in list.iter().enumerate() {
-        let path = format!("$.linux.devices[{index}]");
+        let path = format_args!("$.linux.devices[{index}]");
         let written = text_of(device.path());
         problems.check_text(format_args!("{path}.path"), &written, PATH_BYTES_MAX - 1);
         if !written.starts_with('/') || clean(&written) == "/" {

@@ -1,5 +1,7 @@
 //! `mounts`.
 
+use std::fmt::Arguments;
+
 use shared_proto::limits::{OPTION_BYTES_MAX, PATH_BYTES_MAX};
 
 use super::super::options;
@@ -29,23 +31,23 @@ pub(super) fn check(
 ) -> Vec<Mount> {
     let mut checked = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
-        let path = format!("$.mounts[{index}]");
-        let destination = destination(mount, &path, problems, warnings);
-        let mut options = options::sort(mount.options().as_deref().unwrap_or_default(), &path, problems);
+        let path = format_args!("$.mounts[{index}]");
+        let destination = destination(mount, path, problems, warnings);
+        let mut options = options::sort(mount.options().as_deref().unwrap_or_default(), path, problems);
         if options.propagation.len() > 8 {
             problems.add(format_args!("{path}.options"), "more than eight changes of propagation");
         }
-        let kind = kind(mount, &options, &path, problems);
-        check_proc(&destination, &kind, &path, problems);
+        let kind = kind(mount, &options, path, problems);
+        check_proc(&destination, &kind, path, problems);
         if !matches!(kind, MountKind::Bind { .. }) {
             options.fold_recursive();
-            refuse_symlink_words(&options, &path, problems);
+            refuse_symlink_words(&options, path, problems);
         }
         let data = options.data.join(",");
         problems.check_text(format_args!("{path}.options"), &data, OPTION_BYTES_MAX);
         checked.push(Mount {
-            idmap: idmap(mount, &options, &kind, &path, container, problems),
-            copies_up: copies_up(&options, &kind, &path, problems),
+            idmap: idmap(mount, &options, &kind, path, container, problems),
+            copies_up: copies_up(&options, &kind, path, problems),
             destination,
             kind,
             attributes: options.attributes,
@@ -60,15 +62,15 @@ pub(super) fn check(
 
 fn destination(
     mount: &oci_spec::runtime::Mount,
-    path: &str,
+    path: Arguments<'_>,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> String {
     let written = text_of(mount.destination());
-    let path = format!("{path}.destination");
-    problems.check_text(&path, &written, PATH_BYTES_MAX - 1);
+    let path = format_args!("{path}.destination");
+    problems.check_text(path, &written, PATH_BYTES_MAX - 1);
     if written.is_empty() {
-        problems.add(&path, "is empty");
+        problems.add(path, "is empty");
         return String::from("/");
     }
     if !written.starts_with('/') {
@@ -79,7 +81,7 @@ fn destination(
     }
     let cleaned = clean(&written);
     if cleaned == "/" {
-        problems.add(&path, "cannot mount over the root: use root.path");
+        problems.add(path, "cannot mount over the root: use root.path");
     }
     cleaned
 }
@@ -89,7 +91,7 @@ fn idmap(
     mount: &oci_spec::runtime::Mount,
     options: &options::Options,
     kind: &MountKind,
-    path: &str,
+    path: Arguments<'_>,
     (namespaces, containers): (&Namespaces, &IdMappings),
     problems: &mut Problems,
 ) -> Option<Idmap> {
@@ -139,7 +141,12 @@ fn idmap(
 }
 
 /// Only what is empty at first can begin with what it covers.
-fn copies_up(options: &options::Options, kind: &MountKind, path: &str, problems: &mut Problems) -> bool {
+fn copies_up(
+    options: &options::Options,
+    kind: &MountKind,
+    path: Arguments<'_>,
+    problems: &mut Problems,
+) -> bool {
     let is_tmpfs = matches!(kind, MountKind::Filesystem { fstype, .. } if fstype == "tmpfs");
     if options.copies_up && !is_tmpfs {
         problems.add(format_args!("{path}.options"), "tmpcopyup: the mount is no tmpfs");
@@ -148,7 +155,7 @@ fn copies_up(options: &options::Options, kind: &MountKind, path: &str, problems:
 }
 
 /// What becomes of symlinks is said of new binds alone: filesystems lie on directories.
-fn refuse_symlink_words(options: &options::Options, path: &str, problems: &mut Problems) {
+fn refuse_symlink_words(options: &options::Options, path: Arguments<'_>, problems: &mut Problems) {
     let words = [
         ("copy-symlink", options.copies_symlink),
         ("src-nofollow", options.source_nofollow),
@@ -207,7 +214,7 @@ fn on_host(mapping: IdMapping, containers: &[IdMapping]) -> Option<IdMapping> {
 fn kind(
     mount: &oci_spec::runtime::Mount,
     options: &options::Options,
-    path: &str,
+    path: Arguments<'_>,
     problems: &mut Problems,
 ) -> MountKind {
     let source = mount.source().as_deref().map(text_of).unwrap_or_default();
@@ -251,7 +258,7 @@ fn kind(
 
 /// What lies over /proc or a part of it can pretend anything to the container, and to a runtime that writes there (CVE-2019-16884).
 /// runc's rule, as far as it can be told from the text: whether a bound source is a procfs shows when it is opened.
-fn check_proc(destination: &str, kind: &MountKind, path: &str, problems: &mut Problems) {
+fn check_proc(destination: &str, kind: &MountKind, path: Arguments<'_>, problems: &mut Problems) {
     let reason = match kind {
         MountKind::Remount { .. } => return,
         _ if destination.starts_with("/proc/") && !PROC_EXCEPTIONS.contains(&destination) => {

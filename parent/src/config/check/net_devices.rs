@@ -22,9 +22,9 @@ pub(super) fn check(
     }
     let mut devices: Vec<NetDevice> = Vec::with_capacity(sorted.len());
     for (name, device) in sorted {
-        let path = format!("$.linux.netDevices[{name:?}]");
+        let path = format_args!("$.linux.netDevices[{name:?}]");
         if !is_name(name) || name.contains('%') {
-            problems.add(&path, format!("invalid network device name {name:?}"));
+            problems.add(path, format!("invalid network device name {name:?}"));
         }
         let inside = device.name().as_deref().filter(|inside| !inside.is_empty()).unwrap_or(name);
         if inside != name && !(is_name(inside) && is_template_or_plain(inside)) {

@@ -185,14 +185,14 @@ fn capability_sets(sets: &LinuxCapabilities, problems: &mut Problems) -> Capabil
 fn rlimits(process: &oci_spec::runtime::Process, problems: &mut Problems) -> Vec<Rlimit> {
     let mut limits: Vec<Rlimit> = Vec::new();
     for (index, limit) in process.rlimits().iter().flatten().enumerate() {
-        let path = format!("$.process.rlimits[{index}]");
+        let path = format_args!("$.process.rlimits[{index}]");
         let resource = rlimit_number(limit.typ());
         if limits.iter().any(|known| known.resource == resource) {
             problems
-                .add(&path, format!("a second entry of type {}", rlimit_name(resource).unwrap_or_default()));
+                .add(path, format!("a second entry of type {}", rlimit_name(resource).unwrap_or_default()));
         }
         if limit.soft() > limit.hard() {
-            problems.add(&path, format!("soft {} is above hard {}", limit.soft(), limit.hard()));
+            problems.add(path, format!("soft {} is above hard {}", limit.soft(), limit.hard()));
         }
         limits.push(Rlimit { resource, soft: limit.soft(), hard: limit.hard() });
     }

@@ -1,7 +1,7 @@
 //! `linux.resources`. Engines write zeros where they mean nothing; a zero is nothing here as well, but for `pids.limit` and what is
 //! in lists.
 
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
 
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxDeviceCgroup, LinuxDeviceType, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice,
@@ -171,11 +171,8 @@ fn block_io(io: &LinuxBlockIo, found: &mut Found<'_>) -> BlockIo {
     let mut throttles = |list: &Option<Vec<LinuxThrottleDevice>>, field: &str| -> Vec<Throttle> {
         let entries = list.iter().flatten().enumerate();
         let throttle = |(index, entry): (usize, &LinuxThrottleDevice)| {
-            let place = format!("blockIO.{field}[{index}]");
-            Throttle {
-                device: device_number(entry.major(), entry.minor(), &place, found),
-                rate: entry.rate(),
-            }
+            let place = format_args!("blockIO.{field}[{index}]");
+            Throttle { device: device_number(entry.major(), entry.minor(), place, found), rate: entry.rate() }
         };
         entries.map(throttle).collect()
     };
@@ -200,12 +197,12 @@ fn block_io(io: &LinuxBlockIo, found: &mut Found<'_>) -> BlockIo {
 }
 
 fn weight_device(entry: &LinuxWeightDevice, index: usize, found: &mut Found<'_>) -> WeightDevice {
-    let place = format!("blockIO.weightDevice[{index}]");
+    let place = format_args!("blockIO.weightDevice[{index}]");
     if entry.weight().is_none() && entry.leaf_weight().is_none() {
-        found.add(&place, "has neither weight nor leafWeight");
+        found.add(place, "has neither weight nor leafWeight");
     }
     WeightDevice {
-        device: device_number(entry.major(), entry.minor(), &place, found),
+        device: device_number(entry.major(), entry.minor(), place, found),
         weight: weight(entry.weight(), format_args!("{place}.weight"), found),
         leaf_weight: weight(entry.leaf_weight(), format_args!("{place}.leafWeight"), found),
     }
@@ -219,7 +216,7 @@ fn weight(weight: Option<u16>, field: impl Display, found: &mut Found<'_>) -> Op
     Some(weight)
 }
 
-fn device_number(major: i64, minor: i64, place: &str, found: &mut Found<'_>) -> DeviceNumber {
+fn device_number(major: i64, minor: i64, place: Arguments<'_>, found: &mut Found<'_>) -> DeviceNumber {
     let mut number = |number: i64, field: &str, max: i64| {
         if !(0..=max).contains(&number) {
             found.add(format_args!("{place}.{field}"), format!("{number} is not between 0 and {max}"));

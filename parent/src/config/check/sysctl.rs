@@ -30,17 +30,17 @@ pub(super) fn check(
     let parameters = linux.and_then(|linux| linux.sysctl().as_ref()).into_iter().flatten();
     let mut sysctls = Vec::new();
     for (written, value) in parameters {
-        let path = format!("$.linux.sysctl[{written:?}]");
+        let path = format_args!("$.linux.sysctl[{written:?}]");
         let name = slashed(written);
-        problems.check_text(&path, written, NAME_BYTES_MAX);
-        problems.check_text(&path, value, OPTION_BYTES_MAX);
+        problems.check_text(path, written, NAME_BYTES_MAX);
+        problems.check_text(path, value, OPTION_BYTES_MAX);
         // Some parameters take lists of lines: one value must not become two (CVE-2022-0811).
         let is_none =
             |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(char::is_whitespace);
         if value.contains('\n') || name.split('/').any(is_none) {
-            problems.add(&path, "the name or the value is malformed");
+            problems.add(path, "the name or the value is malformed");
         } else if let Some(reason) = refusal(&name, written, namespaces, has_domainname) {
-            problems.add(&path, reason);
+            problems.add(path, reason);
         }
         sysctls.push(Sysctl { name, value: value.clone() });
     }
