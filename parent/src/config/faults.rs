@@ -15,6 +15,7 @@ use crate::error::Error;
 const FAULTS_MAX: usize = 64;
 
 /// The configuration in `text`, or everything that is wrong with it.
+#[cold]
 pub(super) fn parse(text: &[u8], is_own: IsOwn<'_>) -> Result<Config, Refusal> {
     let unreadable = |reason| Refusal::Unreadable(Error::new(reason));
     let (tree, repeated) =
