@@ -483,7 +483,7 @@ pub enum Step<F: Form> {
         /// The terminal is /dev/console as well.
         bind: bool,
     },
-    /// The processors to run on, each below `PROCESSOR_COUNT_MAX`, once the process is in its cgroups.
+    /// The processors to run on, each below `PROCESSOR_COUNT_MAX`, or all if none is named, once the process is in its cgroups.
     SetAffinity {
         processors: F::Ids,
     },

@@ -15,7 +15,7 @@ use crate::cgroup::SubCgroups;
 use crate::config::{self, Basis, ExecCpuAffinity, Process, Program, User};
 use crate::error::{Error, Kind, Result};
 use crate::host::HostFacts;
-use crate::launch::{Entrance, Launch, Notes, Reactor, Stdio, block_on};
+use crate::launch::{Entrance, Launch, Notes, OneProcessor, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
 use crate::signals::{LOOK_PAUSE, check_interrupted};
 use crate::state::{Inherited, PidFile};
@@ -199,6 +199,8 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     if execution.ignore_paused {
         await_thaw(container, execution.heeds_signals)?;
     }
+    // Until the program runs, stage1 and we wait for each other in turns.
+    let one_processor = OneProcessor::stay();
     let way_in = container.cgroups().way_in(&sub_cgroups)?;
     let root = if sends_root { Some(open_root(init.pid)?) } else { None };
     let enter = |cgroup: Option<&OwnedFd>, init: OwnedFd| {
@@ -207,6 +209,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
             Entrance {
                 init,
                 cgroup: cgroup.map(AsFd::as_fd),
+                tasks: &way_in.doors.descriptors(),
                 root: root.as_ref().map(AsFd::as_fd),
                 processors: &config.process.exec_cpu_affinity.initial,
                 notes: notes.as_ref(),
@@ -236,15 +239,8 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     if needs_attaching {
         container.cgroups().attach(launch.pid(), &sub_cgroups)?;
     }
-    if plan.bootstrap.await_cgroups {
-        launch.send_cgroups(&way_in.doors.descriptors())?;
-    }
     drop(way_in);
     let inherited = Inherited::read();
-    let affinity = &config.process.exec_cpu_affinity;
-    if !inherited.has_all_processors && affinity.initial.is_empty() && affinity.last.is_empty() {
-        launch.use_all_processors()?;
-    }
     let pid = launch.pid().as_raw_pid();
     let agent = seccomp::agent(&container.record, &container.id, (pid, init.pid), "running")?;
     // What can fail comes before the program runs, as far as it may.
@@ -258,6 +254,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     if let Some(notes) = &notes {
         trace.add(notes.spans(&plan));
     }
+    drop(one_processor);
     let relay = begun?;
     if let Some(mut pid_file) = pid_file {
         if let Err(error) = pid_file.publish() {

@@ -295,6 +295,7 @@ impl Tree {
         let root = Some(self.root.as_fd());
         let entrance = Entrance {
             init,
+            tasks: &[],
             cgroup: None,
             root,
             processors: &[],

@@ -2,15 +2,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::thread::CpuSet;
 use shared_proto::bootstrap::{DescriptorSlot, NEW_USER};
 
-use super::spawn::{self, Birth, Child};
+use super::processors::on_processors;
+use super::spawn::{self, Birth};
 use super::stdio::{Standard, Stdio};
 use super::transport::Socket;
 use super::{Launch, Notes, set_limits};
 use crate::descriptors::close_all;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::Plan;
 
 /// What a process needs to get into a container.
@@ -20,6 +20,8 @@ pub struct Entrance<'a> {
     pub init: OwnedFd,
     /// The cgroup v2 directory to be born in.
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// The `tasks` files of its v1 cgroups, to be entered.
+    pub tasks: &'a [BorrowedFd<'a>],
     /// The container's root, where joining its mount namespace does not bring it.
     pub root: Option<BorrowedFd<'a>>,
     /// Processors to be born on; none at all: those that we run on.
@@ -68,6 +70,10 @@ impl Launch {
             launch.set_score_first(plan)?;
             launch.socket.send_bootstrap(plan, &descriptors)?;
         }
+        // Beforehand, so that stage1 need not wait for us.
+        if plan.bootstrap.await_cgroups {
+            launch.send_cgroups(entrance.tasks)?;
+        }
         let has_user_namespace = plan.bootstrap.joined & NEW_USER != 0;
         launch.send_trees(plan, has_user_namespace.then(|| entrance.init.as_fd()))?;
         drop(entrance.init);
@@ -76,28 +82,5 @@ impl Launch {
             set_limits(plan, launch.pid(), &user)?;
         }
         Ok(launch)
-    }
-}
-
-/// Runs `clone` on these processors, which its child inherits; this thread comes back to its own.
-fn on_processors(processors: &[u32], clone: impl FnOnce() -> Result<Child>) -> Result<Child> {
-    if processors.is_empty() {
-        return clone();
-    }
-    let failed = |errno| Error::call("unable to set the initial CPU affinity: sched_setaffinity", errno);
-    let own = rustix::thread::sched_getaffinity(None).map_err(failed)?;
-    let mut wanted = CpuSet::new();
-    for &processor in processors.iter().filter(|&&processor| (processor as usize) < CpuSet::MAX_CPU) {
-        wanted.set(processor as usize);
-    }
-    rustix::thread::sched_setaffinity(None, &wanted).map_err(failed)?;
-    let cloned = clone();
-    match (rustix::thread::sched_setaffinity(None, &own).map_err(failed), cloned) {
-        (Ok(()), cloned) => cloned,
-        (Err(error), Ok(child)) => {
-            child.end();
-            Err(error)
-        }
-        (Err(error), Err(_)) => Err(error),
     }
 }

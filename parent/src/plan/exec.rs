@@ -30,9 +30,10 @@ pub fn plan_exec<'a>(
         return Err(Error::new(first.to_string()));
     }
     let mut draft = Draft { steps: Vec::with_capacity(16), sent: Vec::new(), program, store };
-    let last = &config.process.exec_cpu_affinity.last;
-    if !last.is_empty() {
-        draft.push(Phase::Views, Step::SetAffinity { processors: last });
+    let affinity = &config.process.exec_cpu_affinity;
+    if !affinity.last.is_empty() || affinity.initial.is_empty() {
+        // All, if the container says nothing: whatever our caller is pinned to, and where we have put stage1.
+        draft.push(Phase::Views, Step::SetAffinity { processors: &affinity.last });
     }
     console::plan_late(&mut draft, request);
     lsm::plan(&mut draft, request);

@@ -273,6 +273,7 @@ fn object(step: &Step<Planned<'_>>) -> String {
             words.extend(bind.then(|| String::from("also /dev/console")));
             format!("/dev/pts/ptmx{}", bracketed(&words))
         }
+        Step::SetAffinity { processors: [] } => String::from("all"),
         Step::SetAffinity { processors } => {
             processors.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
         }

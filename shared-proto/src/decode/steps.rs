@@ -163,7 +163,7 @@ fn step_fields<'a>(kind: StepKind, fields: &mut Fields<'_, '_, 'a>) -> Result<St
         }
         StepKind::SetAffinity => {
             let processors = fields.ids()?;
-            if processors.is_empty() || processors.iter().any(|number| number.get() >= PROCESSOR_COUNT_MAX) {
+            if processors.iter().any(|number| number.get() >= PROCESSOR_COUNT_MAX) {
                 return Err(Refusal::StepValue);
             }
             Step::SetAffinity { processors }

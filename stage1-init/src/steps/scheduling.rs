@@ -27,7 +27,8 @@ pub(super) fn personality<K: Kernel>(kernel: &mut K, domain: u32) -> Result<(), 
 ///
 /// Errors: EINVAL if the container's cpuset has none of them.
 pub(super) fn affinity<K: Kernel>(kernel: &mut K, processors: &[U32]) -> Result<(), Fault> {
-    let mut mask: ProcessorMask = [0; size_of::<ProcessorMask>() / 8];
+    let others = if processors.is_empty() { u64::MAX } else { 0 };
+    let mut mask: ProcessorMask = [others; size_of::<ProcessorMask>() / 8];
     for processor in processors {
         // The decoder has checked that each is below the mask's size.
         if let Some(word) = mask.get_mut(processor.get() as usize / 64) {
