@@ -79,8 +79,6 @@ fn build_freestanding(workspace: &Path, out: &Path, build_id: &str) {
         .arg(&target_directory)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env("PINNACE_BUILD_ID", build_id)
-        // The smallest program has the smallest stage1.
-        .env("CARGO_PROFILE_STAGE1_OPT_LEVEL", if is_for("OPT_LEVEL", "z") { "z" } else { "s" })
         // Wrappers and flags of the outer build (clippy's, say) are not for this one.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("RUSTFLAGS")

@@ -86,6 +86,7 @@ fn phases<K: Kernel>(
         root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
         context.kernel.note(Moment::HostLeft as u32);
     }
+    steps::own_null(&mut context).map_err(at(Phase::Identity))?;
     let home =
         bootstrap.home_of.and_then(|uid| home::find(context.kernel, context.root.new, uid, context.lasting));
     run_phase(&mut context, view, Phase::Identity)?;

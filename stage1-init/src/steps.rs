@@ -28,6 +28,7 @@ use crate::paths;
 use crate::receive::{DescriptorList, Lasting, Received};
 use crate::root::Root;
 
+pub(crate) use console::own_null;
 pub(crate) use mounts::is_strict;
 
 /// What steps work on. Descriptors in it are caches of one start, never results that a later step needs.

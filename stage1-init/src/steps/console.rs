@@ -3,6 +3,7 @@
 use shared_proto::{Call, Report};
 
 use super::Context;
+use super::masks::null_device;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
 
 /// statfs(2)'s number for devpts, from linux/magic.h.
@@ -85,6 +86,29 @@ fn bind<K: Kernel>(context: &mut Context<'_, K>, terminal: Descriptor) -> Result
     let tree = kernel.open_tree(terminal, c"", Open::Path, false).at(Call::OpenTree)?;
     kernel.move_mount(tree, target, c"").at(Call::MoveMount)?;
     context.mounted(PATH, false);
+    Ok(())
+}
+
+/// Standard streams that are the host's /dev/null become the container's: with that the program could change the mode and the owner of the host's.
+///
+/// A container that has none, or something else in its place, keeps them.
+pub(crate) fn own_null<K: Kernel>(context: &mut Context<'_, K>) -> Result<(), Fault> {
+    let mut own = None;
+    for stream in Descriptor::STANDARD {
+        if !context.kernel.status(stream).is_ok_and(|status| status.is_character_device(1, 3)) {
+            continue;
+        }
+        if own.is_none() {
+            // Looked at before it is opened.
+            let Ok(_) = null_device(context) else { return Ok(()) };
+            own = context.kernel.open(context.root.new, c"/dev/null", Open::Terminal, Resolve::InRoot).ok();
+        }
+        let Some(null) = own else { return Ok(()) };
+        context.kernel.duplicate(null, stream).at(Call::Duplicate)?;
+    }
+    if let Some(null) = own {
+        context.kernel.close(null);
+    }
     Ok(())
 }
 

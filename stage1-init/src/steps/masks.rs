@@ -56,8 +56,21 @@ pub(super) fn mask<K: Kernel>(
     } else {
         return mount_empty(context, &place, data);
     };
-    let cover = context.kernel.open_tree(cover, c"", Open::Path, false).at(Call::OpenTree)?;
+    let cover = cover_with(context.kernel, cover)?;
     context.kernel.move_mount(cover, place.directory, place.name).at(Call::MoveMount)
+}
+
+/// A copy of a mount to cover something with. Read-only, also where what it is of becomes that only later, or not at all: through the cover nobody
+/// changes the mode of /dev/null.
+fn cover_with<K: Kernel>(kernel: &mut K, cover: Descriptor) -> Result<Descriptor, Fault> {
+    let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0 };
+    if let Ok(tree) = kernel.open_tree_with((cover, c""), attributes) {
+        return Ok(tree);
+    }
+    // An older kernel has no such call.
+    let tree = kernel.open_tree(cover, c"", Open::Path, false).at(Call::OpenTree)?;
+    kernel.set_attributes(tree, attributes, false).at(Call::MountAttributes)?;
+    Ok(tree)
 }
 
 /// Covers a directory with a tmpfs, which covers others after it if it can be had by its name: where nobody else mounts.
@@ -160,7 +173,7 @@ fn procfs<K: Kernel>(context: &mut Context<'_, K>) -> Option<Procfs> {
 }
 
 /// The container's /dev/null, verified: an image that has something else there must not get it bound over a masked file.
-fn null_device<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fault> {
+pub(super) fn null_device<K: Kernel>(context: &mut Context<'_, K>) -> Result<Descriptor, Fault> {
     if let Some(null) = context.null {
         return Ok(null);
     }

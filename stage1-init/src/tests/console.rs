@@ -85,6 +85,23 @@ fn streams_of_the_caller_become_the_users_as_far_as_that_is_harmless() {
     }
 }
 
+/// With the host's /dev/null as a stream, the container's root could change the host's mode and owner of it.
+#[test]
+fn streams_that_are_the_hosts_null_become_the_containers() {
+    let _alone = alone();
+    let null = Status { mode: 0o020666, device: crate::kernel::device_number(1, 3), ..Status::default() };
+    for (in_the_container, expected) in [(null, 3), (Status { mode: 0o100666, ..Status::default() }, 0)] {
+        let mut kernel = with_console(false, 0, 0);
+        kernel.modes.retain(|(name, _)| *name != "/dev/null");
+        kernel.modes.extend([("socket", null), ("/dev/null", in_the_container)]);
+        assert_eq!(run(&mut kernel), End::Executed);
+        let own = kernel.trace.iter().filter(|line| line.starts_with("duplicate /dev/null"));
+        assert_eq!(own.count(), expected);
+        let opened = kernel.trace.iter().any(|line| line.contains("/dev/null Terminal"));
+        assert_eq!(opened, expected > 0, "{:?}", kernel.trace);
+    }
+}
+
 #[test]
 fn every_failure_on_the_way_to_a_terminal_is_told_and_ends_the_start() {
     let _alone = alone();

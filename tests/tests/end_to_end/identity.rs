@@ -329,6 +329,33 @@ fn standard_files_that_are_written_become_the_users_of_a_detached_program() {
     assert_eq!(run(0, &[], script), [0; 3]);
 }
 
+/// A program that has the host's /dev/null could give it another mode or owner, for everybody. (Here it is a device of the test's own.)
+#[test]
+fn a_standard_stream_that_is_the_hosts_null_becomes_the_containers() {
+    let change = "chmod 600 /proc/self/fd/0; chown 5:5 /proc/self/fd/0; true";
+    let capable = |script| Bundle::new().shell(script).all_capabilities(&["CAP_CHOWN", "CAP_FOWNER"]);
+    let container = capable(change).container();
+    let null = container.bundle.scratch().join("null");
+    let made = Command::new("mknod").args(["-m", "666"]).arg(&null).args(["c", "1", "3"]).status();
+    if !made.expect("run mknod").success() {
+        return skip("no device can be made here");
+    }
+    let check = |mut command: Command| {
+        assert!(command.stdin(fs::File::open(&null).expect("open")).status().expect("run").success());
+        let status = fs::metadata(&null).expect("stat");
+        assert_eq!((status.mode() & 0o777, status.uid()), (0o666, 0), "{command:?}");
+    };
+    if is_pinnace() {
+        // runc has pipes between.
+        check(container.create_command("run", &[]));
+    }
+    let container = capable("sleep 1000").container();
+    container.run_detached().succeeded();
+    if is_pinnace() {
+        check(container.command(&["exec", &container.id, "sh", "-c", change]));
+    }
+}
+
 #[test]
 fn program_leads_its_session() {
     let outcome = Bundle::new().shell("cut -d' ' -f6 /proc/self/stat").run();

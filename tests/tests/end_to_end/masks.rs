@@ -21,6 +21,22 @@ fn masked_file_is_empty_and_takes_no_write() {
     assert_eq!(outcome.succeeded(), "character special file 1:3");
 }
 
+/// Without a mount on /dev what covers the file is the root file system's own node, which a read-only root protects.
+#[test]
+fn a_masks_device_cannot_be_changed_through_it() {
+    let outcome = masked("/etc/secret")
+        .file("/etc/secret", "secret", 0o644)
+        .without_mount("/dev")
+        .without_mount("/dev/pts")
+        .without_mount("/dev/shm")
+        .without_mount("/dev/mqueue")
+        .all_capabilities(&["CAP_FOWNER"])
+        .shell("chmod 0 /etc/secret 2>&1; stat -c %a /etc/secret; echo kept >/etc/secret")
+        .run();
+    let text = outcome.succeeded();
+    assert!(text.contains("Read-only file system") && text.ends_with("666"), "{}", outcome.describe());
+}
+
 #[test]
 fn masked_directory_is_empty_and_read_only() {
     let outcome = masked("/secrets")
