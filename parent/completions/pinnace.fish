@@ -65,8 +65,8 @@ complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "trace" -d 'Show whe
 complete -c pinnace -n "__fish_pinnace_needs_command" -f -a "demo" -d 'Run a container from a root file system inside pinnace'
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l pid-file -d 'Write the pid of the container\'s first process to this file' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l console-socket -d 'Socket at which the caller takes the program\'s terminal' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l pidfd-socket -d 'Socket at which the caller takes a pidfd of the container\'s first process' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l console-socket -d 'Socket at which the caller takes the program\'s terminal; relative to the bundle' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l pidfd-socket -d 'Socket at which the caller takes a pidfd of the container\'s first process; relative to the bundle' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l preserve-fds -d 'Descriptors above standard error that the program keeps' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -s f -l config -d 'Another name for config.json, or its path' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand create" -l trace -d 'Append what took how long to this file, for `pinnace trace` and Perfetto [default: $PINNACE_TRACE]' -r -F
@@ -77,8 +77,8 @@ complete -c pinnace -n "__fish_pinnace_using_subcommand create" -s h -l help -d 
 complete -c pinnace -n "__fish_pinnace_using_subcommand start" -s h -l help -d 'Print help'
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -s b -l bundle -d 'Directory with config.json [default: the working directory]' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l pid-file -d 'Write the pid of the container\'s first process to this file' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l console-socket -d 'Socket at which the caller takes the program\'s terminal' -r -F
-complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l pidfd-socket -d 'Socket at which the caller takes a pidfd of the container\'s first process' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l console-socket -d 'Socket at which the caller takes the program\'s terminal; relative to the bundle' -r -F
+complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l pidfd-socket -d 'Socket at which the caller takes a pidfd of the container\'s first process; relative to the bundle' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l preserve-fds -d 'Descriptors above standard error that the program keeps' -r
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -s f -l config -d 'Another name for config.json, or its path' -r -F
 complete -c pinnace -n "__fish_pinnace_using_subcommand run" -l trace -d 'Append what took how long to this file, for `pinnace trace` and Perfetto [default: $PINNACE_TRACE]' -r -F

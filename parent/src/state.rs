@@ -158,7 +158,10 @@ impl StateRoot {
 
 /// Locks a new directory and writes the record into it: whoever does that first owns the id.
 fn claim(path: &Path, record: &Record) -> Result<StateDirectory> {
-    let directory = StateDirectory::open_at(path.to_owned())?;
+    // Ignored, as below: somebody else's is not empty, or found to be deleted.
+    let directory = StateDirectory::open_at(path.to_owned()).inspect_err(|_| {
+        let _ = rustix::fs::rmdir(path);
+    })?;
     directory.wait_for_lock()?;
     match directory.write_first_record(record) {
         Ok(()) => Ok(directory),

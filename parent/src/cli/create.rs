@@ -13,10 +13,10 @@ options! {
         /// Write the pid of the container's first process to this file
         #[flag(value: "FILE")]
         pub pid_file: Option<PathBuf>,
-        /// Socket at which the caller takes the program's terminal
+        /// Socket at which the caller takes the program's terminal; relative to the bundle
         #[flag(value: "PATH")]
         pub console_socket: Option<PathBuf>,
-        /// Socket at which the caller takes a pidfd of the container's first process
+        /// Socket at which the caller takes a pidfd of the container's first process; relative to the bundle
         #[flag(value: "PATH")]
         pub pidfd_socket: Option<PathBuf>,
         /// Descriptors above standard error that the program keeps

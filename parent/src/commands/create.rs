@@ -1,6 +1,7 @@
 //! `create`: everything up to the wait for `start`.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::cli;
@@ -27,6 +28,8 @@ pub(super) struct FromCaller {
     environment: Vec<String>,
     notify_socket: Option<OsString>,
     preserved_count: u32,
+    console_socket: Option<PathBuf>,
+    pidfd_socket: Option<PathBuf>,
 }
 
 impl FromCaller {
@@ -46,9 +49,14 @@ impl FromCaller {
             environment.extend(names.map(|names| format!("LISTEN_FDNAMES={names}")));
         }
         let notify_socket = super::notify_socket();
+        // A relative one is relative to the bundle: runc looks for it from there.
+        let bundle = arguments.bundle.as_deref().unwrap_or(Path::new(""));
+        let in_bundle = |path: &Option<PathBuf>| path.as_deref().map(|path| bundle.join(path));
         Ok(Self {
             environment,
             notify_socket,
+            console_socket: in_bundle(&arguments.console_socket),
+            pidfd_socket: in_bundle(&arguments.pidfd_socket),
             preserved_count: super::preserved_count(sockets, arguments.preserve_fds)?,
         })
     }
@@ -69,11 +77,11 @@ pub(super) fn creation<'a>(
     creation.no_new_keyring = arguments.no_new_keyring;
     creation.manager = context.global.cgroup_manager()?;
     creation.forgives_cgroups = context.global.forgives_cgroups()?;
-    creation.terminal = TerminalChoice { socket: arguments.console_socket.as_deref(), detaches };
+    creation.terminal = TerminalChoice { socket: from_caller.console_socket.as_deref(), detaches };
     creation.preserved_count = from_caller.preserved_count;
     creation.config = &arguments.config;
     creation.environment = &from_caller.environment;
-    creation.pidfd_socket = arguments.pidfd_socket.as_deref();
+    creation.pidfd_socket = from_caller.pidfd_socket.as_deref();
     creation.notify_socket = from_caller.notify_socket.as_deref();
     creation.owns_process = true;
     Ok(creation)

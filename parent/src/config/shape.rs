@@ -61,10 +61,12 @@ const SPEC: Shape = Shape::Object(&[
     field("annotations", Shape::Map),
     field("hooks", HOOKS),
     field("linux", LINUX),
-    field("mounts", Shape::List(&PLAIN)),
+    field("mounts", Shape::List(&MOUNT)),
     field("process", PROCESS),
     field("root", PLAIN),
 ]);
+
+const MOUNT: Shape = Shape::Object(&[field("gidMappings", MAPPINGS), field("uidMappings", MAPPINGS)]);
 
 const HOOK_LIST: Shape = Shape::List(&PLAIN);
 const HOOKS: Shape = Shape::Object(&[
@@ -87,6 +89,7 @@ const PROCESS: Shape = Shape::Object(&[
             field("permitted", CAPABILITIES),
         ]),
     ),
+    field("consoleSize", PLAIN),
     field("execCPUAffinity", PLAIN),
     field("ioPriority", Shape::Object(&[required("class")])),
     field("rlimits", Shape::List(&Shape::Object(&[required("hard"), required("soft")]))),
@@ -139,7 +142,7 @@ const LINUX: Shape = Shape::Object(&[
     field("sysctl", Shape::Map),
     field("gidMappings", MAPPINGS),
     field("uidMappings", MAPPINGS),
-    field("timeOffsets", Shape::Map),
+    field("timeOffsets", Shape::MapOf(&PLAIN)),
 ]);
 
 const SECCOMP: Shape =
@@ -241,6 +244,10 @@ mod tests {
         );
         check(r#"{"process": {"capabilities": {"bounding": ["kill"]}}}"#, false);
         check(r#"{"process": {"user": []}}"#, false);
+        check(r#"{"process": {"consoleSize": [24, 80]}}"#, false);
+        check(r#"{"linux": {"timeOffsets": {"monotonic": {"secs": 1}}}}"#, true);
+        check(r#"{"linux": {"timeOffsets": {"monotonic": [10, 5]}}}"#, false);
+        check(r#"{"mounts": [{"destination": "/a", "uidMappings": [[0, 0, 1]]}]}"#, false);
         check(r#"{"linux": {"netDevices": {"eth0": {"name": "a"}}}}"#, true);
         check(r#"{"linux": {"netDevices": {"eth0": ["a"]}}}"#, false);
         check(r#"{"annotations": {"a": "1", "b": "2"}}"#, true);

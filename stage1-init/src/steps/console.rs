@@ -106,9 +106,7 @@ pub(crate) fn own_null<K: Kernel>(context: &mut Context<'_, K>) -> Result<(), Fa
         let Some(null) = own else { return Ok(()) };
         context.kernel.duplicate(null, stream).at(Call::Duplicate)?;
     }
-    if let Some(null) = own {
-        context.kernel.close(null);
-    }
+    // Closed with all that steps have opened.
     Ok(())
 }
 

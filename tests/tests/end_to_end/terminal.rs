@@ -281,10 +281,14 @@ fn a_console_socket_gets_the_master_and_the_terminals_name() {
         .set("/process/consoleSize", json!({"height": 11, "width": 44}))
         .set("/process/user", json!({"uid": 1000, "gid": 1000}))
         .container();
-    let path = container.bundle.scratch().join("console.sock");
-    for verb in ["create", "run"] {
-        let listener = UnixListener::bind(&path).expect("bind");
-        let mut options = vec!["--console-socket", path.to_str().expect("UTF-8")];
+    let absolute = container.bundle.scratch().join("console.sock");
+    // A relative one is relative to the bundle.
+    let relative = container.bundle.path().join("here.sock");
+    for (verb, path, name) in
+        [("create", &absolute, absolute.as_path()), ("run", &relative, "here.sock".as_ref())]
+    {
+        let listener = UnixListener::bind(path).expect("bind");
+        let mut options = vec!["--console-socket", name.to_str().expect("UTF-8")];
         if verb == "run" {
             options.push("--detach");
         }
@@ -307,7 +311,7 @@ fn a_console_socket_gets_the_master_and_the_terminals_name() {
         let console = fs::metadata(format!("/proc/{}/root/dev/pts/0", container.pid())).expect("stat");
         assert_eq!(std::os::unix::fs::MetadataExt::uid(&console), 1000);
         container.delete_force().succeeded();
-        fs::remove_file(&path).expect("remove the socket");
+        fs::remove_file(path).expect("remove the socket");
     }
 }
 

@@ -102,14 +102,16 @@ fn memory(resources: &LinuxResources, found: &mut Found<'_>) -> Memory {
             found.add(format_args!("memory.{field}"), "is below -1");
         }
     }
-    if memory.swappiness().is_some_and(|swappiness| swappiness > 100) {
+    // -1, which runc takes for "not set".
+    let swappiness = memory.swappiness().filter(|swappiness| *swappiness != u64::MAX);
+    if swappiness.is_some_and(|swappiness| swappiness > 100) {
         found.add("memory.swappiness", "is above 100");
     }
     Memory {
         limit,
         reservation: nonzero(memory.reservation()),
         swap,
-        swappiness: memory.swappiness(),
+        swappiness,
         disable_oom_killer: memory.disable_oom_killer().filter(|disable| *disable),
         check_before_update: memory.check_before_update(),
     }
