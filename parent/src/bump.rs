@@ -1,4 +1,4 @@
-//! An allocator that never frees, for commands that live some milliseconds: the first half mebibyte comes from zeroed memory of the
+//! An allocator that never frees, for commands that live some milliseconds: the first two mebibytes come from zeroed memory of the
 //! program, without a system call, and what is never given back is never looked for.
 //!
 //! It is the program's, not the library's: who embeds that keeps their own.
@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of the arena. Pages that are not reached cost nothing.
-const ARENA_BYTES: usize = 512 << 10;
+const ARENA_BYTES: usize = 2 << 20;
 
 /// Serves from the arena until that is used up, then from the C library.
 pub struct Bump {

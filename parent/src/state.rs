@@ -31,7 +31,7 @@ const RECORD: &str = "record.json";
 const INIT: &str = "init.json";
 
 /// Bytes that are asked for at first.
-const READ_BYTES: usize = 16 << 10;
+const READ_BYTES: usize = 4 << 10;
 /// The socket's name, for those who listen and those who call.
 pub const START_SOCKET: &str = "start.sock";
 /// The directory of the socket at which the container says that it is ready; the container sees it.

@@ -194,16 +194,18 @@ impl StateDirectory {
                 return Err(Error::call(format_args!("open {}", self.path.join(name).display()), errno));
             }
         };
-        // Most fit at once, and a regular file that gives less than there is room for has ended.
-        let mut text = Vec::with_capacity(READ_BYTES);
+        // Most fit at once, and a regular file that gives less than there is room for has ended. Kept is no more than the text: `list` reads many.
+        let mut buffer = [0; READ_BYTES];
+        let mut text = Vec::new();
         loop {
-            let room = text.capacity() - text.len();
-            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
-                Ok(count) if count < room => {
-                    spend(file);
-                    return Ok(Some(text));
+            match rustix::io::read(&file, &mut buffer) {
+                Ok(count) => {
+                    text.extend_from_slice(&buffer[..count]);
+                    if count < buffer.len() {
+                        spend(file);
+                        return Ok(Some(text));
+                    }
                 }
-                Ok(_) => text.reserve(text.len()),
                 Err(Errno::INTR) => {}
                 Err(errno) => {
                     return Err(Error::call(format_args!("read {}", self.path.join(name).display()), errno));
