@@ -73,7 +73,8 @@ fn what_is_covered_may_be_a_device_or_have_some() {
 
 #[test]
 fn devices_and_links_are_in_what_lies_over_dev() {
-    let list = "ls -1 /dev | grep -vx core | sort | tr '\\n' ' '; head -c 1 /dev/zero | wc -c; readlink /dev/fd";
+    let list =
+        "ls -1 /dev | grep -vx core | sort | tr '\\n' ' '; head -c 1 /dev/zero | wc -c; readlink /dev/fd";
     for has_user_namespace in [false, true] {
         let bundle = led("devices", "/dev", &[tmpfs("/devices")]);
         let bundle = if has_user_namespace { mapped(bundle) } else { bundle };
