@@ -109,7 +109,9 @@ mod tests {
 
     #[test]
     fn pieces_are_aligned_and_disjoint_and_large_ones_come_from_elsewhere() {
-        let bump = Box::new(Bump::new());
+        // Too large for the stack.
+        static BUMP: Bump = Bump::new();
+        let bump = &BUMP;
         let mut end = 0;
         for (size, align) in [(1, 1), (24, 8), (3, 64), (100, 16)] {
             let layout = Layout::from_size_align(size, align).unwrap();
@@ -129,7 +131,9 @@ mod tests {
 
     #[test]
     fn the_last_piece_grows_in_place_and_an_earlier_one_moves_with_its_content() {
-        let bump = Box::new(Bump::new());
+        // Too large for the stack.
+        static BUMP: Bump = Bump::new();
+        let bump = &BUMP;
         let small = Layout::from_size_align(16, 8).unwrap();
         let large = Layout::from_size_align(ARENA_BYTES, 8).unwrap();
         // SAFETY: the layouts are not empty, and each piece is named with the layout that it has.
