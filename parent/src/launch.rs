@@ -48,7 +48,7 @@ pub use filesystem::refused_option;
 pub use held::start_held;
 pub use namespace_files::check_namespace;
 pub use notes::Notes;
-pub use processors::OneProcessor;
+pub use processors::Pinned;
 pub use reactor::{Reactor, block_on};
 pub use seccomp::{Agent, NOT_CONNECTED};
 pub use stdio::Stdio;

@@ -15,7 +15,7 @@ use crate::cgroup::SubCgroups;
 use crate::config::{self, Basis, ExecCpuAffinity, Process, Program, User};
 use crate::error::{Error, Kind, Result};
 use crate::host::HostFacts;
-use crate::launch::{Entrance, Launch, Notes, OneProcessor, Reactor, Stdio, block_on};
+use crate::launch::{Entrance, Launch, Notes, Pinned, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
 use crate::signals::{LOOK_PAUSE, check_interrupted};
 use crate::state::{Inherited, PidFile};
@@ -200,7 +200,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
         await_thaw(container, execution.heeds_signals)?;
     }
     // Until the program runs, stage1 and we wait for each other in turns.
-    let one_processor = OneProcessor::stay();
+    let pinned = Pinned::here();
     let way_in = container.cgroups().way_in(&sub_cgroups)?;
     let root = if sends_root { Some(open_root(init.pid)?) } else { None };
     let enter = |cgroup: Option<&OwnedFd>, init: OwnedFd| {
@@ -254,7 +254,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     if let Some(notes) = &notes {
         trace.add(notes.spans(&plan));
     }
-    drop(one_processor);
+    drop(pinned);
     let relay = begun?;
     if let Some(mut pid_file) = pid_file {
         if let Err(error) = pid_file.publish() {

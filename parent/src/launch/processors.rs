@@ -1,34 +1,39 @@
 //! On which processors this thread and its child are.
 
-use rustix::thread::CpuSet;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 use super::spawn::Child;
 use crate::error::{Error, Result};
 
-/// While this lives, this thread stays on the processor where it is, and a child that it makes is born there, until it sets that right itself.
-///
-/// For two of which each begins when the other waits. On one processor nobody has to wake another, which takes up to 0.2 ms if that was idle, and
-/// what one has touched is in the other's caches.
+/// While this lives, this thread stays where it was put, and a child that it makes is born there, until it sets that right itself.
 #[derive(Debug)]
-pub struct OneProcessor {
+pub struct Pinned {
     before: CpuSet,
 }
 
-impl OneProcessor {
-    /// `None` where there is no choice.
-    pub fn stay() -> Option<Self> {
-        let before = rustix::thread::sched_getaffinity(None).ok()?;
+impl Pinned {
+    /// To the processor that we are on. `None` where there is no choice.
+    ///
+    /// For two of which each begins when the other waits. On one processor nobody has to wake another, which takes up to 0.2 ms if that was idle, and
+    /// what one has touched is in the other's caches.
+    pub fn here() -> Option<Self> {
+        let processor = Some(sched_getcpu()).filter(|&processor| processor < CpuSet::MAX_CPU)?;
         let mut here = CpuSet::new();
-        here.set(rustix::thread::sched_getcpu());
-        rustix::thread::sched_setaffinity(None, &here).ok()?;
-        Some(Self { before })
+        here.set(processor);
+        Self::to(&here).ok()
+    }
+
+    fn to(processors: &CpuSet) -> rustix::io::Result<Self> {
+        let before = sched_getaffinity(None)?;
+        sched_setaffinity(None, processors)?;
+        Ok(Self { before })
     }
 }
 
-impl Drop for OneProcessor {
+impl Drop for Pinned {
     fn drop(&mut self) {
         // Fails only if none of them is left, and then the kernel has chosen others.
-        let _ = rustix::thread::sched_setaffinity(None, &self.before);
+        let _ = sched_setaffinity(None, &self.before);
     }
 }
 
@@ -37,36 +42,25 @@ pub(super) fn on_processors(processors: &[u32], clone: impl FnOnce() -> Result<C
     if processors.is_empty() {
         return clone();
     }
-    let failed = |errno| Error::call("unable to set the initial CPU affinity: sched_setaffinity", errno);
-    let own = rustix::thread::sched_getaffinity(None).map_err(failed)?;
     let mut wanted = CpuSet::new();
     for &processor in processors.iter().filter(|&&processor| (processor as usize) < CpuSet::MAX_CPU) {
         wanted.set(processor as usize);
     }
-    rustix::thread::sched_setaffinity(None, &wanted).map_err(failed)?;
-    let cloned = clone();
-    match (rustix::thread::sched_setaffinity(None, &own).map_err(failed), cloned) {
-        (Ok(()), cloned) => cloned,
-        (Err(error), Ok(child)) => {
-            child.end();
-            Err(error)
-        }
-        (Err(error), Err(_)) => Err(error),
-    }
+    let failed = |errno| Error::call("unable to set the initial CPU affinity: sched_setaffinity", errno);
+    let _there = Pinned::to(&wanted).map_err(failed)?;
+    clone()
 }
 
 #[cfg(test)]
 mod tests {
-    use rustix::thread::sched_getaffinity;
-
     use super::*;
 
     #[test]
     fn a_thread_stays_on_one_processor_for_a_while() {
         let before = sched_getaffinity(None).unwrap();
-        let stay = OneProcessor::stay().unwrap();
+        let pinned = Pinned::here().unwrap();
         assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
-        drop(stay);
+        drop(pinned);
         assert_eq!(sched_getaffinity(None).unwrap(), before);
     }
 }

@@ -115,14 +115,6 @@ impl Child {
         }
     }
 
-    /// Ends a child that nobody would watch.
-    pub(super) fn end(mut self) {
-        // Ignored, both: it may have ended by itself, and an error is on its way already.
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
-        self.has_executed_stage1();
-    }
-
     /// The child has made another one in its place, and is gone.
     pub(super) fn is_succeeded_by(&mut self, pid: Pid, pidfd: OwnedFd) {
         self.has_executed_stage1();
