@@ -247,6 +247,16 @@ pub trait Descriptors {
     fn terminal_size(&mut self, terminal: Descriptor, width: u16, height: u16) -> Result<()>;
 }
 
+/// The memory of a sibling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    Shared,
+    Copied,
+}
+
+/// What a process does whose sibling goes on in its place: it may talk to the socket, and ends.
+pub type Leave<K> = fn(&mut K, Descriptor, Child) -> !;
+
 /// This process and its copies: namespaces, signals, birth and end. Hooks alone are other processes.
 pub trait Processes {
     /// SIGKILL for this process when its parent ends.
@@ -270,8 +280,10 @@ pub trait Processes {
     fn loopback_up(&mut self) -> Result<()>;
     /// A copy of this process; `None` is what the copy gets.
     fn fork(&mut self) -> Result<Option<Child>>;
-    /// The same, as a child of our parent: a sibling.
-    fn fork_sibling(&mut self) -> Result<Option<Child>>;
+    /// Goes on as a child of our parent, a sibling of this process, which calls `leave` in the meantime; the sibling's memory is this one's, or a copy
+    /// of it. On shared memory this process has a stack of its own, and touches nothing else; until it has ended, no time namespace can be
+    /// joined (setns(2): EUSERS).
+    fn fork_sibling(&mut self, memory: Memory, socket: Descriptor, leave: Leave<Self>) -> Result<()>;
     /// How the child ended, or `None` if it has not within so many milliseconds (0: however long that takes).
     fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>>;
     /// Kills a child with its group.

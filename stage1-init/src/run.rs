@@ -59,7 +59,7 @@ fn phases<K: Kernel>(
     let root = root::enter(kernel, *socket, received, &mut sources).map_err(at(Phase::Setup))?;
     kernel.note(Moment::Entered as u32);
     if bootstrap.born_late {
-        topology::be_born(kernel, *socket).map_err(at(Phase::Setup))?;
+        topology::be_born(kernel, *socket, view).map_err(at(Phase::Setup))?;
         kernel.note(Moment::Born as u32);
     }
     topology::set_session(kernel).map_err(at(Phase::Setup))?;

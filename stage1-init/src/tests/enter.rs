@@ -88,11 +88,30 @@ fn who_joins_a_pid_namespace_is_born_in_it_when_the_host_is_left() {
     // A session is its maker's.
     assert!(position("fork_sibling") < position("set_session"));
 
+    assert!(kernel.trace.iter().any(|line| line == "fork_sibling Shared"));
+
     let mut behind = kernel_of(datagrams);
     behind.stays_behind = true;
     assert_eq!(run(&mut behind), End::Exited(0));
     let last: Vec<&str> = behind.trace.iter().rev().take(2).map(String::as_str).collect();
     assert_eq!(last, ["exit 0", "send_descriptor socket Born { pid: 8 } sibling"]);
+}
+
+/// setns(2) refuses a time namespace to whoever shares its memory.
+#[test]
+fn who_gets_clocks_of_its_own_is_born_on_memory_of_its_own() {
+    let _alone = alone();
+    let descriptors = DescriptorSlots::default().with(DescriptorSlot::PidNamespace);
+    let born = Bootstrap { descriptors, born_late: true, ..bootstrap() };
+    let clocks = PhasedStep { phase: Phase::Views, step: Step::NewTimeNamespace { offsets: "" } };
+    let place = steps().iter().position(|phased| phased.phase == Phase::Views).unwrap();
+    let mut with_clocks = steps();
+    with_clocks.insert(place, clocks);
+    let mut datagrams = conversation();
+    datagrams[0] = (encoded(born, &with_clocks), 1);
+    let mut kernel = kernel(datagrams);
+    run(&mut kernel);
+    assert!(kernel.trace.iter().any(|line| line == "fork_sibling Copied"));
 }
 
 #[test]

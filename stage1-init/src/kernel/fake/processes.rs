@@ -6,7 +6,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::{End, Fake, text};
-use crate::kernel::{Child, Descriptor, Ended, Errno, NamespaceKind, Processes, Result};
+use crate::kernel::{Child, Descriptor, Ended, Errno, Leave, Memory, NamespaceKind, Processes, Result};
 
 impl Processes for Fake {
     fn die_with_parent(&mut self) -> Result<()> {
@@ -70,9 +70,13 @@ impl Processes for Fake {
         Ok(Some(Child { pid: 7, handle: self.hand_out("child") }))
     }
 
-    fn fork_sibling(&mut self) -> Result<Option<Child>> {
-        self.call(String::from("fork_sibling"))?;
-        Ok(self.stays_behind.then(|| Child { pid: 8, handle: self.hand_out("sibling") }))
+    fn fork_sibling(&mut self, memory: Memory, socket: Descriptor, leave: Leave<Self>) -> Result<()> {
+        self.call(format!("fork_sibling {memory:?}"))?;
+        if self.stays_behind {
+            let sibling = Child { pid: 8, handle: self.hand_out("sibling") };
+            leave(self, socket, sibling);
+        }
+        Ok(())
     }
 
     fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>> {

@@ -1,5 +1,6 @@
 //! This process and its copies.
 
+use core::arch::asm;
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -14,27 +15,34 @@ use rustix::process::{self, WaitIdOptions};
 use sc::syscall;
 
 use super::{Linux, check, control, lend};
-use crate::kernel::{Child, Descriptor, Ended, Errno, Messages, NamespaceKind, Processes, Result, arch};
+use crate::kernel::{
+    Child, Descriptor, Ended, Errno, Leave, Memory, Messages, NamespaceKind, Processes, Result, arch,
+};
 
 /// Bytes of the kernel's signal set.
 const SIGNAL_SET_BYTES: usize = 8;
 
-/// A copy of this process, with a pidfd.
-fn fork(flags: u64, exit_signal: u64) -> Result<Option<Child>> {
-    let mut handle = -1i32;
-    let arguments = uapi::clone_args {
-        flags,
-        pidfd: (&raw mut handle).expose_provenance() as u64,
+/// A child with a pidfd, which is stored in `handle`.
+fn clone_arguments(flags: u32, exit_signal: u32, handle: *mut i32) -> uapi::clone_args {
+    uapi::clone_args {
+        flags: u64::from(uapi::CLONE_PIDFD | flags),
+        pidfd: handle.expose_provenance() as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal,
+        exit_signal: u64::from(exit_signal),
         stack: 0,
         stack_size: 0,
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
         cgroup: 0,
-    };
+    }
+}
+
+/// A copy of this process.
+fn fork(flags: u32, exit_signal: u32) -> Result<Option<Child>> {
+    let mut handle = -1i32;
+    let arguments = clone_arguments(flags, exit_signal, &raw mut handle);
     // SAFETY: without CLONE_VM the child has a copy of all memory, this stack in it, and goes on from here with it.
     let pid = check(unsafe { syscall!(CLONE3, ptr::from_ref(&arguments), size_of::<uapi::clone_args>()) })?;
     match pid {
@@ -42,6 +50,82 @@ fn fork(flags: u64, exit_signal: u64) -> Result<Option<Child>> {
         0 => Ok(None),
         pid => Ok(Some(Child { pid: pid as i32, handle: Descriptor(handle) })),
     }
+}
+
+/// What a process needs that leaves its stack to a sibling. It lies at the lower end of the stack that it has instead.
+struct Leaver {
+    leave: Leave<Linux>,
+    socket: Descriptor,
+    handle: i32,
+}
+
+/// The stack of a process that leaves.
+const LEAVERS_STACK_BYTES: usize = 4096;
+
+/// A sibling on this memory, which returns from here. This process goes on in `leave`.
+fn fork_on_this_memory(kernel: &mut Linux, socket: Descriptor, leave: Leave<Linux>) -> Result<()> {
+    let stack = kernel.map_memory(LEAVERS_STACK_BYTES)?.as_mut_ptr();
+    let leaver = stack.cast::<Leaver>();
+    // SAFETY: the mapping is aligned to a page, larger than this, and nobody else's.
+    unsafe { leaver.write(Leaver { leave, socket, handle: -1 }) };
+    // SAFETY: inside the mapping.
+    let handle = unsafe { &raw mut (*leaver).handle };
+    // It signals its end as we do ours.
+    let arguments = clone_arguments(uapi::CLONE_VM | uapi::CLONE_PARENT, 0, handle);
+    let returned: usize;
+    // SAFETY: both processes come out of the call with the same registers and one stack. This one, which has got a number, leaves it at once for the
+    // mapping, whose upper end is aligned, and never comes back. The sibling, or whoever learns that there is none, goes on below the branch.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jle 2f",
+            "mov rsp, r12",
+            "xor ebp, ebp",
+            "mov rdi, r13",
+            "mov esi, eax",
+            "call {leave}",
+            "ud2",
+            "2:",
+            leave = sym leave_for_good,
+            in("r12") stack.add(LEAVERS_STACK_BYTES),
+            in("r13") leaver,
+            inlateout("rax") uapi::__NR_clone3 as usize => returned,
+            in("rdi") &raw const arguments,
+            in("rsi") size_of::<uapi::clone_args>(),
+            lateout("rcx") _, lateout("r11") _,
+        );
+        #[cfg(target_arch = "aarch64")]
+        asm!(
+            "svc #0",
+            "cmp x0, #0",
+            "b.le 2f",
+            "mov sp, x20",
+            "mov x29, #0",
+            "mov w1, w0",
+            "mov x0, x21",
+            "bl {leave}",
+            "udf #0",
+            "2:",
+            leave = sym leave_for_good,
+            in("x20") stack.add(LEAVERS_STACK_BYTES),
+            in("x21") leaver,
+            in("x8") uapi::__NR_clone3 as usize,
+            inlateout("x0") (&raw const arguments).expose_provenance() => returned,
+            in("x1") size_of::<uapi::clone_args>(),
+        );
+    }
+    check(returned).map(drop)
+}
+
+/// # Safety
+/// `leaver` is that of `fork_on_this_memory`.
+unsafe extern "C" fn leave_for_good(leaver: *const Leaver, pid: i32) -> ! {
+    // SAFETY: the caller's promise. The kernel has stored the handle before anybody went on.
+    let leaver = unsafe { &*leaver };
+    let sibling = Child { pid, handle: Descriptor(leaver.handle) };
+    (leaver.leave)(&mut Linux::new(), leaver.socket, sibling)
 }
 
 fn clone_flag(kind: NamespaceKind) -> u32 {
@@ -154,12 +238,17 @@ impl Processes for Linux {
     }
 
     fn fork(&mut self) -> Result<Option<Child>> {
-        fork(u64::from(uapi::CLONE_PIDFD), u64::from(uapi::SIGCHLD))
+        fork(0, uapi::SIGCHLD)
     }
 
-    fn fork_sibling(&mut self) -> Result<Option<Child>> {
-        // It signals its end as we do ours.
-        fork(u64::from(uapi::CLONE_PIDFD | uapi::CLONE_PARENT), 0)
+    fn fork_sibling(&mut self, memory: Memory, socket: Descriptor, leave: Leave<Self>) -> Result<()> {
+        if memory == Memory::Shared {
+            return fork_on_this_memory(self, socket, leave);
+        }
+        match fork(uapi::CLONE_PARENT, 0)? {
+            Some(sibling) => leave(self, socket, sibling),
+            None => Ok(()),
+        }
     }
 
     fn wait(&mut self, child: Child, timeout_ms: u32) -> Result<Option<Ended>> {
