@@ -47,6 +47,7 @@ pub struct Questions {
     pub apparmor: bool,
     pub selinux: bool,
     pub landlock: bool,
+    pub kcore: bool,
     /// Whether all of the v2 hierarchy is seen: where it is alone, and where v1 is beside it.
     pub all_cgroups: bool,
     pub all_unified_cgroups: bool,
@@ -99,7 +100,7 @@ impl HostFacts {
             is_initial_user_namespace,
             sees_all_cgroups: false,
             denies_groups,
-            has_kcore: rustix::fs::access("/proc/kcore", Access::EXISTS).is_ok(),
+            has_kcore: questions.kcore && rustix::fs::access("/proc/kcore", Access::EXISTS).is_ok(),
             security,
         })
     }

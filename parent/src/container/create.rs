@@ -118,6 +118,7 @@ pub fn questions(config: &Config) -> Questions {
         apparmor: config.process.apparmor_profile.is_some(),
         selinux: config.process.selinux_label.is_some() || config.mount_label.is_some(),
         landlock: config.landlock.is_some(),
+        kcore: true,
         all_cgroups: shows_all(|kind| matches!(kind, MountKind::Cgroup { .. })),
         all_unified_cgroups: shows_all(|kind| matches!(kind, MountKind::Cgroup { is_unified: true })),
     }

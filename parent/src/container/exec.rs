@@ -13,8 +13,9 @@ use super::foreground::{HostRelay, TerminalChoice, TerminalEnd};
 use super::{Container, seccomp};
 use crate::cgroup::SubCgroups;
 use crate::config::{self, Basis, ExecCpuAffinity, Process, Program, User};
+use crate::descriptors::Sweep;
 use crate::error::{Error, Kind, Result};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, Questions};
 use crate::launch::{Entrance, Launch, Notes, Pinned, Reactor, Stdio, block_on};
 use crate::plan::{self, Entry, Filter, Plan, Request, Store};
 use crate::signals::{LOOK_PAUSE, check_interrupted};
@@ -173,7 +174,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     let (namespaces, no_new_keyring, sends_root) =
         (basis.namespaces.clone(), basis.no_new_keyring, basis.has_other_root);
     let config = basis.clone().into_config();
-    let host = HostFacts::read_without_cgroups(questions(&config))?;
+    let host = HostFacts::read_without_cgroups(Questions { kcore: false, ..questions(&config) })?;
     let request = Request {
         config: &config,
         host: &host,
@@ -199,7 +200,9 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
     if execution.ignore_paused {
         await_thaw(container, execution.heeds_signals)?;
     }
-    // Until the program runs, stage1 and we wait for each other in turns.
+    // Closed together when the program runs.
+    let _sweep = Sweep::begin();
+    // Until then stage1 and we wait for each other in turns.
     let pinned = Pinned::here();
     let way_in = container.cgroups().way_in(&sub_cgroups)?;
     let root = if sends_root { Some(open_root(init.pid)?) } else { None };
