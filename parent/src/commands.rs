@@ -164,26 +164,34 @@ fn trace(invocation: &Invocation, log: &Log) -> Result<Trace> {
 fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
     let succeeded = |result: Result<()>| result.map(|()| 0);
     match invocation {
-        Invocation::Create(arguments) => succeeded(create::run(context, arguments)),
-        Invocation::Start(arguments) => succeeded(start::run(context, arguments)),
-        Invocation::Run(arguments) => run::run(context, arguments),
-        Invocation::State(arguments) => succeeded(state::run(context, arguments)),
-        Invocation::Kill(arguments) => succeeded(kill::run(context, arguments)),
-        Invocation::Delete(arguments) => succeeded(delete::run(context, arguments)),
-        Invocation::Mounts(arguments) => succeeded(mounts::run(context, arguments)),
-        Invocation::Pause(arguments) => succeeded(pause::run(context, arguments)),
-        Invocation::Resume(arguments) => succeeded(resume::run(context, arguments)),
-        Invocation::Ps(arguments) => succeeded(ps::run(context, arguments)),
-        Invocation::Update(arguments) => succeeded(update::run(context, arguments)),
-        Invocation::Events(arguments) => succeeded(events::run(context, arguments)),
-        Invocation::Exec(arguments) => exec::run(context, arguments),
-        Invocation::List(arguments) => succeeded(list::run(context, arguments)),
-        Invocation::Spec(arguments) => succeeded(spec::run(arguments)),
-        Invocation::Features(_) => succeeded(pinnace::blocking::features().and_then(|text| print(&text))),
-        Invocation::Explain(explain) => explain::run(context, explain),
+        Invocation::Create(arguments) => apart(|| succeeded(create::run(context, arguments))),
+        Invocation::Start(arguments) => apart(|| succeeded(start::run(context, arguments))),
+        Invocation::Run(arguments) => apart(|| run::run(context, arguments)),
+        Invocation::State(arguments) => apart(|| succeeded(state::run(context, arguments))),
+        Invocation::Kill(arguments) => apart(|| succeeded(kill::run(context, arguments))),
+        Invocation::Delete(arguments) => apart(|| succeeded(delete::run(context, arguments))),
+        Invocation::Mounts(arguments) => apart(|| succeeded(mounts::run(context, arguments))),
+        Invocation::Pause(arguments) => apart(|| succeeded(pause::run(context, arguments))),
+        Invocation::Resume(arguments) => apart(|| succeeded(resume::run(context, arguments))),
+        Invocation::Ps(arguments) => apart(|| succeeded(ps::run(context, arguments))),
+        Invocation::Update(arguments) => apart(|| succeeded(update::run(context, arguments))),
+        Invocation::Events(arguments) => apart(|| succeeded(events::run(context, arguments))),
+        Invocation::Exec(arguments) => apart(|| exec::run(context, arguments)),
+        Invocation::List(arguments) => apart(|| succeeded(list::run(context, arguments))),
+        Invocation::Spec(arguments) => apart(|| succeeded(spec::run(arguments))),
+        Invocation::Features(_) => {
+            apart(|| succeeded(pinnace::blocking::features().and_then(|text| print(&text))))
+        }
+        Invocation::Explain(explain) => apart(|| explain::run(context, explain)),
         #[cfg(feature = "bench")]
-        Invocation::Bench(arguments) => bench::run(context, arguments),
+        Invocation::Bench(arguments) => apart(|| bench::run(context, arguments)),
     }
+}
+
+/// Keeps a command's code out of what all commands come to, and so near to nothing else (`linker/order.ld`).
+#[inline(never)]
+fn apart(command: impl FnOnce() -> Result<i32>) -> Result<i32> {
+    command()
 }
 
 /// How many descriptors above standard error the program keeps: `first` that systemd has given us, and `asked` behind them; less than none is
