@@ -121,7 +121,8 @@ impl Launch {
         }
         let standard = Standard::open(surroundings.stdio, plan.has_terminal())?;
         let birth = Birth {
-            namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up),
+            namespaces: spawn::clone_flags(plan.namespaces, plan.bootstrap.loopback_up)
+                & !u64::from(plan.bootstrap.unshared),
             cgroup: surroundings.cgroup,
             stage1: stage1.as_fd(),
             socket: childs_end.as_fd(),

@@ -131,19 +131,23 @@ pub(super) fn leaves_clocks_to_parent(config: &Config) -> bool {
         && !clones_user(namespaces)
 }
 
-/// The namespaces that stage1 makes, since it has to be in a user namespace before: CLONE_NEW* bits of linux/sched.h. (The cgroup namespace comes
-/// with the cgroups, the time namespace with a step.)
+/// The namespaces that stage1 makes, CLONE_NEW* bits of linux/sched.h: all, if it has to be in a user namespace before; and what need not come with
+/// the clone, while the parent goes on. (The cgroup namespace comes with the cgroups, the time namespace with a step.)
 pub(super) fn unshared(request: &Request<'_>) -> u32 {
     let namespaces = &request.config.namespaces;
-    if namespaces.user == Namespace::Inherit || clones_user(namespaces) {
+    if clones_user(namespaces) {
         return 0;
     }
     let bit = |namespace: &Namespace, bit: u32| if *namespace == Namespace::New { bit } else { 0 };
-    bit(&namespaces.user, uapi::CLONE_NEWUSER)
-        | bit(&namespaces.pid, uapi::CLONE_NEWPID)
-        | bit(&namespaces.mount, uapi::CLONE_NEWNS)
+    let alone = bit(&namespaces.mount, uapi::CLONE_NEWNS)
         | bit(&namespaces.ipc, uapi::CLONE_NEWIPC)
-        | bit(&namespaces.uts, uapi::CLONE_NEWUTS)
+        | bit(&namespaces.uts, uapi::CLONE_NEWUTS);
+    if namespaces.user == Namespace::Inherit {
+        return alone;
+    }
+    alone
+        | bit(&namespaces.user, uapi::CLONE_NEWUSER)
+        | bit(&namespaces.pid, uapi::CLONE_NEWPID)
         | bit(&namespaces.network, uapi::CLONE_NEWNET)
 }
 
