@@ -9,14 +9,15 @@ use crate::config::{self, Config, Namespace, Program};
 pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -> Bootstrap<Planned<'a>> {
     let config = request.config;
     let namespaces = &config.namespaces;
+    let root_change = match namespaces.mount {
+        Namespace::New if request.no_pivot => RootChange::Move,
+        Namespace::New => RootChange::Pivot,
+        Namespace::Join(_) => RootChange::Bind,
+        Namespace::Inherit => RootChange::Chroot,
+    };
     Bootstrap {
         root: request.root,
-        root_change: match namespaces.mount {
-            Namespace::New if request.no_pivot => RootChange::Move,
-            Namespace::New => RootChange::Pivot,
-            Namespace::Join(_) => RootChange::Bind,
-            Namespace::Inherit => RootChange::Chroot,
-        },
+        root_change,
         initial_propagation: initial_propagation(config.rootfs_propagation),
         descriptors: descriptor_slots(request),
         // On v2 stage1 is born in its cgroup.
@@ -24,7 +25,10 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -
         await_network: mounts::network_waits(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: home_of(config, program),
-        pivot_late: user_namespace::shows_procfs_late(request)
+        // To let go of the old root takes a grace period, and that waits until the parent comes out of the call that makes the network namespace. Who is
+        // born late finds others in there, who shall not meet the host's tree.
+        pivot_late: root_change == RootChange::Pivot && !user_namespace::is_born_late(namespaces)
+            || user_namespace::shows_procfs_late(request)
             || config.hooks.run_before_the_pivot()
             || config.mounts.iter().any(mounts::names_host_paths),
         await_hooks: config.hooks.run_before_the_pivot(),
