@@ -131,8 +131,8 @@ pub struct Bootstrap<F: Form> {
     pub home_of: Option<u32>,
     /// The network namespace came with the clone: its loopback is still down.
     pub loopback_up: bool,
-    /// The host's tree stays until the views are done, however it is left: the kernel shows a new procfs in a user namespace only to who can
-    /// see one already, hooks want to see both trees, and mounts may name paths of the host.
+    /// The host's tree stays until the views are done, however it is left: that takes a grace period, which early would be a long one; the kernel shows
+    /// a new procfs in a user namespace only to who can see one already, hooks want to see both trees, and mounts may name paths of the host.
     pub pivot_late: bool,
     /// `Report::HooksDue` is said before the pivot, and `Reply::Proceed` waited for.
     pub await_hooks: bool,
