@@ -48,7 +48,7 @@ pub use systemd::{SUPPORTED as SYSTEMD_SUPPORTED, ask as ask_systemd};
 use version::{MemoryFiles, Setting};
 use writer::{Undo, Writer};
 
-use crate::config::{DevicePolicy, Memory, Resources};
+use crate::config::{Memory, Resources};
 use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
@@ -208,8 +208,13 @@ impl Cgroups {
     }
 
     /// While the child mounts: makes the v1 directories, writes all limits, and opens a `tasks` file of each v1 hierarchy; with `tree_count`,
-    /// also trees of the directories, to be mounted in the container.
-    pub fn populate(&mut self, resources: &Resources, tree_count: usize) -> Result<Doors> {
+    /// also trees of the directories, to be mounted in the container. `born_in` is what `prepare` has opened.
+    pub fn populate(
+        &mut self,
+        resources: &Resources,
+        tree_count: usize,
+        born_in: Option<OwnedFd>,
+    ) -> Result<Doors> {
         let resources = &*self.lasting(resources);
         let without_oom_control = self.oom_control_directory(resources).map(|_| {
             let memory = Memory { disable_oom_killer: None, ..resources.memory.clone() };
@@ -217,8 +222,13 @@ impl Cgroups {
         });
         let oom_control = self.oom_control_directory(resources).map(Directory::absolute);
         let resources = without_oom_control.as_ref().unwrap_or(resources);
-        let setting = Setting { has_manager: self.placement.scope().is_some(), made: &mut self.made };
+        let setting = Setting {
+            has_manager: self.placement.scope().is_some(),
+            made: &mut self.made,
+            directory: born_in.as_ref().map(AsFd::as_fd),
+        };
         let doors = self.placement.version().populate(setting, resources, tree_count)?;
+        born_in.into_iter().for_each(spend);
         if let Some(path) = oom_control.filter(|path| self.made.kept.contains(path)) {
             // What `end_oom_kills` will change.
             let file = format!("{path}/memory.oom_control");
@@ -227,14 +237,6 @@ impl Cgroups {
             }
         }
         Ok(doors)
-    }
-
-    /// Before the program begins: which devices the container's processes may use. `born_in` is what `prepare` has opened.
-    pub fn restrict_devices(&mut self, devices: &DevicePolicy, born_in: Option<OwnedFd>) -> Result<()> {
-        let directory = born_in.as_ref().map(AsFd::as_fd);
-        self.placement.version().restrict_devices(devices, &mut self.made, directory)?;
-        born_in.into_iter().for_each(spend);
-        Ok(())
     }
 
     /// When the start is done: from now on the kernel stops who finds no memory (`disableOOMKiller`). Before, a limit that is too low would stop

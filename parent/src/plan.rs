@@ -67,6 +67,8 @@ pub struct Request<'a> {
     pub detaches: bool,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,
+    /// Somebody gets a handle to the process before it is ready, and may look for its namespaces.
+    pub shows_process: bool,
     /// stage1 is to note what it does, and when.
     pub takes_notes: bool,
     /// The container exists: paths of the host cannot be looked up from where stage1 is.

@@ -144,7 +144,8 @@ pub struct Bootstrap<F: Form> {
     pub reports_ready: bool,
     /// CLONE_NEW* bits: which namespaces of the container's init are joined. Only with `RootChange::Enter`.
     pub joined: u32,
-    /// CLONE_NEW* bits: namespaces that stage1 makes itself, below a user namespace that it has joined or makes before them.
+    /// CLONE_NEW* bits: namespaces that stage1 makes itself, all of them below a user namespace that it has joined or makes before them; else those that
+    /// need not come with the clone.
     pub unshared: u32,
     /// Descriptors above standard error that the program keeps.
     pub preserved_count: u32,

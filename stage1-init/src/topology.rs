@@ -1,4 +1,4 @@
-//! Who is in which namespace and cgroup. The parent clones stage1 into the new namespaces; here it joins those that
+//! Who is in which namespace and cgroup. The parent clones stage1 into some of the new namespaces; here it makes others, and joins those that
 //! exist, and those that the parent makes meanwhile.
 
 use heapless::Vec;

@@ -6,15 +6,13 @@ pub(super) mod devices;
 mod memory;
 mod stats;
 
-use std::os::fd::BorrowedFd;
-
 use super::devices::with_defaults;
 use super::directory::{make, make_beside};
 use super::place::Directory;
 use super::version::{MemoryFiles, Setting, V1, Version};
 use super::writer::Writer;
 use super::{Doors, Made, OomWatch, Stats, files, hugetlb, needs, rdma};
-use crate::config::{DevicePolicy, Memory, Network, Resources};
+use crate::config::{Memory, Network, Resources};
 use crate::descriptors::spend;
 use crate::error::{Error, Result};
 
@@ -53,21 +51,6 @@ impl Version for V1<'_> {
             doors.trees.push(files::open_tree(&directory.absolute())?);
         }
         Ok(doors)
-    }
-
-    fn restrict_devices(
-        &self,
-        devices: &DevicePolicy,
-        made: &mut Made,
-        _: Option<BorrowedFd<'_>>,
-    ) -> Result<()> {
-        self.0.iter().filter(|directory| directory.has("devices")).try_for_each(|directory| {
-            let path = directory.absolute();
-            if made.kept.contains(&path) {
-                made.kept_limits.extend(devices::undo(&path));
-            }
-            limit_devices(&path, devices)
-        })
     }
 
     /// v1's controllers are on from the start.
@@ -150,14 +133,21 @@ fn check_controllers(hierarchies: &[Directory], resources: &Resources) -> Result
     }
 }
 
-/// Writes the limits of a new container.
+/// Fills a directory: its limits, and which devices its processes may use.
 fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
     let path = directory.absolute();
     let was_there = made.kept.contains(&path);
-    let writer = if was_there { Writer::with_undo(path) } else { Writer::new(path) };
+    let writer = if was_there { Writer::with_undo(path.clone()) } else { Writer::new(path.clone()) };
     let limited = limit(directory, &writer, resources);
     made.kept_limits.extend(writer.into_log());
-    limited
+    limited?;
+    if directory.has("devices") {
+        if was_there {
+            made.kept_limits.extend(devices::undo(&path));
+        }
+        limit_devices(&path, resources)?;
+    }
+    Ok(())
 }
 
 /// Writes the limits that belong to one hierarchy.
@@ -204,8 +194,8 @@ fn limit_network(directory: &Directory, writer: &Writer, network: &Network) -> R
     Ok(())
 }
 
-fn limit_devices(path: &str, devices: &DevicePolicy) -> Result<()> {
-    let policy = with_defaults(devices);
+fn limit_devices(path: &str, resources: &Resources) -> Result<()> {
+    let policy = with_defaults(&resources.devices);
     let (allow, deny) = (format!("{path}/devices.allow"), format!("{path}/devices.deny"));
     if policy.allow_by_default && policy.rules.is_empty() {
         // A new directory has its parent's rules, which is the most it can have; one that was there before may have fewer.

@@ -5,7 +5,7 @@ mod cpu;
 mod memory;
 mod stats;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
@@ -13,7 +13,7 @@ use super::place::Directory;
 use super::version::{MemoryFiles, Setting, V2, Version};
 use super::writer::Writer;
 use super::{Doors, Made, OomWatch, Stats, bpf, devices, files, hugetlb, needs, rdma};
-use crate::config::{DevicePolicy, Resources};
+use crate::config::Resources;
 use crate::descriptors::spend;
 use crate::error::{Error, Result};
 use crate::host;
@@ -26,19 +26,10 @@ impl Version for V2<'_> {
         if setting.has_manager {
             enable_missing(self.0, resources, setting.made)?;
         }
-        fill(self.0, resources, setting.made)?;
+        fill(self.0, resources, setting)?;
         let path = self.0.absolute();
         let trees = (0..tree_count).map(|_| files::open_tree(&path)).collect::<Result<_>>()?;
         Ok(Doors { trees, tasks: Vec::new() })
-    }
-
-    fn restrict_devices(
-        &self,
-        devices: &DevicePolicy,
-        made: &mut Made,
-        directory: Option<BorrowedFd<'_>>,
-    ) -> Result<()> {
-        restrict_devices(&self.0.absolute(), devices, made, directory)
     }
 
     fn allow_update(&self, change: &Resources) -> Result<()> {
@@ -162,42 +153,38 @@ fn enable_below(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes the limits of a new container.
-fn fill(directory: &Directory, resources: &Resources, made: &mut Made) -> Result<()> {
+/// Fills a directory: its limits, and which devices its processes may use.
+fn fill(
+    directory: &Directory,
+    resources: &Resources,
+    Setting { made, directory: open, .. }: Setting<'_>,
+) -> Result<()> {
     check_possible(resources)?;
     let path = directory.absolute();
     let was_there = made.kept.contains(&path);
     let writer = if was_there { Writer::with_undo(path) } else { Writer::new(path) };
     let limited = limit(directory, &writer, resources);
+    let path = writer.path().to_owned();
     made.kept_limits.extend(writer.into_log());
-    limited
-}
-
-fn restrict_devices(
-    path: &str,
-    policy: &DevicePolicy,
-    made: &Made,
-    directory: Option<BorrowedFd<'_>>,
-) -> Result<()> {
-    let was_there = made.kept.contains(path);
-    let policy = devices::with_defaults(policy);
+    limited?;
+    let policy = devices::with_defaults(&resources.devices);
     let everything = policy.allow_by_default && policy.rules.is_empty();
     let applied = match (everything, was_there) {
         (true, false) => Ok(()),
-        (true, true) => bpf::detach_device_policies(path),
+        (true, true) => bpf::detach_device_policies(&path),
         (false, _) => {
             let opened;
-            let directory = match directory {
-                Some(directory) => directory,
+            let open = match open {
+                Some(open) => open,
                 None => {
-                    opened = files::open_directory(path)?;
+                    opened = files::open_directory(&path)?;
                     opened.as_fd()
                 }
             };
             let program = devices::program(&policy);
             let put_in_force =
                 if was_there { bpf::replace_device_policies } else { bpf::attach_device_policy };
-            put_in_force(directory, &program).map(spend)
+            put_in_force(open, &program).map(spend)
         }
     };
     match applied {

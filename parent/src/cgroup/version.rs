@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use super::place::{Directory, Placement};
 use super::writer::Writer;
 use super::{Doors, Made, OomWatch, Stats};
-use crate::config::{DevicePolicy, Resources};
+use crate::config::Resources;
 use crate::error::Result;
 
 /// The cgroups that limit a container.
@@ -14,14 +14,6 @@ pub(super) trait Version {
     /// While the child mounts: makes what is missing, writes all limits, and opens what the child needs: what it enters by, and so many trees for its
     /// own view.
     fn populate(&self, setting: Setting<'_>, resources: &Resources, tree_count: usize) -> Result<Doors>;
-
-    /// Before the program begins: which devices its processes may use. `directory` is v2's, if it is open already.
-    fn restrict_devices(
-        &self,
-        devices: &DevicePolicy,
-        made: &mut Made,
-        directory: Option<BorrowedFd<'_>>,
-    ) -> Result<()>;
 
     /// Before a change of limits: gives the container the controllers that it has not needed so far.
     fn allow_update(&self, change: &Resources) -> Result<()>;
@@ -53,6 +45,8 @@ pub(super) trait Version {
 /// How the directories come into being.
 pub(super) struct Setting<'a> {
     pub(super) made: &'a mut Made,
+    /// v2's, if it is open already.
+    pub(super) directory: Option<BorrowedFd<'a>>,
     /// systemd makes those that it uses itself.
     pub(super) has_manager: bool,
 }

@@ -147,6 +147,7 @@ pub fn plan_request<'a>(
         preserved_count: creation.preserved_count,
         takes_notes: creation.trace.is_on(),
         is_entered: false,
+        shows_process: creation.pidfd_socket.is_some(),
     }
 }
 

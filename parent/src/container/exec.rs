@@ -190,6 +190,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
         preserved_count: execution.preserved_count,
         takes_notes: execution.trace.is_on(),
         is_entered: true,
+        shows_process: execution.pidfd_socket.is_some(),
     };
     let store = Store::default();
     let entry = Entry { namespaces: &namespaces, sends_root };

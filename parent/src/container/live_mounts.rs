@@ -283,6 +283,7 @@ impl Tree {
             preserved_count: 0,
             takes_notes: false,
             is_entered: true,
+            shows_process: false,
         }
     }
 

@@ -181,9 +181,11 @@ fn skeleton_words(plan: &Plan<'_>, failure: &Failure) -> String {
         return format!("{field}join {name} namespace {}", namespace.path().unwrap_or_default());
     }
     match (failure.phase, failure.call) {
-        (Phase::Setup, Call::OpenTree | Call::MoveMount | Call::PivotRoot | Call::ChangeRoot) => {
+        (Phase::Setup, Call::OpenTree | Call::MoveMount)
+        | (Phase::Setup | Phase::Views, Call::PivotRoot | Call::ChangeRoot | Call::Unmount) => {
             format!("enter root {}", plan.bootstrap.root)
         }
+        (Phase::Setup, Call::Unshare) => String::from("make namespaces"),
         (Phase::Views, Call::Write) => String::from("enter cgroups"),
         (Phase::Views, Call::SetNamespace) => String::from("enter network namespace"),
         (phase, _) => String::from(phase.name()),

@@ -265,11 +265,16 @@ fn early_attributes(mount: &Mount) -> MountAttributes {
     MountAttributes { set: mount.attributes.set & !late, ..mount.attributes }
 }
 
+/// Whether a mount may name files at all, such as by names that are relative to its place.
+pub(super) fn may_name_paths(mount: &Mount) -> bool {
+    matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if !has_no_paths(fstype))
+}
+
 /// Whether a mount's source or options name files of the host: a device, the directories of an overlay. The kernel looks them up from the root that we
 /// have then, which must still be the host's.
 pub(super) fn names_host_paths(mount: &Mount) -> bool {
-    let MountKind::Filesystem { fstype, source } = &mount.kind else { return false };
-    !has_no_paths(fstype) && (source.contains('/') || mount.data.contains('/'))
+    let MountKind::Filesystem { source, .. } = &mount.kind else { return false };
+    may_name_paths(mount) && (source.contains('/') || mount.data.contains('/'))
 }
 
 /// Whether the parent mounts a filesystem although it is an ordinary one.

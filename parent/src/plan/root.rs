@@ -25,9 +25,11 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -
         await_network: mounts::network_waits(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: home_of(config, program),
-        // To let go of the old root takes a grace period, and that waits until the parent comes out of the call that makes the network namespace. Who is
-        // born late finds others in there, who shall not meet the host's tree.
-        pivot_late: root_change == RootChange::Pivot && !user_namespace::is_born_late(namespaces)
+        // To let go of the old root takes a grace period, and that waits until the parent comes out of the call that makes the network namespace. Not late
+        // where others are in the pid namespace, who shall not meet the host's tree, and where names in a mount's options mean the container's files.
+        pivot_late: root_change == RootChange::Pivot
+            && !user_namespace::is_born_late(namespaces)
+            && !config.mounts.iter().any(mounts::may_name_paths)
             || user_namespace::shows_procfs_late(request)
             || config.hooks.run_before_the_pivot()
             || config.mounts.iter().any(mounts::names_host_paths),

@@ -4,9 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Filter, Request, Store, plan, show};
+use linux_raw_sys::general as uapi;
+
+use super::{Filter, Plan, Request, Store, plan, show};
 use crate::cgroup;
 use crate::config;
+use crate::error::Result;
 use crate::host::{CgroupHost, Hierarchy, HostFacts, SecurityHost};
 
 fn fixtures() -> PathBuf {
@@ -48,10 +51,16 @@ fn v2() -> HostFacts {
 
 /// The printed plan, or why there is none.
 fn planned(text: &[u8], host: &HostFacts) -> String {
-    let config = match config::parse(text) {
-        Ok(config) => config,
-        Err(error) => return format!("refused: {error}\n"),
-    };
+    look_at_plan(text, host, false, show::text).unwrap_or_else(|error| format!("refused: {error}\n"))
+}
+
+fn look_at_plan<T>(
+    text: &[u8],
+    host: &HostFacts,
+    shows_process: bool,
+    look: impl FnOnce(&Plan<'_>) -> T,
+) -> Result<T> {
+    let config = config::parse(text)?;
     let placement = cgroup::place(&host.cgroups, config.cgroups_path.as_deref(), "web").unwrap();
     // Any program will do: seccomp/tests.rs is about what is in it.
     let filter = config.seccomp.as_ref().map(|profile| Filter { flags: profile.flags, program: &[6; 8] });
@@ -70,12 +79,10 @@ fn planned(text: &[u8], host: &HostFacts) -> String {
         preserved_count: 0,
         takes_notes: false,
         is_entered: false,
+        shows_process,
     };
     let store = Store::default();
-    match plan(&request, &store) {
-        Ok(plan) => show::text(&plan),
-        Err(error) => format!("refused: {error}\n"),
-    }
+    plan(&request, &store).map(|plan| look(&plan))
 }
 
 fn check(name: &str, text: &[u8], host: &HostFacts) {
@@ -162,6 +169,34 @@ fn masks_wait_for_a_null_device_that_has_to_wait() {
         .unwrap()
         .retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
     check("no-dev", spec.to_string().as_bytes(), &v1());
+}
+
+/// Whoever has a pidfd may join its namespaces: they must not be the host's yet.
+#[test]
+fn a_process_that_is_shown_early_is_born_in_its_namespaces() {
+    let spec = config::default_spec(true);
+    let unshared =
+        |shown| look_at_plan(spec.as_bytes(), &v2(), shown, |plan| plan.bootstrap.unshared).unwrap();
+    assert_eq!(unshared(false), uapi::CLONE_NEWNS | uapi::CLONE_NEWIPC | uapi::CLONE_NEWUTS);
+    assert_eq!(unshared(true), 0);
+}
+
+/// The kernel looks relative names up from where the mount will be, and an image's symlinks there from the root of then.
+#[test]
+fn names_in_a_mounts_options_mean_the_containers_files_unless_they_are_paths() {
+    let pivot_late = |options: &str| {
+        let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(true)).unwrap();
+        let overlay = serde_json::json!({
+            "destination": "/m", "type": "overlay", "source": "overlay", "options": [options]
+        });
+        spec["mounts"].as_array_mut().unwrap().push(overlay);
+        let text = spec.to_string();
+        look_at_plan(text.as_bytes(), &v2(), false, |plan| plan.bootstrap.pivot_late).unwrap()
+    };
+    assert!(!pivot_late("lowerdir=a:b"));
+    assert!(pivot_late("lowerdir=/a:/b"));
+    let default = config::default_spec(true);
+    assert!(look_at_plan(default.as_bytes(), &v2(), false, |plan| plan.bootstrap.pivot_late).unwrap());
 }
 
 #[test]

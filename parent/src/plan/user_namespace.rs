@@ -131,8 +131,8 @@ pub(super) fn leaves_clocks_to_parent(config: &Config) -> bool {
         && !clones_user(namespaces)
 }
 
-/// The namespaces that stage1 makes, CLONE_NEW* bits of linux/sched.h: all, if it has to be in a user namespace before; and what need not come with
-/// the clone, while the parent goes on. (The cgroup namespace comes with the cgroups, the time namespace with a step.)
+/// The namespaces that stage1 makes, CLONE_NEW* bits of linux/sched.h: all, if it has to be in a user namespace before; else what need not come with
+/// the clone, while the parent goes on, unless somebody may look. (The cgroup namespace comes with the cgroups, the time namespace with a step.)
 pub(super) fn unshared(request: &Request<'_>) -> u32 {
     let namespaces = &request.config.namespaces;
     if clones_user(namespaces) {
@@ -143,7 +143,7 @@ pub(super) fn unshared(request: &Request<'_>) -> u32 {
         | bit(&namespaces.ipc, uapi::CLONE_NEWIPC)
         | bit(&namespaces.uts, uapi::CLONE_NEWUTS);
     if namespaces.user == Namespace::Inherit {
-        return alone;
+        return if request.shows_process { 0 } else { alone };
     }
     alone
         | bit(&namespaces.user, uapi::CLONE_NEWUSER)

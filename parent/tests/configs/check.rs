@@ -31,6 +31,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(), String> {
             preserved_count: 0,
             takes_notes: false,
             is_entered: false,
+            shows_process: false,
         };
         let store = Store::default();
         let plan = plan(&request, &store).map_err(|error| error.to_string())?;

@@ -80,7 +80,7 @@ pub(super) fn launch(
     }
     let doors = trace.span("make and limit the cgroups", || {
         cgroups.adopt(launch.pid(), &config.resources, &config.annotations)?;
-        cgroups.populate(&config.resources, plan.cgroup_tree_count())
+        cgroups.populate(&config.resources, plan.cgroup_tree_count(), born_in)
     })?;
     if let Some(uid) = rootless::cgroup_owner(config) {
         cgroups.hand_over(uid)?;
@@ -93,7 +93,6 @@ pub(super) fn launch(
     if !network_first {
         trace.span("make the network namespace", || launch.provide_network(plan))?;
     }
-    trace.span("restrict devices", || cgroups.restrict_devices(&config.resources.devices, born_in))?;
     let pid = launch.pid().as_raw_pid();
     let mut rdt_made = intel_rdt::Made::default();
     if let Some(groups) = rdt_groups {
