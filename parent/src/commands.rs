@@ -188,7 +188,7 @@ fn carry_out(context: &Context<'_>, invocation: &Invocation) -> Result<i32> {
     }
 }
 
-/// Keeps a command's code out of what all commands come to, and so near to nothing else (`linker/order.ld`).
+/// Keeps a command's code out of `carry_out`, which all commands execute: `linker/order.ld` can only lay out whole functions.
 #[inline(never)]
 fn apart(command: impl FnOnce() -> Result<i32>) -> Result<i32> {
     command()

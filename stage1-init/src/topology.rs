@@ -108,7 +108,7 @@ fn become_root<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
 /// Only children are in a pid namespace that was joined. Whoever is in there may have CAP_SYS_PTRACE, and then what a process is and has open is theirs
 /// (CVE-2019-5736 and its kin): all that they find is stage1, a copy that is sealed, and in the container's own tree unless the pivot is late.
 ///
-/// On the same memory, which takes a third of the time of a copy: nobody else uses it in the moment until this process is gone.
+/// On the same memory, which takes half of the time of a copy: nobody else uses it in the moment until this process is gone.
 pub(crate) fn be_born<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) -> Result<(), Fault> {
     let joins_clocks = view.steps().any(|phased| matches!(phased.step, Step::NewTimeNamespace { .. }));
     let memory = if joins_clocks { Memory::Copied } else { Memory::Shared };
