@@ -31,6 +31,7 @@ fn main() {
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", workspace.join("linker/no_unwind.ld").display());
         println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", workspace.join("linker/order.ld").display());
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", workspace.join("linker/arena.ld").display());
     }
     println!("cargo:rerun-if-changed={}", workspace.join("linker").display());
 }

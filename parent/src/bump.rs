@@ -11,9 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const ARENA_BYTES: usize = 2 << 20;
 
 /// Serves from the arena until that is used up, then from the C library.
+///
+/// What is used is counted right before the first piece: behind the arena it would have a page of its own.
+#[repr(C)]
 pub struct Bump {
-    arena: UnsafeCell<[u8; ARENA_BYTES]>,
     used: AtomicUsize,
+    arena: UnsafeCell<[u8; ARENA_BYTES]>,
 }
 
 // SAFETY: the arena is only handed out in pieces that `used` has reserved by an atomic addition, so no two pieces overlap.
@@ -27,7 +30,7 @@ impl Default for Bump {
 
 impl Bump {
     pub const fn new() -> Self {
-        Self { arena: UnsafeCell::new([0; ARENA_BYTES]), used: AtomicUsize::new(0) }
+        Self { used: AtomicUsize::new(0), arena: UnsafeCell::new([0; ARENA_BYTES]) }
     }
 
     fn start(&self) -> *mut u8 {

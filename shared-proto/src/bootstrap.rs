@@ -31,6 +31,20 @@ pub enum RootChange {
     Enter = 5,
 }
 
+/// When stage1 leaves the host's tree, however it does that. Until then paths of the host can be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HostLeft {
+    /// At once.
+    First = 0,
+    /// Behind the first mounts, while the parent makes the network namespace: that takes a grace period, which would be as long early, and is waited for
+    /// there anyway.
+    BeforeNetwork = 1,
+    /// Behind the views: the kernel shows a new procfs in a user namespace only to who can see one already, hooks want to see both trees, and mounts may
+    /// name paths of the host.
+    BehindViews = 2,
+}
+
 /// Descriptors that travel with the bootstrap, by name. They come in ascending order of the slot's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -117,6 +131,7 @@ pub struct Bootstrap<F: Form> {
     /// The container's root file system: an absolute path of the host without symlinks.
     pub root: F::Text,
     pub root_change: RootChange,
+    pub host_left: HostLeft,
     /// What all mounts become in the new mount namespace, before anything is mounted. `Shared` means that bind sources
     /// stay peers of the host's mounts, and everything else becomes a slave.
     pub initial_propagation: Propagation,
@@ -131,9 +146,6 @@ pub struct Bootstrap<F: Form> {
     pub home_of: Option<u32>,
     /// The network namespace came with the clone: its loopback is still down.
     pub loopback_up: bool,
-    /// The host's tree stays until the views are done, however it is left: that takes a grace period, which early would be a long one; the kernel shows
-    /// a new procfs in a user namespace only to who can see one already, hooks want to see both trees, and mounts may name paths of the host.
-    pub pivot_late: bool,
     /// `Report::HooksDue` is said before the pivot, and `Reply::Proceed` waited for.
     pub await_hooks: bool,
     /// stage1 clones itself when it is in its namespaces and has left the host's tree (`Report::Born`): a pid namespace that was joined, or
@@ -163,11 +175,10 @@ pub(crate) const FLAG_AWAIT_NETWORK: u32 = 2;
 pub(crate) const FLAG_NEW_CGROUP_NAMESPACE: u32 = 4;
 pub(crate) const FLAG_HOME: u32 = 8;
 pub(crate) const FLAG_LOOPBACK: u32 = 16;
-pub(crate) const FLAG_PIVOT_LATE: u32 = 32;
-pub(crate) const FLAG_AWAIT_HOOKS: u32 = 64;
-pub(crate) const FLAG_BORN_LATE: u32 = 128;
-pub(crate) const FLAG_REPORTS_READY: u32 = 256;
-pub(crate) const FLAGS_ALL: u32 = 511;
+pub(crate) const FLAG_AWAIT_HOOKS: u32 = 32;
+pub(crate) const FLAG_BORN_LATE: u32 = 64;
+pub(crate) const FLAG_REPORTS_READY: u32 = 128;
+pub(crate) const FLAGS_ALL: u32 = 255;
 
 // CLONE_NEW* of linux/sched.h.
 const NEW_TIME: u32 = 0x80;
@@ -200,8 +211,9 @@ pub struct Header {
     pub descriptors: U32,
     pub root: Blob,
     pub root_change: u8,
+    pub host_left: u8,
     pub initial_propagation: u8,
-    pub reserved: [u8; 2],
+    pub reserved: u8,
     pub joined: U32,
     pub unshared: U32,
     pub preserved_count: U32,

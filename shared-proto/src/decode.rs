@@ -235,7 +235,7 @@ fn is_absolute(path: &CStr) -> bool {
 
 fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>, Refusal> {
     let flags = header.flags.get();
-    if flags & !FLAGS_ALL != 0 || header.reserved != [0; 2] {
+    if flags & !FLAGS_ALL != 0 || header.reserved != 0 {
         return Err(Refusal::HeaderValue);
     }
     let flag = |bit| flags & bit != 0;
@@ -259,6 +259,12 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
             5 => RootChange::Enter,
             _ => return Err(Refusal::HeaderValue),
         },
+        host_left: match header.host_left {
+            0 => HostLeft::First,
+            1 => HostLeft::BeforeNetwork,
+            2 => HostLeft::BehindViews,
+            _ => return Err(Refusal::HeaderValue),
+        },
         initial_propagation: Propagation::from_code(u32::from(header.initial_propagation))
             .ok_or(Refusal::HeaderValue)?,
         descriptors: DescriptorSlots::from_bits(header.descriptors.get()).ok_or(Refusal::HeaderValue)?,
@@ -267,7 +273,6 @@ fn bootstrap<'a>(header: &Header, text: &'a [u8]) -> Result<Bootstrap<Wire<'a>>,
         new_cgroup_namespace: flag(FLAG_NEW_CGROUP_NAMESPACE),
         home_of: flag(FLAG_HOME).then_some(home_of),
         loopback_up: flag(FLAG_LOOPBACK),
-        pivot_late: flag(FLAG_PIVOT_LATE),
         await_hooks: flag(FLAG_AWAIT_HOOKS),
         born_late: flag(FLAG_BORN_LATE),
         reports_ready: flag(FLAG_REPORTS_READY),

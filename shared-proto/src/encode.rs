@@ -74,8 +74,9 @@ pub fn encode<T: AsRef<[u8]>>(
         descriptors: U32::new(bootstrap.descriptors.bits()),
         root: text.text(bootstrap.root),
         root_change: bootstrap.root_change as u8,
+        host_left: bootstrap.host_left as u8,
         initial_propagation: bootstrap.initial_propagation.code() as u8,
-        reserved: [0; 2],
+        reserved: 0,
         joined: U32::new(bootstrap.joined),
         unshared: U32::new(bootstrap.unshared),
         preserved_count: U32::new(bootstrap.preserved_count),
@@ -127,7 +128,6 @@ fn flags(bootstrap: &Bootstrap<Planned<'_>>) -> u32 {
         | flag(bootstrap.new_cgroup_namespace, FLAG_NEW_CGROUP_NAMESPACE)
         | flag(bootstrap.home_of.is_some(), FLAG_HOME)
         | flag(bootstrap.loopback_up, FLAG_LOOPBACK)
-        | flag(bootstrap.pivot_late, FLAG_PIVOT_LATE)
         | flag(bootstrap.await_hooks, FLAG_AWAIT_HOOKS)
         | flag(bootstrap.born_late, FLAG_BORN_LATE)
         | flag(bootstrap.reports_ready, FLAG_REPORTS_READY)

@@ -24,7 +24,7 @@ pub mod trace;
 #[cfg(feature = "encode")]
 pub use blob::Planned;
 pub use blob::{Blob, Form, TextList, Wire};
-pub use bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
+pub use bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, HostLeft, PhasedStep, RootChange};
 pub use decode::{Refusal, View};
 #[cfg(feature = "encode")]
 pub use encode::{EncodeError, Message, encode, encoded_bytes};

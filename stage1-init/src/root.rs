@@ -1,7 +1,7 @@
 //! From the host's root to the container's: open what is needed from the host, move, and let go of the host.
 
 use heapless::Vec;
-use shared_proto::bootstrap::RootChange;
+use shared_proto::bootstrap::{HostLeft, RootChange};
 use shared_proto::limits::EARLY_BIND_COUNT_MAX;
 use shared_proto::{BindOrigin, Call, DescriptorSlot, Propagation, PropagationKind, Reply, Step, View};
 
@@ -77,7 +77,7 @@ pub(crate) fn enter<'s, K: Kernel>(
         let private = Propagation { kind: PropagationKind::Private, recursive: false };
         kernel.set_propagation(new, c"", private).at(Call::MountAttributes)?;
     }
-    if !bootstrap.pivot_late {
+    if bootstrap.host_left == HostLeft::First {
         leave_host(kernel, view, new)?;
     }
     Ok(Root { new, sources, is_shared: bootstrap.root_change == RootChange::Bind })

@@ -1,7 +1,7 @@
 //! The phases of a container start, in order. Everything else in this crate is called from here.
 
 use shared_proto::bootstrap::PhasedStep;
-use shared_proto::bootstrap::{NEW_USER, RootChange};
+use shared_proto::bootstrap::{HostLeft, NEW_USER, RootChange};
 use shared_proto::limits::BUILD_ID_BYTES;
 use shared_proto::trace::{STEP, trace_bytes};
 use shared_proto::{Call, DescriptorSlot, Failure, Moment, Phase, Report, Step, View, Wire};
@@ -73,8 +73,10 @@ fn phases<K: Kernel>(
         bootstrap.joined & NEW_USER != 0 || received.descriptor(DescriptorSlot::UserNamespace).is_some();
 
     run_phase(&mut context, view, Phase::Mounts)?;
-    let trees = topology::attach(context.kernel, *socket, view).map_err(at(Phase::Views))?;
+    let trees = topology::enter_cgroups(context.kernel, *socket, view).map_err(at(Phase::Views))?;
     context.take_trees(trees);
+    leave_host(&mut context, view, HostLeft::BeforeNetwork)?;
+    topology::enter_network(context.kernel, *socket, view).map_err(at(Phase::Views))?;
     run_phase(&mut context, view, Phase::Views)?;
 
     if bootstrap.await_hooks {
@@ -82,10 +84,7 @@ fn phases<K: Kernel>(
         hooks::wait_for_the_runtimes(context.kernel, *socket).map_err(at(Phase::Views))?;
         context.kernel.note(Moment::HooksRun as u32);
     }
-    if bootstrap.pivot_late {
-        root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
-        context.kernel.note(Moment::HostLeft as u32);
-    }
+    leave_host(&mut context, view, HostLeft::BehindViews)?;
     steps::own_null(&mut context).map_err(at(Phase::Identity))?;
     let home =
         bootstrap.home_of.and_then(|uid| home::find(context.kernel, context.root.new, uid, context.lasting));
@@ -106,6 +105,20 @@ fn phases<K: Kernel>(
     context.kernel.note(Moment::Closed as u32);
     run_phase(&mut context, view, Phase::Lockdown)?;
     exec::execute(context.kernel, view, program, home).map_err(at(Phase::Execute))
+}
+
+/// Leaves the host's tree, if now is the time.
+fn leave_host<K: Kernel>(
+    context: &mut Context<'_, K>,
+    view: &View<'static>,
+    now: HostLeft,
+) -> Result<(), Failure> {
+    if view.bootstrap().host_left == now {
+        root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
+        context.has_gone_elsewhere();
+        context.kernel.note(Moment::HostLeft as u32);
+    }
+    Ok(())
 }
 
 /// Carries out the steps of one phase. What has to wait for the last mount comes behind that.

@@ -196,6 +196,11 @@ impl<'k, K: Kernel> Context<'k, K> {
         Ok(())
     }
 
+    /// The working directory is not that of the last mount any more.
+    pub(crate) fn has_gone_elsewhere(&mut self) {
+        self.working_directory = None;
+    }
+
     /// Closes what steps have left open. One by one that would be a seventh of all system calls of a start, for descriptors that end
     /// with stage1 anyway; so it is done all at once, and only in plans that are so long that the numbers might run out.
     pub(crate) fn sweep(&mut self) -> Result<(), Fault> {

@@ -16,7 +16,7 @@ use std::string::String;
 use std::sync::OnceLock;
 use std::vec::Vec;
 
-use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, PhasedStep, RootChange};
+use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, HostLeft, PhasedStep, RootChange};
 use shared_proto::limits::{BUILD_ID_BYTES, FRAME_BYTES};
 use shared_proto::{
     Attributes, BindOrigin, Message, Nofollow, Phase, Planned, Propagation, PropagationKind, Propagations,
@@ -33,6 +33,7 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
     Bootstrap {
         root: "/bundle/rootfs",
         root_change: RootChange::Pivot,
+        host_left: HostLeft::First,
         initial_propagation: Propagation { kind: PropagationKind::Slave, recursive: true },
         descriptors: DescriptorSlots::default(),
         await_cgroups: true,
@@ -40,7 +41,6 @@ fn bootstrap<'a>() -> Bootstrap<Planned<'a>> {
         new_cgroup_namespace: false,
         home_of: None,
         loopback_up: false,
-        pivot_late: false,
         await_hooks: false,
         born_late: false,
         reports_ready: true,

@@ -128,13 +128,13 @@ pub(crate) fn set_session<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
     kernel.set_session().at(Call::SetSession)
 }
 
-/// Waits for the cgroups and the network that the parent makes meanwhile, and moves into them.
+/// Waits for the cgroups that the parent makes meanwhile, and moves into them.
 ///
 /// Writing "0" to a v1 `tasks` file moves the writer alone; that needs no lock of all thread groups and so no wait for a grace
 /// period, unlike a pid in cgroup.procs (9 to 10 ms on an idle host).
 ///
 /// Returns the trees that the parent sent for bind steps of its own.
-pub(crate) fn attach<K: Kernel>(
+pub(crate) fn enter_cgroups<K: Kernel>(
     kernel: &mut K,
     socket: Descriptor,
     view: &View<'_>,
@@ -158,17 +158,27 @@ pub(crate) fn attach<K: Kernel>(
         kernel.unshare(NamespaceKind::Cgroup).at(Call::Unshare)?;
     }
     kernel.note(Moment::CgroupsEntered as u32);
-    if bootstrap.await_network {
-        let mut network = DescriptorList::new();
-        match receive::reply(kernel, socket, &mut network)? {
-            Reply::Network => {}
-            _ => return Err(receive::unexpected()),
-        }
-        kernel.note(Moment::NetworkCame as u32);
-        for namespace in network {
-            kernel.set_namespace(namespace, NamespaceKind::Network).at(Call::SetNamespace)?;
-        }
-        kernel.note(Moment::NetworkEntered as u32);
-    }
     Ok(trees)
+}
+
+/// Waits for the network namespace that the parent makes meanwhile, and moves into it.
+pub(crate) fn enter_network<K: Kernel>(
+    kernel: &mut K,
+    socket: Descriptor,
+    view: &View<'_>,
+) -> Result<(), Fault> {
+    if !view.bootstrap().await_network {
+        return Ok(());
+    }
+    let mut network = DescriptorList::new();
+    match receive::reply(kernel, socket, &mut network)? {
+        Reply::Network => {}
+        _ => return Err(receive::unexpected()),
+    }
+    kernel.note(Moment::NetworkCame as u32);
+    for namespace in network {
+        kernel.set_namespace(namespace, NamespaceKind::Network).at(Call::SetNamespace)?;
+    }
+    kernel.note(Moment::NetworkEntered as u32);
+    Ok(())
 }

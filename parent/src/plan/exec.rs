@@ -1,7 +1,7 @@
 //! One more process in a container that exists: no mounts and no names, but its user, its terminal, and everything that confines it.
 
 use linux_raw_sys::general as uapi;
-use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, RootChange};
+use shared_proto::bootstrap::{Bootstrap, DescriptorSlot, DescriptorSlots, HostLeft, RootChange};
 use shared_proto::{Phase, Planned, Propagation, PropagationKind, Step};
 
 use super::{Draft, Plan, Request, Store, check_bounds, root, unsupported};
@@ -80,6 +80,7 @@ pub(super) fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstr
     Bootstrap {
         root: request.root,
         root_change: RootChange::Enter,
+        host_left: HostLeft::First,
         initial_propagation: Propagation { kind: PropagationKind::Slave, recursive: true },
         descriptors: slots,
         await_cgroups: request.placement.has_hierarchies(),
@@ -87,7 +88,6 @@ pub(super) fn bootstrap<'a>(request: &Request<'a>, entry: &Entry<'a>) -> Bootstr
         new_cgroup_namespace: false,
         home_of: None,
         loopback_up: false,
-        pivot_late: false,
         await_hooks: false,
         born_late: entry.namespaces.pid != Namespace::Inherit,
         reports_ready: request.config.process.terminal.is_some(),

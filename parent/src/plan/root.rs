@@ -1,6 +1,6 @@
 //! How the container's root becomes the root, and what the root mount is in the end.
 
-use shared_proto::bootstrap::{Bootstrap, RootChange};
+use shared_proto::bootstrap::{Bootstrap, HostLeft, RootChange};
 use shared_proto::{Phase, Planned, Propagation, PropagationKind, Propagations, Step};
 
 use super::{Draft, Request, descriptor_slots, mounts, user_namespace};
@@ -18,6 +18,7 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -
     Bootstrap {
         root: request.root,
         root_change,
+        host_left: host_left(request, root_change),
         initial_propagation: initial_propagation(config.rootfs_propagation),
         descriptors: descriptor_slots(request),
         // On v2 stage1 is born in its cgroup.
@@ -25,14 +26,6 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -
         await_network: mounts::network_waits(request),
         new_cgroup_namespace: namespaces.cgroup == Namespace::New,
         home_of: home_of(config, program),
-        // To let go of the old root takes a grace period, and that waits until the parent comes out of the call that makes the network namespace. Not late
-        // where others are in the pid namespace, who shall not meet the host's tree, and where names in a mount's options mean the container's files.
-        pivot_late: root_change == RootChange::Pivot
-            && !user_namespace::is_born_late(namespaces)
-            && !config.mounts.iter().any(mounts::may_name_paths)
-            || user_namespace::shows_procfs_late(request)
-            || config.hooks.run_before_the_pivot()
-            || config.mounts.iter().any(mounts::names_host_paths),
         await_hooks: config.hooks.run_before_the_pivot(),
         loopback_up: user_namespace::clones_network(request),
         born_late: user_namespace::is_born_late(namespaces),
@@ -43,6 +36,22 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -
         unshared: user_namespace::unshared(request),
         preserved_count: request.preserved_count,
     }
+}
+
+/// To let go of the old root takes a grace period, and that waits until the parent comes out of the call that makes the network namespace. At once
+/// where others are in the pid namespace, who shall not meet the host's tree, and where names in a mount's options mean the container's files.
+fn host_left(request: &Request<'_>, root_change: RootChange) -> HostLeft {
+    let config = request.config;
+    if user_namespace::shows_procfs_late(request)
+        || config.hooks.run_before_the_pivot()
+        || config.mounts.iter().any(mounts::names_host_paths)
+    {
+        return HostLeft::BehindViews;
+    }
+    let may_wait = root_change == RootChange::Pivot
+        && !user_namespace::is_born_late(&config.namespaces)
+        && !config.mounts.iter().any(mounts::may_name_paths);
+    if may_wait { HostLeft::BeforeNetwork } else { HostLeft::First }
 }
 
 /// Whose home directory HOME is to be, where the environment does not say it.

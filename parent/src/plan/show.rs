@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use linux_raw_sys::general as uapi;
 use serde_json::{Value, json};
-use shared_proto::bootstrap::RootChange;
+use shared_proto::bootstrap::{HostLeft, RootChange};
 use shared_proto::limits::FILTER_INSTRUCTION_BYTES;
 use shared_proto::{Attributes, Phase, Planned, Propagation, PropagationKind, Propagations, Scheduler, Step};
 
@@ -52,12 +52,13 @@ fn skeleton_before(plan: &Plan<'_>) -> Vec<String> {
             lines.push(format!("join {name} namespace {path}"));
         }
     }
+    let is_late = plan.bootstrap.host_left != HostLeft::First;
     let how = match plan.bootstrap.root_change {
-        RootChange::Pivot if plan.bootstrap.pivot_late => "attach (pivot later)",
+        RootChange::Pivot if is_late => "attach (pivot later)",
         RootChange::Pivot => "pivot to",
-        RootChange::Move if plan.bootstrap.pivot_late => "attach (move over / later, no pivot)",
+        RootChange::Move if is_late => "attach (move over / later, no pivot)",
         RootChange::Move => "move over / (no pivot)",
-        RootChange::Bind if plan.bootstrap.pivot_late => "bind (chroot later)",
+        RootChange::Bind if is_late => "bind (chroot later)",
         RootChange::Chroot => "chroot to",
         RootChange::Bind => "bind and chroot to",
         RootChange::Enter => "enter",
@@ -91,6 +92,7 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
         if plan.bootstrap.new_cgroup_namespace {
             row(out, "", Phase::Views, "", "new cgroup namespace");
         }
+        leave_host(out, plan, HostLeft::BeforeNetwork);
         for device in plan.net_devices {
             let line = format!("the parent moves network device {} in as {}", device.name, device.inside);
             row(out, "", Phase::Views, "", &line);
@@ -103,19 +105,24 @@ fn between(out: &mut String, plan: &Plan<'_>, from: Phase, to: Phase) {
         if plan.bootstrap.await_hooks {
             row(out, "", Phase::Views, "", "wait for the runtime's hooks");
         }
-        if plan.bootstrap.pivot_late {
-            let leave = match plan.bootstrap.root_change {
-                RootChange::Move => "move over /",
-                RootChange::Bind => "chroot",
-                _ => "pivot",
-            };
-            row(out, "", Phase::Views, "", leave);
-        }
+        leave_host(out, plan, HostLeft::BehindViews);
     }
     if crosses(Phase::Lockdown) {
         let report = if plan.bootstrap.reports_ready { "report ready, " } else { "" };
         row(out, "", Phase::Identity, "", &format!("find the program, {report}wait for start"));
     }
+}
+
+fn leave_host(out: &mut String, plan: &Plan<'_>, now: HostLeft) {
+    if plan.bootstrap.host_left != now {
+        return;
+    }
+    let leave = match plan.bootstrap.root_change {
+        RootChange::Move => "move over /",
+        RootChange::Bind => "chroot",
+        _ => "pivot",
+    };
+    row(out, "", Phase::Views, "", leave);
 }
 
 /// The plan for programs: `{"root":…,"namespaces":{…},"netDevices":{…},"steps":[{"number","phase","kind","object"}…],"args":[…]}`.

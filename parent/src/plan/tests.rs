@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use linux_raw_sys::general as uapi;
+use shared_proto::HostLeft;
 
 use super::{Filter, Plan, Request, Store, plan, show};
 use crate::cgroup;
@@ -184,19 +185,20 @@ fn a_process_that_is_shown_early_is_born_in_its_namespaces() {
 /// The kernel looks relative names up from where the mount will be, and an image's symlinks there from the root of then.
 #[test]
 fn names_in_a_mounts_options_mean_the_containers_files_unless_they_are_paths() {
-    let pivot_late = |options: &str| {
+    let host_left = |options: &str| {
         let mut spec: serde_json::Value = serde_json::from_str(&config::default_spec(true)).unwrap();
         let overlay = serde_json::json!({
             "destination": "/m", "type": "overlay", "source": "overlay", "options": [options]
         });
         spec["mounts"].as_array_mut().unwrap().push(overlay);
         let text = spec.to_string();
-        look_at_plan(text.as_bytes(), &v2(), false, |plan| plan.bootstrap.pivot_late).unwrap()
+        look_at_plan(text.as_bytes(), &v2(), false, |plan| plan.bootstrap.host_left).unwrap()
     };
-    assert!(!pivot_late("lowerdir=a:b"));
-    assert!(pivot_late("lowerdir=/a:/b"));
+    assert_eq!(host_left("lowerdir=a:b"), HostLeft::First);
+    assert_eq!(host_left("lowerdir=/a:/b"), HostLeft::BehindViews);
     let default = config::default_spec(true);
-    assert!(look_at_plan(default.as_bytes(), &v2(), false, |plan| plan.bootstrap.pivot_late).unwrap());
+    let host_left = look_at_plan(default.as_bytes(), &v2(), false, |plan| plan.bootstrap.host_left).unwrap();
+    assert_eq!(host_left, HostLeft::BeforeNetwork);
 }
 
 #[test]

@@ -203,6 +203,7 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
     let &Bootstrap {
         root,
         root_change,
+        host_left,
         initial_propagation,
         descriptors,
         await_cgroups,
@@ -210,7 +211,6 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         new_cgroup_namespace,
         home_of,
         loopback_up,
-        pivot_late,
         await_hooks,
         born_late,
         reports_ready,
@@ -221,6 +221,7 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
     Bootstrap {
         root: to.text(root),
         root_change,
+        host_left,
         initial_propagation,
         descriptors,
         await_cgroups,
@@ -228,7 +229,6 @@ fn convert_bootstrap<A: Form, B: Form>(from: &Bootstrap<A>, to: &mut impl Conver
         new_cgroup_namespace,
         home_of,
         loopback_up,
-        pivot_late,
         await_hooks,
         born_late,
         reports_ready,

@@ -6,8 +6,8 @@ use shared_proto::bootstrap::{JOINED_ALL, UNSHARED_ALL};
 use shared_proto::limits::{NODE_COUNT_MAX, PROCESSOR_COUNT_MAX};
 use shared_proto::order::first_violation;
 use shared_proto::{
-    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Nofollow, Phase, PhasedStep,
-    Propagation, Propagations, RootChange, Scheduler, Step, StepKind,
+    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, HostLeft, Nofollow, Phase,
+    PhasedStep, Propagation, Propagations, RootChange, Scheduler, Step, StepKind,
 };
 
 use crate::plan::{self, Plan, Stored, Strings};
@@ -212,12 +212,12 @@ prop_compose! {
         root_change in prop::sample::select(
             vec![RootChange::Pivot, RootChange::Move, RootChange::Chroot, RootChange::Bind, RootChange::Enter],
         ),
+        host_left in prop::sample::select(vec![HostLeft::First, HostLeft::BeforeNetwork, HostLeft::BehindViews]),
         initial_propagation in propagation(),
         slots in prop::sample::subsequence(DescriptorSlot::ALL.to_vec(), 0..=DescriptorSlot::ALL.len()),
         flags in any::<[bool; 3]>(),
         home_of in any::<Option<u32>>(),
         loopback_up in any::<bool>(),
-        pivot_late in any::<bool>(),
         await_hooks in any::<bool>(),
         born_late in any::<bool>(),
         reports_ready in any::<bool>(),
@@ -228,6 +228,7 @@ prop_compose! {
         Bootstrap {
             root: 0,
             root_change,
+            host_left,
             initial_propagation,
             descriptors: slots.into_iter().fold(DescriptorSlots::default(), DescriptorSlots::with),
             await_cgroups: flags[0],
@@ -235,7 +236,6 @@ prop_compose! {
             new_cgroup_namespace: flags[2],
             home_of,
             loopback_up,
-            pivot_late,
             await_hooks,
             born_late,
             reports_ready,

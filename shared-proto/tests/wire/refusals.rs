@@ -81,7 +81,7 @@ fn magic_version_and_build_must_match() {
 
 #[test]
 fn header_values_without_meaning_are_refused() {
-    for bit in 9..32 {
+    for bit in 8..32 {
         check_header("flags", Refusal::HeaderValue, |header| header.flags |= 1 << bit);
     }
     for bit in 13..32 {
@@ -89,6 +89,9 @@ fn header_values_without_meaning_are_refused() {
     }
     for value in [0].into_iter().chain(6..=u8::MAX) {
         check_header("root change", Refusal::HeaderValue, |header| header.root_change = value);
+    }
+    for value in 3..=u8::MAX {
+        check_header("when the host's tree is left", Refusal::HeaderValue, |header| header.host_left = value);
     }
     for value in [0, 5, 6, 7, 8, 13, 14, 15, 16, 0x11, 0x80, 0xff] {
         check_header("propagation", Refusal::HeaderValue, |header| header.initial_propagation = value);
@@ -108,9 +111,7 @@ fn header_values_without_meaning_are_refused() {
             });
         }
     }
-    for index in 0..2 {
-        check_header("reserved", Refusal::HeaderValue, |header| header.reserved[index] = 1);
-    }
+    check_header("reserved", Refusal::HeaderValue, |header| header.reserved = 1);
     check_header("home without its flag", Refusal::HeaderValue, |header| header.flags.set(119));
     check("root that is relative", Refusal::HeaderValue, |bytes| {
         let text = bytes.windows(9).position(|window| window == b"/var/lib/").unwrap();

@@ -3,8 +3,8 @@
 use shared_proto::bootstrap::Header;
 use shared_proto::step::StepRecord;
 use shared_proto::{
-    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, Message, Nofollow, Phase, PhasedStep,
-    Planned, Propagation, PropagationKind, Propagations, RootChange, Scheduler, Step,
+    Attributes, BindOrigin, Bootstrap, DescriptorSlot, DescriptorSlots, HostLeft, Message, Nofollow, Phase,
+    PhasedStep, Planned, Propagation, PropagationKind, Propagations, RootChange, Scheduler, Step,
 };
 use zerocopy::FromBytes;
 
@@ -21,6 +21,7 @@ pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
     Bootstrap {
         root,
         root_change: RootChange::Pivot,
+        host_left: HostLeft::BeforeNetwork,
         initial_propagation: SLAVE,
         descriptors: DescriptorSlots::default(),
         await_cgroups: false,
@@ -28,7 +29,6 @@ pub(crate) fn bootstrap(root: &str) -> Bootstrap<Planned<'_>> {
         new_cgroup_namespace: false,
         home_of: None,
         loopback_up: false,
-        pivot_late: false,
         await_hooks: false,
         born_late: false,
         reports_ready: false,
@@ -79,6 +79,7 @@ pub(crate) fn full() -> Vec<u8> {
     encode_message(&Message {
         bootstrap: Bootstrap {
             root_change: RootChange::Bind,
+            host_left: HostLeft::BehindViews,
             descriptors: DescriptorSlots::default()
                 .with(DescriptorSlot::Listener)
                 .with(DescriptorSlot::MountNamespace)
@@ -90,7 +91,6 @@ pub(crate) fn full() -> Vec<u8> {
             new_cgroup_namespace: true,
             home_of: Some(1000),
             loopback_up: true,
-            pivot_late: true,
             await_hooks: true,
             born_late: true,
             reports_ready: true,

@@ -287,3 +287,52 @@ fn clocks_that_stage1_may_not_set_are_the_parents_to_set() {
         assert_eq!(entered.is_some_and(|entered| entered > asked), expected == End::Executed);
     }
 }
+
+#[test]
+fn the_hosts_tree_is_left_when_the_plan_says_so() {
+    let _alone = alone();
+    let order = |host_left| {
+        let mut datagrams = conversation();
+        datagrams[0].0 = encoded(Bootstrap { host_left, ..bootstrap() }, &steps());
+        let mut kernel = kernel(datagrams);
+        assert_eq!(run(&mut kernel), End::Executed);
+        let mut order = ["mount proc", "write", "pivot_root", "set_namespace", "mount sysfs", "set_hostname"];
+        order.sort_by_key(|call| position(&kernel.trace, call));
+        order
+    };
+    let [first, before_network, behind_views] =
+        [HostLeft::First, HostLeft::BeforeNetwork, HostLeft::BehindViews].map(order);
+    let others = ["mount proc", "write", "set_namespace", "mount sysfs", "set_hostname"];
+    for (order, place) in [(first, 0), (before_network, 2), (behind_views, 4)] {
+        assert_eq!(order[place], "pivot_root", "{order:?}");
+        assert!(order.iter().filter(|call| **call != "pivot_root").eq(&others), "{order:?}");
+    }
+}
+
+#[test]
+fn mounts_behind_the_pivot_are_made_from_their_directory() {
+    let _alone = alone();
+    let mut steps = steps();
+    let at = |target, phase| {
+        let step = Step::MountFilesystem {
+            fstype: "tmpfs",
+            source: "tmpfs",
+            target,
+            data: "mode=755",
+            flags: 0,
+            propagations: Propagations::default(),
+            copies_up: false,
+            is_mapped: false,
+        };
+        PhasedStep { phase, step }
+    };
+    // Right behind the tmpfs on /dev, where nobody else has been, and right behind the pivot.
+    steps.splice(2..3, [at("/dev/early", Phase::Mounts), at("/dev/late", Phase::Views)]);
+    steps.sort_by_key(|phased| phased.phase);
+    let mut datagrams = conversation();
+    datagrams[0].0 = encoded(Bootstrap { host_left: HostLeft::BeforeNetwork, ..bootstrap() }, &steps);
+    let mut kernel = kernel(datagrams);
+    assert_eq!(run(&mut kernel), End::Executed);
+    let late = position(&kernel.trace, "mount tmpfs tmpfs on late");
+    assert_eq!(kernel.trace[late - 1], "change_directory_to /dev/", "{:?}", kernel.trace);
+}
