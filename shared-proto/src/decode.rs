@@ -201,8 +201,30 @@ impl<'a> View<'a> {
 
     /// The steps in order.
     pub fn steps(&self) -> impl Iterator<Item = PhasedStep<Wire<'a>>> + use<'a> {
-        let mut cursor = Cursor { text: self.text, next: root_end(self.header) };
-        self.steps.iter().map_while(move |record| step(record, &mut cursor).ok())
+        let view = *self;
+        self.steps.iter().filter_map(move |record| view.step(record))
+    }
+
+    /// Those of one phase, with their numbers. The others are not read.
+    pub fn steps_in(&self, phase: Phase) -> impl Iterator<Item = (u32, PhasedStep<Wire<'a>>)> + use<'a> {
+        let view = *self;
+        let numbered = (0..).zip(self.steps).filter(move |(_, record)| record.phase == phase as u8);
+        numbered.filter_map(move |(number, record)| Some((number, view.step(record)?)))
+    }
+
+    /// Those of some kinds, likewise.
+    pub fn steps_of<const N: usize>(
+        &self,
+        kinds: [StepKind; N],
+    ) -> impl Iterator<Item = Step<Wire<'a>>> + use<'a, N> {
+        let view = *self;
+        let is_of = move |record: &&StepRecord| kinds.iter().any(|&kind| record.kind.get() == kind as u16);
+        self.steps.iter().filter(is_of).filter_map(move |record| Some(view.step(record)?.step))
+    }
+
+    /// A step that `decode` has checked. Its first string is where the record says, and the others follow.
+    fn step(&self, record: &StepRecord) -> Option<PhasedStep<Wire<'a>>> {
+        step(record, &mut Cursor { text: self.text, next: record.blobs[0].offset.get() as usize }).ok()
     }
 
     /// The program's arguments; none at all where there is no program, of whom `start` is not to be expected.
@@ -216,11 +238,6 @@ impl<'a> View<'a> {
         let text = self.text;
         self.environment.iter().map(move |blob| text_at(text, *blob))
     }
-}
-
-/// Where the first step's text begins: behind the root's path and its NUL.
-fn root_end(header: &Header) -> usize {
-    header.root.bytes.get() as usize + 1
 }
 
 /// A string that `decode` has checked.

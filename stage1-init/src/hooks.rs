@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use shared_proto::{Call, HookStatus, Phase, Reply, Report, Step, TextList, View, Wire};
+use shared_proto::{Call, HookStatus, Phase, Reply, Report, Step, StepKind, TextList, View, Wire};
 
 use crate::kernel::{At, Descriptor, Ended, Errno, Fault, Kernel};
 use crate::receive::{self, DescriptorList};
@@ -22,8 +22,8 @@ pub(crate) fn wait_for_the_runtimes<K: Kernel>(kernel: &mut K, socket: Descripto
 ///
 /// A hook that does not succeed is reported with what it has said, and ends this process.
 pub(crate) fn run<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Fault> {
-    for phased in view.steps() {
-        if let Step::RunHook { index, path, arguments, environment, state, timeout_ms } = phased.step {
+    for step in view.steps_of([StepKind::RunHook]) {
+        if let Step::RunHook { index, path, arguments, environment, state, timeout_ms } = step {
             let hook = Hook { index, path, arguments, environment, state };
             let (status, output) = run_one(context, view, &hook, timeout_ms)?;
             if status != HookStatus::Exited(0) {
@@ -160,7 +160,7 @@ impl<'a, I: Iterator<Item = &'a CStr>> ExactSizeIterator for Counted<'a, I> {}
 
 fn lock_down<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Errno> {
     context.is_hook = true;
-    for phased in view.steps().filter(|phased| phased.phase == Phase::Lockdown) {
+    for (_, phased) in view.steps_in(Phase::Lockdown) {
         if !matches!(phased.step, Step::<Wire<'_>>::RunHook { .. }) {
             steps::run(context, &phased.step).map_err(|fault| fault.errno)?;
         }

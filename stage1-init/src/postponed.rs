@@ -54,8 +54,7 @@ pub(crate) fn will_be_led<K: Kernel>(kernel: &mut K, root: Descriptor, view: &Vi
 
 /// Whether this is so of a step behind the joins. (One loop for all: each would have the code that reads a step once more.)
 fn any_late(view: &View<'static>, is_so: &mut dyn FnMut(u32, &Step<Wire<'static>>) -> bool) -> bool {
-    let mut late = (0..).zip(view.steps()).filter(|(_, phased)| phased.phase == Phase::Views);
-    late.any(|(index, phased)| is_so(index, &phased.step))
+    view.steps_in(Phase::Views).any(|(index, phased)| is_so(index, &phased.step))
 }
 
 /// Where a step mounts, if a symlink may lead there.

@@ -3,7 +3,9 @@
 use heapless::Vec;
 use shared_proto::bootstrap::{HostLeft, RootChange};
 use shared_proto::limits::EARLY_BIND_COUNT_MAX;
-use shared_proto::{BindOrigin, Call, DescriptorSlot, Propagation, PropagationKind, Reply, Step, View};
+use shared_proto::{
+    BindOrigin, Call, DescriptorSlot, Propagation, PropagationKind, Reply, Step, StepKind, View,
+};
 
 use crate::host_proc;
 use crate::kernel::{At, Descriptor, Errno, Fault, Kernel, Open, Resolve};
@@ -137,8 +139,8 @@ fn open_sources<K: Kernel>(
     sources: &mut Sources,
 ) -> Result<(), Fault> {
     let mut trees = DescriptorList::new();
-    for phased in view.steps() {
-        let tree = match phased.step {
+    for step in view.steps_of([StepKind::MountFilesystem, StepKind::BindMount]) {
+        let tree = match step {
             step if !step.takes_source() => continue,
             Step::BindMount { source, origin: BindOrigin::Host, recursive, nofollow, .. } => kernel
                 .open_tree(Descriptor::CURRENT_DIRECTORY, source, Open::place(nofollow.source), recursive)

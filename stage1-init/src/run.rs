@@ -46,10 +46,7 @@ fn phases<K: Kernel>(
     let bootstrap = view.bootstrap();
 
     if let Some(notes) = received.descriptor(DescriptorSlot::Trace) {
-        kernel
-            .take_notes(notes, trace_bytes(view.steps().count()))
-            .at(Call::Map)
-            .map_err(at(Phase::Setup))?;
+        kernel.take_notes(notes, trace_bytes(view.step_count())).at(Call::Map).map_err(at(Phase::Setup))?;
     }
     kernel.note(Moment::Received as u32);
     topology::prepare(kernel).map_err(at(Phase::Setup))?;
@@ -132,7 +129,7 @@ fn run_phase<K: Kernel>(
     if phase > Phase::Mounts && last_mount.is_none() {
         run_postponed(context, view)?;
     }
-    for (index, phased) in (0..).zip(view.steps()).filter(|(_, phased)| phased.phase == phase) {
+    for (index, phased) in view.steps_in(phase) {
         if postponed::can_wait(&phased) {
             if !has_looked && must_wait(context, view) {
                 context.postponed_from = Some(index);
@@ -161,7 +158,7 @@ fn run_postponed<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) 
     context.awaits_mounts = false;
     let Some(first) = context.postponed_from.take() else { return Ok(()) };
     context.has_waited = true;
-    for (index, phased) in (0..).zip(view.steps()).filter(|(index, _)| *index >= first) {
+    for (index, phased) in view.steps_in(Phase::Mounts).filter(|(index, _)| *index >= first) {
         if postponed::can_wait(&phased) {
             run_step(context, index, &phased)?;
         }

@@ -3,7 +3,7 @@
 
 use heapless::Vec;
 use shared_proto::bootstrap::NEW_USER;
-use shared_proto::{BindOrigin, Call, DescriptorSlot, Moment, Reply, Report, Step, View};
+use shared_proto::{BindOrigin, Call, DescriptorSlot, Moment, Reply, Report, Step, StepKind, View};
 
 use crate::kernel::{At, Child, Descriptor, Errno, Fault, Kernel, Memory, NamespaceKind};
 use crate::receive::{self, DescriptorList, Received};
@@ -110,7 +110,7 @@ fn become_root<K: Kernel>(kernel: &mut K) -> Result<(), Fault> {
 ///
 /// On the same memory, which takes half of the time of a copy: nobody else uses it in the moment until this process is gone.
 pub(crate) fn be_born<K: Kernel>(kernel: &mut K, socket: Descriptor, view: &View<'_>) -> Result<(), Fault> {
-    let joins_clocks = view.steps().any(|phased| matches!(phased.step, Step::NewTimeNamespace { .. }));
+    let joins_clocks = view.steps_of([StepKind::NewTimeNamespace]).next().is_some();
     let memory = if joins_clocks { Memory::Copied } else { Memory::Shared };
     kernel.fork_sibling(memory, socket, leave).at(Call::Fork)
 }
@@ -147,8 +147,8 @@ pub(crate) fn enter_cgroups<K: Kernel>(
             _ => return Err(receive::unexpected()),
         }
         kernel.note(Moment::CgroupsCame as u32);
-        let is_parents = |step| matches!(step, Step::BindMount { origin: BindOrigin::Parent, .. });
-        let tree_count = view.steps().filter(|phased| is_parents(phased.step)).count();
+        let is_parents = |step: &_| matches!(step, Step::BindMount { origin: BindOrigin::Parent, .. });
+        let tree_count = view.steps_of([StepKind::BindMount]).filter(is_parents).count();
         for &tasks in trees.get(tree_count..).ok_or(receive::unexpected())? {
             kernel.write(tasks, b"0").at(Call::Write)?;
         }
