@@ -174,9 +174,7 @@ pub fn plan<'a>(request: &Request<'a>, store: &'a Store) -> Result<Plan<'a>> {
     identity::plan_late(&mut draft, request);
     seccomp::plan(&mut draft, request);
 
-    let mut steps = draft.steps;
-    // Within a phase the order of the draft is the order of the plan.
-    steps.sort_by_key(|phased| phased.phase);
+    let steps = draft.steps();
     check_bounds(&steps)?;
     Ok(Plan {
         bootstrap: root::plan_bootstrap(request, &draft.program),
@@ -222,6 +220,12 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn push(&mut self, phase: Phase, step: Step<Planned<'a>>) {
         self.steps.push(PhasedStep { phase, step });
+    }
+
+    /// Phase by phase. Within one, the order of the draft is the order of the plan.
+    fn steps(&self) -> Vec<PhasedStep<Planned<'a>>> {
+        let in_phase = |phase| self.steps.iter().filter(move |phased| phased.phase == phase);
+        Phase::WITH_STEPS.into_iter().flat_map(in_phase).copied().collect()
     }
 
     fn keep(&self, text: String) -> &'a str {

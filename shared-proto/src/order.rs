@@ -67,22 +67,37 @@ pub fn first_violation(steps: impl Iterator<Item = (Phase, StepKind)>) -> Option
         if current != Some(phase) {
             (seen, current) = (0, Some(phase));
         }
-        for &(first, second, reason) in MUST_COME_BEFORE {
-            if kind == first && seen & bit(second) != 0 {
-                return Some((index, reason));
-            }
+        if seen & TOO_LATE_BEHIND[kind as usize] != 0 {
+            let is_broken = |rule: &&(StepKind, StepKind, &str)| rule.0 == kind && seen & bit(rule.1) != 0;
+            let reason = MUST_COME_BEFORE.iter().find(is_broken).map_or("", |rule| rule.2);
+            return Some((index, reason));
         }
         seen |= bit(kind);
     }
     None
 }
 
+/// By kind: those that it must not follow.
+static TOO_LATE_BEHIND: [u64; KIND_END] = {
+    let mut masks = [0; KIND_END];
+    let mut index = 0;
+    while index < MUST_COME_BEFORE.len() {
+        let (first, second, _) = MUST_COME_BEFORE[index];
+        masks[first as usize] |= bit(second);
+        index += 1;
+    }
+    masks
+};
+
+/// Kinds are numbered below this.
+const KIND_END: usize = StepKind::ALL[StepKind::ALL.len() - 1] as usize + 1;
+
 const fn bit(kind: StepKind) -> u64 {
     1 << (kind as u16)
 }
 
 // `bit` holds as long as kinds are numbered below 64; the design stops at some forty.
-const _: () = assert!((StepKind::ALL[StepKind::ALL.len() - 1] as u16) < 64);
+const _: () = assert!(KIND_END <= u64::BITS as usize);
 
 #[cfg(test)]
 mod tests {

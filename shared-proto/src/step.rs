@@ -27,6 +27,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Those in which steps may stand, in their order.
+    pub const WITH_STEPS: [Phase; 4] = [Phase::Mounts, Phase::Views, Phase::Identity, Phase::Lockdown];
+
     /// The phase with this number.
     pub const fn from_number(number: u8) -> Option<Phase> {
         Some(match number {

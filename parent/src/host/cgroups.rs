@@ -81,12 +81,14 @@ fn read_unified(own: &str) -> Result<CgroupHost> {
 fn parse_v1(mountinfo: &str, own: &str) -> CgroupHost {
     let mut hierarchies: Vec<Hierarchy> = Vec::new();
     let mut unified = None;
-    for mount in mountinfo.lines().filter_map(CgroupMount::parse) {
-        let own = match mount.version {
-            1 => own_path(own, |list| list.split(',').eq(mount.controllers.iter().map(String::as_str))),
-            _ => own_path(own, str::is_empty),
+    let own_cgroups: Vec<(&str, &str)> = own.lines().filter_map(own_cgroup).collect();
+    for mount in mountinfo.as_bytes().split(|&byte| byte == b'\n').filter_map(CgroupMount::parse) {
+        let is_its = |controllers: &str| match mount.version {
+            1 => controllers.split(',').eq(mount.controllers.iter().map(String::as_str)),
+            _ => controllers.is_empty(),
         };
-        let own = below(&mount.root, own.unwrap_or("/"));
+        let own = own_cgroups.iter().find(|(controllers, _)| is_its(controllers));
+        let own = below(&mount.root, own.map_or("/", |(_, path)| path));
         let hierarchy = Hierarchy { mountpoint: mount.mountpoint, controllers: mount.controllers, own };
         if mount.version == 2 {
             unified.get_or_insert(hierarchy);
@@ -110,9 +112,17 @@ struct CgroupMount {
 }
 
 impl CgroupMount {
+    /// Most lines are about something else, and are seldom looked at whole.
+    ///
     /// Source: proc_pid_mountinfo(5).
-    fn parse(line: &str) -> Option<Self> {
-        let (mount, filesystem) = line.split_once(" - ")?;
+    fn parse(line: &[u8]) -> Option<Self> {
+        let is_separator = |window: &[u8]| matches!(window, [b' ', b'-', b' ']);
+        let separator = line.windows(3).position(is_separator)?;
+        if !line[separator + 3..].starts_with(b"cgroup") {
+            return None;
+        }
+        let (mount, filesystem) = std::str::from_utf8(line).ok()?.split_at(separator);
+        let filesystem = &filesystem[3..];
         let mut filesystem = filesystem.split(' ');
         let version = match filesystem.next()? {
             "cgroup" => 1,
@@ -161,13 +171,9 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The path in the line of /proc/self/cgroup (`4:cpu,cpuacct:/path`) whose controllers are the right ones.
-fn own_path(text: &str, mut is_it: impl FnMut(&str) -> bool) -> Option<&str> {
-    text.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let controllers = fields.next()?;
-        is_it(controllers).then(|| fields.next()).flatten()
-    })
+/// The controllers and the path in a line of /proc/self/cgroup (`4:cpu,cpuacct:/path`).
+fn own_cgroup(line: &str) -> Option<(&str, &str)> {
+    line.split_once(':')?.1.split_once(':')
 }
 
 /// A cgroup's path below a mount that shows only the hierarchy's part below `root`.

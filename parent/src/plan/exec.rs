@@ -52,8 +52,7 @@ pub(super) fn enter<'a>(
     draft: Draft<'a>,
     bootstrap: Bootstrap<Planned<'a>>,
 ) -> Result<Plan<'a>> {
-    let mut steps = draft.steps;
-    steps.sort_by_key(|phased| phased.phase);
+    let steps = draft.steps();
     check_bounds(&steps)?;
     Ok(Plan {
         bootstrap,

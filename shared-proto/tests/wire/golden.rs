@@ -1,7 +1,7 @@
 //! Stored bytes: any change of the layout shows as a difference in a file.
 //!
 //! `PINNACE_WRITE_FIXTURES=1 cargo test -p shared-proto` stores them anew. Read the difference before you accept it,
-//! and raise `limits::VERSION`.
+//! and raise `limits::VERSION` if there has been a release with the old one.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use shared_proto::bootstrap::Header;
 use shared_proto::limits::FRAME_BYTES;
 use shared_proto::step::StepRecord;
-use shared_proto::{Blob, StepKind, View};
+use shared_proto::{Blob, Phase, StepKind, View};
 
 use crate::plan::BUILD_ID;
 use crate::{frames, sample};
@@ -80,5 +80,20 @@ impl Dump<'_> {
             let digits: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
             writeln!(self.text, "{}", digits.join(" ")).unwrap();
         }
+    }
+}
+
+#[test]
+fn steps_of_one_phase_or_kind_are_those_among_all() {
+    let bytes = sample::full();
+    let view = View::decode(&bytes, &BUILD_ID).unwrap();
+    for phase in Phase::WITH_STEPS {
+        let all = (0..).zip(view.steps()).filter(|(_, phased)| phased.phase == phase);
+        assert!(view.steps_in(phase).eq(all), "{phase:?}");
+    }
+    for (index, kind) in StepKind::ALL.iter().enumerate() {
+        let kinds = [*kind, StepKind::ALL[(index + 7) % StepKind::ALL.len()]];
+        let all = view.steps().map(|phased| phased.step).filter(|step| kinds.contains(&step.kind()));
+        assert!(view.steps_of(kinds).eq(all), "{kinds:?}");
     }
 }
