@@ -281,8 +281,8 @@ impl Launch {
             syscall!(SCHED_SETAFFINITY, self.pid().as_raw_nonzero().get(), all.len(), all.as_ptr())
         });
         match set {
-            // ESRCH: it has exited. EPERM: it belongs to another user. Both are harmless.
-            Err(Errno::SRCH | Errno::PERM) => Ok(()),
+            // ESRCH: it has exited. EPERM: it belongs to another user. EINVAL: it came into a cpuset at the same moment, and has all of that. All are harmless.
+            Err(Errno::SRCH | Errno::PERM | Errno::INVAL) => Ok(()),
             set => set.map_err(|errno| Error::call("reset the processor affinity", errno)),
         }
     }

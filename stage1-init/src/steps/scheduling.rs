@@ -3,7 +3,7 @@
 use shared_proto::{Call, Scheduler};
 use zerocopy::little_endian::U32;
 
-use crate::kernel::{At, Fault, Kernel, NodeMask, ProcessorMask};
+use crate::kernel::{At, Errno, Fault, Kernel, NodeMask, ProcessorMask};
 
 /// Bits of a priority below its class (linux/ioprio.h).
 const IOPRIO_CLASS_SHIFT: u32 = 13;
@@ -35,7 +35,11 @@ pub(super) fn affinity<K: Kernel>(kernel: &mut K, processors: &[U32]) -> Result<
             *word |= 1 << (processor.get() % 64);
         }
     }
-    kernel.set_affinity(&mask).at(Call::SetAffinity)
+    match kernel.set_affinity(&mask) {
+        // Its cpuset was changed at the same moment: the kernel has given it all of that.
+        Err(Errno::INVAL) if processors.is_empty() => Ok(()),
+        set => set.at(Call::SetAffinity),
+    }
 }
 
 /// Source: set_mempolicy(2); the program keeps it.

@@ -20,9 +20,13 @@ pub(super) fn entering<'a>(slots: DescriptorSlots, joined: u32) -> Bootstrap<Pla
 }
 
 fn enter(slots: DescriptorSlots, joined: u32) -> Fake {
+    enter_on(&[1, 70], slots, joined)
+}
+
+fn enter_on(processors: &[u32], slots: DescriptorSlots, joined: u32) -> Fake {
     let wanted = |phased: &PhasedStep<_>| phased.phase >= Phase::Identity;
     let mut steps: Vec<_> = steps().into_iter().filter(wanted).collect();
-    let affinity = Step::SetAffinity { processors: [1u32, 70].as_slice() };
+    let affinity = Step::SetAffinity { processors };
     steps.insert(0, PhasedStep { phase: Phase::Views, step: affinity });
     let bytes = encoded(entering(slots, joined), &steps);
     kernel(std::vec![
@@ -147,4 +151,16 @@ fn below_a_user_namespace_that_is_joined_the_others_are_made_from_inside() {
         "unshare_all 0x20000",
     ];
     assert_eq!(kernel.trace[first..first + expected.len()], expected);
+}
+
+/// The kernel says EINVAL as well if a cpuset was changed at the same moment, and has given out all of it then.
+#[test]
+fn all_processors_are_had_although_the_cpuset_was_changed() {
+    let _alone = alone();
+    for (processors, end) in [([].as_slice(), End::Executed), ([1].as_slice(), End::Exited(1))] {
+        let slots = DescriptorSlots::default().with(DescriptorSlot::Init);
+        let mut kernel = enter_on(processors, slots, JOINED_ALL);
+        kernel.refused.push(("set_affinity", Errno::INVAL));
+        assert_eq!(run(&mut kernel), end, "{processors:?}");
+    }
 }
