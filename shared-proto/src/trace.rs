@@ -63,14 +63,14 @@ moments! {
     /// From the clone on.
     Received = 1 "be born, receive and check the plan",
     Joined = 2 "join namespaces",
-    Entered = 3 "bind the root, leave the host's",
+    Entered = 3 "bind the root",
     Born = 4 "be born in the pid namespace",
     CgroupsCame = 5 "wait for the cgroups",
     CgroupsEntered = 6 "enter the cgroups",
     NetworkCame = 7 "wait for the network namespace",
     NetworkEntered = 8 "enter the network namespace",
     HooksRun = 9 "wait for the runtime's hooks",
-    HostLeft = 10 "leave the host's root",
+    HostLeft = 10 "leave the host's root, wait for a grace period",
     ProgramFound = 11 "find the program",
     StartCame = 12 "wait for the start",
     /// The container's own hooks among it.
@@ -78,9 +78,10 @@ moments! {
 }
 
 impl Moment {
-    /// Whether stage1 did nothing but wait.
+    /// Whether stage1 did nothing but wait: for others, or for a grace period of the kernel's.
     pub const fn is_wait(self) -> bool {
-        matches!(self, Moment::CgroupsCame | Moment::NetworkCame | Moment::HooksRun | Moment::StartCame)
+        use Moment::*;
+        matches!(self, CgroupsCame | HostLeft | NetworkCame | HooksRun | StartCame)
     }
 }
 

@@ -39,7 +39,8 @@ pub(super) fn plan_bootstrap<'a>(request: &Request<'a>, program: &Program<'_>) -
 }
 
 /// To let go of the old root takes a grace period, and that waits until the parent comes out of the call that makes the network namespace. At once
-/// where others are in the pid namespace, who shall not meet the host's tree, and where names in a mount's options mean the container's files.
+/// where others are in the pid namespace, who shall not meet the host's tree, and where names in a mount's options mean the container's files; but behind
+/// all that needs the host's tree, in any case.
 fn host_left(request: &Request<'_>, root_change: RootChange) -> HostLeft {
     let config = request.config;
     if user_namespace::shows_procfs_late(request)
