@@ -72,7 +72,9 @@ fn phases<K: Kernel>(
     run_phase(&mut context, view, Phase::Mounts)?;
     let trees = topology::enter_cgroups(context.kernel, *socket, view).map_err(at(Phase::Views))?;
     context.take_trees(trees);
-    leave_host(&mut context, view, HostLeft::BeforeNetwork)?;
+    if bootstrap.host_left == HostLeft::BeforeNetwork {
+        leave_host(&mut context, view)?;
+    }
     topology::enter_network(context.kernel, *socket, view).map_err(at(Phase::Views))?;
     run_phase(&mut context, view, Phase::Views)?;
 
@@ -81,7 +83,9 @@ fn phases<K: Kernel>(
         hooks::wait_for_the_runtimes(context.kernel, *socket).map_err(at(Phase::Views))?;
         context.kernel.note(Moment::HooksRun as u32);
     }
-    leave_host(&mut context, view, HostLeft::BehindViews)?;
+    if bootstrap.host_left == HostLeft::BehindViews {
+        leave_host(&mut context, view)?;
+    }
     steps::own_null(&mut context).map_err(at(Phase::Identity))?;
     let home =
         bootstrap.home_of.and_then(|uid| home::find(context.kernel, context.root.new, uid, context.lasting));
@@ -104,17 +108,11 @@ fn phases<K: Kernel>(
     exec::execute(context.kernel, view, program, home).map_err(at(Phase::Execute))
 }
 
-/// Leaves the host's tree, if now is the time.
-fn leave_host<K: Kernel>(
-    context: &mut Context<'_, K>,
-    view: &View<'static>,
-    now: HostLeft,
-) -> Result<(), Failure> {
-    if view.bootstrap().host_left == now {
-        root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
-        context.has_gone_elsewhere();
-        context.kernel.note(Moment::HostLeft as u32);
-    }
+/// Leaves the host's tree later than at once.
+fn leave_host<K: Kernel>(context: &mut Context<'_, K>, view: &View<'static>) -> Result<(), Failure> {
+    root::leave_host(context.kernel, view, context.root.new).map_err(at(Phase::Views))?;
+    context.has_gone_elsewhere();
+    context.kernel.note(Moment::HostLeft as u32);
     Ok(())
 }
 
