@@ -32,8 +32,12 @@ pub struct Hierarchy {
 /// Where every distribution mounts its hierarchies.
 pub const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
-/// statfs(2)'s number for cgroup2, from linux/magic.h.
+/// statfs(2)'s numbers, from linux/magic.h.
+const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+
+/// The inode of a hierarchy's root.
+const ROOT_INODE: u64 = 1;
 
 /// Asks for the hierarchies, and for our own cgroups in them.
 pub(super) fn read() -> Result<CgroupHost> {
@@ -43,23 +47,62 @@ pub(super) fn read() -> Result<CgroupHost> {
     {
         return read_unified(own);
     }
+    let own: Vec<OwnCgroup> = own.lines().filter_map(OwnCgroup::parse).collect();
+    if let Some(hierarchies) = usual(&own, is_mounted) {
+        return Ok(hierarchies);
+    }
     let mounts = read_proc("/proc/self/mountinfo", Reads::Many)?;
     Ok(parse_v1(&mounts, &own))
+}
+
+/// The hierarchies, if `is_mounted` finds each where every distribution mounts it: then nobody reads mountinfo, which has a line for each of the
+/// host's mounts, of which there may be thousands.
+fn usual(own: &[OwnCgroup], is_mounted: impl Fn(&str, &OwnCgroup) -> bool) -> Option<CgroupHost> {
+    let mut hierarchies = Vec::with_capacity(own.len());
+    let mut unified = None;
+    // The kernel names the newest first.
+    for own in own.iter().rev() {
+        let directory = match own.controllers {
+            "" => "unified",
+            controllers => controllers.strip_prefix("name=").unwrap_or(controllers),
+        };
+        let mountpoint = format!("{CGROUP_MOUNT}/{directory}");
+        if !is_mounted(&mountpoint, own) {
+            return None;
+        }
+        let controllers = own.controllers.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
+        let hierarchy =
+            Hierarchy { mountpoint, controllers: controllers.collect(), own: own.path.to_owned() };
+        if own.controllers.is_empty() {
+            unified = Some(hierarchy);
+        } else {
+            hierarchies.push(hierarchy);
+        }
+    }
+    Some(CgroupHost::V1 { hierarchies, unified })
+}
+
+/// Whether cgroups of the hierarchy's version are mounted there, and from its root on if our cgroup is another.
+fn is_mounted(mountpoint: &str, own: &OwnCgroup) -> bool {
+    let filesystem = if own.controllers.is_empty() { CGROUP2_SUPER_MAGIC } else { CGROUP_SUPER_MAGIC };
+    rustix::fs::statfs(mountpoint).is_ok_and(|statfs| statfs.f_type as u64 == filesystem)
+        && (own.path == "/" || has_inode(mountpoint, ROOT_INODE))
+}
+
+fn has_inode(path: &str, inode: u64) -> bool {
+    rustix::fs::stat(path).is_ok_and(|stat| stat.st_ino == inode)
 }
 
 /// Whether the whole v2 hierarchy is mounted in its place, and our cgroup namespace is the one that the kernel began with, if anybody asks.
 pub(super) fn sees_all(host: &CgroupHost, questions: Questions) -> bool {
     /// PROC_CGROUP_INIT_INO of linux/proc_ns.h.
     const INITIAL: u64 = 0xEFFF_FFFB;
-    /// The inode of a hierarchy's root.
-    const ROOT: u64 = 1;
     let unified = match host {
         CgroupHost::V2 { unified } if questions.all_cgroups => unified,
         CgroupHost::V1 { unified: Some(unified), .. } if questions.all_unified_cgroups => unified,
         _ => return false,
     };
-    let is = |path: &str, inode| rustix::fs::stat(path).is_ok_and(|stat| stat.st_ino == inode);
-    is("/proc/self/ns/cgroup", INITIAL) && is(&unified.mountpoint, ROOT)
+    has_inode("/proc/self/ns/cgroup", INITIAL) && has_inode(&unified.mountpoint, ROOT_INODE)
 }
 
 /// A host without any v1 hierarchy needs no look at its mounts, of which there may be thousands.
@@ -77,18 +120,17 @@ fn read_unified(own: &str) -> Result<CgroupHost> {
     Ok(CgroupHost::V2 { unified })
 }
 
-/// The hierarchies in the text of /proc/self/mountinfo, with our own cgroups from that of /proc/self/cgroup.
-fn parse_v1(mountinfo: &str, own: &str) -> CgroupHost {
+/// The hierarchies in the text of /proc/self/mountinfo, with our own cgroups in them.
+fn parse_v1(mountinfo: &str, own: &[OwnCgroup]) -> CgroupHost {
     let mut hierarchies: Vec<Hierarchy> = Vec::new();
     let mut unified = None;
-    let own_cgroups: Vec<(&str, &str)> = own.lines().filter_map(own_cgroup).collect();
     for mount in mountinfo.as_bytes().split(|&byte| byte == b'\n').filter_map(CgroupMount::parse) {
         let is_its = |controllers: &str| match mount.version {
             1 => controllers.split(',').eq(mount.controllers.iter().map(String::as_str)),
             _ => controllers.is_empty(),
         };
-        let own = own_cgroups.iter().find(|(controllers, _)| is_its(controllers));
-        let own = below(&mount.root, own.map_or("/", |(_, path)| path));
+        let own = own.iter().find(|own| is_its(own.controllers));
+        let own = below(&mount.root, own.map_or("/", |own| own.path));
         let hierarchy = Hierarchy { mountpoint: mount.mountpoint, controllers: mount.controllers, own };
         if mount.version == 2 {
             unified.get_or_insert(hierarchy);
@@ -171,9 +213,19 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The controllers and the path in a line of /proc/self/cgroup (`4:cpu,cpuacct:/path`).
-fn own_cgroup(line: &str) -> Option<(&str, &str)> {
-    line.split_once(':')?.1.split_once(':')
+/// A line of /proc/self/cgroup (`4:cpu,cpuacct:/path`). Source: cgroups(7).
+struct OwnCgroup<'t> {
+    /// Or the name (`name=systemd`); empty for v2.
+    controllers: &'t str,
+    path: &'t str,
+}
+
+impl<'t> OwnCgroup<'t> {
+    fn parse(line: &'t str) -> Option<Self> {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        Some(Self { controllers, path })
+    }
 }
 
 /// A cgroup's path below a mount that shows only the hierarchy's part below `root`.
@@ -190,6 +242,10 @@ fn below(root: &str, path: &str) -> String {
 mod tests {
     use super::*;
 
+    fn own_cgroups(text: &str) -> Vec<OwnCgroup<'_>> {
+        text.lines().filter_map(OwnCgroup::parse).collect()
+    }
+
     fn hierarchy(mountpoint: &str, controllers: &[&str], own: &str) -> Hierarchy {
         let controllers = controllers.iter().map(|name| String::from(*name)).collect();
         Hierarchy { mountpoint: mountpoint.into(), controllers, own: own.into() }
@@ -199,22 +255,24 @@ mod tests {
     fn a_hybrid_host_has_hierarchies_with_several_controllers_and_a_unified_one() {
         let mountinfo = "\
             31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
-            32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
-            33 31 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+            32 31 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+            33 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
             34 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n\
             35 31 0:29 / /mnt/elsewhere rw - cgroup cgroup rw,cpu,cpuacct\n";
         let own = "3:cpu,cpuacct:/user.slice\n1:name=systemd:/user.slice/a\n0::/user.slice/a\n";
         let expected = CgroupHost::V1 {
             hierarchies: vec![
-                hierarchy("/sys/fs/cgroup/cpu,cpuacct", &["cpu", "cpuacct"], "/user.slice"),
                 hierarchy("/sys/fs/cgroup/systemd", &["name=systemd"], "/user.slice/a"),
+                hierarchy("/sys/fs/cgroup/cpu,cpuacct", &["cpu", "cpuacct"], "/user.slice"),
             ],
             unified: Some(Hierarchy {
                 controllers: Vec::new(),
                 ..hierarchy("/sys/fs/cgroup/unified", &[], "/user.slice/a")
             }),
         };
-        assert_eq!(parse_v1(mountinfo, own), expected);
+        assert_eq!(parse_v1(mountinfo, &own_cgroups(own)), expected);
+        // The same where nobody has to look at the mounts.
+        assert_eq!(usual(&own_cgroups(own), |_, _| true), Some(expected));
     }
 
     #[test]
@@ -224,8 +282,37 @@ mod tests {
             hierarchies: vec![hierarchy("/sys/fs/cgroup/cpu", &["cpu"], "/inner")],
             unified: None,
         };
-        assert_eq!(parse_v1(mountinfo, "1:cpu:/docker/x/inner\n"), expected);
+        assert_eq!(parse_v1(mountinfo, &own_cgroups("1:cpu:/docker/x/inner\n")), expected);
         assert_eq!(below("/docker/x", "/elsewhere"), "/");
+    }
+
+    #[test]
+    fn one_hierarchy_that_is_not_in_its_usual_place_sends_for_all_mounts() {
+        let own = own_cgroups("2:memory:/\n1:name=elsewhere:/\n");
+        assert_eq!(usual(&own, |mountpoint, _| mountpoint != "/sys/fs/cgroup/elsewhere"), None);
+    }
+
+    #[test]
+    fn a_mount_is_told_by_its_filesystem_and_by_its_root() {
+        let is_mounted = |mountpoint: &str, own| is_mounted(mountpoint, &OwnCgroup::parse(own).unwrap());
+        // procfs, whose root has the number that a hierarchy's has.
+        assert!(!is_mounted("/proc", "1:cpu:/"));
+        assert!(!is_mounted("/nowhere", "1:cpu:/"));
+        let CgroupHost::V1 { hierarchies, .. } = read().unwrap() else { return };
+        let Some(hierarchy) =
+            hierarchies.iter().find(|hierarchy| has_inode(&hierarchy.mountpoint, ROOT_INODE))
+        else {
+            return;
+        };
+        assert!(is_mounted(&hierarchy.mountpoint, "1:cpu:/some"));
+        assert!(!is_mounted(&hierarchy.mountpoint, "0::/"), "is not v2");
+        let below = format!("{}/pinnace-test-part-{}", hierarchy.mountpoint, std::process::id());
+        if std::fs::create_dir(&below).is_ok() {
+            let (whole, part) = (is_mounted(&below, "1:cpu:/"), is_mounted(&below, "1:cpu:/some"));
+            std::fs::remove_dir(&below).unwrap();
+            assert!(whole, "where we are in the root, it does not matter which part is shown");
+            assert!(!part);
+        }
     }
 
     #[test]
