@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
+use rustix::io::Errno;
 use sc::syscall;
 
 use crate::error::check;
@@ -55,6 +56,18 @@ pub(crate) fn spend(descriptor: OwnedFd) {
 /// Closes what waits.
 pub(crate) fn close_spent() {
     close_all(take_spent());
+}
+
+/// What an ioctl(2) without an argument returns as a new descriptor.
+///
+/// # Safety
+/// `request` is such a one for what is open there.
+pub(crate) unsafe fn descriptor_from(open: BorrowedFd<'_>, request: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: the request takes nothing from us but the descriptor.
+    let returned = unsafe { syscall!(IOCTL, open.as_raw_fd(), request) };
+    check(returned)?;
+    // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
+    Ok(unsafe { OwnedFd::from_raw_fd(returned as i32) })
 }
 
 fn take_spent() -> Vec<OwnedFd> {

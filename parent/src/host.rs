@@ -3,14 +3,16 @@
 mod cgroups;
 mod covered;
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use linux_raw_sys::general::{CLOCK_REALTIME, timespec};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::descriptors::spend;
+use crate::descriptors::{descriptor_from, spend};
 use crate::error::{Error, Result, check};
 
 pub use cgroups::{CGROUP_MOUNT, CgroupHost, Hierarchy};
@@ -115,6 +117,24 @@ pub fn kernel_version() -> Option<Version> {
 fn parse_version(release: &str) -> Option<Version> {
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Now. The kernel is called: the way without a call (vdso(7)) begins with a search through its symbols, which takes longer than one answer.
+pub fn now() -> SystemTime {
+    let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime(2) writes a timespec, which `time` is.
+    let asked = check(unsafe { sc::syscall!(CLOCK_GETTIME, CLOCK_REALTIME, &raw mut time) });
+    // Every kernel has this clock, and it is never before 1970.
+    let seconds = asked.ok().and_then(|()| u64::try_from(time.tv_sec).ok()).unwrap_or_default();
+    UNIX_EPOCH + Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// The number of the processor that we are on, asked like the time.
+pub fn current_processor() -> Option<usize> {
+    let mut processor = 0u32;
+    // SAFETY: getcpu(2) writes a 32-bit number, and nothing where there is no pointer.
+    check(unsafe { sc::syscall!(GETCPU, &raw mut processor, 0usize, 0usize) }).ok()?;
+    Some(processor as usize)
 }
 
 /// A program in one of the directories of PATH.
@@ -244,14 +264,9 @@ pub fn owns_mount_namespace() -> bool {
     let namespace =
         rustix::fs::open("/proc/thread-self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let Ok(namespace) = namespace else { return true };
-    // SAFETY: the request takes no argument, and returns a new descriptor or an error.
-    let returned = unsafe { sc::syscall!(IOCTL, namespace.as_raw_fd(), NS_GET_USERNS) };
-    match check(returned) {
-        Ok(()) => {
-            // SAFETY: the call succeeded: this is a new descriptor that nobody else has seen.
-            drop(unsafe { OwnedFd::from_raw_fd(returned as i32) });
-            true
-        }
+    // SAFETY: the request is for a namespace's file, takes no argument, and returns a new descriptor.
+    match unsafe { descriptor_from(namespace.as_fd(), NS_GET_USERNS) } {
+        Ok(_) => true,
         // An owner above us is not shown; a kernel without user namespaces has no such request.
         Err(errno) => errno != Errno::PERM,
     }
@@ -275,7 +290,10 @@ enum Reads {
 fn read_proc(path: &str, reads: Reads) -> Result<String> {
     let failed = |errno| Error::call(format_args!("read {path}"), errno);
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
-    let mut text = Vec::with_capacity(16 << 10);
+    let mut text = Vec::with_capacity(match reads {
+        Reads::One => 4 << 10,
+        Reads::Many => 16 << 10,
+    });
     loop {
         let free = text.capacity() - text.len();
         let bytes = rustix::io::read(&file, spare_capacity(&mut text)).map_err(failed)?;
@@ -311,6 +329,12 @@ mod tests {
         {
             assert_eq!(parse_version(release), expected, "{release}");
         }
+    }
+
+    #[test]
+    fn now_is_what_the_clock_says() {
+        let (before, now, after) = (SystemTime::now(), now(), SystemTime::now());
+        assert!(before <= now && now <= after, "{before:?} {now:?} {after:?}");
     }
 
     #[test]

@@ -304,7 +304,8 @@ impl Launch {
     /// Makes the network namespace, hands it over, and moves the devices into it; into one that is joined they go too.
     pub fn provide_network(&mut self, plan: &Plan<'_>) -> Result<()> {
         let made = if plan.bootstrap.await_network {
-            Some(network::new_namespace(|made| self.socket.send(Reply::Network, &[made]))?)
+            let hand_over = |made: BorrowedFd<'_>| self.socket.send(Reply::Network, &[made]);
+            Some(network::new_namespace(self.socket.as_fd(), hand_over)?)
         } else {
             None
         };

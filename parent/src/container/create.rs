@@ -5,7 +5,7 @@ mod launching;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -21,7 +21,7 @@ use crate::cgroup::{self, Cgroups, ManagerKind, Placement};
 use crate::config::{Basis, Config, Hooks, KeptFilter, MountKind, Namespace};
 use crate::descriptors::{Sweep, close_spent};
 use crate::error::{Error, Kind, Result};
-use crate::host::{HostFacts, Questions};
+use crate::host::{self, HostFacts, Questions};
 use crate::intel_rdt::{self, Groups};
 use crate::launch::{Launch, Notes, Stdio};
 use crate::log::{Log, rfc3339_nanoseconds};
@@ -352,7 +352,7 @@ fn record(
             create_container: Vec::new(),
             ..bundle.config.hooks.clone()
         },
-        created: rfc3339_nanoseconds(SystemTime::now()),
+        created: rfc3339_nanoseconds(host::now()),
         annotations: bundle.config.annotations.clone(),
         owner: host.uid,
         program: bundle.config.process.args.first().cloned().unwrap_or_default(),

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use linux_raw_sys::general::CLONE_NEWNET;
 use linux_raw_sys::ioctl;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -10,17 +9,20 @@ use sc::syscall;
 
 use crate::descriptors::spend;
 use crate::error::{Error, Result, check};
-use crate::namespaces::{self, Away};
+use crate::namespaces::{Away, network_of};
 
 /// From linux/if.h, which linux-raw-sys leaves out.
 const IFF_UP: i16 = 1;
 
 /// Makes a network namespace, hands it over, and brings its loopback up, while its new owner is at work in it already. The calling
-/// thread is back in its own when this returns.
-pub(super) fn new_namespace(hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<OwnedFd> {
-    let away = Away::in_new_network()?;
+/// thread is back in its own, as is `own_socket`, when this returns.
+pub(super) fn new_namespace(
+    own_socket: BorrowedFd<'_>,
+    hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
+) -> Result<OwnedFd> {
+    let away = Away::in_new_network(own_socket)?;
     let made = socket().and_then(|socket| {
-        let namespace = namespaces::own(CLONE_NEWNET)?;
+        let namespace = network_of(socket.as_fd())?;
         hand_over(namespace.as_fd())?;
         loopback_up(&socket)?;
         spend(socket);

@@ -1,9 +1,10 @@
 //! On which processors this thread and its child are.
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::spawn::Child;
 use crate::error::{Error, Result};
+use crate::host::current_processor;
 
 /// While this lives, this thread stays where it was put, and a child that it makes is born there, until it sets that right itself.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl Pinned {
     /// For two of which each begins when the other waits. On one processor nobody has to wake another, which takes up to 0.2 ms if that was idle, and
     /// what one has touched is in the other's caches.
     pub fn here() -> Option<Self> {
-        let processor = Some(sched_getcpu()).filter(|&processor| processor < CpuSet::MAX_CPU)?;
+        let processor = current_processor().filter(|&processor| processor < CpuSet::MAX_CPU)?;
         let mut here = CpuSet::new();
         here.set(processor);
         Self::to(&here).ok()
@@ -59,7 +60,9 @@ mod tests {
     fn a_thread_stays_on_one_processor_for_a_while() {
         let before = sched_getaffinity(None).unwrap();
         let pinned = Pinned::here().unwrap();
-        assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
+        let there = sched_getaffinity(None).unwrap();
+        assert_eq!(there.count(), 1);
+        assert!(there.is_set(current_processor().unwrap()));
         drop(pinned);
         assert_eq!(sched_getaffinity(None).unwrap(), before);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
@@ -113,7 +114,7 @@ impl ProcessFacts {
     pub fn read(pid: i32) -> Result<Option<Self>> {
         let Some(stat) = read_proc(pid, "stat")? else { return Ok(None) };
         let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
-        let Some(status) = read_proc("thread-self", "status")? else { return Ok(None) };
+        let Some(status) = read_own_status()? else { return Ok(None) };
         Ok(Some(Self { start_time, inherited: Inherited::parse(&status) }))
     }
 }
@@ -133,15 +134,15 @@ impl Inherited {
     /// Source: proc_pid_status(5), whose masks have the real-time signals as well. They are the calling thread's, by name: a /proc of another pid
     /// namespace knows us and the child by other numbers, and has somebody else at the child's.
     pub fn read() -> Self {
-        let text = read_proc("thread-self", "status").ok().flatten();
-        text.map(|text| Self::parse(&text)).unwrap_or_default()
+        let status = read_own_status().ok().flatten();
+        status.map(|status| Self::parse(&status)).unwrap_or_default()
     }
 
     pub fn ignores(&self, signal: Signal) -> bool {
         self.ignored_signals & 1 << (signal.as_raw() - 1) != 0
     }
 
-    fn parse(status: &str) -> Self {
+    fn parse(status: &[u8]) -> Self {
         Self {
             ignored_signals: parse_ignored_signals(status).unwrap_or_default(),
             has_all_processors: parse_has_all_processors(status).unwrap_or_default(),
@@ -149,42 +150,59 @@ impl Inherited {
     }
 }
 
-/// The text of a file of /proc/PID or /proc/thread-self, which is short: one read is enough. `None` if there is no such process.
-fn read_proc(process: impl fmt::Display, name: &str) -> Result<Option<String>> {
+/// The calling thread's status. Its process's is the same if it has no other thread, and the kernel finds that sooner.
+fn read_own_status() -> Result<Option<Vec<u8>>> {
+    match read_proc("self", "status")? {
+        Some(status) if find_field(&status, "Threads:") == Some("1") => Ok(Some(status)),
+        _ => read_proc("thread-self", "status"),
+    }
+}
+
+/// The text of a file of /proc/PID, /proc/self or /proc/thread-self, which is short: one read is enough. `None` if there is no such process.
+fn read_proc(process: impl fmt::Display, name: &str) -> Result<Option<Vec<u8>>> {
     let path = format!("/proc/{process}/{name}");
-    let mut text = [0; 4096];
+    let mut text = Vec::with_capacity(4096);
     let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|file| {
-        let bytes = rustix::io::read(&file, &mut text);
+        let read = rustix::io::read(&file, spare_capacity(&mut text));
         spend(file);
-        bytes
+        read
     });
     match read {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&text[..bytes]).into_owned())),
+        Ok(_) => Ok(Some(text)),
         Err(Errno::NOENT | Errno::SRCH) => Ok(None),
         Err(errno) => Err(Error::call(format_args!("read {path}"), errno)),
     }
 }
 
 /// The name in field 2 may hold blanks and parentheses; the fields that follow its last `)` do not.
-fn parse_start_time(stat: &str) -> Option<u64> {
-    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
+fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    let fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+    let mut fields = fields.split_ascii_whitespace();
     // Fields 3, 20 and 22. A process whose first thread has ended is a zombie to look at, and lives as long as another thread does.
-    let thread_count = fields.get(17)?.parse().unwrap_or(1u32);
-    if matches!(*fields.first()?, "Z" | "X" | "x") && thread_count <= 1 {
+    let state = fields.next()?;
+    let thread_count = fields.nth(16)?.parse().unwrap_or(1u32);
+    if matches!(state, "Z" | "X" | "x") && thread_count <= 1 {
         return None;
     }
-    fields.get(19)?.parse().ok()
+    fields.nth(1)?.parse().ok()
 }
 
-fn parse_ignored_signals(status: &str) -> Option<u64> {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+fn parse_ignored_signals(status: &[u8]) -> Option<u64> {
+    u64::from_str_radix(find_field(status, "SigIgn:")?, 16).ok()
 }
 
 /// The mask has a bit for each processor that the kernel knows, in groups of digits with commas between them.
-fn parse_has_all_processors(status: &str) -> Option<bool> {
-    let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:"))?;
-    Some(mask.trim().bytes().all(|byte| matches!(byte, b'f' | b',')))
+fn parse_has_all_processors(status: &[u8]) -> Option<bool> {
+    let mask = find_field(status, "Cpus_allowed:")?;
+    Some(mask.bytes().all(|byte| matches!(byte, b'f' | b',')))
+}
+
+/// What stands behind a name at the beginning of a line.
+fn find_field<'t>(status: &'t [u8], name: &str) -> Option<&'t str> {
+    let mut lines = status.split(|&byte| byte == b'\n');
+    let value = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
+    std::str::from_utf8(value.trim_ascii()).ok()
 }
 
 #[cfg(test)]
@@ -194,14 +212,14 @@ mod tests {
     #[test]
     fn the_start_time_is_field_22_whatever_the_name() {
         let rest = (4..22).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
-        assert_eq!(parse_start_time(&format!("7 (a) b) S {rest} 4711 23")), Some(4711));
+        assert_eq!(parse_start_time(format!("7 (a) b) S {rest} 4711 23").as_bytes()), Some(4711));
         assert_eq!(parse_start_time(&rest_with_threads("Z", 1)), None);
-        assert_eq!(parse_start_time("7 (a"), None);
+        assert_eq!(parse_start_time(b"7 (a"), None);
     }
 
-    fn rest_with_threads(state: &str, thread_count: u32) -> String {
+    fn rest_with_threads(state: &str, thread_count: u32) -> Vec<u8> {
         let before = (4..20).map(|field| field.to_string()).collect::<Vec<_>>().join(" ");
-        format!("7 (a) {state} {before} {thread_count} 21 4711 23")
+        format!("7 (a) {state} {before} {thread_count} 21 4711 23").into_bytes()
     }
 
     #[test]
@@ -212,19 +230,26 @@ mod tests {
 
     #[test]
     fn ignored_signals_are_a_mask() {
-        assert_eq!(parse_ignored_signals("Name:\tx\nSigIgn:\t0000000100001000\n"), Some(0x1_0000_1000));
+        assert_eq!(parse_ignored_signals(b"Name:\tx\nSigIgn:\t0000000100001000\n"), Some(0x1_0000_1000));
     }
 
     #[test]
     fn a_mask_of_processors_that_is_full_shows() {
         for (mask, expected) in [("ff", true), ("ff,ffffffff", true), ("3", false), ("fffffffe", false)] {
             let status = format!("Name:\tx\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t0-7\n");
-            assert_eq!(parse_has_all_processors(&status), Some(expected), "{mask}");
+            assert_eq!(parse_has_all_processors(status.as_bytes()), Some(expected), "{mask}");
         }
     }
 
     #[test]
     fn our_own_facts_are_found() {
         assert!(ProcessFacts::read(std::process::id() as i32).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_thread_has_a_status_of_its_own() {
+        let own = |status: &[u8]| find_field(status, "Pid:").map(str::to_owned);
+        let status = std::thread::spawn(|| read_own_status().unwrap().unwrap()).join().unwrap();
+        assert!(own(&status).is_some_and(|pid| pid != std::process::id().to_string()));
     }
 }
