@@ -34,7 +34,7 @@ const LABEL_BYTES_MAX: usize = OPTION_BYTES_MAX - "context=\"\"".len();
 /// Checks a parsed config.json and takes over what a start needs.
 ///
 /// Source: runtime-spec 1.3.0, config.md and config-linux.md; texts as runc's where callers compare them.
-pub fn check(spec: &Spec, is_own: IsOwn<'_>) -> Result<Config, Problems> {
+pub fn check(spec: &Spec, is_own: IsOwn<'_>) -> Result<Box<Config>, Problems> {
     let mut problems = Problems::default();
     let mut warnings = Vec::new();
     let linux = spec.linux().as_ref();
@@ -105,7 +105,7 @@ pub fn check(spec: &Spec, is_own: IsOwn<'_>) -> Result<Config, Problems> {
     };
     ids::check_mapped(&config, &mut problems);
     check_namespace_needs(&config, &mut problems);
-    if problems.0.is_empty() { Ok(config) } else { Err(problems) }
+    if problems.0.is_empty() { Ok(Box::new(config)) } else { Err(problems) }
 }
 
 fn root(spec: &Spec, problems: &mut Problems) -> Root {

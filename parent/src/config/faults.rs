@@ -16,7 +16,7 @@ const FAULTS_MAX: usize = 64;
 
 /// The configuration in `text`, or everything that is wrong with it.
 #[cold]
-pub(super) fn parse(text: &[u8], is_own: IsOwn<'_>) -> Result<Config, Refusal> {
+pub(super) fn parse(text: &[u8], is_own: IsOwn<'_>) -> Result<Box<Config>, Refusal> {
     let unreadable = |reason| Refusal::Unreadable(Error::new(reason));
     let (tree, repeated) =
         tree::parse(text).map_err(|error| unreadable(format!("config.json is not valid JSON: {error}")))?;
@@ -133,9 +133,9 @@ impl Draft {
     /// What `check` found joins the faults, unless it is but the trace of a value that was taken out.
     fn finish(
         mut self,
-        checked: Result<Config, Problems>,
+        checked: Result<Box<Config>, Problems>,
         mut warnings: Vec<String>,
-    ) -> Result<Config, Refusal> {
+    ) -> Result<Box<Config>, Refusal> {
         let mut problems = match checked {
             Ok(mut config) if self.faults.0.is_empty() => {
                 config.warnings.splice(0..0, warnings.drain(..));

@@ -23,7 +23,7 @@ const FILE_BYTES_MAX: usize = 64 << 20;
 const READ_BYTES: usize = 64 << 10;
 
 /// Reads and checks the config.json in an open bundle directory, by this name if it has another.
-pub fn load(bundle: BorrowedFd<'_>, name: &Path, is_own: IsOwn<'_>) -> Result<Config> {
+pub fn load(bundle: BorrowedFd<'_>, name: &Path, is_own: IsOwn<'_>) -> Result<Box<Config>> {
     examine(bundle, name, is_own).map_err(Error::from)
 }
 
@@ -32,7 +32,7 @@ pub fn examine(
     bundle: BorrowedFd<'_>,
     name: &Path,
     is_own: IsOwn<'_>,
-) -> std::result::Result<Config, Refusal> {
+) -> std::result::Result<Box<Config>, Refusal> {
     read_file(bundle, name).map_err(Refusal::Unreadable).and_then(|text| examine_text(&text, is_own))
 }
 
@@ -89,7 +89,7 @@ pub fn parse_process(text: &[u8]) -> Result<(Process, Vec<String>)> {
 }
 
 /// A config.json in which nothing stands but this value at `key`.
-fn parse_part(key: &str, text: &[u8]) -> Result<Config> {
+fn parse_part(key: &str, text: &[u8]) -> Result<Box<Config>> {
     // One value, so that nothing in it gets out of its place below.
     serde_json::from_slice::<IgnoredAny>(text)
         .map_err(|error| Error::new(format!("{key} is not valid JSON: {error}")))?;
@@ -130,15 +130,15 @@ fn read(file: &OwnedFd, size: usize) -> rustix::io::Result<Vec<u8>> {
 }
 
 /// The configuration in `text`, with every problem of it if there is one.
-fn examine_text(text: &[u8], is_own: IsOwn<'_>) -> std::result::Result<Config, Refusal> {
-    match serde_json::from_slice::<Spec>(text) {
-        Ok(spec) if shape::is_ordinary(text) => check(&spec, is_own).map_err(Refusal::Problems),
+fn examine_text(text: &[u8], is_own: IsOwn<'_>) -> std::result::Result<Box<Config>, Refusal> {
+    match &serde_json::from_slice::<Spec>(text) {
+        Ok(spec) if shape::is_ordinary(text) => check(spec, is_own).map_err(Refusal::Problems),
         _ => faults::parse(text, is_own),
     }
 }
 
 /// Like `examine_text`, but folds all problems into one error and treats no namespace as our own.
-pub fn parse(text: &[u8]) -> Result<Config> {
+pub fn parse(text: &[u8]) -> Result<Box<Config>> {
     examine_text(text, &|_, _| false).map_err(Error::from)
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::config::{self, Config};
@@ -17,7 +17,7 @@ pub struct Bundle {
     /// Absolute, without symlinks; so is `rootfs`.
     pub path: String,
     pub rootfs: String,
-    pub config: Config,
+    pub config: Box<Config>,
 }
 
 /// Reads and checks a bundle: config.json and the root file system, which must be there.
@@ -37,18 +37,27 @@ pub(super) fn load_bundle_unchecked(bundle: Option<&Path>, config: &Path) -> Res
 
 /// A bundle whose root file system's path is as it is written, made absolute.
 fn open_bundle(bundle: Option<&Path>, config: &Path) -> Result<(Bundle, OwnedFd)> {
-    let directory = open_directory(bundle)?;
-    let path = real_path(&directory)?;
+    let (directory, path) = open_directory(bundle)?;
     let config = config::load(directory.as_fd(), config, &is_own_namespace)?;
     let rootfs = rootfs_path(&path, &config);
     Ok((Bundle { path, rootfs, config }, directory))
 }
 
-pub(super) fn open_directory(bundle: Option<&Path>) -> Result<OwnedFd> {
+/// The bundle's directory, and its path as the kernel knows it: absolute, without symlinks.
+pub(super) fn open_directory(bundle: Option<&Path>) -> Result<(OwnedFd, String)> {
     let given = bundle.unwrap_or(Path::new("."));
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(given, flags, Mode::empty())
-        .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))
+    // What engines give is that already, and the kernel can tell.
+    if let Some(path) =
+        given.to_str().filter(|path| path.starts_with('/') && config::clean_path(path) == *path)
+        && let Ok(directory) = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+    {
+        return Ok((directory, path.to_owned()));
+    }
+    let directory = rustix::fs::open(given, flags, Mode::empty())
+        .map_err(|errno| Error::call(format_args!("chdir {}", given.display()), errno))?;
+    let path = real_path(&directory)?;
+    Ok((directory, path))
 }
 
 /// `root.path`, made absolute.
@@ -71,8 +80,8 @@ pub(super) fn check_rootfs(bundle: &OwnedFd, path: &str) -> Result<OwnedFd> {
     }
 }
 
-/// The path behind an open directory, as the kernel knows it.
-pub(super) fn real_path(directory: &OwnedFd) -> Result<String> {
+/// The path behind an open directory.
+fn real_path(directory: &OwnedFd) -> Result<String> {
     use std::os::fd::AsRawFd;
 
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());

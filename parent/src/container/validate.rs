@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use serde::Serialize;
 
-use super::bundle::{check_rootfs, open_directory, real_path, rootfs_path};
+use super::bundle::{check_rootfs, open_directory, rootfs_path};
 use super::create::{place, questions};
 use super::{Bundle, Creation, devices, filter, plan_request, rootless};
 use crate::cgroup;
@@ -90,8 +90,7 @@ pub fn validate(creation: &Creation<'_>) -> Vec<Finding> {
 
 /// Errors: there is no configuration to look at.
 fn examine(creation: &Creation<'_>, findings: &mut Findings) -> Result<(), Error> {
-    let directory = open_directory(creation.bundle)?;
-    let path = real_path(&directory)?;
+    let (directory, path) = open_directory(creation.bundle)?;
     let config = match config::examine(directory.as_fd(), creation.config, &is_own_namespace) {
         Ok(config) => config,
         Err(Refusal::Unreadable(error)) => return Err(error),
