@@ -1,5 +1,6 @@
-//! An allocator that never frees, for commands that live some milliseconds: the first two mebibytes come from zeroed memory of the
-//! program, without a system call, and what is never given back is never looked for.
+//! An allocator that hardly frees, for commands that live some milliseconds: the first two mebibytes come from zeroed memory of the
+//! program, without a system call, and of what is given back only the last piece is handed out again. So a text that is needed for a moment takes no
+//! new page, and nothing is ever looked for.
 //!
 //! It is the program's, not the library's: who embeds that keeps their own.
 
@@ -16,6 +17,8 @@ const ARENA_BYTES: usize = 2 << 20;
 #[repr(C)]
 pub struct Bump {
     used: AtomicUsize,
+    /// What lies below may have been written to, although nobody has it now.
+    soiled: AtomicUsize,
     arena: UnsafeCell<[u8; ARENA_BYTES]>,
 }
 
@@ -30,7 +33,11 @@ impl Default for Bump {
 
 impl Bump {
     pub const fn new() -> Self {
-        Self { used: AtomicUsize::new(0), arena: UnsafeCell::new([0; ARENA_BYTES]) }
+        Self {
+            used: AtomicUsize::new(0),
+            soiled: AtomicUsize::new(0),
+            arena: UnsafeCell::new([0; ARENA_BYTES]),
+        }
     }
 
     fn start(&self) -> *mut u8 {
@@ -42,7 +49,7 @@ impl Bump {
         (start..start + ARENA_BYTES).contains(&(pointer as usize))
     }
 
-    /// A new piece, zeroed, unless it is large (which would waste the arena) or the arena is used up.
+    /// A new piece, unless it is large (which would waste the arena) or the arena is used up.
     fn take(&self, layout: Layout) -> Option<*mut u8> {
         if layout.size() > ARENA_BYTES / 4 {
             return None;
@@ -51,22 +58,39 @@ impl Bump {
         // By a mask, not by a division: an alignment is a power of two.
         let aligned = |used: usize| ((start + used + layout.align() - 1) & !(layout.align() - 1)) - start;
         let end = |used| Some(aligned(used) + layout.size()).filter(|end| *end <= ARENA_BYTES);
-        let used = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end).ok()?;
+        let used = self.used.fetch_update(Ordering::Acquire, Ordering::Relaxed, end).ok()?;
         // SAFETY: the piece ends inside the arena, as `end` has checked.
         Some(unsafe { self.start().add(aligned(used)) })
     }
 
-    /// Makes the piece at `pointer` larger if nothing was handed out behind it. A smaller one stays as it is.
+    /// Makes the piece at `pointer` larger or smaller if nothing was handed out behind it, and says whether it has the size now. (One that could not be
+    /// made smaller has it as well.)
     fn resize(&self, pointer: *mut u8, old_size: usize, size: usize) -> bool {
         let offset = pointer as usize - self.start() as usize;
         let (old_end, end) = (offset + old_size, offset + size);
-        size <= old_size
-            || end <= ARENA_BYTES
-                && self.used.compare_exchange(old_end, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let shrinks = end <= old_end;
+        if end > ARENA_BYTES || self.used.load(Ordering::Relaxed) != old_end {
+            return shrinks;
+        }
+        if shrinks {
+            self.soiled.fetch_max(old_end, Ordering::Relaxed);
+        }
+        // Released is what was written to a piece that is given back, and that it is soiled.
+        self.used.compare_exchange(old_end, end, Ordering::AcqRel, Ordering::Relaxed).is_ok() || shrinks
+    }
+
+    /// A piece of which all is zero.
+    fn take_zeroed(&self, layout: Layout) -> Option<*mut u8> {
+        let piece = self.take(layout)?;
+        let offset = piece as usize - self.start() as usize;
+        let soiled = self.soiled.load(Ordering::Relaxed).saturating_sub(offset).min(layout.size());
+        // SAFETY: the piece is ours alone, and as large at least.
+        unsafe { piece.write_bytes(0, soiled) };
+        Some(piece)
     }
 }
 
-// SAFETY: pieces are aligned as asked, disjoint, and live as long as the program; what the arena does not hold goes to the system's allocator
+// SAFETY: pieces are aligned as asked, disjoint, and live until they are given back; what the arena does not hold goes to the system's allocator
 // and back to it.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -77,7 +101,7 @@ unsafe impl GlobalAlloc for Bump {
     /// A page of the arena that nobody writes to is never made.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's layout is passed on.
-        self.take(layout).unwrap_or_else(|| unsafe { System.alloc_zeroed(layout) })
+        self.take_zeroed(layout).unwrap_or_else(|| unsafe { System.alloc_zeroed(layout) })
     }
 
     /// What grows is mostly the last piece, a text or a list that is being written: it grows in place.
@@ -99,7 +123,9 @@ unsafe impl GlobalAlloc for Bump {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if !self.owns(pointer) {
+        if self.owns(pointer) {
+            self.resize(pointer, layout.size(), 0);
+        } else {
             // SAFETY: what is not of the arena came from the system's allocator with this layout.
             unsafe { System.dealloc(pointer, layout) }
         }

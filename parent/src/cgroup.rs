@@ -32,13 +32,13 @@ mod writer;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 pub use directory::in_use;
-use directory::{clear, make, processes_below, refuse_frozen, refuse_used, remove};
+use directory::{Deadline, clear, make, processes_below, refuse_frozen, refuse_used, remove};
 pub use enter::{SubCgroups, WayIn};
 pub use needs::{passed_over, unsupported};
 pub use oom::{OomReason, OomWatch};
@@ -349,16 +349,16 @@ impl Cgroups {
     }
 
     fn remove_all(&self) -> Result<()> {
-        let deadline = Instant::now() + BUSY_TIMEOUT;
+        let deadline = Deadline::default();
         // One that stays must not keep the others.
         let mut first_error = Ok(());
         for path in self.placement.all().map(Directory::absolute).filter(|path| self.is_ours(path)) {
             // Without a program there was nobody to make cgroups below.
-            let removed = remove(&path, deadline, self.extent != Extent::Marked);
+            let removed = remove(&path, &deadline, self.extent != Extent::Marked);
             first_error = first_error.and(removed);
         }
         if self.extent != Extent::Marked {
-            first_error = first_error.and(self.give_back(deadline));
+            first_error = first_error.and(self.give_back(&deadline));
         }
         for parent in self.parents_made().iter().rev() {
             // Ignored: others use it, or took it away.
@@ -368,7 +368,7 @@ impl Cgroups {
     }
 
     /// Leaves the directories that were there before as they were: without what the container has made in them, and with their own limits.
-    fn give_back(&self, deadline: Instant) -> Result<()> {
+    fn give_back(&self, deadline: &Deadline) -> Result<()> {
         let nothing = BTreeSet::new();
         let mut first_error = Ok(());
         for path in &self.made.kept {

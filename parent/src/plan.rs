@@ -219,6 +219,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn push(&mut self, phase: Phase, step: Step<Planned<'a>>) {
+        debug_assert!(Phase::WITH_STEPS.contains(&phase), "{phase:?} has no steps");
         self.steps.push(PhasedStep { phase, step });
     }
 

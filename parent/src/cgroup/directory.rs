@@ -1,5 +1,6 @@
 //! Cgroups as directories: making them, and taking them away.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::place::{Directory, Placement};
-use super::{Made, files, freezer, v1};
+use super::{BUSY_TIMEOUT, Made, files, freezer, v1};
 use crate::error::{Error, Result};
 
 /// Makes a directory with its parents; one that is there already must be empty and thawed.
@@ -109,8 +110,19 @@ fn make_parents(directory: &Directory, made: &mut Made) -> Result<()> {
     Ok(())
 }
 
+/// The end of [`BUSY_TIMEOUT`], which begins when something is busy: most that is removed is not, and then nobody asks for the time.
+#[derive(Debug, Default)]
+pub(super) struct Deadline(OnceCell<Instant>);
+
+impl Deadline {
+    fn has_passed(&self) -> bool {
+        let now = Instant::now();
+        now >= *self.0.get_or_init(|| now + BUSY_TIMEOUT)
+    }
+}
+
 /// Removes a cgroup; with `below` also the cgroups that the container made below it.
-pub(super) fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
+pub(super) fn remove(path: &str, deadline: &Deadline, below: bool) -> Result<()> {
     let mut pause = Duration::from_millis(1);
     loop {
         match rustix::fs::rmdir(path) {
@@ -126,7 +138,7 @@ pub(super) fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
                 has_removed |= rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).is_ok();
             });
         }
-        if Instant::now() >= deadline {
+        if deadline.has_passed() {
             return Err(busy(path));
         }
         if has_removed {
@@ -138,7 +150,7 @@ pub(super) fn remove(path: &str, deadline: Instant, below: bool) -> Result<()> {
 }
 
 /// Removes the cgroups below one, but for those whose inodes are in `stays`.
-pub(super) fn clear(path: &str, stays: &BTreeSet<u64>, deadline: Instant) -> Result<()> {
+pub(super) fn clear(path: &str, stays: &BTreeSet<u64>, deadline: &Deadline) -> Result<()> {
     let mut pause = Duration::from_millis(1);
     loop {
         let mut is_done = true;
@@ -149,7 +161,7 @@ pub(super) fn clear(path: &str, stays: &BTreeSet<u64>, deadline: Instant) -> Res
         if is_done {
             return Ok(());
         }
-        if Instant::now() >= deadline {
+        if deadline.has_passed() {
             return Err(busy(path));
         }
         std::thread::sleep(pause);

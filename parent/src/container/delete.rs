@@ -92,6 +92,9 @@ fn open_by_force(root: &StateRoot, id: &str, created: Option<&str>) -> Result<Co
 }
 
 fn wait_for_lock(directory: &StateDirectory) -> Result<()> {
+    if directory.try_lock()? {
+        return Ok(());
+    }
     let deadline = Instant::now() + END_TIMEOUT;
     while !directory.try_lock()? {
         if Instant::now() >= deadline {
