@@ -27,6 +27,8 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=-static");
         println!("cargo:rustc-link-arg-bins=-no-pie");
     }
+    // One segment for constants and code: see linker/README.md.
+    println!("cargo:rustc-link-arg-bins=-Wl,-z,noseparate-code");
     // A debug build's tests unwind.
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", workspace.join("linker/no_unwind.ld").display());
