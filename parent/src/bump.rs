@@ -17,12 +17,13 @@ const ARENA_BYTES: usize = 2 << 20;
 #[repr(C)]
 pub struct Bump {
     used: AtomicUsize,
-    /// What lies below may have been written to, although nobody has it now.
+    /// No byte from here on has been handed out and given back: where nobody has one, it is zero.
     soiled: AtomicUsize,
     arena: UnsafeCell<[u8; ARENA_BYTES]>,
 }
 
-// SAFETY: the arena is only handed out in pieces that `used` has reserved by an atomic addition, so no two pieces overlap.
+// SAFETY: the arena is handed out in pieces that begin at `used` or behind it, and `used` moves by atomic operations alone: forward over a new piece, and
+// back over the last one, by whoever has that. So no two pieces overlap.
 unsafe impl Sync for Bump {}
 
 impl Default for Bump {
@@ -75,7 +76,7 @@ impl Bump {
         if shrinks {
             self.soiled.fetch_max(old_end, Ordering::Relaxed);
         }
-        // Released is what was written to a piece that is given back, and that it is soiled.
+        // Whoever takes the piece next (`take` acquires) comes behind what was written to it, and behind the line above.
         self.used.compare_exchange(old_end, end, Ordering::AcqRel, Ordering::Relaxed).is_ok() || shrinks
     }
 
@@ -155,6 +156,38 @@ mod tests {
             let block = bump.alloc(large);
             assert!(!bump.owns(block));
             bump.dealloc(block, large);
+        }
+    }
+
+    #[test]
+    fn the_last_piece_is_handed_out_again_and_zeroed_for_whoever_asks_for_that() {
+        // Too large for the stack.
+        static BUMP: Bump = Bump::new();
+        let bump = &BUMP;
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        // SAFETY: the layouts are not empty, each piece is named with the layout that it has, and what is read has been written or is zeroed.
+        unsafe {
+            let first = bump.alloc(layout(64));
+            let last = bump.alloc(layout(64));
+            last.write_bytes(0xff, 64);
+            bump.dealloc(first, layout(64));
+            assert_ne!(bump.alloc(layout(1)), first, "it was not the last");
+            bump.dealloc(last, layout(64));
+            assert_ne!(bump.alloc(layout(1)), last, "it is not the last any more");
+
+            let piece = bump.alloc(layout(64));
+            piece.write_bytes(0xff, 64);
+            bump.dealloc(piece, layout(64));
+            // Half of it has never been handed out.
+            let zeroed = bump.alloc_zeroed(layout(128));
+            assert_eq!(zeroed, piece);
+            assert!((0..128).all(|at| *zeroed.add(at) == 0));
+
+            zeroed.write_bytes(0xff, 128);
+            assert_eq!(bump.realloc(zeroed, layout(128), 16), zeroed);
+            let behind = bump.alloc_zeroed(layout(64));
+            assert_eq!(behind, zeroed.add(16));
+            assert!((0..64).all(|at| *behind.add(at) == 0) && *zeroed.add(15) == 0xff);
         }
     }
 

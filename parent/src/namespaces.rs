@@ -25,7 +25,7 @@ impl Away {
         Ok(Self { own: Some(own), kind })
     }
 
-    /// Makes a network namespace, and is in it. `socket` is one of the thread's own.
+    /// Makes a network namespace, and is in it. `socket` was made by this thread where it is now.
     pub fn in_new_network(socket: BorrowedFd<'_>) -> Result<Self> {
         let own = network_of(socket)?;
         // SAFETY: it changes which sockets this thread makes from now on, and no table of descriptors.
@@ -75,7 +75,7 @@ pub fn own(kind: u32) -> Result<OwnedFd> {
         .map_err(|errno| Error::call(format_args!("open {path}"), errno))
 }
 
-/// The calling thread's own network namespace, which a socket of its own knows: /proc takes several times as long to find it.
+/// The calling thread's own network namespace, asked of a socket that the thread has made in it: /proc takes several times as long to find it.
 ///
 /// Source: ioctl SIOCGSKNS, which the kernel grants to who has CAP_NET_ADMIN there; others ask /proc.
 pub fn network_of(socket: BorrowedFd<'_>) -> Result<OwnedFd> {

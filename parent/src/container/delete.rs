@@ -92,12 +92,10 @@ fn open_by_force(root: &StateRoot, id: &str, created: Option<&str>) -> Result<Co
 }
 
 fn wait_for_lock(directory: &StateDirectory) -> Result<()> {
-    if directory.try_lock()? {
-        return Ok(());
-    }
-    let deadline = Instant::now() + END_TIMEOUT;
+    let mut deadline = None;
     while !directory.try_lock()? {
-        if Instant::now() >= deadline {
+        let now = Instant::now();
+        if now >= *deadline.get_or_insert(now + END_TIMEOUT) {
             return Err(Error::new(format!(
                 "the container is in use: another command that changes it has not ended within {} s",
                 END_TIMEOUT.as_secs()

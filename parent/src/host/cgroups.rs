@@ -39,6 +39,9 @@ const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 /// The inode of a hierarchy's root.
 const ROOT_INODE: u64 = 1;
 
+/// That of the cgroup namespace that the kernel began with: PROC_CGROUP_INIT_INO of linux/proc_ns.h.
+const INITIAL_NAMESPACE_INODE: u64 = 0xEFFF_FFFB;
+
 /// Asks for the hierarchies, and for our own cgroups in them.
 pub(super) fn read() -> Result<CgroupHost> {
     let own = read_proc("/proc/self/cgroup", Reads::One)?;
@@ -48,15 +51,19 @@ pub(super) fn read() -> Result<CgroupHost> {
         return read_unified(own);
     }
     let own: Vec<OwnCgroup> = own.lines().filter_map(OwnCgroup::parse).collect();
-    if let Some(hierarchies) = usual(&own, is_mounted) {
+    // In another namespace our paths count from its root, and what is mounted may begin elsewhere.
+    let counts_from_root = |own: &OwnCgroup| own.path == "/";
+    if (own.iter().all(counts_from_root) || is_initial_namespace())
+        && let Some(hierarchies) = usual(&own, is_mounted)
+    {
         return Ok(hierarchies);
     }
     let mounts = read_proc("/proc/self/mountinfo", Reads::Many)?;
     Ok(parse_v1(&mounts, &own))
 }
 
-/// The hierarchies, if `is_mounted` finds each where every distribution mounts it: then nobody reads mountinfo, which has a line for each of the
-/// host's mounts, of which there may be thousands.
+/// The v1 hierarchies, the oldest first, if there are any and `is_mounted` finds each where every distribution mounts it: then nobody reads mountinfo,
+/// which has a line for each of the host's mounts, of which there may be thousands.
 fn usual(own: &[OwnCgroup], is_mounted: impl Fn(&str, &OwnCgroup) -> bool) -> Option<CgroupHost> {
     let mut hierarchies = Vec::with_capacity(own.len());
     let mut unified = None;
@@ -67,7 +74,9 @@ fn usual(own: &[OwnCgroup], is_mounted: impl Fn(&str, &OwnCgroup) -> bool) -> Op
             controllers => controllers.strip_prefix("name=").unwrap_or(controllers),
         };
         let mountpoint = format!("{CGROUP_MOUNT}/{directory}");
-        if !is_mounted(&mountpoint, own) {
+        // A hierarchy may be named as another's controller is.
+        let is_taken = hierarchies.iter().any(|other: &Hierarchy| other.mountpoint == mountpoint);
+        if is_taken || !is_mounted(&mountpoint, own) {
             return None;
         }
         let controllers = own.controllers.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
@@ -79,14 +88,19 @@ fn usual(own: &[OwnCgroup], is_mounted: impl Fn(&str, &OwnCgroup) -> bool) -> Op
             hierarchies.push(hierarchy);
         }
     }
-    Some(CgroupHost::V1 { hierarchies, unified })
+    (!hierarchies.is_empty()).then_some(CgroupHost::V1 { hierarchies, unified })
 }
 
-/// Whether cgroups of the hierarchy's version are mounted there, and from its root on if our cgroup is another.
+/// Whether a hierarchy of this version is mounted there. If our cgroup is not the root, it must be the whole of it: below a mount of a part, our path
+/// would be a shorter one.
 fn is_mounted(mountpoint: &str, own: &OwnCgroup) -> bool {
     let filesystem = if own.controllers.is_empty() { CGROUP2_SUPER_MAGIC } else { CGROUP_SUPER_MAGIC };
     rustix::fs::statfs(mountpoint).is_ok_and(|statfs| statfs.f_type as u64 == filesystem)
         && (own.path == "/" || has_inode(mountpoint, ROOT_INODE))
+}
+
+fn is_initial_namespace() -> bool {
+    has_inode("/proc/self/ns/cgroup", INITIAL_NAMESPACE_INODE)
 }
 
 fn has_inode(path: &str, inode: u64) -> bool {
@@ -95,14 +109,12 @@ fn has_inode(path: &str, inode: u64) -> bool {
 
 /// Whether the whole v2 hierarchy is mounted in its place, and our cgroup namespace is the one that the kernel began with, if anybody asks.
 pub(super) fn sees_all(host: &CgroupHost, questions: Questions) -> bool {
-    /// PROC_CGROUP_INIT_INO of linux/proc_ns.h.
-    const INITIAL: u64 = 0xEFFF_FFFB;
     let unified = match host {
         CgroupHost::V2 { unified } if questions.all_cgroups => unified,
         CgroupHost::V1 { unified: Some(unified), .. } if questions.all_unified_cgroups => unified,
         _ => return false,
     };
-    has_inode("/proc/self/ns/cgroup", INITIAL) && has_inode(&unified.mountpoint, ROOT_INODE)
+    is_initial_namespace() && has_inode(&unified.mountpoint, ROOT_INODE)
 }
 
 /// A host without any v1 hierarchy needs no look at its mounts, of which there may be thousands.
@@ -290,6 +302,13 @@ mod tests {
     fn one_hierarchy_that_is_not_in_its_usual_place_sends_for_all_mounts() {
         let own = own_cgroups("2:memory:/\n1:name=elsewhere:/\n");
         assert_eq!(usual(&own, |mountpoint, _| mountpoint != "/sys/fs/cgroup/elsewhere"), None);
+    }
+
+    #[test]
+    fn no_hierarchy_and_two_of_one_name_send_for_all_mounts() {
+        for own in ["", "0::/\n", "2:cpu:/\n1:name=cpu:/\n"] {
+            assert_eq!(usual(&own_cgroups(own), |_, _| true), None, "{own:?}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::namespaces::{Away, network_of};
 const IFF_UP: i16 = 1;
 
 /// Makes a network namespace, hands it over, and brings its loopback up, while its new owner is at work in it already. The calling
-/// thread is back in its own, as is `own_socket`, when this returns.
+/// thread is back in its own when this returns; `own_socket` tells which that is.
 pub(super) fn new_namespace(
     own_socket: BorrowedFd<'_>,
     hand_over: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
