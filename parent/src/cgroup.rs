@@ -67,7 +67,7 @@ pub struct Made {
     parents: Vec<String>,
     /// Directories that this process has made, for a creation that fails on the way.
     #[serde(skip)]
-    new: BTreeSet<String>,
+    new: Vec<String>,
     /// systemd has made the scope: it is ours to end.
     #[serde(default)]
     has_scope: bool,
@@ -77,6 +77,10 @@ pub struct Made {
 }
 
 impl Made {
+    fn has_made(&self, path: &str) -> bool {
+        self.new.iter().any(|new| new == path)
+    }
+
     fn note_parent(&mut self, path: String) {
         self.parents.push(path);
     }
@@ -393,7 +397,7 @@ impl Cgroups {
     fn is_ours(&self, path: &str) -> bool {
         match self.extent {
             Extent::Whole => !self.made.kept.contains(path),
-            Extent::OwnWork => self.made.new.contains(path),
+            Extent::OwnWork => self.made.has_made(path),
             Extent::Marked => files::has_mark(path),
         }
     }
@@ -437,7 +441,7 @@ impl Cgroups {
     /// The figures, if the kernel has killed in the container for want of memory since it had killed so many.
     pub fn out_of_memory_since(&self, killed_before: u64, resources: &Resources) -> Option<String> {
         let MemoryFiles { path, is_v2, limit, peak, .. } = self.placement.version().memory()?;
-        if self.extent == Extent::OwnWork && !self.made.new.contains(&path) {
+        if self.extent == Extent::OwnWork && !self.made.has_made(&path) {
             // Whoever has made it may have run out of memory in it.
             return None;
         }

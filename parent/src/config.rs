@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use basis::{Basis, KeptFilter};
 pub use capabilities::{capability_name, capability_names, number as capability_number};
 pub use check::{ANNOTATION_NAMES, SeccompNames, memory_policy_names, namespace_names, seccomp_names};
-pub use check::{check, clean as clean_path, rlimit_name, unmapped};
+pub use check::{check, clean as clean_path, leads_up, rlimit_name, unmapped};
 pub use check::{io_class_name, memory_mode_name, scheduler_policy_name};
 pub use default::{default_spec, rootless_spec};
 pub use hooks::{Hook, HookPoint, HookState, Hooks};

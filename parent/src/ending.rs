@@ -64,7 +64,7 @@ fn code(status: &WaitIdStatus) -> i32 {
     }
 }
 
-fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+pub fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
     let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&now))).is_ok_and(|count| count > 0)

@@ -31,7 +31,7 @@ use shared_proto::limits::{EARLY_BIND_COUNT_MAX, FRAME_DESCRIPTOR_COUNT_MAX, STE
 use shared_proto::{BindOrigin, Phase, Planned, Step, order};
 
 use crate::cgroup::Placement;
-use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice, Program};
+use crate::config::{Config, Idmap, Namespace, Namespaces, NetDevice, Program, leads_up};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 pub use devices::bound_devices;
@@ -280,7 +280,7 @@ impl Places<'_> {
         }
         let Some((procfs, Content::Proc)) = self.topmost(path) else { return Phase::Views };
         let is_networks = self.network_waits && may_be_the_networks(&path[procfs.len()..]);
-        let is_led = self.links_wait || path.split('/').any(|name| name == "..");
+        let is_led = self.links_wait || leads_up(path);
         let is_there = !is_networks && !is_led && !self.is_touched(path);
         if is_there { Phase::Mounts } else { Phase::Views }
     }
@@ -309,7 +309,7 @@ fn may_be_the_networks(path: &str) -> bool {
 
 /// Whether `path` is `directory` or lies below it.
 fn lies_in(path: &str, directory: &str) -> bool {
-    path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Hierarchies of cgroup v1 that a host has: as many as there are controllers, and systemd's.

@@ -23,7 +23,7 @@ use std::path::{Component, Path, PathBuf};
 pub use directory::StateDirectory;
 pub use pid_file::PidFile;
 pub use record::{AddedMount, Init, Record, SeccompListener, View};
-pub use status::{Inherited, ProcessFacts, Status};
+pub use status::{Inherited, Status};
 
 use crate::error::{Error, Kind, Result};
 

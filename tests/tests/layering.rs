@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("signals", &["error"]),
     ("cgroup", &["error", "config", "descriptors", "host", "signals"]),
     ("intel_rdt", &["error", "config"]),
-    ("state", &["error", "config", "cgroup", "descriptors", "host", "intel_rdt", "signals"]),
+    ("state", &["error", "config", "cgroup", "descriptors", "ending", "host", "intel_rdt", "signals"]),
     ("namespaces", &["error", "descriptors"]),
     ("hooks", &["error", "config", "descriptors", "signals"]),
     ("config", &["error", "descriptors"]),

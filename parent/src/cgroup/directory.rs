@@ -21,7 +21,7 @@ pub(super) fn make(directory: &Directory, made: &mut Made) -> Result<()> {
     }
     match tried {
         Ok(()) => {
-            made.new.insert(path);
+            made.new.push(path);
             // It is born frozen where one above it is, which the hierarchy's root cannot be.
             if directory.parents().next().is_some() { refuse_frozen(directory) } else { Ok(()) }
         }

@@ -6,6 +6,7 @@ use rustix::process::Pid;
 
 use super::place::Directory;
 use super::{Cgroups, Doors, files};
+use crate::config::leads_up;
 use crate::error::{Error, Result};
 
 /// Cgroups below the container's: `--cgroup` of `exec`.
@@ -63,7 +64,7 @@ impl SubCgroups {
         let Some(path) = own.or(self.everywhere.as_ref()).filter(|path| !path.is_empty()) else {
             return Ok(base);
         };
-        if path.split('/').any(|part| part == "..") || path.contains('\0') {
+        if leads_up(path) || path.contains('\0') {
             return Err(Error::new(format!("{path} is not a sub cgroup path")));
         }
         Ok(format!("{base}/{}", path.trim_start_matches('/')))
@@ -86,7 +87,7 @@ impl Cgroups {
         let adding = |error: Error| error.context("adding the process to its cgroups");
         let mut doors = Doors::default();
         for directory in &self.placement.hierarchies {
-            let tasks = format!("{}/tasks", sub.path(directory)?);
+            let tasks = [&sub.path(directory)?, "/tasks"].concat();
             doors.tasks.push(files::open_for_writing(&tasks).map_err(adding)?);
         }
         let hybrid = self.placement.is_hybrid();

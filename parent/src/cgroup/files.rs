@@ -58,7 +58,7 @@ pub(super) fn set_and_spend(directory: &str, file: &str, value: impl ToString) -
 }
 
 fn set_and_keep(directory: &str, file: &str, value: impl ToString) -> Result<OwnedFd> {
-    let (path, value) = (format!("{directory}/{file}"), value.to_string());
+    let (path, value) = ([directory, "/", file].concat(), value.to_string());
     write_at(rustix::fs::CWD, &path, &value)
         .map_err(|errno| Error::call(format_args!("write {value:?} to {path}"), errno))
 }

@@ -31,9 +31,9 @@ fn request(directory: &Directory, frozen: bool) -> (String, &'static str) {
 pub(super) fn is_frozen(directory: &Directory) -> bool {
     let path = directory.absolute();
     if directory.is_unified() {
-        files::read(&format!("{path}/cgroup.events")).is_ok_and(|text| text.contains("frozen 1"))
+        files::read(&[&path, "/cgroup.events"].concat()).is_ok_and(|text| text.contains("frozen 1"))
     } else {
-        files::read(&format!("{path}/freezer.state")).is_ok_and(|text| text.starts_with("FR"))
+        files::read(&[&path, "/freezer.state"].concat()).is_ok_and(|text| text.starts_with("FR"))
     }
 }
 

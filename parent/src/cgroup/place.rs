@@ -1,7 +1,7 @@
 //! Where a container's cgroups are: pure, with runc's meaning of `cgroupsPath`.
 
 use rustix::fs::Access;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::systemd::{Owner, Scope};
 use crate::config::clean_path;
@@ -41,7 +41,7 @@ pub struct Placement {
 }
 
 /// One cgroup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Directory {
     mountpoint: String,
     /// Below the mount point; begins with a slash, and is never only that.
@@ -50,9 +50,16 @@ pub struct Directory {
     controllers: Vec<String>,
 }
 
+/// Without names: there may be a dozen of them, which every command reads.
+impl Serialize for Directory {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        (&self.mountpoint, &self.path, &self.controllers).serialize(serializer)
+    }
+}
+
 impl Directory {
     pub(super) fn absolute(&self) -> String {
-        format!("{}{}", self.mountpoint, self.path)
+        [self.mountpoint.as_str(), &self.path].concat()
     }
 
     /// Whether this is of the hierarchy with that controller.
@@ -72,7 +79,7 @@ impl Directory {
     pub(super) fn parents(&self) -> impl Iterator<Item = String> + '_ {
         let ends =
             self.path.match_indices('/').map(|(position, _)| position).filter(|&position| position > 0);
-        ends.map(|end| format!("{}{}", self.mountpoint, &self.path[..end]))
+        ends.map(|end| [&self.mountpoint, &self.path[..end]].concat())
     }
 }
 
@@ -248,7 +255,7 @@ fn user_manager(own: &str, uid: u32) -> String {
 fn directory(hierarchy: &Hierarchy, base: &str, inner: &str) -> Directory {
     Directory {
         mountpoint: hierarchy.mountpoint.clone(),
-        path: clean_path(&format!("{base}/{inner}")),
+        path: if base == "/" { clean_path(inner) } else { clean_path(&[base, "/", inner].concat()) },
         controllers: hierarchy.controllers.clone(),
     }
 }

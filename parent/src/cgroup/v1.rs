@@ -38,7 +38,7 @@ impl Version for V1<'_> {
                 }
             }
             fill(directory, resources, setting.made)?;
-            doors.tasks.push(files::open_for_writing(&format!("{path}/tasks"))?);
+            doors.tasks.push(files::open_for_writing(&[&path, "/tasks"].concat())?);
             // Early, while stage1 is busy elsewhere; for further views below.
             if doors.trees.len() < tree_count {
                 doors.trees.push(files::open_tree(&path)?);

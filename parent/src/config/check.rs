@@ -211,9 +211,7 @@ fn text_of(path: &std::path::Path) -> String {
 /// `/a//b/./c/../d` as `/a/b/d`: `..` never leads above the root. A relative path means the root's.
 pub fn clean(path: &str) -> String {
     // Nearly all are clean.
-    if path
-        .strip_prefix('/')
-        .is_some_and(|names| names.split('/').all(|name| !matches!(name, "" | "." | "..")))
+    if path.strip_prefix('/').is_some_and(|path| names(path).all(|name| !matches!(name, b"" | b"." | b"..")))
     {
         return path.to_owned();
     }
@@ -228,6 +226,15 @@ pub fn clean(path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
+}
+
+/// Whether a name in the path is `..`.
+pub fn leads_up(path: &str) -> bool {
+    names(path).any(|name| name == b"..")
+}
+
+fn names(path: &str) -> impl Iterator<Item = &[u8]> {
+    path.as_bytes().split(|&byte| byte == b'/')
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ fn execute(container: &Container, execution: &Execution<'_>) -> Result<Executed>
         container.cgroups().attach(launch.pid(), &sub_cgroups)?;
     }
     drop(way_in);
-    let inherited = Inherited::read();
+    let inherited = Inherited::read()?;
     let pid = launch.pid().as_raw_pid();
     let agent = seccomp::agent(&container.record, &container.id, (pid, init.pid), "running")?;
     // What can fail comes before the program runs, as far as it may.

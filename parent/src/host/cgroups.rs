@@ -73,7 +73,7 @@ fn usual(own: &[OwnCgroup], is_mounted: impl Fn(&str, &OwnCgroup) -> bool) -> Op
             "" => "unified",
             controllers => controllers.strip_prefix("name=").unwrap_or(controllers),
         };
-        let mountpoint = format!("{CGROUP_MOUNT}/{directory}");
+        let mountpoint = [CGROUP_MOUNT, "/", directory].concat();
         // A hierarchy may be named as another's controller is.
         let is_taken = hierarchies.iter().any(|other: &Hierarchy| other.mountpoint == mountpoint);
         if is_taken || !is_mounted(&mountpoint, own) {

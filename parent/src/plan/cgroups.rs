@@ -176,7 +176,7 @@ fn plan_hierarchy<'a>(
     phase: Phase,
     own_namespace: bool,
 ) {
-    let target = draft.keep(format!("{destination}/{}", view.name));
+    let target = draft.keep([destination, "/", &view.name].concat());
     if own_namespace {
         let step = Step::MountFilesystem {
             fstype: "cgroup",
@@ -194,7 +194,7 @@ fn plan_hierarchy<'a>(
         draft.push(phase, sent_cgroup(source, target));
     }
     for link in view.links {
-        let path = draft.keep(format!("{destination}/{link}"));
+        let path = draft.keep([destination, "/", &link].concat());
         let link_target = draft.keep(view.name.clone());
         draft.push(phase, Step::MakeSymlink { path, target: link_target, exact: false });
     }

@@ -182,18 +182,12 @@ fn changes_owners(request: &Request<'_>, idmap: &Idmap) -> bool {
 /// Whether mount `index` lies in a tree of the host's that comes with all that is mounted there, such as /sys for who has no network namespace.
 pub(super) fn is_on_host_tree(request: &Request<'_>, index: usize) -> bool {
     let mounts = &request.config.mounts;
-    let holds = |mount: &&Mount| below(&mounts[index].destination, &mount.destination).is_some();
+    let holds = |mount: &&Mount| lies_in(&mounts[index].destination, &mount.destination);
     mounts[..index].iter().rev().find(holds).is_some_and(|mount| match &mount.kind {
         MountKind::Bind { recursive, .. } => *recursive,
         MountKind::Filesystem { fstype, .. } => user_namespace::binds_filesystem(request, fstype),
         MountKind::Cgroup { .. } | MountKind::Remount { .. } | MountKind::Symlink { .. } => false,
     })
-}
-
-/// The rest of `path` below `directory`.
-fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
-    let rest = path.strip_prefix(directory)?;
-    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// A bind of a tree that the host has.

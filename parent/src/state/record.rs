@@ -73,10 +73,14 @@ pub struct SeccompListener {
 }
 
 /// Who the child is: written once it exists.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Init {
     pub pid: i32,
-    /// Clock ticks after boot: field 22 of /proc/PID/stat. Together with the pid it names one process for ever.
+    /// The inode of its pidfds, which no other process gets until the next boot; none before Linux 6.9.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+    /// Without that: clock ticks after boot, field 22 of /proc/PID/stat, which name one process together with the pid.
+    #[serde(default)]
     pub start_time: u64,
     /// stage1's copy, by the device and the inode that /proc/PID/exe has before the program is executed. No container can make another such.
     #[serde(default)]

@@ -1,8 +1,9 @@
 //! Status, derived from the state directory and the kernel.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use linux_raw_sys::general::PID_FS_MAGIC;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::{Init, StateDirectory};
 use crate::descriptors::spend;
+use crate::ending::has_ended;
 use crate::error::{Error, Result};
 use crate::signals::send_signal;
 
@@ -43,6 +45,17 @@ impl fmt::Display for Status {
 }
 
 impl Init {
+    /// Who a child is whose pidfd this is; nobody, if it has ended.
+    ///
+    /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
+    /// Source: proc_pid_stat(5), fields 3 and 22.
+    pub fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Self> {
+        let inode = pidfd_inode(pidfd);
+        let stat = if inode.is_none() { read_proc(pid, "stat")? } else { None };
+        let start_time = stat.as_deref().and_then(parse_start_time).unwrap_or_default();
+        Ok(Self { pid, inode, start_time, ..Self::default() })
+    }
+
     /// A handle to the init process, if it still lives. The handle cannot come to mean another process.
     ///
     /// Errors: it cannot be told, for want of descriptors perhaps. What may live must not be taken for dead.
@@ -54,6 +67,10 @@ impl Init {
             Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(Error::call(format_args!("pidfd_open {}", self.pid), errno)),
         };
+        if self.inode.is_some() {
+            let is_it = pidfd_inode(handle.as_fd()) == self.inode && !has_ended(handle.as_fd());
+            return Ok(is_it.then_some(handle));
+        }
         // Looked at after the handle was taken: if it is our process now, the handle means it.
         let Some(stat) = read_proc(self.pid, "stat")? else {
             return match send_signal(handle.as_fd(), 0) {
@@ -97,26 +114,10 @@ impl StateDirectory {
     }
 }
 
-/// What /proc says of a living child, as far as it matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessFacts {
-    /// Clock ticks after boot.
-    pub start_time: u64,
-    /// What it has from us.
-    pub inherited: Inherited,
-}
-
-impl ProcessFacts {
-    /// `None` if the process is gone or has ended (a zombie).
-    ///
-    /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
-    /// Source: proc_pid_stat(5), fields 3 and 22.
-    pub fn read(pid: i32) -> Result<Option<Self>> {
-        let Some(stat) = read_proc(pid, "stat")? else { return Ok(None) };
-        let Some(start_time) = parse_start_time(&stat) else { return Ok(None) };
-        let Some(status) = read_own_status()? else { return Ok(None) };
-        Ok(Some(Self { start_time, inherited: Inherited::parse(&status) }))
-    }
+/// The inode of a pidfd, where each process has one that no other gets until the next boot. Before Linux 6.9 all of them have the same.
+fn pidfd_inode(pidfd: BorrowedFd<'_>) -> Option<u64> {
+    let filesystem = rustix::fs::fstatfs(pidfd).ok()?.f_type as u64;
+    if filesystem == u64::from(PID_FS_MAGIC) { Some(rustix::fs::fstat(pidfd).ok()?.st_ino) } else { None }
 }
 
 /// What our caller has left to us, and our child has from us.
@@ -131,11 +132,11 @@ pub struct Inherited {
 impl Inherited {
     /// Nothing where /proc does not say it.
     ///
+    /// Errors: it cannot be read, for want of descriptors perhaps.
     /// Source: proc_pid_status(5), whose masks have the real-time signals as well. They are the calling thread's, by name: a /proc of another pid
     /// namespace knows us and the child by other numbers, and has somebody else at the child's.
-    pub fn read() -> Self {
-        let status = read_own_status().ok().flatten();
-        status.map(|status| Self::parse(&status)).unwrap_or_default()
+    pub fn read() -> Result<Self> {
+        Ok(read_own_status()?.map(|status| Self::parse(&status)).unwrap_or_default())
     }
 
     pub fn ignores(&self, signal: Signal) -> bool {
@@ -143,17 +144,18 @@ impl Inherited {
     }
 
     fn parse(status: &[u8]) -> Self {
-        Self {
-            ignored_signals: parse_ignored_signals(status).unwrap_or_default(),
-            has_all_processors: parse_has_all_processors(status).unwrap_or_default(),
-        }
+        let mut fields = Fields(status);
+        // In the file's order.
+        let ignored_signals = parse_ignored_signals(&mut fields).unwrap_or_default();
+        let has_all_processors = parse_has_all_processors(&mut fields).unwrap_or_default();
+        Self { ignored_signals, has_all_processors }
     }
 }
 
 /// The calling thread's status. Its process's is the same if it has no other thread, and the kernel finds that sooner.
 fn read_own_status() -> Result<Option<Vec<u8>>> {
     match read_proc("self", "status")? {
-        Some(status) if find_field(&status, "Threads:") == Some("1") => Ok(Some(status)),
+        Some(status) if Fields(&status).find("Threads:") == Some("1") => Ok(Some(status)),
         _ => read_proc("thread-self", "status"),
     }
 }
@@ -188,21 +190,31 @@ fn parse_start_time(stat: &[u8]) -> Option<u64> {
     fields.nth(1)?.parse().ok()
 }
 
-fn parse_ignored_signals(status: &[u8]) -> Option<u64> {
-    u64::from_str_radix(find_field(status, "SigIgn:")?, 16).ok()
+fn parse_ignored_signals(fields: &mut Fields<'_>) -> Option<u64> {
+    u64::from_str_radix(fields.find("SigIgn:")?, 16).ok()
 }
 
 /// The mask has a bit for each processor that the kernel knows, in groups of digits with commas between them.
-fn parse_has_all_processors(status: &[u8]) -> Option<bool> {
-    let mask = find_field(status, "Cpus_allowed:")?;
+fn parse_has_all_processors(fields: &mut Fields<'_>) -> Option<bool> {
+    let mask = fields.find("Cpus_allowed:")?;
     Some(mask.bytes().all(|byte| matches!(byte, b'f' | b',')))
 }
 
-/// What stands behind a name at the beginning of a line.
-fn find_field<'t>(status: &'t [u8], name: &str) -> Option<&'t str> {
-    let mut lines = status.split(|&byte| byte == b'\n');
-    let value = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
-    std::str::from_utf8(value.trim_ascii()).ok()
+/// What is left to read of a file with a name at the beginning of each line: who asks for several keeps to the file's order.
+struct Fields<'t>(&'t [u8]);
+
+impl<'t> Fields<'t> {
+    /// What stands behind the name.
+    fn find(&mut self, name: &str) -> Option<&'t str> {
+        loop {
+            let end = self.0.iter().position(|&byte| byte == b'\n')?;
+            let (line, rest) = self.0.split_at(end + 1);
+            self.0 = rest;
+            if let Some(value) = line.strip_prefix(name.as_bytes()) {
+                return std::str::from_utf8(value.trim_ascii()).ok();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -230,26 +242,40 @@ mod tests {
 
     #[test]
     fn ignored_signals_are_a_mask() {
-        assert_eq!(parse_ignored_signals(b"Name:\tx\nSigIgn:\t0000000100001000\n"), Some(0x1_0000_1000));
+        assert_eq!(
+            parse_ignored_signals(&mut Fields(b"Name:\tx\nSigIgn:\t0000000100001000\n")),
+            Some(0x1_0000_1000)
+        );
     }
 
     #[test]
     fn a_mask_of_processors_that_is_full_shows() {
         for (mask, expected) in [("ff", true), ("ff,ffffffff", true), ("3", false), ("fffffffe", false)] {
             let status = format!("Name:\tx\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t0-7\n");
-            assert_eq!(parse_has_all_processors(status.as_bytes()), Some(expected), "{mask}");
+            assert_eq!(parse_has_all_processors(&mut Fields(status.as_bytes())), Some(expected), "{mask}");
         }
     }
 
     #[test]
-    fn our_own_facts_are_found() {
-        assert!(ProcessFacts::read(std::process::id() as i32).unwrap().is_some());
+    fn a_process_is_known_by_what_no_other_has() {
+        let pid = std::process::id() as i32;
+        let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+        let of_inode = Init::of(pid, pidfd.as_fd()).unwrap();
+        let stat = read_proc(pid, "stat").unwrap().unwrap();
+        let start_time = parse_start_time(&stat).unwrap();
+        let of_time = |start_time| Init { pid, start_time, ..Init::default() };
+        assert!(of_inode.handle().unwrap().is_some(), "{of_inode:?}");
+        assert!(of_time(start_time).handle().unwrap().is_some());
+        assert!(of_time(start_time + 1).handle().unwrap().is_none());
+        if let Some(inode) = of_inode.inode {
+            let another = Init { inode: Some(inode + 1), ..of_time(start_time) };
+            assert!(another.handle().unwrap().is_none(), "{another:?}");
+        }
     }
 
     #[test]
     fn a_thread_has_a_status_of_its_own() {
-        let own = |status: &[u8]| find_field(status, "Pid:").map(str::to_owned);
         let status = std::thread::spawn(|| read_own_status().unwrap().unwrap()).join().unwrap();
-        assert!(own(&status).is_some_and(|pid| pid != std::process::id().to_string()));
+        assert!(Fields(&status).find("Pid:").is_some_and(|pid| pid != std::process::id().to_string()));
     }
 }

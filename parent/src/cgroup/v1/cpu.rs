@@ -98,7 +98,7 @@ pub(super) fn limit_set(writer: &Writer, cpu: &Cpu) -> Result<()> {
 pub(in super::super) fn fill_cpuset(path: &str, is_new: bool) -> Result<Vec<Undo>> {
     let mut filled = Vec::new();
     for name in ["cpuset.cpus", "cpuset.mems"] {
-        let file = format!("{path}/{name}");
+        let file = [path, "/", name].concat();
         if is_new {
             copy_from_parent(path, name)?;
         } else if files::read(&file).is_ok_and(|list| list.trim_end().is_empty()) {
@@ -112,7 +112,7 @@ pub(in super::super) fn fill_cpuset(path: &str, is_new: bool) -> Result<Vec<Undo
 /// Whoever has just made the parent may not have come to fill it, so that is done on the way; the hierarchy's root always has some.
 fn copy_from_parent(path: &str, file: &str) -> Result<()> {
     let parent = &path[..path.rfind('/').unwrap_or_default()];
-    let from = format!("{parent}/{file}");
+    let from = [parent, "/", file].concat();
     let read = || files::read(&from).map_err(|errno| Error::call(format_args!("read {from}"), errno));
     let mut value = read()?;
     if value.trim_end().is_empty() {

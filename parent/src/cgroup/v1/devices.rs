@@ -3,7 +3,7 @@
 //! The kernel takes an exception away for the very same numbers alone, and passes over everything else without a word: a rule that would cut a piece
 //! out of an exception does nothing. So it is found out beforehand what is left of all rules.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::config::{DevicePolicy, DeviceRule, DeviceRuleKind};
 use crate::error::{Error, Result};
@@ -59,13 +59,20 @@ impl Exception {
 /// As the files take it, and show it.
 impl fmt::Display for Exception {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |number: Option<u32>| number.map_or(String::from("*"), |number| number.to_string());
-        write!(formatter, "{} {}:{} ", self.kind, number(self.major), number(self.minor))?;
-        let words = [(READ, "r"), (WRITE, "w"), (MKNOD, "m")];
-        words
+        formatter.write_char(self.kind)?;
+        for (before, number) in [(' ', self.major), (':', self.minor)] {
+            formatter.write_char(before)?;
+            match number {
+                Some(number) => number.fmt(formatter)?,
+                None => formatter.write_char('*')?,
+            }
+        }
+        formatter.write_char(' ')?;
+        let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')];
+        letters
             .iter()
             .filter(|(bit, _)| self.access & bit != 0)
-            .try_for_each(|(_, word)| formatter.write_str(word))
+            .try_for_each(|(_, letter)| formatter.write_char(*letter))
     }
 }
 

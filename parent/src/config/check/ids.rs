@@ -1,5 +1,7 @@
 //! User and time namespaces: `linux.uidMappings`, `linux.gidMappings`, `linux.timeOffsets`.
 
+use std::fmt::Arguments;
+
 use oci_spec::runtime::{Linux, LinuxIdMapping};
 
 use super::super::problems::Problems;
@@ -20,8 +22,8 @@ pub(super) fn id_mappings(
     let mut unseen = Problems::default();
     let problems = if namespaces.user == Namespace::Inherit { &mut unseen } else { problems };
     let mappings = IdMappings {
-        uids: list(linux.uid_mappings().as_deref(), "$.linux.uidMappings", problems),
-        gids: list(linux.gid_mappings().as_deref(), "$.linux.gidMappings", problems),
+        uids: list(linux.uid_mappings().as_deref(), format_args!("$.linux.uidMappings"), problems),
+        gids: list(linux.gid_mappings().as_deref(), format_args!("$.linux.gidMappings"), problems),
     };
     for (field, list) in [("uidMappings", &mappings.uids), ("gidMappings", &mappings.gids)] {
         let path = format_args!("$.linux.{field}");
@@ -104,7 +106,11 @@ fn first_alien(mapping: &IdMapping, list: &[IdMapping]) -> Option<u64> {
 }
 
 /// One list of mappings, which may not overlap on either side.
-pub(super) fn list(list: Option<&[LinuxIdMapping]>, path: &str, problems: &mut Problems) -> Vec<IdMapping> {
+pub(super) fn list(
+    list: Option<&[LinuxIdMapping]>,
+    path: Arguments<'_>,
+    problems: &mut Problems,
+) -> Vec<IdMapping> {
     let list = list.unwrap_or_default();
     if list.len() > MAPPING_COUNT_MAX {
         problems.add(path, format!("has more than {MAPPING_COUNT_MAX} entries"));

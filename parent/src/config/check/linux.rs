@@ -8,7 +8,7 @@ use shared_proto::limits::PATH_BYTES_MAX;
 
 use super::super::problems::Problems;
 use super::super::{Device, DeviceKind, IsOwn, Namespace, Namespaces, Propagation, PropagationKind};
-use super::{clean, text_of};
+use super::{clean, leads_up, text_of};
 
 pub(super) fn namespaces(linux: Option<&Linux>, is_own: IsOwn<'_>, problems: &mut Problems) -> Namespaces {
     let mut namespaces = Namespaces::default();
@@ -140,7 +140,7 @@ pub(super) fn paths(list: Option<&[String]>, field: &str, problems: &mut Problem
         if !written.starts_with('/') {
             problems.add(path, format!("{written:?} is not an absolute path"));
         }
-        let kept = if written.split('/').any(|name| name == "..") { written.clone() } else { clean(written) };
+        let kept = if leads_up(written) { written.clone() } else { clean(written) };
         if kept == "/" {
             problems.add(path, "is the root itself");
         }

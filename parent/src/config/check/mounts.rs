@@ -96,8 +96,8 @@ fn idmap(
     problems: &mut Problems,
 ) -> Option<Idmap> {
     let own = IdMappings {
-        uids: ids::list(mount.uid_mappings().as_deref(), &format!("{path}.uidMappings"), problems),
-        gids: ids::list(mount.gid_mappings().as_deref(), &format!("{path}.gidMappings"), problems),
+        uids: ids::list(mount.uid_mappings().as_deref(), format_args!("{path}.uidMappings"), problems),
+        gids: ids::list(mount.gid_mappings().as_deref(), format_args!("{path}.gidMappings"), problems),
     };
     if own.is_empty() && options.idmap.is_none() {
         return None;

@@ -18,7 +18,7 @@ use crate::launch::{Launch, Notes, Reactor, Surroundings, block_on};
 use crate::notify;
 use crate::plan::Plan;
 use crate::signals::{self, LOOK_PAUSE};
-use crate::state::{Inherited, Init, PidFile, ProcessFacts, Record, START_SOCKET, StateDirectory};
+use crate::state::{Inherited, Init, PidFile, Record, START_SOCKET, StateDirectory};
 use crate::terminal::CallersSocket;
 
 /// What the container's processes are put into.
@@ -99,24 +99,20 @@ pub(super) fn launch(
         groups.attach(pid)?;
         rdt_made = groups.made();
     }
-    // A child that is gone already says why on its socket.
-    let nothing = Inherited { ignored_signals: 0, has_all_processors: true };
-    let gone = ProcessFacts { start_time: 0, inherited: nothing };
-    let facts = ProcessFacts::read(pid)?.unwrap_or(gone);
-    if !facts.inherited.has_all_processors {
+    let inherited = Inherited::read()?;
+    if !inherited.has_all_processors {
         launch.use_all_processors()?;
     }
-    if facts.inherited.ignores(Signal::CHILD) && creation.owns_process {
+    if inherited.ignores(Signal::CHILD) && creation.owns_process {
         // Else the kernel would throw the exit code away.
         signals::reset(Signal::CHILD)?;
     }
     let init = Init {
-        pid,
-        start_time: facts.start_time,
         stage1: launch.stage1(),
         cgroups: cgroups.made(),
         intel_rdt: rdt_made,
         basis,
+        ..Init::of(pid, launch.pidfd())?
     };
     let mut pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
 
@@ -144,7 +140,7 @@ pub(super) fn launch(
         cgroups,
         terminal,
         init,
-        ignored_signals: facts.inherited.ignored_signals,
+        ignored_signals: inherited.ignored_signals,
     };
     let relay = if creation.hold {
         last.hold(&mut launch, pid_file.as_mut()).map(|()| None)?
