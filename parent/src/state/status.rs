@@ -50,7 +50,7 @@ impl Init {
     /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
     /// Source: proc_pid_stat(5), fields 3 and 22.
     pub fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Self> {
-        let inode = pidfd_inode(pidfd);
+        let inode = pidfd_inode(pidfd).ok().flatten();
         let stat = if inode.is_none() { read_proc(pid, "stat")? } else { None };
         let start_time = stat.as_deref().and_then(parse_start_time).unwrap_or_default();
         Ok(Self { pid, inode, start_time, ..Self::default() })
@@ -68,7 +68,9 @@ impl Init {
             Err(errno) => return Err(Error::call(format_args!("pidfd_open {}", self.pid), errno)),
         };
         if self.inode.is_some() {
-            let is_it = pidfd_inode(handle.as_fd()) == self.inode && !has_ended(handle.as_fd());
+            let inode = pidfd_inode(handle.as_fd())
+                .map_err(|errno| Error::call(format_args!("stat a pidfd of {}", self.pid), errno))?;
+            let is_it = inode == self.inode && !has_ended(handle.as_fd());
             return Ok(is_it.then_some(handle));
         }
         // Looked at after the handle was taken: if it is our process now, the handle means it.
@@ -115,9 +117,9 @@ impl StateDirectory {
 }
 
 /// The inode of a pidfd, where each process has one that no other gets until the next boot. Before Linux 6.9 all of them have the same.
-fn pidfd_inode(pidfd: BorrowedFd<'_>) -> Option<u64> {
-    let filesystem = rustix::fs::fstatfs(pidfd).ok()?.f_type as u64;
-    if filesystem == u64::from(PID_FS_MAGIC) { Some(rustix::fs::fstat(pidfd).ok()?.st_ino) } else { None }
+fn pidfd_inode(pidfd: BorrowedFd<'_>) -> rustix::io::Result<Option<u64>> {
+    let is_own = rustix::fs::fstatfs(pidfd)?.f_type as u64 == u64::from(PID_FS_MAGIC);
+    if is_own { rustix::fs::fstat(pidfd).map(|stat| Some(stat.st_ino)) } else { Ok(None) }
 }
 
 /// What our caller has left to us, and our child has from us.
