@@ -50,7 +50,8 @@ pub struct Directory {
     controllers: Vec<String>,
 }
 
-/// Without names: there may be a dozen of them, which every command reads.
+/// As a list of its fields in their order, which is how they are read as well: there may be a dozen of them, which every command reads. (A record that
+/// names them is read, too.)
 impl Serialize for Directory {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         (&self.mountpoint, &self.path, &self.controllers).serialize(serializer)
@@ -255,6 +256,7 @@ fn user_manager(own: &str, uid: u32) -> String {
 fn directory(hierarchy: &Hierarchy, base: &str, inner: &str) -> Directory {
     Directory {
         mountpoint: hierarchy.mountpoint.clone(),
+        // The same without the first case: most callers are in the root.
         path: if base == "/" { clean_path(inner) } else { clean_path(&[base, "/", inner].concat()) },
         controllers: hierarchy.controllers.clone(),
     }
@@ -325,6 +327,18 @@ mod tests {
         let placement = place_scope(&v1, None, "web", None).unwrap();
         assert_eq!(placement.hierarchies[0].absolute(), "/sys/fs/cgroup/cpu/system.slice/pinnace-web.scope");
         assert!(placement.is_entered_later() && placement.is_at("/system.slice/pinnace-web.scope"));
+    }
+
+    #[test]
+    fn a_directory_is_kept_with_and_without_the_names_of_its_fields() {
+        let directory =
+            Directory { mountpoint: "/m".into(), path: "/p".into(), controllers: vec!["cpu".into()] };
+        let kept = r#"["/m","/p",["cpu"]]"#;
+        assert_eq!(serde_json::to_string(&directory).unwrap(), kept);
+        let named = r#"{"mountpoint":"/m","path":"/p","controllers":["cpu"]}"#;
+        for text in [kept, named] {
+            assert_eq!(serde_json::from_str::<Directory>(text).unwrap(), directory);
+        }
     }
 
     #[test]

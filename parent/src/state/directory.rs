@@ -5,9 +5,11 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use linux_raw_sys::general::{RAMFS_MAGIC, TMPFS_MAGIC};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::status::has_our_numbers;
 use super::{
     INIT, Init, NAMES, NEW, NOTIFY, READ_BYTES, RECORD, Record, START_SOCKET, Unclaimed, no_such_container,
 };
@@ -38,6 +40,12 @@ impl StateDirectory {
     pub fn lock(&self) -> Result<()> {
         self.wait_for_lock()?;
         if self.has(RECORD) { Ok(()) } else { Err(no_such_container()) }
+    }
+
+    /// Whether the host's next boot finds nothing of it, since it is in memory alone.
+    pub(super) fn ends_with_boot(&self) -> bool {
+        let filesystem = rustix::fs::fstatfs(&self.descriptor).map(|statfs| statfs.f_type as u64);
+        filesystem.is_ok_and(|filesystem| [TMPFS_MAGIC, RAMFS_MAGIC].map(u64::from).contains(&filesystem))
     }
 
     /// Takes the lock if nobody else has it.
@@ -121,7 +129,7 @@ impl StateDirectory {
 
     /// Whether stage1 still waits for `start`. A `start` that was cut off leaves the socket.
     pub fn awaits_start(&self, init: &Init) -> bool {
-        self.has(START_SOCKET) && init.runs_stage1() != Some(false)
+        self.has(START_SOCKET) && (init.runs_stage1() != Some(false) || !has_our_numbers())
     }
 
     /// Takes the start socket's name away: the container counts as started.

@@ -76,12 +76,12 @@ pub struct SeccompListener {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Init {
     pub pid: i32,
-    /// The inode of its pidfds, which no other process gets until the next boot; none before Linux 6.9.
+    /// The inode of its pidfds, from Linux 6.9, which no other process gets until the next boot; where the record does not outlive that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
-    /// Without that: clock ticks after boot, field 22 of /proc/PID/stat, which name one process together with the pid.
-    #[serde(default)]
-    pub start_time: u64,
+    /// Else: clock ticks after boot, field 22 of /proc/PID/stat. Together with the pid it names one process for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<u64>,
     /// stage1's copy, by the device and the inode that /proc/PID/exe has before the program is executed. No container can make another such.
     #[serde(default)]
     pub stage1: (u64, u64),

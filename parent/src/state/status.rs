@@ -45,15 +45,20 @@ impl fmt::Display for Status {
 }
 
 impl Init {
-    /// Who a child is whose pidfd this is; nobody, if it has ended.
+    /// Who a child is whose pidfd this is, for a record in `directory`.
     ///
-    /// Errors: a living process cannot be looked at, for want of descriptors perhaps.
+    /// Errors: it cannot be looked at, for want of descriptors perhaps.
     /// Source: proc_pid_stat(5), fields 3 and 22.
-    pub fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Self> {
-        let inode = pidfd_inode(pidfd).ok().flatten();
-        let stat = if inode.is_none() { read_proc(pid, "stat")? } else { None };
-        let start_time = stat.as_deref().and_then(parse_start_time).unwrap_or_default();
-        Ok(Self { pid, inode, start_time, ..Self::default() })
+    pub fn of(pid: i32, pidfd: BorrowedFd<'_>, directory: &StateDirectory) -> Result<Self> {
+        // Inodes are counted from each boot on, and so are pids: after the next, the same two may well mean somebody else.
+        if directory.ends_with_boot()
+            && let Some(inode) = inode_of(pid, pidfd)?
+        {
+            return Ok(Self { pid, inode: Some(inode), ..Self::default() });
+        }
+        // One that has ended has none that any process has.
+        let start_time = read_proc(pid, "stat")?.as_deref().and_then(parse_start_time).unwrap_or_default();
+        Ok(Self { pid, start_time: Some(start_time), ..Self::default() })
     }
 
     /// A handle to the init process, if it still lives. The handle cannot come to mean another process.
@@ -68,11 +73,15 @@ impl Init {
             Err(errno) => return Err(Error::call(format_args!("pidfd_open {}", self.pid), errno)),
         };
         if self.inode.is_some() {
-            let inode = pidfd_inode(handle.as_fd())
-                .map_err(|errno| Error::call(format_args!("stat a pidfd of {}", self.pid), errno))?;
-            let is_it = inode == self.inode && !has_ended(handle.as_fd());
+            let is_it = inode_of(self.pid, handle.as_fd())? == self.inode && !has_ended(handle.as_fd());
             return Ok(is_it.then_some(handle));
         }
+        let Some(start_time) = self.start_time else {
+            return Err(Error::new(format!(
+                "the container's record does not tell which process {} is its init",
+                self.pid
+            )));
+        };
         // Looked at after the handle was taken: if it is our process now, the handle means it.
         let Some(stat) = read_proc(self.pid, "stat")? else {
             return match send_signal(handle.as_fd(), 0) {
@@ -83,12 +92,15 @@ impl Init {
                 ))),
             };
         };
-        Ok((parse_start_time(&stat) == Some(self.start_time)).then_some(handle))
+        Ok((parse_start_time(&stat) == Some(start_time)).then_some(handle))
     }
 
-    /// Whether its memory is gone, and with it every sign of what it ran.
+    /// Whether its memory is gone, and with it every sign of what it ran. Of what /proc does not show nobody can say that.
     pub fn is_ending(&self) -> bool {
-        rustix::fs::stat(format!("/proc/{}/exe", self.pid)).is_err_and(|errno| errno == Errno::NOENT)
+        let is_missing = |path: String| rustix::fs::stat(path).is_err_and(|errno| errno == Errno::NOENT);
+        is_missing(format!("/proc/{}/exe", self.pid))
+            && has_our_numbers()
+            && (!is_missing(format!("/proc/{}", self.pid)) || matches!(self.handle(), Ok(None)))
     }
 
     /// Whether the container's program has not been executed yet; `None` if that cannot be seen.
@@ -116,11 +128,23 @@ impl StateDirectory {
     }
 }
 
-/// The inode of a pidfd, where each process has one that no other gets until the next boot. Before Linux 6.9 all of them have the same.
-fn pidfd_inode(pidfd: BorrowedFd<'_>) -> rustix::io::Result<Option<u64>> {
-    let is_own = rustix::fs::fstatfs(pidfd)?.f_type as u64 == u64::from(PID_FS_MAGIC);
-    if is_own { rustix::fs::fstat(pidfd).map(|stat| Some(stat.st_ino)) } else { Ok(None) }
+/// The inode of a process's pidfds, which no other gets until the next boot. Before Linux 6.9 all pidfds have the same, which tells nothing.
+fn inode_of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Option<u64>> {
+    let inode = || {
+        let is_own = rustix::fs::fstatfs(pidfd)?.f_type as u64 == u64::from(PID_FS_MAGIC);
+        if is_own { rustix::fs::fstat(pidfd).map(|stat| Some(stat.st_ino)) } else { Ok(None) }
+    };
+    inode().map_err(|errno: Errno| Error::call(format_args!("stat a pidfd of {pid}"), errno))
 }
+
+/// Whether /proc is there, and knows us by the number that we know ourselves by: one of another pid namespace has somebody else at a pid of ours.
+pub(super) fn has_our_numbers() -> bool {
+    let own = rustix::fs::readlink("/proc/self", Vec::new());
+    own.is_ok_and(|own| own.to_bytes() == std::process::id().to_string().as_bytes())
+}
+
+/// Bytes that are asked for at a time.
+const PROC_BYTES: usize = 4 << 10;
 
 /// What our caller has left to us, and our child has from us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,9 +156,9 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Nothing where /proc does not say it.
+    /// Without a /proc no signal is ignored, and nobody knows of the processors.
     ///
-    /// Errors: it cannot be read, for want of descriptors perhaps.
+    /// Errors: it is there and cannot be read, for want of descriptors perhaps.
     /// Source: proc_pid_status(5), whose masks have the real-time signals as well. They are the calling thread's, by name: a /proc of another pid
     /// namespace knows us and the child by other numbers, and has somebody else at the child's.
     pub fn read() -> Result<Self> {
@@ -162,17 +186,20 @@ fn read_own_status() -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The text of a file of /proc/PID, /proc/self or /proc/thread-self, which is short: one read is enough. `None` if there is no such process.
+/// The text of a file of /proc/PID, /proc/self or /proc/thread-self; `None` if there is no such process.
 fn read_proc(process: impl fmt::Display, name: &str) -> Result<Option<Vec<u8>>> {
     let path = format!("/proc/{process}/{name}");
-    let mut text = Vec::with_capacity(4096);
+    let mut text = Vec::with_capacity(PROC_BYTES);
     let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|file| {
-        let read = rustix::io::read(&file, spare_capacity(&mut text));
+        // Who has many groups has a long status. Where there is room left, that was all of it.
+        while rustix::io::read(&file, spare_capacity(&mut text))? > 0 && text.len() == text.capacity() {
+            text.reserve(PROC_BYTES);
+        }
         spend(file);
-        read
+        Ok(())
     });
     match read {
-        Ok(_) => Ok(Some(text)),
+        Ok(()) => Ok(Some(text)),
         Err(Errno::NOENT | Errno::SRCH) => Ok(None),
         Err(errno) => Err(Error::call(format_args!("read {path}"), errno)),
     }
@@ -251,6 +278,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_in_the_order_of_the_file_is_found() {
+        let status = b"Name:\tSigIgn:\nThreads:\t1\nSigIgn:\t0000000000001000\nCpus_allowed:\tff\n";
+        let expected = Inherited { ignored_signals: 0x1000, has_all_processors: true };
+        assert_eq!(Inherited::parse(status), expected);
+    }
+
+    #[test]
     fn a_mask_of_processors_that_is_full_shows() {
         for (mask, expected) in [("ff", true), ("ff,ffffffff", true), ("3", false), ("fffffffe", false)] {
             let status = format!("Name:\tx\nCpus_allowed:\t{mask}\nCpus_allowed_list:\t0-7\n");
@@ -262,16 +296,16 @@ mod tests {
     fn a_process_is_known_by_what_no_other_has() {
         let pid = std::process::id() as i32;
         let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
-        let of_inode = Init::of(pid, pidfd.as_fd()).unwrap();
         let stat = read_proc(pid, "stat").unwrap().unwrap();
         let start_time = parse_start_time(&stat).unwrap();
-        let of_time = |start_time| Init { pid, start_time, ..Init::default() };
-        assert!(of_inode.handle().unwrap().is_some(), "{of_inode:?}");
+        let of_time = |start_time| Init { pid, start_time: Some(start_time), ..Init::default() };
         assert!(of_time(start_time).handle().unwrap().is_some());
         assert!(of_time(start_time + 1).handle().unwrap().is_none());
-        if let Some(inode) = of_inode.inode {
-            let another = Init { inode: Some(inode + 1), ..of_time(start_time) };
-            assert!(another.handle().unwrap().is_none(), "{another:?}");
+        assert!(Init { pid, ..Init::default() }.handle().is_err());
+        if let Some(inode) = inode_of(pid, pidfd.as_fd()).unwrap() {
+            let of_inode = |inode| Init { pid, inode: Some(inode), ..Init::default() };
+            assert!(of_inode(inode).handle().unwrap().is_some());
+            assert!(of_inode(inode + 1).handle().unwrap().is_none());
         }
     }
 

@@ -63,7 +63,7 @@ impl fmt::Display for Exception {
         for (before, number) in [(' ', self.major), (':', self.minor)] {
             formatter.write_char(before)?;
             match number {
-                Some(number) => number.fmt(formatter)?,
+                Some(number) => write!(formatter, "{number}")?,
                 None => formatter.write_char('*')?,
             }
         }

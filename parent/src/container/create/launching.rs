@@ -112,7 +112,7 @@ pub(super) fn launch(
         cgroups: cgroups.made(),
         intel_rdt: rdt_made,
         basis,
-        ..Init::of(pid, launch.pidfd())?
+        ..Init::of(pid, launch.pidfd(), directory)?
     };
     let mut pid_file = creation.pid_file.map(|path| PidFile::prepare(path, pid)).transpose()?;
 

@@ -7,8 +7,8 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use pinnace_tests::{
-    Bundle, Pty, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit, skip, spawn,
-    system_calls, tampered, wait_until,
+    Bundle, Container, Outcome, Pty, cgroup_hierarchies, find_program, is_pinnace, json, run_within_limit,
+    skip, spawn, system_calls, tampered, wait_until,
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -426,23 +426,27 @@ fn a_container_whose_proc_we_do_not_see_has_not_stopped() {
     let Some(unshare) = find_program("unshare").filter(|_| is_pinnace()) else {
         return skip("unshare is not installed");
     };
-    let container = running(Bundle::new());
-    for words in [&["exec", &container.id, "true"][..], &["state", &container.id], &["delete", &container.id]]
-    {
+    let check = |container: &Container, words: &[&str], is_expected: &dyn Fn(&Outcome) -> bool| {
         let inner = container.command(words);
         let mut command = Command::new(&unshare);
         command.args(["--mount", "sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"]);
         command.arg(inner.get_program()).args(inner.get_args());
         let outcome = run_within_limit(command);
-        let expected = match words[0] {
-            "exec" => outcome.code == 0,
-            "state" => outcome.stdout.contains("\"running\""),
-            _ => outcome.message().contains("not stopped"),
-        };
         let is_unknown = outcome.code != 0 && outcome.message().contains("/proc is covered");
-        assert!(expected || is_unknown, "{}", outcome.describe());
-    }
+        assert!(is_expected(&outcome) || is_unknown, "{}", outcome.describe());
+    };
+    let container = running(Bundle::new());
+    let id = container.id.as_str();
+    check(&container, &["exec", id, "true"], &|outcome| outcome.code == 0);
+    check(&container, &["exec", id, "/nowhere"], &|outcome| outcome.message().contains("/nowhere"));
+    check(&container, &["state", id], &|outcome| outcome.stdout.contains("\"running\""));
+    check(&container, &["delete", id], &|outcome| outcome.message().contains("not stopped"));
     assert_eq!(container.status(), "running");
+
+    let container = Bundle::new().container();
+    container.create().succeeded();
+    check(&container, &["state", &container.id], &|outcome| outcome.stdout.contains("\"created\""));
+    container.call(&["start", &container.id]).succeeded();
 }
 
 #[test]
