@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use linux_raw_sys::general::{CLOCK_REALTIME, timespec};
+use linux_raw_sys::general::{CLOCK_REALTIME, RAMFS_MAGIC, TMPFS_MAGIC, timespec};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
@@ -76,6 +76,11 @@ pub const WAIT_KILLABLE: Need = Need { what: "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_
 /// Where every distribution mounts selinuxfs, and statfs(2)'s number for it, from linux/magic.h.
 const SELINUX_MOUNT: &str = "/sys/fs/selinux";
 const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
+
+/// Whether a filesystem of this type, as statfs(2) tells it, is in memory alone: the next boot finds nothing of it.
+pub fn is_in_memory(filesystem: u64) -> bool {
+    [TMPFS_MAGIC, RAMFS_MAGIC].map(u64::from).contains(&filesystem)
+}
 
 impl HostFacts {
     /// Asks the kernel. Needs no privilege.

@@ -50,8 +50,7 @@ pub struct Directory {
     controllers: Vec<String>,
 }
 
-/// As a list of its fields in their order, which is how they are read as well: there may be a dozen of them, which every command reads. (A record that
-/// names them is read, too.)
+/// As a list of its fields in their order: there may be a dozen of these, and every command reads them. (With their names they are read, too.)
 impl Serialize for Directory {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         (&self.mountpoint, &self.path, &self.controllers).serialize(serializer)
@@ -253,11 +252,11 @@ fn user_manager(own: &str, uid: u32) -> String {
     }
 }
 
+/// Both paths begin with a slash.
 fn directory(hierarchy: &Hierarchy, base: &str, inner: &str) -> Directory {
     Directory {
         mountpoint: hierarchy.mountpoint.clone(),
-        // The same without the first case: most callers are in the root.
-        path: if base == "/" { clean_path(inner) } else { clean_path(&[base, "/", inner].concat()) },
+        path: clean_path(&[base.trim_end_matches('/'), inner].concat()),
         controllers: hierarchy.controllers.clone(),
     }
 }

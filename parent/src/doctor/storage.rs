@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::fs::Access;
 
 use super::{Mounts, Symptom};
+use crate::host::is_in_memory;
 use crate::state::StateRoot;
 
 pub(super) struct Facts {
@@ -48,8 +49,6 @@ impl Facts {
 
 impl Root {
     fn read(path: &Path) -> Self {
-        const TMPFS_MAGIC: u64 = 0x0102_1994;
-        const RAMFS_MAGIC: u64 = 0x8584_58f6;
         /// proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs: linux/magic.h.
         const KERNELS_OWN: [u64; 7] =
             [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673];
@@ -64,11 +63,7 @@ impl Root {
         } else {
             (!may_write()).then_some(Obstacle::NotOurs)
         };
-        Self {
-            path: absolute.display().to_string(),
-            is_in_memory: [TMPFS_MAGIC, RAMFS_MAGIC].contains(&fstype),
-            obstacle,
-        }
+        Self { path: absolute.display().to_string(), is_in_memory: is_in_memory(fstype), obstacle }
     }
 }
 

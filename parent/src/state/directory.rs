@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use linux_raw_sys::general::{RAMFS_MAGIC, TMPFS_MAGIC};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::descriptors::spend;
 use crate::error::{Error, Result};
+use crate::host::is_in_memory;
 
 /// One container's directory, open.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl StateDirectory {
     /// Whether the host's next boot finds nothing of it, since it is in memory alone.
     pub(super) fn ends_with_boot(&self) -> bool {
         let filesystem = rustix::fs::fstatfs(&self.descriptor).map(|statfs| statfs.f_type as u64);
-        filesystem.is_ok_and(|filesystem| [TMPFS_MAGIC, RAMFS_MAGIC].map(u64::from).contains(&filesystem))
+        filesystem.is_ok_and(is_in_memory)
     }
 
     /// Takes the lock if nobody else has it.

@@ -98,10 +98,12 @@ pub(super) fn limit_set(writer: &Writer, cpu: &Cpu) -> Result<()> {
 pub(in super::super) fn fill_cpuset(path: &str, is_new: bool) -> Result<Vec<Undo>> {
     let mut filled = Vec::new();
     for name in ["cpuset.cpus", "cpuset.mems"] {
-        let file = [path, "/", name].concat();
         if is_new {
             copy_from_parent(path, name)?;
-        } else if files::read(&file).is_ok_and(|list| list.trim_end().is_empty()) {
+            continue;
+        }
+        let file = format!("{path}/{name}");
+        if files::read(&file).is_ok_and(|list| list.trim_end().is_empty()) {
             copy_from_parent(path, name)?;
             filled.push(Undo { file, lines: vec![String::from("\n")] });
         }
